@@ -1,0 +1,16 @@
+//! The process environment: read here and nowhere else.
+
+/// The value of an environment variable; `None` when it is unset, empty, or not UTF-8.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Gives the root access key's id (with [`ROOT_SECRET_ACCESS_KEY`]); read at first start.
+pub const ROOT_ACCESS_KEY_ID: &str = "LAMBENT_ROOT_ACCESS_KEY_ID";
+/// Gives the root access key's secret; read at first start.
+pub const ROOT_SECRET_ACCESS_KEY: &str = "LAMBENT_ROOT_SECRET_ACCESS_KEY";
+/// The account that owns everything, twelve digits; read at first start.
+pub const ACCOUNT_ID: &str = "LAMBENT_ACCOUNT_ID";
+/// The region that the cloud answers for; read at first start.
+pub const REGION: &str = "LAMBENT_REGION";
