@@ -1,1 +1,18 @@
-//! lambent-pool
+//! Execution environments of functions: made, leased, reused, retired.
+//!
+//! [`Pool::invoke`] gives a call an environment (a warm one first, else a new one, else a place in a bounded
+//! queue, else a throttle), writes the event to the runtime through the Runtime API, reads the answer back, and
+//! leaves one [`InvocationRecord`] from which the REPORT line, the meter and the metrics are made.
+#![forbid(unsafe_code)]
+
+mod error;
+mod function;
+mod invocation;
+mod parts;
+mod pool;
+
+pub use error::{InvokeError, PoolError, ThrottleReason};
+pub use function::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
+pub use invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome};
+pub use parts::{Endpoint, LogBatch, LogEvent, LogSink, Recorder};
+pub use pool::{Pool, PoolConfig, PoolParts, PoolStats};

@@ -1,1 +1,6 @@
-//! lambent-runtimes
+//! The programs that run functions' languages: found on this host, installed, described for a sandbox.
+#![forbid(unsafe_code)]
+
+mod catalogue;
+
+pub use catalogue::Catalogue;

@@ -1,1 +1,5 @@
-//! lambent-sandbox
+//! Isolated environments for foreign code: processes in their own namespaces, with bounded resources.
+
+mod error;
+
+pub use error::SandboxError;

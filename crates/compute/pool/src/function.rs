@@ -1,0 +1,69 @@
+//! What the pool must know of a function to run it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lambent_base::BoxFuture;
+
+/// Names one runnable state of a function: environments are shared by calls with equal keys, and by no others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FunctionKey {
+    /// Twelve digits.
+    pub account: String,
+    pub region: String,
+    /// The function's name, without qualifier.
+    pub name: String,
+    /// `$LATEST` or a published version's number.
+    pub version: String,
+    /// Changes whenever code or configuration changes (AWS's RevisionId will do): environments of an older
+    /// revision finish what they run and are then retired.
+    pub revision: String,
+}
+
+/// A function as its next environment shall run it.
+pub struct FunctionSpec {
+    pub key: FunctionKey,
+    /// A Lambda runtime identifier, as `python3.12`, `nodejs20.x`, `provided.al2023`.
+    pub runtime: String,
+    /// `module.function`; ignored by `provided` runtimes, which read it from `_HANDLER`.
+    pub handler: String,
+    /// MemorySize, 128 to 10,240 MiB.
+    pub memory_mib: u32,
+    /// Timeout in milliseconds, at most 900,000.
+    pub timeout_ms: u32,
+    /// EphemeralStorage, 512 to 10,240 MiB: the size of `/tmp`.
+    pub ephemeral_mib: u32,
+    /// Environment.Variables; names that Lambda reserves are set over them.
+    pub environment: Vec<(String, String)>,
+    /// The unpacked deployment package, which nobody changes while this spec is alive. Files must be readable, and
+    /// folders searchable, by everyone (0644, 0755): the function runs as a user that owns nothing.
+    pub code_dir: PathBuf,
+    /// LoggingConfig.LogGroup, usually `/aws/lambda/NAME`.
+    pub log_group: String,
+    /// PutFunctionConcurrency's value; zero throttles every call.
+    pub reserved_concurrency: Option<u32>,
+    /// Asked once for each environment, when it starts.
+    pub credentials: Arc<dyn CredentialsSource>,
+}
+
+/// Temporary credentials of a function's role.
+#[derive(Clone)]
+pub struct Credentials {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// Makes the credentials with which an environment calls the platform.
+pub trait CredentialsSource: Send + Sync {
+    /// Fresh credentials that outlive the environment (the pool retires an environment after
+    /// [`crate::PoolConfig::max_environment_age`]). The error text goes into the log and the call's error.
+    fn credentials(&self) -> BoxFuture<'_, Result<Credentials, String>>;
+}

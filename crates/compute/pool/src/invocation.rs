@@ -1,0 +1,79 @@
+//! One call of a function: what goes in, what comes out, what is remembered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::function::{FunctionKey, FunctionSpec};
+
+/// One call.
+pub struct InvokeRequest {
+    pub function: Arc<FunctionSpec>,
+    /// The event, JSON, at most 6 MiB (the service checks that).
+    pub payload: Bytes,
+    /// A UUID; what `context.aws_request_id` shows.
+    pub request_id: String,
+    /// The ARN as the caller gave it, with its qualifier if there was one.
+    pub invoked_arn: String,
+    /// The value of `X-Amzn-Trace-Id`, as `Root=1-...;Parent=...;Sampled=0`; `None` makes one.
+    pub trace_id: Option<String>,
+    /// The decoded JSON of `X-Amz-Client-Context`.
+    pub client_context: Option<String>,
+}
+
+/// What a finished call gives back.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    pub outcome: Outcome,
+    /// The end of this call's log, START to REPORT, at most 4 KiB (LogType=Tail, before base64).
+    pub log_tail: Vec<u8>,
+    pub record: InvocationRecord,
+}
+
+/// How the function ended. Both are 200 to the client.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The handler's result, JSON.
+    Success(Bytes),
+    /// `X-Amz-Function-Error`, with the error object as payload.
+    FunctionError { kind: ErrorKind, payload: Bytes },
+}
+
+/// The value of `X-Amz-Function-Error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    Handled,
+    Unhandled,
+}
+
+impl ErrorKind {
+    /// As it stands in the header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Handled => "Handled",
+            Self::Unhandled => "Unhandled",
+        }
+    }
+}
+
+/// The one record of a call, from which log, meter and metrics are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InvocationRecord {
+    pub function: FunctionKey,
+    pub request_id: String,
+    pub log_group: String,
+    pub log_stream: String,
+    /// When the event was handed to the runtime (or the environment's start failed).
+    pub started_unix_ms: i64,
+    /// Only for the call that started its environment.
+    pub init_ms: Option<f64>,
+    pub duration_ms: f64,
+    /// Whole milliseconds, rounded up, of initialisation and run together.
+    pub billed_ms: u64,
+    pub memory_mib: u32,
+    pub max_memory_mib: u32,
+    /// `None` for success, else the error type (`Runtime.ExitError`, `Sandbox.Timedout`, the handler's own).
+    pub error_type: Option<String>,
+    pub timed_out: bool,
+    pub out_of_memory: bool,
+}
