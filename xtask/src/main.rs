@@ -4,11 +4,18 @@
 //! a `match` line and a line of `USAGE`.
 #![forbid(unsafe_code)]
 
+mod e2e;
+mod tally;
+mod test;
+mod tidy;
 mod tools;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND [ARGUMENTS]
 
+  test               checks everything: format, lints, house rules, generated code, unit and end-to-end tests
+  e2e                runs the official clients against a freshly started `lambent up`
+  tidy               checks the house rules that a machine can check
 ";
 
 fn main() -> std::process::ExitCode {
@@ -18,6 +25,9 @@ fn main() -> std::process::ExitCode {
         None => ("help", &[][..]),
     };
     let result = match command {
+        "test" => test::run(rest),
+        "e2e" => e2e::run(rest),
+        "tidy" => tidy::run(rest),
         "help" | "--help" | "-h" => help(rest),
         other => Err(anyhow::anyhow!("there is no command `{other}`\n\n{USAGE}")),
     };

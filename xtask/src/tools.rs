@@ -45,7 +45,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 }
 
 /// The command as one would type it, without its environment.
-fn words_of(command: &Command) -> String {
+pub(crate) fn words_of(command: &Command) -> String {
     let mut words = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args() {
         words.push(' ');

@@ -1,0 +1,159 @@
+//! `cargo xtask e2e`: official clients against a freshly started `lambent up`.
+//!
+//! The clients (boto3 and the `aws` command in a Python environment, the JavaScript SDK) are installed below the
+//! target folder, from the pinned lists in `tests/`, and again only when a list has changed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::tally::{Tally, run_counted};
+use crate::tools;
+
+/// What to run, and with which binary.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// The `lambent` to test; built for release when it is not given.
+    binary: Option<PathBuf>,
+    only: Option<Suite>,
+    /// Given to the suite's runner as they are.
+    runner_arguments: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suite {
+    Python,
+    Js,
+}
+
+const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|js] [-- RUNNER ARGUMENTS]";
+
+/// Runs the suites; an error when a test fails.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let tally = suites(&parse(arguments)?)?;
+    println!("\n{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+/// Runs the suites and counts their tests.
+pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
+    let binary = match &options.binary {
+        Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
+        None => build()?,
+    };
+    let home = tools::target_dir().join("e2e");
+    std::fs::create_dir_all(&home).with_context(|| format!("could not make {}", home.display()))?;
+    let python = python_environment(&home)?;
+    tools::run(Command::new(&binary).args(["runtime", "install"]))?;
+    let mut tally = Tally::default();
+    if options.only != Some(Suite::Js) {
+        tally = tally.plus(python_suite(&python, &binary, &options.runner_arguments)?);
+    }
+    if options.only != Some(Suite::Python) {
+        tally = tally.plus(js_suite(&home, &binary, &options.runner_arguments)?);
+    }
+    Ok(tally)
+}
+
+fn parse(arguments: &[String]) -> anyhow::Result<Options> {
+    let mut options = Options::default();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut value = || rest.next().with_context(|| format!("`{argument}` needs a value\n{USAGE}"));
+        match argument.as_str() {
+            "--bin" => options.binary = Some(PathBuf::from(value()?)),
+            "--only" => {
+                options.only = Some(match value()?.as_str() {
+                    "python" => Suite::Python,
+                    "js" => Suite::Js,
+                    other => bail!("there is no suite `{other}`\n{USAGE}"),
+                });
+            }
+            "--" => {
+                options.runner_arguments = rest.cloned().collect();
+                break;
+            }
+            other => bail!("`{other}` is not an argument of `e2e`\n{USAGE}"),
+        }
+    }
+    Ok(options)
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    tools::run(&mut tools::cargo(&["build", "--locked", "--release", "--package", "lambent"]))?;
+    Ok(tools::target_dir().join("release/lambent"))
+}
+
+/// Makes the Python environment with the pinned clients; gives its folder of programs.
+fn python_environment(home: &Path) -> anyhow::Result<PathBuf> {
+    let requirements = tools::root().join("tests/e2e/requirements.txt");
+    let folder = home.join("python");
+    once_for(&requirements, &folder, || {
+        println!("installing boto3, the aws command and pytest");
+        tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+            .context("python3 with its `venv` module is needed (Debian: python3-venv)")?;
+        let mut pip = Command::new(folder.join("bin/python"));
+        tools::run(pip.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))
+    })?;
+    Ok(folder.join("bin"))
+}
+
+fn python_suite(programs: &Path, binary: &Path, arguments: &[String]) -> anyhow::Result<Tally> {
+    println!("python suite");
+    let mut pytest = Command::new(programs.join("python"));
+    pytest.current_dir(tools::root().join("tests/e2e")).args(["-m", "pytest"]).args(arguments);
+    pytest.env("LAMBENT_BIN", binary).env("PYTHONDONTWRITEBYTECODE", "1");
+    run_counted(&mut pytest)
+}
+
+/// The JavaScript tests run from a copy, as their modules must lie beside them and the clone stays clean.
+fn js_suite(home: &Path, binary: &Path, arguments: &[String]) -> anyhow::Result<Tally> {
+    println!("js suite");
+    let source = tools::root().join("tests/e2e-js");
+    let folder = home.join("js");
+    once_for(&source.join("package-lock.json"), &folder, || {
+        println!("installing the JavaScript SDK");
+        copy_files(&source, &folder)?;
+        tools::run(Command::new("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))
+            .context("node and npm are needed (Debian: nodejs, npm)")
+    })?;
+    copy_files(&source, &folder)?;
+    let mut node = Command::new("node");
+    node.current_dir(&folder).args(["--test", "--test-reporter=spec"]).args(arguments);
+    run_counted(node.env("LAMBENT_BIN", binary))
+}
+
+/// Does the work unless `folder` was already made from this very `list`.
+fn once_for(list: &Path, folder: &Path, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let wanted = std::fs::read(list).with_context(|| format!("could not read {}", list.display()))?;
+    let stamp = folder.join("made-from");
+    if std::fs::read(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        return Ok(());
+    }
+    work()?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("could not write {}", stamp.display()))
+}
+
+/// Copies the files (not the folders) of one folder over another's; files that went away go away there too.
+fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("could not make {}", to.display()))?;
+    for entry in std::fs::read_dir(to)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "mjs") {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    for entry in std::fs::read_dir(from).with_context(|| format!("could not list {}", from.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let target = to.join(entry.file_name());
+            std::fs::copy(entry.path(), &target)
+                .with_context(|| format!("could not copy to {}", target.display()))?;
+        }
+    }
+    Ok(())
+}
