@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod e2e;
+mod models;
 mod tally;
 mod test;
 mod tidy;
@@ -15,6 +16,7 @@ usage: cargo xtask COMMAND [ARGUMENTS]
 
   test               checks everything: format, lints, house rules, generated code, unit and end-to-end tests
   e2e                runs the official clients against a freshly started `lambent up`
+  models [--check]   writes the model crates from the pinned botocore
   tidy               checks the house rules that a machine can check
 ";
 
@@ -27,6 +29,7 @@ fn main() -> std::process::ExitCode {
     let result = match command {
         "test" => test::run(rest),
         "e2e" => e2e::run(rest),
+        "models" => models::run(rest),
         "tidy" => tidy::run(rest),
         "help" | "--help" | "-h" => help(rest),
         other => Err(anyhow::anyhow!("there is no command `{other}`\n\n{USAGE}")),

@@ -3,7 +3,7 @@
 /// Reads and writes a struct whose optional members are `Option`s and whose required ones are plain.
 #[macro_export]
 macro_rules! structure {
-    ($type:ident, $shape:ident, [$($ri:literal $required:ident),*], [$($oi:literal $optional:ident),*]) => {
+    ($type:ident, $shape:path, [$($ri:literal $required:ident),*], [$($oi:literal $optional:ident),*]) => {
         impl $crate::Readable for $type {
             #[allow(unused_mut, reason = "a structure may have no members")]
             fn read(reader: &mut dyn $crate::Reader) -> ::std::result::Result<Self, $crate::ReadError> {
@@ -35,7 +35,7 @@ macro_rules! structure {
 /// Reads and writes an enum of which exactly one member is set; what the model does not know is `Unknown`.
 #[macro_export]
 macro_rules! union {
-    ($type:ident, $shape:ident, [$($index:literal $variant:ident),*]) => {
+    ($type:ident, $shape:path, [$($index:literal $variant:ident),*]) => {
         impl $crate::Readable for $type {
             fn read(reader: &mut dyn $crate::Reader) -> ::std::result::Result<Self, $crate::ReadError> {
                 let mut out = Self::Unknown;
