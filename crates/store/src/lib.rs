@@ -1,1 +1,28 @@
-//! lambent-store
+//! The store: ordered keys, serializable transactions, several engines behind one contract.
+//!
+//! Services open transactions with [`Db::run`] and [`Db::read`], make keys with [`Key`] and read them with
+//! [`KeyReader`]. Everything is bounded by [`limits`]; scans come in pages.
+#![forbid(unsafe_code)]
+
+mod active;
+mod db;
+pub mod engine;
+mod error;
+pub mod keys;
+pub mod large;
+pub mod limits;
+pub mod memory;
+mod overlay;
+mod range;
+mod resolve;
+mod txn;
+mod wakes;
+
+pub use db::Db;
+pub use engine::Version;
+pub use error::StoreError;
+pub use keys::{Key, KeyError, KeyReader};
+pub use large::{delete_large, get_large, load_large, put_large};
+pub use range::{KeyRange, Page, ScanOptions, prefix_end};
+pub use txn::Txn;
+pub use wakes::Watch;

@@ -1,0 +1,134 @@
+//! What an engine does for [`crate::Db`]. Services never see this; a new engine implements it and must pass
+//! the conformance suite in `tests/`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lambent_base::BoxFuture;
+
+use crate::error::StoreError;
+use crate::range::{KeyRange, Page, ScanOptions};
+use crate::wakes::Wakes;
+
+/// A place in the order of commits: strictly increasing, 0 before the first commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Version(pub u64);
+
+/// Names one attempt to commit, so that an unknown outcome can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxnId(pub u128);
+
+impl fmt::Display for TxnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// One ordered, transactional key-value store.
+pub trait Engine: Send + Sync + 'static {
+    /// A short name for messages: `memory`, `fjall`.
+    fn name(&self) -> &'static str;
+
+    /// The newest committed state.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>>;
+
+    /// Applies the commit if nothing that it read has changed; returns when it is durable.
+    ///
+    /// Errors: `Conflict`, `SnapshotTooOld`, `UnknownOutcome`, `NotACounter`, `RangeTooLarge`, `DiskFull`,
+    /// `Unavailable`; after any of them but `UnknownOutcome` nothing was applied.
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>>;
+
+    /// Whether the commit with this id was applied, for ids of the last seconds.
+    fn outcome(&self, id: TxnId) -> BoxFuture<'_, Result<Option<Version>, StoreError>>;
+
+    /// Where commits announce their topics.
+    fn wakes(&self) -> &Wakes;
+
+    /// `Ok` when reads and writes work.
+    fn health(&self) -> Result<(), StoreError>;
+
+    /// Stops background work after everything accepted is durable; further commits fail with `Unavailable`.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A consistent, unchanging view.
+pub trait Snapshot: Send + Sync {
+    /// The commits up to this version, and none that a reader could miss, are visible. Later ones may be: an
+    /// engine names a version that is at most the one it shows, which makes conflict checks stricter, never laxer.
+    fn version(&self) -> Version;
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>>;
+    /// One page; `options` are already within the limits.
+    fn scan<'a>(
+        &'a self,
+        range: &'a KeyRange,
+        options: ScanOptions,
+    ) -> BoxFuture<'a, Result<Page, StoreError>>;
+}
+
+/// Everything a transaction read and wants to change.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub id: TxnId,
+    /// The snapshot's version; meaningless when nothing was read.
+    pub read_version: Version,
+    pub read_keys: Vec<Bytes>,
+    pub read_ranges: Vec<KeyRange>,
+    /// Applied in order; [`crate::Txn`] puts range deletions first and then at most one operation for each key.
+    pub ops: Vec<Op>,
+    /// Topics to wake when the commit is visible.
+    pub topics: Vec<Bytes>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    Put(Bytes, Bytes),
+    Delete(Bytes),
+    DeleteRange(KeyRange),
+    /// Adds to an `i64` (8 bytes, little-endian; absent is 0; saturating).
+    Add(Bytes, i64),
+    /// Raises a `u64` (8 bytes, little-endian; absent is 0).
+    Max(Bytes, u64),
+    /// Puts under [`stamped_key`].
+    PutStamped {
+        prefix: Bytes,
+        suffix: Bytes,
+        value: Bytes,
+    },
+}
+
+/// Bytes that a stamp adds to a key: the commit version, then the index of the row within its commit.
+pub const STAMP_BYTES: usize = 8 + 4;
+
+/// `prefix`, the version as 8 and the index as 4 bytes big-endian, `suffix`.
+pub fn stamped_key(prefix: &[u8], version: Version, index: u32, suffix: &[u8]) -> Bytes {
+    let mut key = Vec::with_capacity(prefix.len() + STAMP_BYTES + suffix.len());
+    key.extend_from_slice(prefix);
+    key.extend_from_slice(&version.0.to_be_bytes());
+    key.extend_from_slice(&index.to_be_bytes());
+    key.extend_from_slice(suffix);
+    key.into()
+}
+
+/// The value of a counter row.
+///
+/// Errors: `NotACounter` when the row has another length than 8.
+pub fn read_counter(row: Option<&[u8]>) -> Result<[u8; 8], StoreError> {
+    match row {
+        None => Ok([0; 8]),
+        Some(bytes) => bytes.try_into().map_err(|_| StoreError::NotACounter { length: bytes.len() }),
+    }
+}
+
+/// `row + delta` as a counter row.
+pub fn add_to(row: Option<&[u8]>, delta: i64) -> Result<Bytes, StoreError> {
+    let old = i64::from_le_bytes(read_counter(row)?);
+    Ok(Bytes::copy_from_slice(&old.saturating_add(delta).to_le_bytes()))
+}
+
+/// The larger of `row` and `floor` as a counter row.
+pub fn raise_to(row: Option<&[u8]>, floor: u64) -> Result<Bytes, StoreError> {
+    let old = u64::from_le_bytes(read_counter(row)?);
+    Ok(Bytes::copy_from_slice(&old.max(floor).to_le_bytes()))
+}

@@ -1,0 +1,26 @@
+//! Bounds of the contract: small enough that every engine, also a remote one, can meet them.
+
+use std::time::Duration;
+
+/// The longest key, in bytes.
+pub const MAX_KEY_BYTES: usize = 4 * 1024;
+/// The longest value, in bytes; [`crate::large`] splits longer ones.
+pub const MAX_VALUE_BYTES: usize = 64 * 1024;
+/// The sum of all keys and values that one transaction writes, in bytes.
+pub const MAX_TXN_BYTES: usize = 4 * 1024 * 1024;
+/// How many reads (keys and ranges) one transaction may depend on.
+pub const MAX_TXN_READS: usize = 100_000;
+/// How many operations one transaction may hold.
+pub const MAX_TXN_OPS: usize = 100_000;
+/// How long one attempt of a transaction may take, and how long [`crate::Db::run`] retries.
+pub const MAX_TXN_AGE: Duration = Duration::from_secs(5);
+/// How many rows one `delete_range` may hit; [`crate::Db::clear`] deletes more, in several transactions.
+pub const MAX_RANGE_DELETE_ROWS: usize = 10_000;
+/// How many times [`crate::Db::run`] tries before it gives up, whatever the clock says.
+pub const MAX_ATTEMPTS: u32 = 1_000;
+/// The most rows that one page of a scan holds.
+pub const MAX_PAGE_ROWS: usize = 10_000;
+/// The most bytes (keys and values) that one page of a scan holds; one row more may exceed it.
+pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// The first byte of a key may not reach this: keys above belong to the store itself.
+pub const FIRST_RESERVED_BYTE: u8 = 0xfd;

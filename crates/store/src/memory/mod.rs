@@ -1,0 +1,174 @@
+//! An engine in memory: nothing is durable. It is the oracle of the conformance suite and the ground of the
+//! services' tests; with [`Faults`] it does, repeatably, what real engines do rarely.
+
+mod state;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lambent_base::{BoxFuture, Random};
+use parking_lot::Mutex;
+
+use crate::active::{ActiveReads, ReadGuard};
+use crate::engine::{Commit, Engine, Snapshot, TxnId, Version};
+use crate::error::StoreError;
+use crate::range::{KeyRange, Page, ScanOptions};
+use crate::wakes::Wakes;
+use state::State;
+
+/// How often, in a thousand, the engine misbehaves in a way that the contract allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// A commit that could pass is refused with `Conflict`.
+    pub conflicts: u64,
+    /// A commit is applied, and answered with `UnknownOutcome`.
+    pub unknown_applied: u64,
+    /// A commit is not applied, and answered with `UnknownOutcome`.
+    pub unknown_lost: u64,
+    /// A read lets other tasks run first, several times.
+    pub slow_reads: u64,
+}
+
+/// A slow read gives way at most this often.
+const SLOW_READ_YIELDS: u64 = 16;
+
+/// See the module.
+pub struct MemoryEngine(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    reads: Arc<ActiveReads>,
+    wakes: Wakes,
+    random: Random,
+    faults: Mutex<Faults>,
+}
+
+struct MemorySnapshot {
+    shared: Arc<Shared>,
+    guard: ReadGuard,
+}
+
+impl MemoryEngine {
+    /// An empty store that behaves well.
+    pub fn new() -> Self {
+        Self::with_faults(0, Faults::default())
+    }
+
+    /// An empty store that misbehaves as `faults` says, in an order that `seed` decides.
+    pub fn with_faults(seed: u64, faults: Faults) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            reads: ActiveReads::new(0),
+            wakes: Wakes::default(),
+            random: Random::seeded(seed),
+            faults: Mutex::new(faults),
+        }))
+    }
+
+    /// Misbehaves differently from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.0.faults.lock() = faults;
+    }
+}
+
+impl Default for MemoryEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
+        Box::pin(async {
+            self.0.maybe_slow().await;
+            let guard = self.0.reads.open();
+            Ok(Arc::new(MemorySnapshot { shared: self.0.clone(), guard }) as Arc<dyn Snapshot>)
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>> {
+        Box::pin(async move { self.0.commit(commit) })
+    }
+
+    fn outcome(&self, id: TxnId) -> BoxFuture<'_, Result<Option<Version>, StoreError>> {
+        Box::pin(async move { Ok(self.0.state.lock().outcome(id)) })
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.0.wakes
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.0.state.lock().check_open()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.state.lock().close();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Shared {
+    fn commit(&self, commit: Commit) -> Result<Version, StoreError> {
+        let faults = *self.faults.lock();
+        let (id, topics) = (commit.id, commit.topics.clone());
+        if self.strikes(faults.conflicts) {
+            return Err(StoreError::Conflict);
+        }
+        if self.strikes(faults.unknown_lost) {
+            return Err(StoreError::UnknownOutcome(id));
+        }
+        let version = {
+            let mut state = self.state.lock();
+            let version = state.commit(commit, self.reads.oldest())?;
+            self.reads.publish(version.0);
+            version
+        };
+        self.wakes.wake(&topics);
+        if self.strikes(faults.unknown_applied) {
+            return Err(StoreError::UnknownOutcome(id));
+        }
+        Ok(version)
+    }
+
+    fn strikes(&self, per_thousand: u64) -> bool {
+        per_thousand > 0 && self.random.u64() % 1000 < per_thousand
+    }
+
+    async fn maybe_slow(&self) {
+        let per_thousand = self.faults.lock().slow_reads;
+        if self.strikes(per_thousand) {
+            for _ in 0..=self.random.u64() % SLOW_READ_YIELDS {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+impl Snapshot for MemorySnapshot {
+    fn version(&self) -> Version {
+        Version(self.guard.version)
+    }
+
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
+        Box::pin(async {
+            self.shared.maybe_slow().await;
+            Ok(self.shared.state.lock().get(key, self.guard.version))
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &'a KeyRange,
+        options: ScanOptions,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(async move {
+            self.shared.maybe_slow().await;
+            Ok(self.shared.state.lock().scan(range, options, self.guard.version))
+        })
+    }
+}
