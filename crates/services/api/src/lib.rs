@@ -1,1 +1,17 @@
-//! lambent-api
+//! What a service is made of: operations, the call they get, the bodies they stream.
+//!
+//! The gateway knows services only as [`Service`]: a table of operations behind one `dyn` handler each. A handler reads its
+//! typed input through `wire`, has `identity` decide, and only then runs; there is no way to run it without.
+#![forbid(unsafe_code)]
+
+mod body;
+mod call;
+mod service;
+
+pub use body::{Body, ByteStream, Trailers};
+pub use call::{Call, CallContext};
+pub use service::{Authorizer, BodyMode, Incoming, Reply, Route, Service};
+
+pub use lambent_base::BoxFuture;
+pub use lambent_wire::ApiError;
+

@@ -1,0 +1,51 @@
+//! Who makes a request, and the proof that it was allowed.
+
+/// The principal behind a verified signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// As STS's GetCallerIdentity shows it.
+    pub arn: String,
+    /// As STS's GetCallerIdentity shows it: the account for root, `ROLEID:SESSION` for a role session.
+    pub user_id: String,
+    pub access_key_id: String,
+    pub kind: CallerKind,
+}
+
+/// What kind of principal a caller is; decides which policies speak for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallerKind {
+    /// The account itself: allowed everything in its account.
+    Root,
+    /// A session of a role: allowed what the role's policies allow.
+    RoleSession { role_name: String },
+}
+
+/// The proof that a policy decision allowed this caller this action. Only this crate makes one.
+#[derive(Clone, Debug)]
+pub struct Authorized {
+    caller: Caller,
+    action: &'static str,
+    resource: String,
+}
+
+impl Authorized {
+    pub(crate) fn new(caller: Caller, action: &'static str, resource: String) -> Self {
+        Self { caller, action, resource }
+    }
+
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// As `s3:PutObject`.
+    pub fn action(&self) -> &'static str {
+        self.action
+    }
+
+    /// The ARN that was decided on.
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+}

@@ -1,0 +1,180 @@
+//! A service as the gateway sees it: operations by name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lambent_base::{BoxFuture, Place};
+use lambent_identity::{Authorized, Caller};
+use lambent_wire::{ApiError, EncodedResponse, Labels, Operation, OperationInfo, Protocol, RequestView, ServiceInfo};
+
+use crate::{Body, Call, CallContext};
+
+/// A service: its tables, and a handler for each operation.
+pub struct Service {
+    pub info: &'static ServiceInfo,
+    /// The error code for inputs that break the model's constraints; `None` where the service checks them itself (S3).
+    validation_code: Option<&'static str>,
+    routes: HashMap<&'static str, Route>,
+}
+
+/// One operation, ready to be run.
+#[derive(Clone)]
+pub struct Route {
+    pub info: &'static OperationInfo,
+    pub body: BodyMode,
+    handler: Handler,
+}
+
+type Handler = Arc<dyn Fn(Incoming) -> BoxFuture<'static, Result<Reply, ApiError>> + Send + Sync>;
+
+/// Whether the gateway reads a request's body before the handler runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyMode {
+    Buffered,
+    Streamed,
+}
+
+/// A routed and authenticated request.
+pub struct Incoming {
+    pub protocol: Protocol,
+    pub service: &'static ServiceInfo,
+    pub parts: http::request::Parts,
+    pub labels: Labels,
+    pub body: Body,
+    pub context: CallContext,
+    pub caller: Caller,
+    pub authorizer: Arc<dyn Authorizer>,
+}
+
+/// What goes back: the encoded head (and body, unless `body` streams it).
+#[derive(Debug)]
+pub struct Reply {
+    pub head: EncodedResponse,
+    /// A streamed body; `None` when the head has it all.
+    pub body: Option<Body>,
+}
+
+/// Decides whether a caller may do something. `identity` is the one that does.
+pub trait Authorizer: Send + Sync {
+    fn authorize<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: &'static str,
+        resource: String,
+    ) -> BoxFuture<'a, Result<Authorized, ApiError>>;
+}
+
+/// The action and resource that a policy decides on, computed from the input.
+pub type ResourceOf<I> = fn(&I, &Place) -> String;
+
+impl Service {
+    /// A service without operations. `validation_code` as `ValidationException`, or `None` to leave constraints to handlers.
+    pub fn new(info: &'static ServiceInfo, validation_code: Option<&'static str>) -> Self {
+        Self { info, validation_code, routes: HashMap::new() }
+    }
+
+    /// The operation of this name.
+    pub fn route(&self, operation: &str) -> Option<&Route> {
+        self.routes.get(operation)
+    }
+
+    /// Adds an operation; [`crate::operations!`] writes the calls.
+    pub fn add<O: Operation + 'static>(
+        &mut self,
+        body: BodyMode,
+        action: &'static str,
+        resource: ResourceOf<O::Input>,
+        run: impl Fn(Call, O::Input, Body) -> BoxFuture<'static, Result<(O::Output, Option<Body>), ApiError>>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+    ) where
+        O::Input: Send,
+        O::Output: Send,
+    {
+        let validation_code = self.validation_code;
+        let handler: Handler = Arc::new(move |incoming| {
+            let run = run.clone();
+            Box::pin(async move {
+                let (input, mut incoming) = read_input::<O>(incoming, body, validation_code).await?;
+                let resource = resource(&input, &incoming.context.place);
+                let authorized = incoming.authorizer.authorize(&incoming.caller, action, resource).await?;
+                let body = std::mem::replace(&mut incoming.body, Body::empty());
+                let call = Call { context: incoming.context, authorized };
+                let request_id = call.request_id().to_owned();
+                let (output, body) = run(call, input, body).await?;
+                let head = lambent_wire::encode(incoming.protocol, incoming.service, O::INFO, &output, &request_id);
+                Ok(Reply { head, body })
+            })
+        });
+        self.routes.insert(O::INFO.name, Route { info: O::INFO, body, handler });
+    }
+}
+
+impl Route {
+    /// Reads the input, has it authorised, runs the operation, and writes its output.
+    pub fn run(&self, incoming: Incoming) -> BoxFuture<'static, Result<Reply, ApiError>> {
+        (self.handler)(incoming)
+    }
+}
+
+/// The typed input, and the request with its body if that streams.
+async fn read_input<O: Operation>(
+    mut incoming: Incoming,
+    mode: BodyMode,
+    validation_code: Option<&'static str>,
+) -> Result<(O::Input, Incoming), ApiError> {
+    let bytes = match mode {
+        BodyMode::Streamed => bytes::Bytes::new(),
+        BodyMode::Buffered => std::mem::replace(&mut incoming.body, Body::empty()).into_bytes().unwrap_or_default(),
+    };
+    let view = RequestView {
+        method: &incoming.parts.method,
+        raw_path: incoming.parts.uri.path(),
+        raw_query: incoming.parts.uri.query().unwrap_or_default(),
+        headers: &incoming.parts.headers,
+        labels: &incoming.labels,
+        body: &bytes,
+    };
+    let decoded = lambent_wire::decode::<O::Input>(incoming.protocol, O::INFO, &view)?;
+    match (decoded.violation, validation_code) {
+        (Some(message), Some(code)) => Err(ApiError::client(code, message)),
+        _ => Ok((decoded.input, incoming)),
+    }
+}
+
+/// Adds operations to a [`Service`]: `operations!(service, state, { kind Operation => method, "action", resource; ... })`.
+///
+/// The kinds: `plain` methods take `(&Call, Input)` and give `Output`; `upload` methods take a [`Body`] too; `download`
+/// methods give `(Output, Body)`.
+#[macro_export]
+macro_rules! operations {
+    ($service:expr, $state:expr, { $($kind:ident $operation:path => $method:ident, $action:literal, $resource:expr;)* }) => {$(
+        $crate::operations!(@add $kind, $service, $state, $operation, $method, $action, $resource);
+    )*};
+    (@add plain, $service:expr, $state:expr, $operation:path, $method:ident, $action:literal, $resource:expr) => {{
+        let state = ::std::sync::Arc::clone(&$state);
+        $service.add::<$operation>($crate::BodyMode::Buffered, $action, $resource, move |call, input, _body| {
+            let state = ::std::sync::Arc::clone(&state);
+            ::std::boxed::Box::pin(async move { Ok((state.$method(&call, input).await?, None)) })
+        });
+    }};
+    (@add upload, $service:expr, $state:expr, $operation:path, $method:ident, $action:literal, $resource:expr) => {{
+        let state = ::std::sync::Arc::clone(&$state);
+        $service.add::<$operation>($crate::BodyMode::Streamed, $action, $resource, move |call, input, body| {
+            let state = ::std::sync::Arc::clone(&state);
+            ::std::boxed::Box::pin(async move { Ok((state.$method(&call, input, body).await?, None)) })
+        });
+    }};
+    (@add download, $service:expr, $state:expr, $operation:path, $method:ident, $action:literal, $resource:expr) => {{
+        let state = ::std::sync::Arc::clone(&$state);
+        $service.add::<$operation>($crate::BodyMode::Buffered, $action, $resource, move |call, input, _body| {
+            let state = ::std::sync::Arc::clone(&state);
+            ::std::boxed::Box::pin(async move {
+                let (output, body) = state.$method(&call, input).await?;
+                Ok((output, Some(body)))
+            })
+        });
+    }};
+}
