@@ -1,0 +1,349 @@
+//! Control groups: what bounds and counts an environment's memory, CPU and processes.
+//!
+//! Version 1 is used where it has the memory controller, else version 2. Groups are made beneath the daemon's own, in
+//! a folder named after the daemon's pid and start time, so that a later daemon recognises what a killed one left.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::SandboxError;
+use crate::spec::{MIB_PER_VCPU, Spec};
+
+const REMOVE_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
+const PREFIX: &str = "lambent-";
+/// The CFS period. A full period is what a stalled environment waits at most.
+const CPU_PERIOD_US: u64 = 100_000;
+/// `cpu.shares` of one whole vCPU (version 1's default), and its smallest value.
+const SHARES_PER_VCPU: u64 = 1_024;
+const MIN_SHARES: u64 = 2;
+/// `cpu.weight` of one whole vCPU (version 2's default).
+const WEIGHT_PER_VCPU: u64 = 100;
+
+/// Where groups can be made on this host.
+#[derive(Debug, Default)]
+pub(crate) struct Hierarchies {
+    /// Version 1 folders by controller, or one version 2 folder for all three.
+    pub(crate) memory: Option<PathBuf>,
+    pub(crate) cpu: Option<PathBuf>,
+    pub(crate) cpuacct: Option<PathBuf>,
+    pub(crate) pids: Option<PathBuf>,
+    pub(crate) version: u8,
+    /// Why a controller is missing, for `lambent doctor`.
+    pub(crate) missing: Vec<String>,
+}
+
+impl Hierarchies {
+    /// Finds the controllers and makes this daemon's folder in each, after removing those of dead daemons.
+    pub(crate) fn find() -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let v1 = |name: &str| v1_folder(&mounts, &own, name);
+        if v1("memory").is_some() {
+            let mut missing = Vec::new();
+            let mut usable = |name: &str| match v1(name).map(|folder| make_base(&folder)) {
+                Some(Ok(base)) => Some(base),
+                Some(Err(error)) => {
+                    missing.push(format!("{name} controller (version 1): {error}"));
+                    None
+                }
+                None => {
+                    missing.push(format!("{name} controller (version 1) is not mounted"));
+                    None
+                }
+            };
+            let (memory, cpu) = (usable("memory"), usable("cpu"));
+            let (cpuacct, pids) = (usable("cpuacct"), usable("pids"));
+            return Self { memory, cpu, cpuacct, pids, version: 1, missing };
+        }
+        match v2_base(&mounts, &own) {
+            Ok(base) => {
+                let base = Some(base);
+                Self {
+                    memory: base.clone(),
+                    cpu: base.clone(),
+                    cpuacct: base.clone(),
+                    pids: base,
+                    version: 2,
+                    missing: Vec::new(),
+                }
+            }
+            Err(why) => {
+                let mut none = Self::default();
+                none.missing.push(format!("control groups (version 2): {why}"));
+                none
+            }
+        }
+    }
+
+    /// A group for one environment, with its limits set.
+    pub(crate) fn create(&self, spec: &Spec) -> Result<Group, SandboxError> {
+        let mut group = Group { folders: Vec::new(), version: self.version, ..Group::default() };
+        let folder = |base: &Option<PathBuf>| base.as_ref().map(|base| base.join(&spec.name));
+        let (memory, cpu) = (folder(&self.memory), folder(&self.cpu));
+        let (cpuacct, pids) = (folder(&self.cpuacct), folder(&self.pids));
+        for path in [&memory, &cpu, &cpuacct, &pids].into_iter().flatten() {
+            if !group.folders.contains(path) {
+                make_folder(path)?;
+                group.folders.push(path.clone());
+            }
+        }
+        if let Some(memory) = memory {
+            self.limit_memory(&memory, u64::from(spec.memory_mib) << 20)?;
+            let peak = if self.version == 1 { "memory.max_usage_in_bytes" } else { "memory.peak" };
+            group.peak = File::open(memory.join(peak)).ok();
+            let events = if self.version == 1 { "memory.oom_control" } else { "memory.events" };
+            group.oom = Some(memory.join(events));
+        }
+        if let Some(cpu) = cpu {
+            self.limit_cpu(&cpu, spec.memory_mib)?;
+        }
+        if let Some(cpuacct) = cpuacct {
+            let usage = if self.version == 1 { "cpuacct.usage" } else { "cpu.stat" };
+            group.cpu_usage = Some(cpuacct.join(usage));
+        }
+        if let Some(pids) = pids {
+            write(&pids.join("pids.max"), &spec.max_processes.to_string())?;
+        }
+        Ok(group)
+    }
+
+    fn limit_memory(&self, folder: &Path, bytes: u64) -> Result<(), SandboxError> {
+        let bytes = bytes.to_string();
+        if self.version == 1 {
+            write(&folder.join("memory.limit_in_bytes"), &bytes)?;
+            // Absent where the kernel does not account swap.
+            let with_swap = folder.join("memory.memsw.limit_in_bytes");
+            return if with_swap.exists() { write(&with_swap, &bytes) } else { Ok(()) };
+        }
+        write(&folder.join("memory.max"), &bytes)?;
+        let swap = folder.join("memory.swap.max");
+        if swap.exists() { write(&swap, "0") } else { Ok(()) }
+    }
+
+    /// A share in proportion to memory when CPUs are wanted by several, and never more than the vCPUs that the memory
+    /// pays for; but below one vCPU an environment may use what is idle, which AWS does not allow.
+    fn limit_cpu(&self, folder: &Path, memory_mib: u32) -> Result<(), SandboxError> {
+        let mib = u64::from(memory_mib);
+        let per_vcpu = u64::from(MIB_PER_VCPU);
+        let quota = (CPU_PERIOD_US * mib / per_vcpu).max(CPU_PERIOD_US);
+        if self.version == 1 {
+            let shares = (SHARES_PER_VCPU * mib / per_vcpu).max(MIN_SHARES);
+            write(&folder.join("cpu.shares"), &shares.to_string())?;
+            write(&folder.join("cpu.cfs_period_us"), &CPU_PERIOD_US.to_string())?;
+            return write(&folder.join("cpu.cfs_quota_us"), &quota.to_string());
+        }
+        let weight = (WEIGHT_PER_VCPU * mib / per_vcpu).max(1);
+        write(&folder.join("cpu.weight"), &weight.to_string())?;
+        write(&folder.join("cpu.max"), &format!("{quota} {CPU_PERIOD_US}"))
+    }
+}
+
+impl Drop for Hierarchies {
+    fn drop(&mut self) {
+        for base in [&self.memory, &self.cpu, &self.cpuacct, &self.pids].into_iter().flatten() {
+            // Still in use when another sandbox of this process lives: then that one removes it.
+            let _ = fs::remove_dir(base);
+        }
+    }
+}
+
+/// The groups of one environment.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    folders: Vec<PathBuf>,
+    version: u8,
+    peak: Option<File>,
+    oom: Option<PathBuf>,
+    cpu_usage: Option<PathBuf>,
+}
+
+impl Group {
+    /// The files into which a process writes `0` to join.
+    pub(crate) fn join_files(&self) -> Vec<PathBuf> {
+        self.folders.iter().map(|folder| folder.join("cgroup.procs")).collect()
+    }
+
+    /// The most memory ever used, in bytes; `None` where it is not counted.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let mut file = self.peak.as_ref()?;
+        let mut text = String::new();
+        file.rewind().ok()?;
+        file.read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// How many processes the kernel killed for want of memory.
+    pub(crate) fn oom_kills(&self) -> u64 {
+        let text = self.oom.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let number = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        number.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// CPU time used, in microseconds.
+    pub(crate) fn cpu_us(&self) -> Option<u64> {
+        let text = fs::read_to_string(self.cpu_usage.as_ref()?).ok()?;
+        if self.version == 1 {
+            return text.trim().parse::<u64>().ok().map(|ns| ns / 1_000);
+        }
+        text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()
+    }
+
+    /// Removes the folders; every process in them must be gone, but the kernel may need a moment to notice.
+    pub(crate) fn remove(&mut self, attempts: u32) {
+        for folder in self.folders.drain(..) {
+            let mut removed = fs::remove_dir(&folder);
+            for _ in 1..attempts {
+                if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
+                    std::thread::sleep(REMOVE_PAUSE);
+                    removed = fs::remove_dir(&folder);
+                }
+            }
+            if let Err(error) = removed {
+                tracing::warn!(group = %folder.display(), %error, "a control group could not be removed");
+            }
+        }
+    }
+}
+
+/// This process's own group in a version 1 hierarchy.
+fn v1_folder(mounts: &str, own: &str, controller: &str) -> Option<PathBuf> {
+    let path = own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let names = parts.next()?;
+        names.split(',').any(|name| name == controller).then(|| parts.next()).flatten()
+    })?;
+    mounts.lines().find_map(|line| {
+        let (root, point, kind, options) = mount_fields(line)?;
+        let holds = kind == "cgroup" && options.split(',').any(|option| option == controller);
+        holds.then(|| beneath(point, root, path))
+    })
+}
+
+/// The folder for environments in the version 2 hierarchy, with the three controllers handed down to it.
+fn v2_base(mounts: &str, own: &str) -> Result<PathBuf, String> {
+    let path = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("not mounted")?;
+    let folder = mounts
+        .lines()
+        .find_map(|line| {
+            let (root, point, kind, _) = mount_fields(line)?;
+            (kind == "cgroup2").then(|| beneath(point, root, path))
+        })
+        .ok_or("not mounted")?;
+    let there = fs::read_to_string(folder.join("cgroup.controllers")).map_err(|error| error.to_string())?;
+    for wanted in ["memory", "cpu", "pids"] {
+        if !there.split_whitespace().any(|name| name == wanted) {
+            return Err(format!("the {wanted} controller is not handed down to {}", folder.display()));
+        }
+    }
+    let base = make_base(&folder).map_err(|error| error.to_string())?;
+    if let Err(error) = hand_down(&folder) {
+        let _ = fs::remove_dir(&base);
+        return Err(error.to_string());
+    }
+    hand_down(&base).map_err(|error| error.to_string())?;
+    Ok(base)
+}
+
+fn hand_down(folder: &Path) -> io::Result<()> {
+    let control = folder.join("cgroup.subtree_control");
+    let everything = "+memory +cpu +pids";
+    if fs::write(&control, everything).is_ok() {
+        return Ok(());
+    }
+    // A group with processes of its own may not hand controllers down: move ourselves into a leaf first.
+    let leaf = folder.join("lambent");
+    fs::create_dir_all(&leaf)?;
+    fs::write(leaf.join("cgroup.procs"), "0")?;
+    fs::write(&control, everything)
+}
+
+/// (root of the mount within its file system, mount point, type, super block options)
+fn mount_fields(line: &str) -> Option<(&str, &str, &str, &str)> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut left = left.split(' ').skip(3);
+    let (root, point) = (left.next()?, left.next()?);
+    let mut right = right.split(' ');
+    let kind = right.next()?;
+    Some((root, point, kind, right.nth(1)?))
+}
+
+fn beneath(point: &str, root: &str, path: &str) -> PathBuf {
+    let relative = path.strip_prefix(root.trim_end_matches('/')).unwrap_or(path);
+    Path::new(point).join(relative.trim_start_matches('/'))
+}
+
+/// Makes this daemon's folder beneath `folder` and removes those of daemons that are gone.
+fn make_base(folder: &Path) -> io::Result<PathBuf> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name();
+        if let Some(owner) = name.to_str().and_then(|name| name.strip_prefix(PREFIX))
+            && !is_alive(owner)
+        {
+            remove_abandoned(&entry.path());
+        }
+    }
+    let base = folder.join(format!("{PREFIX}{}", process_tag(std::process::id())));
+    match fs::create_dir(&base) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(base),
+    }
+}
+
+/// `PID-STARTTIME`, which no other process of this boot has.
+fn process_tag(pid: u32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in brackets may hold spaces; the start time is the 20th field after it.
+    let start = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)).unwrap_or("0");
+    format!("{pid}-{start}")
+}
+
+fn is_alive(tag: &str) -> bool {
+    let pid = tag.split_once('-').and_then(|(pid, _)| pid.parse().ok());
+    // A folder of another naming scheme is not ours to remove.
+    pid.is_none_or(|pid| process_tag(pid) == tag)
+}
+
+/// The processes of a dead daemon's environments die with it; what remains are empty folders.
+fn remove_abandoned(base: &Path) {
+    let groups = fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path());
+    for group in groups.filter(|path| path.is_dir()) {
+        let _ = fs::remove_dir(group);
+    }
+    if let Err(error) = fs::remove_dir(base) {
+        tracing::warn!(group = %base.display(), %error, "an earlier daemon's control group could not be removed");
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), SandboxError> {
+    fs::create_dir(path).map_err(|source| SandboxError::Cgroup { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), SandboxError> {
+    let written =
+        OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|source| SandboxError::Cgroup { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "34 31 0:30 / /sys/fs/cgroup/memory rw,relatime shared:1 - cgroup cgroup rw,memory\n\
+        35 31 0:31 /docker/abc /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n";
+    const OWN: &str = "4:memory:/app/x\n3:cpu,cpuacct:/docker/abc/y\n0::/\n";
+
+    #[test]
+    fn own_groups_are_found_through_mount_roots() {
+        assert_eq!(v1_folder(MOUNTS, OWN, "memory"), Some("/sys/fs/cgroup/memory/app/x".into()));
+        assert_eq!(v1_folder(MOUNTS, OWN, "cpuacct"), Some("/sys/fs/cgroup/cpu/y".into()));
+        assert_eq!(v1_folder(MOUNTS, OWN, "pids"), None);
+    }
+
+    #[test]
+    fn only_dead_daemons_are_recognised_as_dead() {
+        assert!(is_alive(&process_tag(std::process::id())));
+        assert!(!is_alive("4194305-1"));
+        assert!(is_alive("something-else"));
+    }
+}
