@@ -1,6 +1,58 @@
 //! Principals, credentials, policy decisions; the only maker of [`Authorized`].
+//!
+//! Temporary credentials are stateless: the session token is the sealed session itself (who, whose secret, until when), so
+//! any node with the master key can check it, and it dies with its role.
 #![forbid(unsafe_code)]
 
 mod caller;
+mod decide;
+mod error;
+mod keys;
+mod policy;
+mod roles;
+mod seal;
+mod sessions;
 
 pub use caller::{Authorized, Caller, CallerKind};
+pub use error::IdentityError;
+pub use policy::{Document, MalformedPolicy, Principal};
+pub use roles::{Role, RoleName, limits};
+pub use seal::MasterKey;
+pub use sessions::{Credential, TemporaryCredentials};
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lambent_base::{Clock, Random};
+use lambent_store::Db;
+use parking_lot::RwLock;
+
+/// The account's own key, taken from the environment or made at first start.
+#[derive(Clone)]
+pub struct RootKey {
+    pub account: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+/// Everything that decides who may do what.
+pub struct Identity {
+    db: Db,
+    clock: Clock,
+    random: Random,
+    root: RootKey,
+    master: MasterKey,
+    compiled: RwLock<HashMap<String, Arc<decide::CompiledRole>>>,
+}
+
+impl Identity {
+    pub fn new(db: Db, clock: Clock, random: Random, root: RootKey, master: MasterKey) -> Self {
+        Self { db, clock, random, root, master, compiled: RwLock::default() }
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("account", &self.root.account).finish_non_exhaustive()
+    }
+}

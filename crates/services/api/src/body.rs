@@ -72,7 +72,11 @@ impl Body {
     }
 
     /// All bytes at once; `too_large` is the error when there are more than `limit` of them.
-    pub async fn collect(&mut self, limit: usize, too_large: impl FnOnce() -> ApiError) -> Result<Bytes, ApiError> {
+    pub async fn collect(
+        &mut self,
+        limit: usize,
+        too_large: impl FnOnce() -> ApiError,
+    ) -> Result<Bytes, ApiError> {
         let mut all = BytesMut::new();
         let mut first = Bytes::new();
         while let Some(piece) = self.next().await {

@@ -1,14 +1,17 @@
 //! What a handler knows of the request besides its input.
 
-use lambent_base::Place;
-use lambent_identity::Authorized;
+use std::sync::Arc;
 
-/// The request around an operation.
+use lambent_base::Place;
+use lambent_identity::{Authorized, Caller, Identity, IdentityError};
+use lambent_wire::ApiError;
+
+/// The request around an operation, and the decision that let it in.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub context: CallContext,
-    /// The caller, and the decision that let it in.
-    pub authorized: Authorized,
+    authorized: Authorized,
+    identity: Arc<Identity>,
 }
 
 /// The part of a call that is known before its input is read.
@@ -26,6 +29,27 @@ pub struct CallContext {
 }
 
 impl Call {
+    /// A call that `caller` is allowed to make; an AccessDenied error when it is not.
+    pub async fn decide(
+        context: CallContext,
+        identity: Arc<Identity>,
+        caller: &Caller,
+        action: &'static str,
+        resource: String,
+    ) -> Result<Self, ApiError> {
+        let authorized = identity.authorize(caller, action, resource).await.map_err(denied)?;
+        Ok(Self { context, authorized, identity })
+    }
+
+    /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source.
+    pub async fn authorize(&self, action: &'static str, resource: String) -> Result<Authorized, ApiError> {
+        self.identity.authorize(self.caller(), action, resource).await.map_err(denied)
+    }
+
+    pub fn caller(&self) -> &Caller {
+        self.authorized.caller()
+    }
+
     pub fn account(&self) -> &str {
         &self.context.place.account
     }
@@ -47,3 +71,14 @@ impl Call {
         self.context.time_ms
     }
 }
+
+/// The code is S3's and the query protocol's; the gateway knows which services say AccessDeniedException.
+fn denied(error: IdentityError) -> ApiError {
+    match error {
+        IdentityError::Denied(message) => ApiError::new(ACCESS_DENIED, 403, message),
+        other => ApiError::internal(&other),
+    }
+}
+
+/// The error code of a policy's no.
+pub const ACCESS_DENIED: &str = "AccessDenied";

@@ -9,9 +9,8 @@ mod call;
 mod service;
 
 pub use body::{Body, ByteStream, Trailers};
-pub use call::{Call, CallContext};
-pub use service::{Authorizer, BodyMode, Incoming, Reply, Route, Service};
+pub use call::{ACCESS_DENIED, Call, CallContext};
+pub use service::{BodyMode, Incoming, Reply, Route, Service};
 
 pub use lambent_base::BoxFuture;
 pub use lambent_wire::ApiError;
-

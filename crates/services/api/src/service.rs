@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lambent_base::{BoxFuture, Place};
-use lambent_identity::{Authorized, Caller};
-use lambent_wire::{ApiError, EncodedResponse, Labels, Operation, OperationInfo, Protocol, RequestView, ServiceInfo};
+use lambent_identity::{Caller, Identity};
+use lambent_wire::{
+    ApiError, EncodedResponse, Labels, Operation, OperationInfo, Protocol, RequestView, ServiceInfo,
+};
 
 use crate::{Body, Call, CallContext};
 
@@ -43,7 +45,7 @@ pub struct Incoming {
     pub body: Body,
     pub context: CallContext,
     pub caller: Caller,
-    pub authorizer: Arc<dyn Authorizer>,
+    pub identity: Arc<Identity>,
 }
 
 /// What goes back: the encoded head (and body, unless `body` streams it).
@@ -52,16 +54,6 @@ pub struct Reply {
     pub head: EncodedResponse,
     /// A streamed body; `None` when the head has it all.
     pub body: Option<Body>,
-}
-
-/// Decides whether a caller may do something. `identity` is the one that does.
-pub trait Authorizer: Send + Sync {
-    fn authorize<'a>(
-        &'a self,
-        caller: &'a Caller,
-        action: &'static str,
-        resource: String,
-    ) -> BoxFuture<'a, Result<Authorized, ApiError>>;
 }
 
 /// The action and resource that a policy decides on, computed from the input.
@@ -99,12 +91,14 @@ impl Service {
             Box::pin(async move {
                 let (input, mut incoming) = read_input::<O>(incoming, body, validation_code).await?;
                 let resource = resource(&input, &incoming.context.place);
-                let authorized = incoming.authorizer.authorize(&incoming.caller, action, resource).await?;
                 let body = std::mem::replace(&mut incoming.body, Body::empty());
-                let call = Call { context: incoming.context, authorized };
-                let request_id = call.request_id().to_owned();
+                let request_id = incoming.context.request_id.clone();
+                let call =
+                    Call::decide(incoming.context, incoming.identity, &incoming.caller, action, resource)
+                        .await?;
                 let (output, body) = run(call, input, body).await?;
-                let head = lambent_wire::encode(incoming.protocol, incoming.service, O::INFO, &output, &request_id);
+                let head =
+                    lambent_wire::encode(incoming.protocol, incoming.service, O::INFO, &output, &request_id);
                 Ok(Reply { head, body })
             })
         });
@@ -127,7 +121,9 @@ async fn read_input<O: Operation>(
 ) -> Result<(O::Input, Incoming), ApiError> {
     let bytes = match mode {
         BodyMode::Streamed => bytes::Bytes::new(),
-        BodyMode::Buffered => std::mem::replace(&mut incoming.body, Body::empty()).into_bytes().unwrap_or_default(),
+        BodyMode::Buffered => {
+            std::mem::replace(&mut incoming.body, Body::empty()).into_bytes().unwrap_or_default()
+        }
     };
     let view = RequestView {
         method: &incoming.parts.method,

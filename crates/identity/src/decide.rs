@@ -1,0 +1,198 @@
+//! The decision: may this caller do this to that?
+
+use std::sync::Arc;
+
+use crate::policy::Effect;
+use crate::{Authorized, Caller, CallerKind, Document, Identity, IdentityError, RoleName};
+
+/// A role's policies, parsed once for each revision of the role.
+pub(crate) struct CompiledRole {
+    revision: u64,
+    policies: Vec<Document>,
+}
+
+/// Compiled roles that are kept; beyond it all are dropped and made anew when needed.
+const COMPILED_ROLES_MAX: usize = 4_096;
+
+impl Identity {
+    /// Decides; the proof of a yes is what handlers ask for, a no is [`IdentityError::Denied`] with AWS's message.
+    pub async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        resource: String,
+    ) -> Result<Authorized, IdentityError> {
+        let effect = match &caller.kind {
+            CallerKind::Root => Effect::Allow,
+            CallerKind::RoleSession { role_name } => {
+                self.role_effect(caller, role_name, action, &resource).await?
+            }
+        };
+        let reason = match effect {
+            Effect::Allow => return Ok(Authorized::new(caller.clone(), action, resource)),
+            Effect::Deny => "with an explicit deny in an identity-based policy".to_owned(),
+            Effect::Nothing => format!("because no identity-based policy allows the {action} action"),
+        };
+        let message = format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource} {reason}",
+            caller.arn
+        );
+        Err(IdentityError::Denied(message))
+    }
+
+    async fn role_effect(
+        &self,
+        caller: &Caller,
+        role_name: &str,
+        action: &str,
+        resource: &str,
+    ) -> Result<Effect, IdentityError> {
+        let role = self.compiled_role(&caller.account, role_name).await?;
+        let mut effect = Effect::Nothing;
+        for policy in &role.policies {
+            match policy.effect_on(action, resource) {
+                Effect::Deny => return Ok(Effect::Deny),
+                Effect::Allow => effect = Effect::Allow,
+                Effect::Nothing => {}
+            }
+        }
+        Ok(effect)
+    }
+
+    async fn compiled_role(&self, account: &str, name: &str) -> Result<Arc<CompiledRole>, IdentityError> {
+        let role = self.role(RoleName { account, name }).await?;
+        if let Some(known) =
+            self.compiled.read().get(&role.id).filter(|known| known.revision == role.revision)
+        {
+            return Ok(Arc::clone(known));
+        }
+        let policies =
+            role.policies.values().map(|text| Document::identity(text)).collect::<Result<_, _>>()?;
+        let compiled = Arc::new(CompiledRole { revision: role.revision, policies });
+        let mut all = self.compiled.write();
+        if all.len() >= COMPILED_ROLES_MAX {
+            all.clear();
+        }
+        all.insert(role.id, Arc::clone(&compiled));
+        Ok(compiled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use lambent_base::{Clock, Random};
+    use lambent_store::Db;
+
+    use super::*;
+    use crate::{MasterKey, Role, RootKey};
+
+    const ACCOUNT: &str = "000000000000";
+    const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",
+        "Principal":{"AWS":"000000000000","Service":"lambda.amazonaws.com"}}}"#;
+
+    fn identity() -> (Identity, lambent_base::ManualClock) {
+        let (clock, hand) = Clock::manual(1_800_000_000_000);
+        let db = Db::memory(clock.clone(), Random::seeded(1));
+        let root = RootKey {
+            account: ACCOUNT.into(),
+            access_key_id: "AKIAROOT".into(),
+            secret_access_key: "s".into(),
+        };
+        (Identity::new(db, clock, Random::seeded(2), root, MasterKey::new([1; 32])), hand)
+    }
+
+    fn role(name: &str) -> Role {
+        Role {
+            account: ACCOUNT.into(),
+            name: name.into(),
+            path: "/".into(),
+            id: String::new(),
+            trust_policy: TRUST.into(),
+            description: None,
+            max_session_seconds: 3600,
+            created_ms: 0,
+            policies: BTreeMap::new(),
+            tags: Vec::new(),
+            revision: 0,
+        }
+    }
+
+    const NAME: RoleName<'static> = RoleName { account: ACCOUNT, name: "worker" };
+    const ARN: &str = "arn:aws:iam::000000000000:role/worker";
+
+    async fn session(identity: &Identity) -> crate::TemporaryCredentials {
+        identity.assume_role(&identity.root_caller(), ARN, "me", 900).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_role_session_may_do_what_its_policies_allow() {
+        let (identity, _) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        let session = session(&identity).await;
+        let caller =
+            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
+        assert_eq!(caller.arn, "arn:aws:sts::000000000000:assumed-role/worker/me");
+        let object = || "arn:aws:s3:::photos/a.jpg".to_owned();
+        let denied = identity.authorize(&caller, "s3:GetObject", object()).await.unwrap_err();
+        assert!(
+            denied.to_string().contains("because no identity-based policy allows the s3:GetObject action")
+        );
+
+        let policy =
+            r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#;
+        identity.put_role_policy(NAME, "read", policy).await.unwrap();
+        let allowed = identity.authorize(&caller, "s3:GetObject", object()).await.unwrap();
+        assert_eq!(allowed.resource(), "arn:aws:s3:::photos/a.jpg");
+        assert!(identity.authorize(&caller, "s3:PutObject", object()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn sessions_expire_and_die_with_their_role() {
+        let (identity, hand) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        let first = session(&identity).await;
+        hand.advance(Duration::from_secs(901));
+        let expired = identity.credential(&first.access_key_id, Some(&first.session_token)).await;
+        assert!(matches!(expired, Err(IdentityError::ExpiredSession { .. })));
+
+        let second = session(&identity).await;
+        identity.delete_role(NAME).await.unwrap();
+        identity.create_role(role("worker")).await.unwrap();
+        let orphan = identity.credential(&second.access_key_id, Some(&second.session_token)).await;
+        assert!(matches!(orphan, Err(IdentityError::UnknownAccessKey(_))));
+    }
+
+    #[tokio::test]
+    async fn tokens_and_keys_of_others_are_refused() {
+        let (identity, _) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        let session = session(&identity).await;
+        for (key, token) in
+            [("AKIAROOT", Some(session.session_token.as_str())), (&session.access_key_id, Some("AAAA"))]
+        {
+            let result = identity.credential(key, token).await;
+            assert!(matches!(result, Err(IdentityError::InvalidSessionToken)), "{key}");
+        }
+        assert!(matches!(
+            identity.credential("AKIAOTHER", None).await,
+            Err(IdentityError::UnknownAccessKey(_))
+        ));
+    }
+
+    #[tokio::test]
+    async fn only_trusted_services_may_assume() {
+        let (identity, _) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        assert!(identity.service_may_assume("lambda.amazonaws.com", ARN).await.unwrap());
+        assert!(!identity.service_may_assume("ec2.amazonaws.com", ARN).await.unwrap());
+        assert!(
+            !identity
+                .service_may_assume("lambda.amazonaws.com", "arn:aws:iam::000000000000:role/none")
+                .await
+                .unwrap()
+        );
+    }
+}
