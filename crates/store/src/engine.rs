@@ -39,7 +39,8 @@ pub trait Engine: Send + Sync + 'static {
     /// `Unavailable`; after any of them but `UnknownOutcome` nothing was applied.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>>;
 
-    /// Whether the commit with this id was applied, for ids of the last seconds.
+    /// Whether the commit with this id was applied, for ids of the last seconds. An answer of `None` is final: the
+    /// commit will not be applied later either.
     fn outcome(&self, id: TxnId) -> BoxFuture<'_, Result<Option<Version>, StoreError>>;
 
     /// Where commits announce their topics.
@@ -67,17 +68,24 @@ pub trait Snapshot: Send + Sync {
 }
 
 /// Everything a transaction read and wants to change.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Commit {
     pub id: TxnId,
-    /// The snapshot's version; meaningless when nothing was read.
-    pub read_version: Version,
+    /// What the transaction read from, kept open until the commit is decided; `None` when it read nothing.
+    pub snapshot: Option<Arc<dyn Snapshot>>,
     pub read_keys: Vec<Bytes>,
     pub read_ranges: Vec<KeyRange>,
     /// Applied in order; [`crate::Txn`] puts range deletions first and then at most one operation for each key.
     pub ops: Vec<Op>,
     /// Topics to wake when the commit is visible.
     pub topics: Vec<Bytes>,
+}
+
+impl Commit {
+    /// The version that the reads saw at least; nothing was read when there is none.
+    pub fn read_version(&self) -> Version {
+        self.snapshot.as_ref().map_or(Version(u64::MAX), |snapshot| snapshot.version())
+    }
 }
 
 /// One change.

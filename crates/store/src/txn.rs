@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lambent_base::Clock;
 use parking_lot::Mutex;
 
-use crate::engine::{Commit, Engine, Op, STAMP_BYTES, Snapshot, TxnId, Version};
+use crate::engine::{Commit, Engine, Op, STAMP_BYTES, Snapshot, TxnId};
 use crate::error::StoreError;
 use crate::limits;
 use crate::overlay::{self, Merge, Overlay, Seen};
@@ -160,9 +160,8 @@ impl Txn {
             self.0.engine.wakes().wake(&state.topics);
             return Ok(None);
         }
-        let read_version = state.snapshot.as_ref().map_or(Version(0), |snapshot| snapshot.version());
-        let State { read_keys, read_ranges, topics, .. } = state;
-        Ok(Some(Commit { id, read_version, read_keys, read_ranges, ops, topics }))
+        let State { snapshot, read_keys, read_ranges, topics, .. } = state;
+        Ok(Some(Commit { id, snapshot, read_keys, read_ranges, ops, topics }))
     }
 
     /// The retriable failure that one of its operations met, whatever the closure made of it.

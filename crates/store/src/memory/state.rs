@@ -73,8 +73,9 @@ impl State {
     }
 
     fn conflicts(&self, commit: &Commit) -> bool {
+        let read_version = commit.read_version().0;
         let changed = |versions: &[(u64, Option<Bytes>)]| {
-            versions.last().is_some_and(|(version, _)| *version > commit.read_version.0)
+            versions.last().is_some_and(|(version, _)| *version > read_version)
         };
         commit.read_keys.iter().any(|key| self.rows.get(key).is_some_and(|v| changed(v)))
             || commit.read_ranges.iter().filter(|range| !range.is_empty()).any(|range| {

@@ -1,0 +1,63 @@
+//! One process for one data directory.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::error::StoreError;
+
+const FILE_NAME: &str = "LOCK";
+
+/// Holds the directory until it is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct DataLock {
+    _file: File,
+}
+
+impl DataLock {
+    /// Errors: `Locked`, naming the process that holds the directory.
+    pub(super) fn acquire(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(FILE_NAME);
+        let io = |step| {
+            let path = path.clone();
+            move |e| StoreError::io(step, &path, e)
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(io("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(e)) => return Err(io("lock")(e)),
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // The text only helps the message: an unreadable one is not worth another error.
+                let _ = file.read_to_string(&mut pid);
+                let holder = match pid.trim() {
+                    "" => "another process".to_owned(),
+                    pid => format!("process {pid}"),
+                };
+                return Err(StoreError::Locked { directory: directory.to_owned(), holder });
+            }
+        }
+        file.set_len(0).map_err(io("truncate"))?;
+        file.rewind().map_err(io("rewind"))?;
+        writeln!(file, "{}", std::process::id()).map_err(io("write"))?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_is_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = DataLock::acquire(directory.path()).unwrap();
+        let refused = DataLock::acquire(directory.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        DataLock::acquire(directory.path()).unwrap();
+    }
+}

@@ -1,0 +1,213 @@
+//! The engine of one machine: fjall (a log-structured tree) behind a committer of our own.
+//!
+//! Reads call fjall where they are, on the task's thread: a point read is a few microseconds from memory or from the
+//! block cache, less than handing it to another thread costs; a page of a scan is bounded. A read that misses every
+//! cache holds its thread for one disk read.
+//!
+//! A data directory holds `LOCK`, `high-water` (see [`high_water`]) and fjall's own `fjall/`.
+
+mod committer;
+mod data_lock;
+mod high_water;
+mod space;
+mod tree;
+mod window;
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lambent_base::{BoxFuture, Clock};
+use parking_lot::Mutex;
+
+use crate::active::{ActiveReads, ReadGuard};
+use crate::engine::{Commit, Engine, Snapshot, TxnId, Version};
+use crate::error::StoreError;
+use crate::range::{KeyRange, Page, ScanOptions};
+use crate::wakes::Wakes;
+use committer::{Committer, Queue};
+use data_lock::DataLock;
+use high_water::{HighWater, sync_directory};
+use space::Space;
+use tree::Tree;
+use window::Window;
+
+/// Where fjall keeps its files, below the data directory.
+const TREE_DIRECTORY: &str = "fjall";
+
+/// What an operator may tune.
+#[derive(Clone, Copy, Debug)]
+pub struct FjallOptions {
+    /// Memory for blocks of tables that were read; filled only by use.
+    pub cache_bytes: u64,
+    /// Writes are refused while the disk has less than this; deletes go on to a quarter of it.
+    pub reserve_bytes: u64,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 16 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// See the module.
+pub struct FjallEngine {
+    queue: Arc<Queue>,
+    wakes: Arc<Wakes>,
+    reads: Arc<ActiveReads>,
+    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    // The tree is let go before the lock.
+    tree: Arc<Tree>,
+    lock: Arc<DataLock>,
+}
+
+struct FjallSnapshot {
+    guard: ReadGuard,
+    snapshot: fjall::Snapshot,
+    tree: Arc<Tree>,
+    _lock: Arc<DataLock>,
+}
+
+impl FjallEngine {
+    /// Opens or makes the store in `directory`, replaying what a crash left; blocks while it does.
+    ///
+    /// Errors: `Locked`, `Corrupt` (also when fewer commits are found than were acknowledged), `Io`.
+    pub fn open(directory: &Path, options: FjallOptions, clock: Clock) -> Result<Self, StoreError> {
+        create_directory(directory)?;
+        let lock = Arc::new(DataLock::acquire(directory)?);
+        let tree_directory = directory.join(TREE_DIRECTORY);
+        let has_tree = tree_directory.try_exists().map_err(|e| StoreError::io("find", &tree_directory, e))?;
+        let (high_water, promised) = HighWater::open(directory, has_tree)?;
+        if promised > 0 && !has_tree {
+            return Err(StoreError::Corrupt(format!("{} is missing", tree_directory.display())));
+        }
+        let tree = Arc::new(Tree::open(&tree_directory, options.cache_bytes)?);
+        sync_directory(directory)?;
+        let version = tree.version()?;
+        if version < promised {
+            return Err(StoreError::Corrupt(format!(
+                "the journal in {} ends at commit {version}, but {promised} were acknowledged",
+                tree_directory.display()
+            )));
+        }
+        let engine = Self {
+            queue: Arc::new(Queue::new()),
+            wakes: Arc::default(),
+            reads: ActiveReads::new(version),
+            committer: Mutex::default(),
+            tree,
+            lock,
+        };
+        engine.start(directory, options, clock, high_water, version)?;
+        Ok(engine)
+    }
+
+    fn start(
+        &self,
+        directory: &Path,
+        options: FjallOptions,
+        clock: Clock,
+        high_water: HighWater,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        let committer = Committer {
+            queue: self.queue.clone(),
+            tree: self.tree.clone(),
+            reads: self.reads.clone(),
+            wakes: self.wakes.clone(),
+            high_water,
+            space: Space::open(directory, options.reserve_bytes)?,
+            window: Window::new(version),
+            clock,
+            version,
+            // Slots that a former process used may be overwritten: nobody asks it for outcomes any more.
+            batch_number: version,
+        };
+        let thread = std::thread::Builder::new().name("store-committer".to_owned());
+        let thread = thread.spawn(move || committer.run());
+        let thread = thread.map_err(|e| StoreError::io("start the committer of", directory, e))?;
+        *self.committer.lock() = Some(thread);
+        Ok(())
+    }
+}
+
+impl Drop for FjallEngine {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.committer.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's committer had panicked");
+        }
+    }
+}
+
+impl Engine for FjallEngine {
+    fn name(&self) -> &'static str {
+        "fjall"
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
+        // In this order: the version may be older than the data, never newer.
+        let guard = self.reads.open();
+        let snapshot = self.tree.snapshot();
+        let (tree, lock) = (self.tree.clone(), self.lock.clone());
+        let opened: Arc<dyn Snapshot> = Arc::new(FjallSnapshot { guard, snapshot, tree, _lock: lock });
+        Box::pin(std::future::ready(Ok(opened)))
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>> {
+        Box::pin(self.queue.submit(commit))
+    }
+
+    fn outcome(&self, id: TxnId) -> BoxFuture<'_, Result<Option<Version>, StoreError>> {
+        // After a failed write only a restart can tell.
+        let outcome = self.queue.check().and_then(|()| self.tree.outcome(id));
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.queue.check()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.queue.close();
+        Box::pin(self.queue.stopped())
+    }
+}
+
+impl Snapshot for FjallSnapshot {
+    fn version(&self) -> Version {
+        Version(self.guard.version)
+    }
+
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
+        Box::pin(std::future::ready(self.tree.get_at(&self.snapshot, key)))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &'a KeyRange,
+        options: ScanOptions,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(std::future::ready(self.tree.scan_at(&self.snapshot, range, options)))
+    }
+}
+
+fn create_directory(directory: &Path) -> Result<(), StoreError> {
+    let missing = !directory.try_exists().map_err(|e| StoreError::io("find", directory, e))?;
+    if missing {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(directory).map_err(|e| StoreError::io("create", directory, e))?;
+        if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            sync_directory(parent)?;
+        }
+    }
+    Ok(())
+}
