@@ -3,28 +3,25 @@
 use http::Request;
 use std::path::PathBuf;
 
-/// The one case with a folded header, see [`send`].
-pub const FOLDED: &str = "get-header-value-multiline";
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Header,
     Query,
 }
 
-pub struct Case {
-    pub name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     folder: PathBuf,
-    pub access_key_id: String,
-    pub secret: String,
-    pub token: Option<String>,
-    pub region: String,
-    pub service: String,
-    pub normalise: bool,
-    pub sign_body: bool,
-    pub omit_session_token: bool,
-    pub life_s: i64,
-    pub now_unix_s: i64,
+    pub(crate) access_key_id: String,
+    pub(crate) secret: String,
+    pub(crate) token: Option<String>,
+    pub(crate) region: String,
+    pub(crate) service: String,
+    pub(crate) normalise: bool,
+    pub(crate) sign_body: bool,
+    pub(crate) omit_session_token: bool,
+    pub(crate) life_s: i64,
+    pub(crate) now_unix_s: i64,
 }
 
 fn root(version: &str) -> PathBuf {
@@ -32,7 +29,7 @@ fn root(version: &str) -> PathBuf {
 }
 
 /// Names of all cases of a version, sorted.
-pub fn names(version: &str) -> Vec<String> {
+pub(crate) fn names(version: &str) -> Vec<String> {
     let entries = std::fs::read_dir(root(version)).expect("the shared signing cases");
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -40,7 +37,7 @@ pub fn names(version: &str) -> Vec<String> {
     names
 }
 
-pub fn load(version: &str, name: &str) -> Case {
+pub(crate) fn load(version: &str, name: &str) -> Case {
     let folder = root(version).join(name);
     let context: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.join("context.json")).unwrap()).unwrap();
@@ -64,11 +61,11 @@ pub fn load(version: &str, name: &str) -> Case {
 }
 
 impl Case {
-    pub fn raw(&self, file: &str) -> String {
+    pub(crate) fn raw(&self, file: &str) -> String {
         std::fs::read_to_string(self.folder.join(file)).unwrap()
     }
 
-    pub fn text(&self, kind: Kind, what: &str) -> String {
+    pub(crate) fn text(&self, kind: Kind, what: &str) -> String {
         let prefix = if kind == Kind::Header { "header" } else { "query" };
         self.raw(&format!("{prefix}-{what}.txt"))
     }
@@ -76,7 +73,7 @@ impl Case {
 
 /// The request as it arrives through HTTP: a space in the path is escaped, for no HTTP/1 request line can hold
 /// one, and a folded header is unfolded to spaces (RFC 9112, section 5.2).
-pub fn send(text: &str) -> Request<Vec<u8>> {
+pub(crate) fn send(text: &str) -> Request<Vec<u8>> {
     let text = text.replace("\n ", "  ");
     let (head, body) = text.split_once("\n\n").unwrap_or((text.trim_end(), ""));
     let mut lines = head.lines();
@@ -92,7 +89,7 @@ pub fn send(text: &str) -> Request<Vec<u8>> {
 }
 
 /// The request with one thing changed, each time another.
-pub fn changes(request: &Request<Vec<u8>>, signature: &str) -> Vec<(&'static str, Request<Vec<u8>>)> {
+pub(crate) fn changes(request: &Request<Vec<u8>>, signature: &str) -> Vec<(&'static str, Request<Vec<u8>>)> {
     let flipped = format!("{}{}", if signature.starts_with('0') { '1' } else { '0' }, &signature[1..]);
     let mut all = Vec::new();
     let mut change = |what, edit: &dyn Fn(&mut Request<Vec<u8>>)| {
