@@ -1,5 +1,7 @@
 //! Who makes a request, and the proof that it was allowed.
 
+use crate::Document;
+
 /// The principal behind a verified signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -18,8 +20,8 @@ pub struct Caller {
 pub enum CallerKind {
     /// The account itself: allowed everything in its account.
     Root,
-    /// A session of a role: allowed what the role's policies allow.
-    RoleSession { role_name: String },
+    /// A session of a role: allowed what the role's policies and the session's own policy both allow.
+    RoleSession { role_name: String, session_policy: Option<Document> },
 }
 
 /// The proof that a policy decision allowed this caller this action. Only this crate makes one.

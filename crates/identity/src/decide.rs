@@ -14,6 +14,9 @@ pub(crate) struct CompiledRole {
 /// Compiled roles that are kept; beyond it all are dropped and made anew when needed.
 const COMPILED_ROLES_MAX: usize = 4_096;
 
+/// AWS answers this to everybody whose signature holds, even against an explicit deny.
+const ALWAYS_ALLOWED: &str = "sts:GetCallerIdentity";
+
 impl Identity {
     /// Decides; the proof of a yes is what handlers ask for, a no is [`IdentityError::Denied`] with AWS's message.
     pub async fn authorize(
@@ -23,9 +26,13 @@ impl Identity {
         resource: String,
     ) -> Result<Authorized, IdentityError> {
         let effect = match &caller.kind {
+            _ if action == ALWAYS_ALLOWED => Effect::Allow,
             CallerKind::Root => Effect::Allow,
-            CallerKind::RoleSession { role_name } => {
-                self.role_effect(caller, role_name, action, &resource).await?
+            CallerKind::RoleSession { role_name, session_policy } => {
+                let by_role = self.role_effect(caller, role_name, action, &resource).await?;
+                session_policy
+                    .as_ref()
+                    .map_or(by_role, |policy| both(by_role, policy.effect_on(action, &resource)))
             }
         };
         let reason = match effect {
@@ -78,6 +85,15 @@ impl Identity {
     }
 }
 
+/// What two policies allow that must both allow.
+fn both(left: Effect, right: Effect) -> Effect {
+    match (left, right) {
+        (Effect::Deny, _) | (_, Effect::Deny) => Effect::Deny,
+        (Effect::Allow, Effect::Allow) => Effect::Allow,
+        _ => Effect::Nothing,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -123,8 +139,12 @@ mod tests {
     const NAME: RoleName<'static> = RoleName { account: ACCOUNT, name: "worker" };
     const ARN: &str = "arn:aws:iam::000000000000:role/worker";
 
+    fn request(policy: Option<&str>) -> crate::AssumeRole<'_> {
+        crate::AssumeRole { role_arn: ARN, session_name: "me", seconds: 900, policy }
+    }
+
     async fn session(identity: &Identity) -> crate::TemporaryCredentials {
-        identity.assume_role(&identity.root_caller(), ARN, "me", 900).await.unwrap()
+        identity.assume_role(&identity.root_caller(), request(None)).await.unwrap()
     }
 
     #[tokio::test]
@@ -147,6 +167,22 @@ mod tests {
         let allowed = identity.authorize(&caller, "s3:GetObject", object()).await.unwrap();
         assert_eq!(allowed.resource(), "arn:aws:s3:::photos/a.jpg");
         assert!(identity.authorize(&caller, "s3:PutObject", object()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_session_policy_only_narrows() {
+        let (identity, _) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        let all = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+        identity.put_role_policy(NAME, "all", all).await.unwrap();
+        let narrow = r#"{"Statement":{"Effect":"Allow","Action":["s3:GetObject","iam:*"],"Resource":"*"}}"#;
+        let session = identity.assume_role(&identity.root_caller(), request(Some(narrow))).await.unwrap();
+        let caller =
+            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
+        for (action, allowed) in [("s3:GetObject", true), ("s3:PutObject", false), ("iam:CreateRole", false)]
+        {
+            assert_eq!(identity.authorize(&caller, action, "x".into()).await.is_ok(), allowed, "{action}");
+        }
     }
 
     #[tokio::test]

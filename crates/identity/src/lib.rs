@@ -18,7 +18,7 @@ pub use error::IdentityError;
 pub use policy::{Document, MalformedPolicy, Principal};
 pub use roles::{Role, RoleName, limits};
 pub use seal::MasterKey;
-pub use sessions::{Credential, TemporaryCredentials};
+pub use sessions::{AssumeRole, Credential, TemporaryCredentials};
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,12 +4,12 @@
 use serde_json::Value;
 
 /// A parsed policy document.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     statements: Vec<Statement>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Statement {
     allow: bool,
     actions: Selection,
@@ -21,7 +21,7 @@ struct Statement {
 }
 
 /// Patterns that select, or with `Not...` deselect.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Selection {
     patterns: Vec<String>,
     inverted: bool,
@@ -84,6 +84,11 @@ impl Document {
             }
         }
         Ok(document)
+    }
+
+    /// A policy that allows nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { statements: Vec::new() }
     }
 
     /// What the document says of an action on a resource.

@@ -6,7 +6,7 @@ use lambent_base::Arn;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Effect;
-use crate::{Caller, CallerKind, Identity, IdentityError, Principal, Role, RoleName};
+use crate::{Caller, CallerKind, Document, Identity, IdentityError, Principal, Role, RoleName};
 
 /// What a session token is sealed for.
 const PURPOSE: &[u8] = b"session-token/1";
@@ -42,6 +42,18 @@ struct Session {
     access_key_id: String,
     secret_access_key: String,
     expires_unix_s: i64,
+    policy: Option<String>,
+}
+
+/// A request for a role's credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct AssumeRole<'a> {
+    pub role_arn: &'a str,
+    pub session_name: &'a str,
+    /// How long the session lasts, at most the role's own limit.
+    pub seconds: i64,
+    /// A policy document that narrows what the session may do.
+    pub policy: Option<&'a str>,
 }
 
 impl Identity {
@@ -76,10 +88,10 @@ impl Identity {
     pub async fn assume_role(
         &self,
         caller: &Caller,
-        role_arn: &str,
-        session_name: &str,
-        seconds: i64,
+        request: AssumeRole<'_>,
     ) -> Result<TemporaryCredentials, IdentityError> {
+        let AssumeRole { role_arn, session_name, seconds, policy } = request;
+        policy.map(Document::identity).transpose()?;
         let denied = || {
             let (arn, action) = (&caller.arn, "sts:AssumeRole");
             IdentityError::Denied(format!(
@@ -97,7 +109,7 @@ impl Identity {
         if seconds > role.max_session_seconds {
             return Err(IdentityError::DurationTooLong { got: seconds, max: role.max_session_seconds });
         }
-        Ok(self.session(&role, session_name, seconds))
+        Ok(self.session(&role, session_name, seconds, policy))
     }
 
     /// Whether a service, as `lambda.amazonaws.com`, may act as a role. A role that does not exist trusts nobody.
@@ -121,7 +133,7 @@ impl Identity {
         if self.trusted_by_service(&role, service)? != Effect::Allow {
             return Err(IdentityError::Denied(format!("{service} is not trusted by {role_arn}")));
         }
-        Ok(self.session(&role, session_name, seconds))
+        Ok(self.session(&role, session_name, seconds, None))
     }
 
     fn trusted_by_service(&self, role: &Role, service: &str) -> Result<Effect, IdentityError> {
@@ -129,10 +141,16 @@ impl Identity {
     }
 
     fn trusted(&self, role: &Role, is_meant: impl Fn(&Principal) -> bool) -> Result<Effect, IdentityError> {
-        Ok(crate::Document::trust(&role.trust_policy)?.effect_for("sts:AssumeRole", is_meant))
+        Ok(Document::trust(&role.trust_policy)?.effect_for("sts:AssumeRole", is_meant))
     }
 
-    fn session(&self, role: &Role, session_name: &str, seconds: i64) -> TemporaryCredentials {
+    fn session(
+        &self,
+        role: &Role,
+        session_name: &str,
+        seconds: i64,
+        policy: Option<&str>,
+    ) -> TemporaryCredentials {
         let session = Session {
             account: role.account.clone(),
             role_name: role.name.clone(),
@@ -141,6 +159,7 @@ impl Identity {
             access_key_id: format!("ASIA{}", self.random.string(KEY_ALPHABET, 16)),
             secret_access_key: self.random.string(SECRET_ALPHABET, SECRET_LENGTH),
             expires_unix_s: self.clock.unix_s() + seconds,
+            policy: policy.map(str::to_owned),
         };
         let plain = serde_json::to_vec(&session).expect("a session has only strings and numbers");
         let sealed = self.master.seal(&self.random, PURPOSE, &plain);
@@ -186,13 +205,16 @@ impl Identity {
 
 impl Session {
     fn caller(&self) -> Caller {
+        // A document that no longer parses must not widen the session: an empty one allows nothing.
+        let parse = |text: &String| Document::identity(text).unwrap_or_else(|_| Document::nothing());
+        let session_policy = self.policy.as_ref().map(parse);
         let resource = format!("assumed-role/{}/{}", self.role_name, self.session_name);
         Caller {
             account: self.account.clone(),
             arn: Arn::new("sts", "", &self.account, resource).to_string(),
             user_id: format!("{}:{}", self.role_id, self.session_name),
             access_key_id: self.access_key_id.clone(),
-            kind: CallerKind::RoleSession { role_name: self.role_name.clone() },
+            kind: CallerKind::RoleSession { role_name: self.role_name.clone(), session_policy },
         }
     }
 }
@@ -204,7 +226,7 @@ fn names(principal: &Principal, caller: &Caller) -> bool {
         Principal::Aws(name) => {
             let root = Arn::new("iam", "", &caller.account, "root").to_string();
             let role = match &caller.kind {
-                CallerKind::RoleSession { role_name } => Some(format!(":role/{role_name}")),
+                CallerKind::RoleSession { role_name, .. } => Some(format!(":role/{role_name}")),
                 CallerKind::Root => None,
             };
             let is_role = role.is_some_and(|end| name.ends_with(&end) && name.contains(&caller.account));

@@ -82,3 +82,8 @@ fn denied(error: IdentityError) -> ApiError {
 
 /// The error code of a policy's no.
 pub const ACCESS_DENIED: &str = "AccessDenied";
+
+/// An error for what AWS has and Lambent has not, where passing it over would mislead.
+pub fn not_implemented(what: &str) -> ApiError {
+    ApiError::new("NotImplemented", 501, format!("Lambent does not implement {what} yet"))
+}

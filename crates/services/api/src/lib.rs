@@ -9,7 +9,7 @@ mod call;
 mod service;
 
 pub use body::{Body, ByteStream, Trailers};
-pub use call::{ACCESS_DENIED, Call, CallContext};
+pub use call::{ACCESS_DENIED, Call, CallContext, not_implemented};
 pub use service::{BodyMode, Incoming, Reply, Route, Service};
 
 pub use lambent_base::BoxFuture;
