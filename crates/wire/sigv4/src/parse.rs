@@ -187,7 +187,7 @@ impl<'a> QueryPieces<'a> {
                 "X-Amz-Signature" => (&mut pieces.signature, Piece::Signature),
                 "X-Amz-Security-Token" => (&mut pieces.security_token, Piece::SecurityToken),
                 "X-Amz-Content-Sha256" => (&mut pieces.content_sha256, Piece::ContentSha256),
-                "AWSAccessKeyId" | "SignatureVersion" => {
+                "AWSAccessKeyId" => {
                     pieces.is_sigv2 = true;
                     continue;
                 }
