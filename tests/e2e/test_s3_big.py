@@ -1,0 +1,74 @@
+"""Bodies stream: a gigabyte goes in and comes out, and the server stays small."""
+
+import hashlib
+import io
+
+GIB = 1024**3
+MEMORY_BYTES_MAX = 150 * 1024**2
+BLOCK = hashlib.shake_128(b"lambent").digest(1024**2)
+
+
+class Blocks(io.RawIOBase):
+    """A seekable file of `size` bytes that exists nowhere: one block again and again, each one numbered."""
+
+    def __init__(self, size):
+        self.size = size
+        self.at = 0
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def tell(self):
+        return self.at
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.at = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence] + offset
+        return self.at
+
+    def readinto(self, buffer):
+        number, within = divmod(self.at, len(BLOCK))
+        piece = (number.to_bytes(8, "big") + BLOCK[8:])[within:]
+        piece = piece[: min(len(buffer), self.size - self.at)]
+        buffer[: len(piece)] = piece
+        self.at += len(piece)
+        return len(piece)
+
+
+def digest_of(pieces):
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def test_a_gigabyte_in_and_out(own_cloud):
+    own_cloud.start()
+    s3 = own_cloud.client("s3")
+    s3.create_bucket(Bucket="big")
+    source = io.BufferedReader(Blocks(GIB), len(BLOCK))
+    s3.put_object(Bucket="big", Key="gigabyte", Body=source)
+    head = s3.head_object(Bucket="big", Key="gigabyte")
+    assert head["ContentLength"] == GIB
+    got = s3.get_object(Bucket="big", Key="gigabyte")["Body"]
+    source.seek(0)
+    expected = digest_of(iter(lambda: source.read(len(BLOCK)), b""))
+    assert digest_of(got.iter_chunks(len(BLOCK))) == expected
+    peak = own_cloud.memory_peak_bytes()
+    assert peak < MEMORY_BYTES_MAX, f"the server grew to {peak // 1024**2} MiB"
+
+
+def test_slow_readers_cost_no_memory(own_cloud):
+    """Answers that nobody takes wait on disk, not in memory."""
+    own_cloud.start()
+    s3 = own_cloud.client("s3")
+    s3.create_bucket(Bucket="big")
+    size = 64 * 1024**2
+    s3.put_object(Bucket="big", Key="k", Body=io.BufferedReader(Blocks(size), len(BLOCK)))
+    bodies = [s3.get_object(Bucket="big", Key="k")["Body"] for _ in range(24)]
+    assert all(len(body.read(1024)) == 1024 for body in bodies)
+    assert own_cloud.memory_peak_bytes() < MEMORY_BYTES_MAX
+    for body in bodies:
+        body.close()
