@@ -1,0 +1,56 @@
+use lambent_store::{Db, StoreError, Txn, limits};
+
+use crate::harness::write;
+
+conformance!(rows_at_the_limits_fit, rows_beyond_the_limits_are_refused, transactions_are_bounded);
+
+async fn refusal(db: &Db, change: impl Fn(&Txn)) -> StoreError {
+    let change = &change;
+    let refused = db.run(|txn| async move {
+        change(&txn);
+        Ok::<_, StoreError>(())
+    });
+    refused.await.unwrap_err()
+}
+
+async fn rows_at_the_limits_fit(db: Db) {
+    let key = vec![b'k'; limits::MAX_KEY_BYTES];
+    let value = vec![7; limits::MAX_VALUE_BYTES];
+    write(&db, |txn| txn.put(&key, &value)).await;
+    assert_eq!(crate::harness::get(&db, &key).await, Some(value));
+}
+
+async fn rows_beyond_the_limits_are_refused(db: Db) {
+    let long_key = vec![b'k'; limits::MAX_KEY_BYTES + 1];
+    let long_value = vec![7; limits::MAX_VALUE_BYTES + 1];
+    assert!(matches!(
+        refusal(&db, |txn| txn.put(&long_key, b"")).await,
+        StoreError::KeyTooLong { length: 4097 }
+    ));
+    assert!(matches!(
+        refusal(&db, |txn| txn.put_stamped(&long_key[12..], b"", b"")).await,
+        StoreError::KeyTooLong { length: 4097 }
+    ));
+    assert!(matches!(
+        refusal(&db, |txn| txn.put(b"k", &long_value)).await,
+        StoreError::ValueTooLong { length: 65537 }
+    ));
+    assert!(matches!(refusal(&db, |txn| txn.put(b"", b"")).await, StoreError::KeyReserved));
+    assert!(matches!(refusal(&db, |txn| txn.delete(b"\xfev")).await, StoreError::KeyReserved));
+}
+
+async fn transactions_are_bounded(db: Db) {
+    let value = vec![7; limits::MAX_VALUE_BYTES];
+    let too_large = refusal(&db, |txn| {
+        for row in 0..65_u8 {
+            txn.put(&[b'k', row], &value);
+        }
+    });
+    assert!(matches!(too_large.await, StoreError::TransactionTooLarge { .. }));
+    let too_many = refusal(&db, |txn| {
+        for row in 0..=limits::MAX_TXN_OPS as u64 {
+            txn.delete(&row.to_be_bytes());
+        }
+    });
+    assert!(matches!(too_many.await, StoreError::TransactionTooComplex));
+}
