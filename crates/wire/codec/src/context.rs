@@ -100,6 +100,11 @@ impl ReadContext {
         }
     }
 
+    /// How many structures, lists and maps are open.
+    pub fn depth(&self) -> usize {
+        self.frames.len()
+    }
+
     /// The shape of the structure, list or map that is open.
     pub fn shape(&self) -> &'static Shape {
         self.frames.last().map_or(&crate::EMPTY, |frame| frame.shape)

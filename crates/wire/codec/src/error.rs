@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::Document;
+
 /// An error in AWS's terms. Each protocol has its own way to write it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
@@ -15,6 +17,8 @@ pub struct ApiError {
     pub message_member: &'static str,
     /// Further members of the error's shape, as `BucketName` of S3's `NoSuchBucket`.
     pub members: Vec<(&'static str, String)>,
+    /// Further members that are more than text, as `CancellationReasons` of DynamoDB's `TransactionCanceledException`.
+    pub details: Vec<(&'static str, Document)>,
     /// Further HTTP headers of the answer, as `Retry-After`.
     pub headers: Vec<(&'static str, String)>,
 }
@@ -35,6 +39,7 @@ impl ApiError {
             fault: if status < 500 { Fault::Client } else { Fault::Server },
             message_member: "message",
             members: Vec::new(),
+            details: Vec::new(),
             headers: Vec::new(),
         }
     }
@@ -54,6 +59,13 @@ impl ApiError {
     #[must_use]
     pub fn with(mut self, member: &'static str, value: impl Into<String>) -> Self {
         self.members.push((member, value.into()));
+        self
+    }
+
+    /// Adds a member of the error's shape that is a structure, a list, a number or the like.
+    #[must_use]
+    pub fn with_detail(mut self, member: &'static str, value: Document) -> Self {
+        self.details.push((member, value));
         self
     }
 

@@ -5,6 +5,7 @@
 //! every service, and validation happens in one place ([`ReadContext`]) for all of them.
 #![forbid(unsafe_code)]
 
+pub mod codec;
 mod context;
 mod error;
 mod macros;
