@@ -1,6 +1,16 @@
-//! The programs that run functions' languages: found on this host, installed, described for a sandbox.
+//! The programs that run functions' languages: found on this host, given packages, described for a sandbox.
+//!
+//! Nothing here runs a function: [`Catalogue::resolve`] says what a runtime identifier runs on, [`install`] fetches the
+//! packages that AWS's runtimes carry, and [`Launch::new`] says what to show an environment and what to execute in it.
 #![forbid(unsafe_code)]
 
 mod catalogue;
+mod discover;
+mod environment;
+mod install;
+mod launch;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, Family, Interpreter, Runtime, RuntimeError};
+pub use environment::{FunctionFacts, variables};
+pub use install::{InstallError, Progress, install, is_installed};
+pub use launch::{ENDPOINT_PORT, Launch, RUNTIME_API_PORT};

@@ -1,0 +1,336 @@
+"""Runs a Python function: loads its handler, then takes events from the Lambda Runtime API and answers them.
+
+Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes" and "Python handler".
+The API is spoken over one raw connection, and the answer to an event travels together with the request for the next.
+"""
+
+import _socket
+import json
+import logging
+import os
+import sys
+import time
+
+API = "/2018-06-01/runtime"
+LOG_FD = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+# A frame on the log descriptor: mark, length, microseconds; then a message that may span lines.
+FRAME_MARK = b"\xa5\x5a\x00\x03"
+NO_BREAK_SPACE = "\xa0"
+READ_SIZE = 65536
+
+
+class Fault(Exception):
+    """A failure that has a type of its own in Lambda's error object."""
+
+    def __init__(self, kind, message, trace=()):
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.trace = list(trace)
+
+
+class Connection:
+    """The Runtime API, one request or two at a time."""
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.host = host
+        self.socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        self.socket.connect((host, int(port)))
+        self.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        self.rest = b""
+        self.next_request = f"GET {API}/invocation/next HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+    def post(self, path, body, then_next, headers=""):
+        head = (
+            f"POST {API}{path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
+            f"{headers}Content-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        self.socket.sendall(b"".join((head, body, self.next_request if then_next else b"")))
+        self.read_response()
+
+    def ask_next(self):
+        self.socket.sendall(self.next_request)
+
+    def read_response(self):
+        """(status, headers with lower-case names, body)"""
+        data = self.rest
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self.receive()
+        lines = data[:end].decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        start = end + 4
+        stop = start + int(headers.get("content-length", 0))
+        if len(data) < stop:
+            parts = [data]
+            missing = stop - len(data)
+            while missing > 0:
+                part = self.receive()
+                parts.append(part)
+                missing -= len(part)
+            data = b"".join(parts)
+        self.rest = data[stop:]
+        return int(lines[0].split(" ", 2)[1]), headers, data[start:stop]
+
+    def receive(self):
+        part = self.socket.recv(READ_SIZE)
+        if not part:
+            # The platform has gone away or has no more work for this environment.
+            os._exit(0)
+        return part
+
+
+class ClientContext:
+    """context.client_context; `client`, `custom` and `env` as the caller sent them."""
+
+    def __init__(self, values):
+        self.client = Client(values["client"]) if values.get("client") else None
+        self.custom = values.get("custom")
+        self.env = values.get("env")
+
+
+class Client:
+    """context.client_context.client"""
+
+    FIELDS = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+    def __init__(self, values):
+        for field in self.FIELDS:
+            setattr(self, field, values.get(field))
+
+
+class Identity:
+    """context.identity"""
+
+    def __init__(self, values):
+        self.cognito_identity_id = values.get("cognitoIdentityId")
+        self.cognito_identity_pool_id = values.get("cognitoIdentityPoolId")
+
+
+class Context:
+    """The second argument of a handler."""
+
+    function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+    function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+    memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+    log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+    tenant_id = None
+
+    def __init__(self, headers):
+        self.aws_request_id = headers["lambda-runtime-aws-request-id"]
+        self.invoked_function_arn = headers.get("lambda-runtime-invoked-function-arn")
+        self._deadline_ms = int(headers.get("lambda-runtime-deadline-ms", 0))
+        client = headers.get("lambda-runtime-client-context")
+        self.client_context = ClientContext(json.loads(client)) if client else None
+        self.identity = Identity(json.loads(headers.get("lambda-runtime-cognito-identity") or "{}"))
+
+    def get_remaining_time_in_millis(self):
+        return max(self._deadline_ms - int(time.time() * 1000), 0)
+
+    def log(self, message):
+        sys.stdout.write(str(message))
+
+    def __repr__(self):
+        shown = ", ".join(
+            f"{name}={getattr(self, name)}"
+            for name in (
+                "aws_request_id",
+                "log_group_name",
+                "log_stream_name",
+                "function_name",
+                "memory_limit_in_mb",
+                "function_version",
+                "invoked_function_arn",
+                "client_context",
+                "identity",
+            )
+        )
+        return f"LambdaContext([{shown}])"
+
+
+class LogHandler(logging.Handler):
+    """The root logger's handler: one frame for each record."""
+
+    request_id = ""
+
+    def emit(self, record):
+        record.aws_request_id = LogHandler.request_id
+        try:
+            write_log(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def write_log(message):
+    """One log event, even when the message has several lines; in order with what was printed before."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    data = message.encode("utf-8", "backslashreplace")
+    if LOG_FD is None:
+        data = data.replace(b"\n", b"\r") + b"\n"
+        fd = 1
+    else:
+        now = int(time.time() * 1_000_000)
+        data = b"".join((FRAME_MARK, len(data).to_bytes(4, "big"), now.to_bytes(8, "big"), data))
+        fd = int(LOG_FD)
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def set_up_logging():
+    formatter = logging.Formatter(
+        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = LogHandler()
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+
+
+def set_up_paths():
+    task_root = os.environ["LAMBDA_TASK_ROOT"]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    own = os.path.dirname(os.path.abspath(__file__))
+    layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
+    sys.path[:] = [task_root, *layers, *(path for path in sys.path if path != own)]
+
+
+def set_up_builtins():
+    """`exit` and `quit`, which Python's site module would make; it is left out because the host's packages would come with it."""
+    import _sitebuiltins
+    import builtins
+
+    end_of_file = "Ctrl-D (i.e. EOF)"
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, end_of_file))
+    builtins.help = _sitebuiltins._Helper()
+
+
+def load_handler(name):
+    from importlib import import_module
+
+    module_name, dot, function_name = name.rpartition(".")
+    if not dot:
+        raise Fault(
+            "Runtime.MalformedHandlerName",
+            f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)",
+        )
+    for part in module_name.split("/")[-1].split("."):
+        if part in sys.builtin_module_names:
+            raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {part} as a handler module")
+    try:
+        module = import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}")
+    except SyntaxError as error:
+        place = f'  File "{error.filename}" Line {error.lineno}\n    {error.text or ""}'
+        raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}", [place])
+    handler = getattr(module, function_name, None)
+    if handler is None:
+        raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'")
+    return handler
+
+
+def stack_of(error):
+    """Frames of foreign code: the first is this file's."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    if frames and frames[0].filename == __file__:
+        frames = frames[1:]
+    return [
+        f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
+        + (f"    {frame.line}\n" if frame.line else "")
+        for frame in frames
+    ]
+
+
+def describe(error):
+    """(type, message, stack)"""
+    if isinstance(error, Fault):
+        return error.kind, error.message, error.trace
+    return type(error).__name__, str(error), stack_of(error)
+
+
+def report(error, request_id):
+    """Logs an error and gives its error object as JSON."""
+    kind, message, stack = describe(error)
+    if kind == type(error).__name__ or stack:
+        lines = "".join(stack).rstrip("\n").split("\n") if stack else []
+    else:
+        lines = []
+    shown = []
+    for line in lines:
+        text = line.lstrip(" ")
+        shown.append(NO_BREAK_SPACE * (len(line) - len(text)) + text)
+    write_log("\n".join([f"[ERROR] {kind}: {message}", "Traceback (most recent call last):", *shown]))
+    values = {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": stack}
+    return kind, json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def to_number(value):
+    """Decimal, as DynamoDB gives it, is the one type beyond JSON's own that results may hold."""
+    from decimal import Decimal
+
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def answer(handler, event, context):
+    """(path, body, extra headers) of the POST that ends an invocation."""
+    base = f"/invocation/{context.aws_request_id}"
+    try:
+        try:
+            event = json.loads(event)
+        except ValueError as error:
+            raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}")
+        result = handler(event, context)
+        try:
+            return f"{base}/response", json.dumps(result, ensure_ascii=False, default=to_number).encode(), ""
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}")
+    except Exception as error:
+        kind, body = report(error, context.aws_request_id)
+        return f"{base}/error", body, f"Lambda-Runtime-Function-Error-Type: {header_safe(kind)}\r\n"
+
+
+def header_safe(text):
+    return "".join(char for char in text if " " <= char <= "~")
+
+
+def main():
+    connection = Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    sys.stdout.reconfigure(line_buffering=True)
+    set_up_paths()
+    set_up_builtins()
+    set_up_logging()
+    try:
+        handler = load_handler(os.environ["_HANDLER"])
+    except Exception as error:
+        kind, body = report(error, "")
+        header = f"Lambda-Runtime-Function-Error-Type: {header_safe(kind)}\r\n"
+        connection.post("/init/error", body, then_next=False, headers=header)
+        sys.exit(1)
+    connection.ask_next()
+    while True:
+        _, headers, event = connection.read_response()
+        trace = headers.get("lambda-runtime-trace-id")
+        if trace:
+            os.environ["_X_AMZN_TRACE_ID"] = trace
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        context = Context(headers)
+        LogHandler.request_id = context.aws_request_id
+        path, body, extra = answer(handler, event, context)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        connection.post(path, body, then_next=True, headers=extra)
+
+
+if __name__ == "__main__":
+    main()
