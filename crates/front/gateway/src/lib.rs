@@ -1,1 +1,82 @@
-//! lambent-gateway
+//! HTTP in: authenticate, route, hand over, answer. The only crate that listens.
+//!
+//! [`pipeline`] is the whole life of a request in one readable function; everything else here is a step of it.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod authenticate;
+mod body_in;
+mod body_out;
+mod errors;
+mod hosts;
+pub mod limits;
+mod pipeline;
+mod server;
+mod target;
+
+pub use admin::{Admin, AdminHandler};
+
+use std::sync::Arc;
+
+use lambent_api::Service;
+use lambent_base::{Clock, Random};
+use lambent_identity::Identity;
+use lambent_sigv4::SigningKeyCache;
+use lambent_wire::Router;
+use tokio::sync::Semaphore;
+
+/// What the gateway is told at start.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The region that the cloud answers for; credential scopes may name others.
+    pub region: String,
+    /// The suffix under which buckets are host names, as `localhost` in `photos.s3.localhost`.
+    pub domain: String,
+}
+
+/// The front of the cloud. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: GatewayConfig,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) signing_keys: SigningKeyCache,
+    pub(crate) services: Vec<Entry>,
+    pub(crate) admin: Vec<Admin>,
+    /// KiB that buffered request bodies may take together.
+    pub(crate) buffers: Arc<Semaphore>,
+    pub(crate) connections: Arc<Semaphore>,
+}
+
+/// A service and its compiled routes.
+pub(crate) struct Entry {
+    pub(crate) service: Service,
+    pub(crate) router: Router,
+}
+
+impl Gateway {
+    pub fn new(
+        config: GatewayConfig,
+        clock: Clock,
+        random: Random,
+        identity: Arc<Identity>,
+        services: Vec<Service>,
+        admin: Vec<Admin>,
+    ) -> Self {
+        let entry = |service: Service| Entry { router: Router::new(service.info), service };
+        Self(Arc::new(Inner {
+            config,
+            clock,
+            random,
+            identity,
+            signing_keys: SigningKeyCache::default(),
+            services: services.into_iter().map(entry).collect(),
+            admin,
+            buffers: Arc::new(Semaphore::new(limits::BUFFERED_TOTAL_KIB)),
+            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
+        }))
+    }
+}

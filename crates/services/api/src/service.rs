@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lambent_base::{BoxFuture, Place};
 use lambent_identity::{Caller, Identity};
 use lambent_wire::{
-    ApiError, EncodedResponse, Labels, Operation, OperationInfo, Protocol, RequestView, ServiceInfo,
+    ApiError, EncodedResponse, Labels, Operation, OperationInfo, ProtocolKind, RequestView, ServiceInfo,
 };
 
 use crate::{Body, Call, CallContext};
@@ -38,7 +38,7 @@ pub enum BodyMode {
 
 /// A routed and authenticated request.
 pub struct Incoming {
-    pub protocol: Protocol,
+    pub protocol: ProtocolKind,
     pub service: &'static ServiceInfo,
     pub parts: http::request::Parts,
     pub labels: Labels,

@@ -1,0 +1,84 @@
+//! The platform's own paths under `/_lambent/`: health without a signature, everything else signed and decided.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::Incoming as HttpBody;
+use lambent_api::{ApiError, BoxFuture, CallContext};
+use lambent_base::Place;
+use lambent_sigv4::{AuthError, ErrorStyle};
+use serde_json::{Value, json};
+
+use crate::body_out::Outgoing;
+use crate::{Inner, errors};
+
+pub(crate) const PREFIX: &str = "/_lambent/";
+/// Answers 200 without a signature: what is served at all is ready.
+const HEALTH: &str = "/_lambent/health";
+/// The service in the credential scope of requests to the platform itself.
+const SIGNING_NAME: &str = "lambent";
+
+/// What an admin path does: takes the request's query string and gives JSON.
+pub type AdminHandler =
+    Arc<dyn Fn(CallContext, String) -> BoxFuture<'static, Result<Value, ApiError>> + Send + Sync>;
+
+/// One admin path.
+#[derive(Clone)]
+pub struct Admin {
+    /// As `/_lambent/bill`.
+    pub path: &'static str,
+    /// What a policy must allow, as `lambent:GetBill`.
+    pub action: &'static str,
+    pub handler: AdminHandler,
+}
+
+/// Answers a request under [`PREFIX`].
+pub(crate) async fn answer(
+    inner: &Arc<Inner>,
+    parts: &Parts,
+    body: HttpBody,
+    context: CallContext,
+) -> Response<Outgoing> {
+    if parts.uri.path() == HEALTH {
+        let services: Vec<&str> =
+            inner.services.iter().map(|entry| entry.service.info.signing_name).collect();
+        return json_response(StatusCode::OK, &json!({ "status": "ready", "services": services }));
+    }
+    match run(inner, parts, body, context).await {
+        Ok(value) => json_response(StatusCode::OK, &value),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            json_response(status, &json!({ "__type": error.code, "message": error.message }))
+        }
+    }
+}
+
+async fn run(
+    inner: &Arc<Inner>,
+    parts: &Parts,
+    body: HttpBody,
+    mut context: CallContext,
+) -> Result<Value, ApiError> {
+    let style = ErrorStyle::RestJson;
+    let refused = |error: &AuthError| errors::from_aws(error.aws_error(style));
+    let signed = lambent_sigv4::parse(parts).map_err(|error| refused(&error))?;
+    let signed = signed.ok_or_else(|| refused(&AuthError::NotSigned))?;
+    let authenticated = inner.authenticate(parts, &signed, SIGNING_NAME, style, body).await?;
+    let path = parts.uri.path();
+    let admin = inner.admin.iter().find(|admin| admin.path == path);
+    let admin = admin.ok_or_else(|| ApiError::new("NotFound", 404, format!("there is nothing at {path}")))?;
+    let decided = inner.identity.authorize(&authenticated.caller, admin.action, "*".to_owned()).await;
+    decided.map_err(|error| ApiError::new("AccessDeniedException", 403, error.to_string()))?;
+    context.place = Place { account: authenticated.caller.account, region: authenticated.region };
+    (admin.handler)(context, parts.uri.query().unwrap_or_default().to_owned()).await
+}
+
+fn json_response(status: StatusCode, value: &Value) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::from(Bytes::from(value.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

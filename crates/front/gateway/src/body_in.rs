@@ -1,0 +1,157 @@
+//! Request bodies: from the connection to the handler, held to what the signature says of them.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use lambent_api::{ApiError, Body, ByteStream, Trailers};
+use lambent_sigv4::{ChunkError, PayloadReader, Verified};
+use tokio::time::{Sleep, sleep};
+
+use crate::limits;
+
+/// A body that streams to its handler, verified on the way (S3).
+pub(crate) fn verified(
+    incoming: Incoming,
+    verified: &Verified,
+    headers: &HeaderMap,
+) -> Result<Body, ApiError> {
+    let reader = PayloadReader::new(verified, headers).map_err(|error| chunk_error(&error))?;
+    let length = if verified.payload.is_chunked() {
+        header_number(headers, "x-amz-decoded-content-length")
+    } else {
+        incoming.size_hint().exact()
+    };
+    if length == Some(0) && incoming.is_end_stream() {
+        // Nothing will come, so the end is checked at once.
+        reader.finish().map_err(|error| chunk_error(&error))?;
+        return Ok(Body::empty());
+    }
+    let trailers = Trailers::default();
+    let stream = VerifiedStream {
+        incoming,
+        reader: Some(reader),
+        ready: Vec::new().into_iter(),
+        trailers: trailers.clone(),
+        idle: Box::pin(sleep(limits::BODY_IDLE_TIMEOUT)),
+    };
+    Ok(Body::stream(stream, length).with_trailers(trailers))
+}
+
+/// A whole body in memory, at most `max` bytes.
+pub(crate) async fn buffered(
+    mut incoming: Incoming,
+    max: usize,
+    too_large: ApiError,
+) -> Result<Bytes, ApiError> {
+    if incoming.size_hint().lower() > max as u64 {
+        return Err(too_large);
+    }
+    let mut first = Bytes::new();
+    let mut all = bytes::BytesMut::new();
+    while let Some(frame) = next_frame(&mut incoming).await? {
+        let Ok(data) = frame.into_data() else { continue };
+        if all.len() + first.len() + data.len() > max {
+            return Err(too_large);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+async fn next_frame(incoming: &mut Incoming) -> Result<Option<hyper::body::Frame<Bytes>>, ApiError> {
+    match tokio::time::timeout(limits::BODY_IDLE_TIMEOUT, incoming.frame()).await {
+        Ok(Some(Ok(frame))) => Ok(Some(frame)),
+        Ok(None) => Ok(None),
+        Ok(Some(Err(error))) => Err(broken(&error)),
+        Err(_) => Err(too_slow()),
+    }
+}
+
+struct VerifiedStream {
+    incoming: Incoming,
+    /// Taken at the end, which is checked once.
+    reader: Option<PayloadReader>,
+    ready: std::vec::IntoIter<Bytes>,
+    trailers: Trailers,
+    idle: Pin<Box<Sleep>>,
+}
+
+impl ByteStream for VerifiedStream {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(data) = this.ready.next() {
+                return Poll::Ready(Some(Ok(data)));
+            }
+            if this.reader.is_none() {
+                return Poll::Ready(None);
+            }
+            let frame = match Pin::new(&mut this.incoming).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    ready!(this.idle.as_mut().poll(cx));
+                    this.reader = None;
+                    return Poll::Ready(Some(Err(too_slow())));
+                }
+            };
+            this.idle.as_mut().reset(tokio::time::Instant::now() + limits::BODY_IDLE_TIMEOUT);
+            if let Err(error) = this.take(frame) {
+                this.reader = None;
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+}
+
+impl VerifiedStream {
+    fn take(
+        &mut self,
+        frame: Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>,
+    ) -> Result<(), ApiError> {
+        let Some(frame) = frame else {
+            let reader = self.reader.take().expect("poll_next stops once the reader is gone");
+            *self.trailers.lock() = reader.finish().map_err(|error| chunk_error(&error))?;
+            return Ok(());
+        };
+        let frame = frame.map_err(|error| broken(&error))?;
+        if let Ok(data) = frame.into_data() {
+            let reader = self.reader.as_mut().expect("poll_next stops once the reader is gone");
+            self.ready = reader.feed(data).map_err(|error| chunk_error(&error))?.into_iter();
+        }
+        Ok(())
+    }
+}
+
+fn chunk_error(error: &ChunkError) -> ApiError {
+    crate::errors::from_aws(error.aws_error())
+}
+
+/// The client closed the connection, or sent something that is not HTTP.
+fn broken(error: &hyper::Error) -> ApiError {
+    tracing::debug!(%error, "a request body ended early");
+    ApiError::client(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+    )
+}
+
+fn too_slow() -> ApiError {
+    ApiError::client(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout period. \
+         Idle connections will be closed.",
+    )
+}
+
+fn header_number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,89 @@
+//! Refusals of the gateway, in the words of the service that was meant.
+
+use http::request::Parts;
+use lambent_api::{ACCESS_DENIED, ApiError};
+use lambent_identity::IdentityError;
+use lambent_sigv4::{AuthError, AwsError, ErrorStyle};
+use lambent_wire::{ProtocolKind, ServiceInfo};
+
+/// How a service words the errors that all services share.
+pub(crate) fn style_of(protocol: ProtocolKind) -> ErrorStyle {
+    match protocol {
+        ProtocolKind::RestXml => ErrorStyle::S3,
+        ProtocolKind::Query => ErrorStyle::Query,
+        ProtocolKind::Json10 | ProtocolKind::Json11 | ProtocolKind::RpcV2Cbor => ErrorStyle::Json,
+        ProtocolKind::RestJson => ErrorStyle::RestJson,
+    }
+}
+
+pub(crate) fn from_aws(error: AwsError) -> ApiError {
+    let AwsError { code, status, message, details } = error;
+    let api = ApiError::new(code, status, message);
+    details.into_iter().fold(api, |api, (name, value)| api.with(name, value))
+}
+
+/// Why the principal behind an access key is not to be had, as signature errors say it.
+pub(crate) fn auth_error(error: IdentityError) -> Result<AuthError, ApiError> {
+    match error {
+        IdentityError::UnknownAccessKey(access_key_id) => Ok(AuthError::UnknownAccessKey { access_key_id }),
+        IdentityError::InvalidSessionToken => Ok(AuthError::SessionTokenInvalid),
+        IdentityError::ExpiredSession { .. } => Ok(AuthError::SessionTokenExpired),
+        other => Err(ApiError::internal(&other)),
+    }
+}
+
+/// JSON services say AccessDeniedException where the others say AccessDenied.
+pub(crate) fn in_dialect(mut error: ApiError, style: ErrorStyle) -> ApiError {
+    if error.code == ACCESS_DENIED && matches!(style, ErrorStyle::Json | ErrorStyle::RestJson) {
+        error.code = "AccessDeniedException".into();
+        if style == ErrorStyle::Json {
+            error.status = 400;
+        }
+    }
+    error
+}
+
+/// A body beyond the bound of its service.
+pub(crate) fn too_large(service: &str, max: usize) -> ApiError {
+    match service {
+        "s3" => ApiError::client("MaxMessageLengthExceeded", "Your request was too big.")
+            .with("MaxMessageLengthBytes", max.to_string()),
+        "lambda" => ApiError::new(
+            "RequestEntityTooLargeException",
+            413,
+            format!("Request must be smaller than {max} bytes for the operation"),
+        ),
+        _ => ApiError::new(
+            "RequestEntityTooLargeException",
+            413,
+            format!("a request may have at most {max} bytes"),
+        ),
+    }
+}
+
+/// An operation that AWS has and we have not.
+pub(crate) fn unimplemented(service: &ServiceInfo, operation: &str) -> ApiError {
+    let service = service.full_name;
+    ApiError::new("NotImplemented", 501, format!("Lambent does not implement {operation} of {service} yet"))
+}
+
+/// An operation that not even AWS has, in the words of the protocol.
+pub(crate) fn unknown_operation(protocol: ProtocolKind, parts: &Parts) -> ApiError {
+    match protocol {
+        ProtocolKind::RestXml => ApiError::new(
+            "MethodNotAllowed",
+            405,
+            "The specified method is not allowed against this resource.",
+        )
+        .with("Method", parts.method.as_str()),
+        ProtocolKind::Query => {
+            ApiError::client("InvalidAction", "Could not find the operation that the request asks for")
+        }
+        ProtocolKind::RestJson => ApiError::new(
+            "UnknownOperationException",
+            404,
+            "Unable to determine service/operation name to be authorized",
+        ),
+        _ => ApiError::client("UnknownOperationException", "The requested operation is not known."),
+    }
+}

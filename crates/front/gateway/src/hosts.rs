@@ -1,0 +1,52 @@
+//! S3's virtual-hosted style: the bucket in the host name, turned into path style before anything else looks.
+
+use http::Uri;
+use http::request::Parts;
+
+/// The bucket that a host names, as `photos` in `photos.s3.localhost:4566` or `photos.s3.us-east-1.localhost`.
+pub(crate) fn bucket_of<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
+    let name = host.split(':').next().unwrap_or(host);
+    let (bucket, rest) = split_at_s3(name.strip_suffix(domain)?.strip_suffix('.')?)?;
+    // After `s3` nothing, or a region, may come.
+    (!bucket.is_empty() && !rest.contains('.')).then_some(bucket)
+}
+
+/// The path-style form of a virtual-hosted request's URI.
+pub(crate) fn path_style(parts: &Parts, bucket: &str) -> Option<Uri> {
+    let path_and_query = parts.uri.path_and_query().map_or("/", |both| both.as_str());
+    format!("/{bucket}{path_and_query}").parse().ok()
+}
+
+/// The host that a request is for: HTTP/2 has it in the URI, HTTP/1.1 in a header.
+pub(crate) fn host_of(parts: &Parts) -> &str {
+    let header = || parts.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    parts.uri.authority().map(|authority| authority.as_str()).or_else(header).unwrap_or_default()
+}
+
+/// Splits `a.b.s3` or `a.b.s3.region` into bucket and region.
+fn split_at_s3(name: &str) -> Option<(&str, &str)> {
+    if let Some(bucket) = name.strip_suffix(".s3") {
+        return Some((bucket, ""));
+    }
+    name.rsplit_once(".s3.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_found_in_host_names() {
+        for (host, bucket) in [
+            ("photos.s3.localhost:4566", Some("photos")),
+            ("photos.s3.us-east-1.localhost", Some("photos")),
+            ("my.photos.s3.localhost", Some("my.photos")),
+            ("s3.localhost:4566", None),
+            ("localhost:4566", None),
+            ("127.0.0.1:4566", None),
+            ("photos.s3.example.org", None),
+        ] {
+            assert_eq!(bucket_of(host, "localhost"), bucket, "{host}");
+        }
+    }
+}

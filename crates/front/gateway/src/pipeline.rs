@@ -1,0 +1,154 @@
+//! The life of a request, from its head to its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming as HttpBody;
+use lambent_api::{ApiError, Body, BodyMode, CallContext, Incoming, Reply};
+use lambent_base::Place;
+use lambent_sigv4::AuthError;
+use lambent_wire::{ProtocolKind, Routed};
+
+use crate::authenticate::{Authenticated, SignedBody};
+use crate::body_out::Outgoing;
+use crate::{Entry, Inner, admin, body_in, errors, hosts, limits};
+
+/// Answers one request. Never fails: what goes wrong becomes an answer in the service's own form.
+pub(crate) async fn handle(
+    inner: Arc<Inner>,
+    request: Request<HttpBody>,
+    peer: SocketAddr,
+) -> Response<Outgoing> {
+    let (parts, body) = request.into_parts();
+    let context = inner.context(&parts, peer);
+    if parts.uri.path().starts_with(admin::PREFIX) {
+        return admin::answer(&inner, &parts, body, context).await;
+    }
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let request_id = context.request_id.clone();
+    let (entry, protocol) = match inner.target(&parts) {
+        Ok(target) => target,
+        Err(unknown) => return unknown_service(&unknown, &request_id),
+    };
+    match inner.run(entry, protocol, parts, body, context).await {
+        Ok(reply) => respond(reply, &method),
+        Err(error) => {
+            let error = errors::in_dialect(error, errors::style_of(protocol));
+            tracing::debug!(service = entry.service.info.signing_name, %method, path, %error, "refused");
+            let head =
+                lambent_wire::encode_error(protocol, entry.service.info, &error, &request_id, Some(&path));
+            respond(Reply { head, body: None }, &method)
+        }
+    }
+}
+
+impl Inner {
+    /// Authenticate, route, read the body as the operation wants it, run.
+    async fn run(
+        self: &Arc<Self>,
+        entry: &Entry,
+        protocol: ProtocolKind,
+        mut parts: Parts,
+        body: HttpBody,
+        mut context: CallContext,
+    ) -> Result<Reply, ApiError> {
+        let info = entry.service.info;
+        let style = errors::style_of(protocol);
+        let refused = |error: &AuthError| errors::from_aws(error.aws_error(style));
+        let signed = lambent_sigv4::parse(&parts).map_err(|error| refused(&error))?;
+        let signed = signed.ok_or_else(|| refused(&AuthError::NotSigned))?;
+        let Authenticated { caller, region, body } =
+            self.authenticate(&parts, &signed, info.signing_name, style, body).await?;
+        context.place = Place { account: caller.account.clone(), region };
+
+        // The signature was made over the URI as it came; from here on a bucket in the host name is one in the path.
+        if let Some(uri) = self.path_style(&parts, info.signing_name) {
+            parts.uri = uri;
+        }
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        let routed = match (&body, protocol) {
+            (SignedBody::Whole(bytes, _), ProtocolKind::Query) => entry.router.route_form(query, bytes),
+            _ => entry.router.route(&parts.method, path, query, &parts.headers),
+        };
+        let (operation, labels) = match routed {
+            Routed::Operation(operation, labels) => (operation, labels),
+            Routed::Unimplemented(known) => return Err(errors::unimplemented(info, known.name)),
+            Routed::Unknown => return Err(errors::unknown_operation(protocol, &parts)),
+        };
+        let route =
+            entry.service.route(operation.name).ok_or_else(|| errors::unimplemented(info, operation.name))?;
+        let (body, _memory) = match body {
+            SignedBody::Whole(bytes, permit) => (Body::from(bytes), permit),
+            SignedBody::Streaming(stream, verified) => {
+                let mut body = body_in::verified(stream, &verified, &parts.headers)?;
+                match route.body {
+                    BodyMode::Streamed => (body, None),
+                    BodyMode::Buffered => {
+                        let max = limits::buffered_body_max(info.signing_name);
+                        let permit =
+                            self.memory_for(body.length().unwrap_or(max as u64).min(max as u64)).await;
+                        let bytes = body.collect(max, || errors::too_large(info.signing_name, max)).await?;
+                        (Body::from(bytes), permit)
+                    }
+                }
+            }
+        };
+        let identity = Arc::clone(&self.identity);
+        route.run(Incoming { protocol, service: info, parts, labels, body, context, caller, identity }).await
+    }
+
+    /// The URI with a virtual host's bucket moved into its path; `None` when there is nothing to move.
+    fn path_style(&self, parts: &Parts, signing_name: &str) -> Option<Uri> {
+        let bucket =
+            (signing_name == "s3").then(|| hosts::bucket_of(hosts::host_of(parts), &self.config.domain));
+        hosts::path_style(parts, bucket.flatten()?)
+    }
+
+    fn context(&self, parts: &Parts, peer: SocketAddr) -> CallContext {
+        CallContext {
+            request_id: self.random.uuid(),
+            // The account and region are known once the signature is.
+            place: Place { account: String::new(), region: self.config.region.clone() },
+            time_ms: self.clock.unix_ms(),
+            source_ip: peer.ip().to_string(),
+            endpoint: format!("http://{}", hosts::host_of(parts)),
+        }
+    }
+}
+
+fn respond(reply: Reply, method: &Method) -> Response<Outgoing> {
+    let Reply { head, body } = reply;
+    let has_none =
+        *method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = match body {
+        _ if has_none => Outgoing::from(Body::empty()),
+        Some(body) => Outgoing::from(body),
+        None => Outgoing::from(head.body),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    if has_none && *method != Method::HEAD {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    response
+}
+
+/// There is no service whose words could be used, so the answer is plain.
+fn unknown_service(name: &str, request_id: &str) -> Response<Outgoing> {
+    let text = serde_json::json!({
+        "__type": "UnknownService",
+        "message": format!("Lambent has no service that signs as `{name}`"),
+    });
+    let mut response = Response::new(Outgoing::from(bytes::Bytes::from(text.to_string())));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
+}

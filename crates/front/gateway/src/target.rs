@@ -1,0 +1,35 @@
+//! Which service a request is for.
+
+use http::request::Parts;
+use lambent_wire::ProtocolKind;
+
+use crate::{Entry, Inner};
+
+impl Inner {
+    /// The service and the protocol that a request speaks; the error is the name of a service that we do not have.
+    ///
+    /// The credential scope names the service. A request without one is judged by what else it shows, so that even its
+    /// refusal is in the words of the service that was meant.
+    pub(crate) fn target(&self, parts: &Parts) -> Result<(&Entry, ProtocolKind), String> {
+        let signed = lambent_sigv4::parse(parts).ok().flatten();
+        let name = signed.as_ref().map_or_else(|| self.guess(parts), |signed| signed.service());
+        let entry = self.services.iter().find(|entry| entry.service.info.signing_name == name).ok_or(name)?;
+        Ok((entry, lambent_wire::choose(entry.service.info, &parts.headers)))
+    }
+
+    fn guess(&self, parts: &Parts) -> &'static str {
+        if let Some(target) = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+            let prefix = target.split('.').next();
+            let named = self.services.iter().find(|entry| entry.service.info.target_prefix == prefix);
+            return named.map_or("s3", |entry| entry.service.info.signing_name);
+        }
+        let kind = parts.headers.get(http::header::CONTENT_TYPE);
+        let is_form =
+            kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        match parts.uri.path() {
+            "/" if is_form => "sts",
+            path if path.starts_with("/2015-03-31/") => "lambda",
+            _ => "s3",
+        }
+    }
+}
