@@ -1,4 +1,5 @@
 //! What every engine must do. A new engine adds itself to `harness.rs` and passes all of it.
+#![expect(clippy::unwrap_used, reason = "a test's helpers may panic as the test does")]
 
 #[macro_use]
 #[path = "conformance/harness.rs"]

@@ -7,17 +7,17 @@ use lambent_store::{Db, FjallEngine, FjallOptions, KeyRange, MemoryEngine, ScanO
 use tempfile::TempDir;
 
 /// An empty store, and what must live as long.
-pub struct Store {
-    pub db: Db,
+pub(crate) struct Store {
+    pub(crate) db: Db,
     _directory: Option<TempDir>,
 }
 
-pub fn memory() -> Store {
+pub(crate) fn memory() -> Store {
     let engine = Arc::new(MemoryEngine::new());
     Store { db: Db::new(engine, Clock::system(), Random::seeded(1)), _directory: None }
 }
 
-pub fn fjall() -> Store {
+pub(crate) fn fjall() -> Store {
     let directory = tempfile::tempdir().unwrap();
     let engine = FjallEngine::open(directory.path(), FjallOptions::default(), Clock::system()).unwrap();
     let db = Db::new(Arc::new(engine), Clock::system(), Random::seeded(1));
@@ -45,7 +45,7 @@ macro_rules! conformance {
 }
 
 /// Runs writes that cannot fail by themselves.
-pub async fn write(db: &Db, change: impl Fn(&Txn)) {
+pub(crate) async fn write(db: &Db, change: impl Fn(&Txn)) {
     let change = &change;
     db.run(|txn| async move {
         change(&txn);
@@ -55,24 +55,24 @@ pub async fn write(db: &Db, change: impl Fn(&Txn)) {
     .unwrap();
 }
 
-pub async fn get(db: &Db, key: &[u8]) -> Option<Vec<u8>> {
+pub(crate) async fn get(db: &Db, key: &[u8]) -> Option<Vec<u8>> {
     let row = db.read(|txn| async move { txn.get(key).await }).await.unwrap();
     row.map(|row| row.to_vec())
 }
 
 /// All rows of a range, in one page.
-pub async fn rows(db: &Db, range: &KeyRange) -> Vec<(String, String)> {
+pub(crate) async fn rows(db: &Db, range: &KeyRange) -> Vec<(String, String)> {
     let page = db.read(|txn| async move { txn.scan(range, ScanOptions::rows(10_000)).await }).await.unwrap();
     assert!(page.more.is_none());
     texts(&page.rows)
 }
 
-pub fn texts(rows: &[(bytes::Bytes, bytes::Bytes)]) -> Vec<(String, String)> {
+pub(crate) fn texts(rows: &[(bytes::Bytes, bytes::Bytes)]) -> Vec<(String, String)> {
     let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
     rows.iter().map(|(key, value)| (text(key), text(value))).collect()
 }
 
 /// Rows as a test writes them down.
-pub fn expect(rows: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn expect(rows: &[(&str, &str)]) -> Vec<(String, String)> {
     rows.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
