@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod algorithm;
+mod aws;
 mod hasher;
 mod multipart;
 mod value;

@@ -149,3 +149,37 @@ fn parts_are_counted_and_of_one_kind() {
     assert_eq!(mixed, ChecksumError::Mixed { expected: Algorithm::Crc32c, found: Algorithm::Crc32 });
     assert!(matches!(multipart_etag(&[one.checksum]), Err(ChecksumError::Mixed { .. })));
 }
+
+#[test]
+fn refusals_are_worded_as_recorded() {
+    let of = |algorithm, bytes: &[u8]| Hasher::of(algorithm, bytes);
+    let mismatch = |algorithm| of(algorithm, b"a").check(&of(algorithm, b"b")).unwrap_err().aws_error();
+    let malformed = |algorithm| Checksum::from_base64(algorithm, "x").unwrap_err().aws_error();
+    let cases = [
+        (
+            mismatch(Algorithm::Crc64Nvme),
+            "BadDigest",
+            "The CRC64NVME you specified did not match the calculated checksum.",
+        ),
+        (
+            mismatch(Algorithm::Md5),
+            "BadDigest",
+            "The Content-MD5 you specified did not match what we received.",
+        ),
+        (malformed(Algorithm::Crc32), "InvalidRequest", "Value for x-amz-checksum-crc32 header is invalid."),
+        (malformed(Algorithm::Md5), "InvalidDigest", "The Content-MD5 you specified was invalid."),
+        (
+            composite(Algorithm::Crc64Nvme, &[]).unwrap_err().aws_error(),
+            "InvalidRequest",
+            "The COMPOSITE checksum type cannot be used with the crc64nvme checksum algorithm.",
+        ),
+        (
+            multipart_etag(&[of(Algorithm::Sha1, b"")]).unwrap_err().aws_error(),
+            "InvalidRequest",
+            "Checksum Type mismatch occurred, expected checksum Type: md5, actual checksum Type: sha1",
+        ),
+    ];
+    for ((code, message), expected_code, expected_message) in cases {
+        assert_eq!((code, message.as_str()), (expected_code, expected_message));
+    }
+}
