@@ -1,5 +1,17 @@
 //! Percent encoding as SigV4 wants it: upper-case digits, and only RFC 3986's unreserved characters left bare.
 
+/// Whether a byte is unreserved (RFC 3986, section 2.3); a table, because every byte of every request passes it.
+const BARE: [bool; 256] = {
+    let mut bare = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let text = byte as u8;
+        bare[byte] = text.is_ascii_alphanumeric() || matches!(text, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    bare
+};
+
 const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Appends `bytes` encoded; `keep_slash` leaves `/` bare, as in paths.
@@ -51,7 +63,7 @@ fn escape(digits: &[u8]) -> Option<u8> {
 }
 
 fn encode_byte(byte: u8, keep_slash: bool, out: &mut Vec<u8>) {
-    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/') {
+    if BARE[usize::from(byte)] || (keep_slash && byte == b'/') {
         out.push(byte);
     } else {
         let digit = |nibble: u8| UPPER_HEX[usize::from(nibble)];
