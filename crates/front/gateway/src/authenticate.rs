@@ -21,7 +21,7 @@ pub(crate) struct Authenticated {
 /// The body, as far as the signature speaks for it by now.
 pub(crate) enum SignedBody {
     /// Hashed or chunked: checked while it streams (S3).
-    Streaming(HttpBody, Verified),
+    Streaming(HttpBody, Box<Verified>),
     /// Read whole, and part of what was signed. The permit counts its memory.
     Whole(Bytes, Option<OwnedSemaphorePermit>),
 }
@@ -50,7 +50,7 @@ impl Inner {
             verified.map_err(|error| errors::from_aws(error.aws_error(style)))
         };
         let body = if rules.declared_payload {
-            SignedBody::Streaming(body, verify(None)?)
+            SignedBody::Streaming(body, Box::new(verify(None)?))
         } else {
             let (bytes, permit) = self.buffer(body, service).await?;
             verify(Some(lambent_sigv4::sha256(&bytes)))?;

@@ -16,6 +16,10 @@ mod timestamp;
 mod value;
 mod write;
 
+pub use codec::{
+    Decoded, Dynamic, EncodedResponse, Labels, RequestView, Routed, Router, Value, choose, decode, encode,
+    encode_error,
+};
 pub use context::{ReadContext, limits};
 pub use error::{ApiError, Fault};
 pub use operation::{Known, Operation, OperationInfo, ProtocolKind, ServiceInfo};

@@ -1,0 +1,95 @@
+//! `lambent up`: runs the cloud until it is told to stop.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cloud::{Cloud, StartError};
+
+/// Exit codes of `up`, beside 0 for a clean stop and 2 for wrong arguments.
+mod exit {
+    /// It could not start; the reason is on stderr.
+    pub(super) const START_FAILED: u8 = 1;
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
+    listen: SocketAddr,
+    /// Where everything is kept
+    #[arg(long, value_name = "DIRECTORY", default_value = "./lambent-data")]
+    data: PathBuf,
+    /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
+    #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
+    pub(crate) domain: String,
+    /// Run functions even where this host cannot isolate them fully (see `lambent doctor`)
+    #[arg(long)]
+    pub(crate) allow_weak_isolation: bool,
+}
+
+/// Runs the cloud; the exit code says how it ended.
+pub(crate) fn run(arguments: &UpArgs) -> ExitCode {
+    init_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&StartError::Runtime(error)),
+    };
+    match runtime.block_on(serve(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn serve(arguments: &UpArgs) -> Result<(), StartError> {
+    // Asked for first, so that a signal during the start is not lost.
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    let listen = arguments.listen;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+
+    let cloud = Cloud::start(&arguments.data, arguments).await?;
+    let published = cloud.data_dir().publish_endpoint(&format!("http://{address}"))?;
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(cloud.gateway().clone().serve(listener, stopped));
+    announce(address);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    drop(published);
+    let _ = stop.send(true);
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the gateway ended with a panic");
+    }
+    cloud.stop().await;
+    Ok(())
+}
+
+/// The one line on stdout, which scripts wait for.
+fn announce(address: SocketAddr) {
+    let mut stdout = std::io::stdout().lock();
+    // Nobody may be reading; that is no reason to stop.
+    let _ = writeln!(stdout, "Lambent is ready at http://{address}").and_then(|()| stdout.flush());
+}
+
+fn failed(error: &StartError) -> ExitCode {
+    eprintln!("lambent up: {error}");
+    ExitCode::from(exit::START_FAILED)
+}
+
+/// Logs go to stderr; `LAMBENT_LOG` chooses what, in the syntax of `RUST_LOG`.
+fn init_logging() {
+    let filter = lambent_base::env::var(lambent_base::env::LOG).unwrap_or_else(|| "warn".to_owned());
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
