@@ -1,0 +1,117 @@
+"""What was acknowledged is still there after `kill -9`, and so is what follows from it."""
+
+import hashlib
+import threading
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+import packages
+from cloud import eventually
+from conftest import function_arn, make_role
+
+ROUNDS = 20
+UPLOADS_A_ROUND = 3
+MARK = """
+    import os, urllib.parse, boto3
+    s3 = boto3.client("s3")
+    def handler(event, context):
+        for record in event["Records"]:
+            key = urllib.parse.unquote_plus(record["s3"]["object"]["key"])
+            s3.put_object(Bucket=os.environ["SEEN"], Key=key, Body=b"")
+"""
+
+
+def deploy_marker(cloud):
+    s3, awslambda = cloud.client("s3"), cloud.client("lambda")
+    role = make_role(cloud.client("iam"), "marker", [{"Effect": "Allow", "Action": "*", "Resource": "*"}])
+    for name in ("uploads", "seen"):
+        s3.create_bucket(Bucket=name)
+    awslambda.create_function(
+        FunctionName="marker", Runtime="python3.13", Handler="index.handler", Role=role, Timeout=30,
+        Code={"ZipFile": packages.python(MARK)}, Environment={"Variables": {"SEEN": "seen"}},
+    )  # fmt: skip
+    awslambda.get_waiter("function_active_v2").wait(FunctionName="marker", WaiterConfig={"Delay": 0.1})
+    awslambda.add_permission(
+        FunctionName="marker", StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com",
+        SourceArn="arn:aws:s3:::uploads",
+    )  # fmt: skip
+    target = {"LambdaFunctionArn": function_arn("marker"), "Events": ["s3:ObjectCreated:*"]}
+    s3.put_bucket_notification_configuration(
+        Bucket="uploads", NotificationConfiguration={"LambdaFunctionConfigurations": [target]}
+    )
+
+
+def keys(s3, bucket):
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+
+def test_no_notification_is_lost(own_cloud):
+    """Killed between the upload and the delivery, at another moment in each round."""
+    own_cloud.start()
+    deploy_marker(own_cloud)
+    uploaded = set()
+    for number in range(ROUNDS):
+        s3 = own_cloud.client("s3")
+        for upload in range(UPLOADS_A_ROUND):
+            key = f"round {number}/upload+{upload}"
+            s3.put_object(Bucket="uploads", Key=key, Body=key.encode())
+            uploaded.add(key)
+        # The moment of death wanders from before the delivery to the middle of the function's run.
+        threading.Event().wait(0.02 * (number % 10))
+        own_cloud.kill()
+        own_cloud.start()
+    s3 = own_cloud.client("s3")
+    assert keys(s3, "uploads") == uploaded
+    eventually(lambda: keys(s3, "seen") >= uploaded, timeout_s=80, every_s=0.25)
+    assert keys(s3, "seen") == uploaded
+
+
+def test_every_acknowledged_write_survives(own_cloud):
+    """Writers run until the process is killed under them; what they were told is stored is stored."""
+    own_cloud.start()
+    own_cloud.client("s3").create_bucket(Bucket="kept")
+    acknowledged, lock = {}, threading.Lock()
+
+    def write(worker):
+        client = own_cloud.client("s3")
+        for number in range(100_000):
+            key, body = f"{worker}/{number}", hashlib.sha256(f"{worker}/{number}".encode()).digest() * 100
+            try:
+                etag = client.put_object(Bucket="kept", Key=key, Body=body)["ETag"]
+            except (BotoCoreError, ClientError):
+                return
+            with lock:
+                acknowledged[key] = etag
+
+    for _ in range(3):
+        start = len(acknowledged)
+        writers = [threading.Thread(target=write, args=(f"{start}-{worker}",)) for worker in range(4)]
+        for writer in writers:
+            writer.start()
+        eventually(lambda: len(acknowledged) > start + 100, every_s=0.005)
+        own_cloud.kill()
+        for writer in writers:
+            writer.join()
+        own_cloud.start()
+        s3 = own_cloud.client("s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket="kept")
+        listed = {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+        assert acknowledged.items() <= listed.items()
+        for key in sorted(acknowledged)[:: max(1, len(acknowledged) // 20)]:
+            body = s3.get_object(Bucket="kept", Key=key)["Body"].read()
+            assert f'"{hashlib.md5(body).hexdigest()}"' == acknowledged[key]
+
+
+def test_asynchronous_invocations_survive(own_cloud):
+    own_cloud.start()
+    deploy_marker(own_cloud)
+    event = '{"Records": [{"s3": {"object": {"key": "by-event-%d"}}}]}'
+    client = own_cloud.client("lambda")
+    for number in range(10):
+        client.invoke(FunctionName="marker", InvocationType="Event", Payload=event % number)
+    own_cloud.kill()
+    own_cloud.start()
+    s3 = own_cloud.client("s3")
+    wanted = {f"by-event-{number}" for number in range(10)}
+    eventually(lambda: keys(s3, "seen") == wanted, timeout_s=60, every_s=0.25)

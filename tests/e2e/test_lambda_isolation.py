@@ -1,0 +1,265 @@
+"""Functions that misbehave hurt nobody but themselves."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+MIB = 1024**2
+
+
+def read(answer):
+    return json.loads(answer["Payload"].read() or b"null")
+
+
+@pytest.fixture
+def bystander(awslambda, deploy):
+    """Another function, called while the first one misbehaves."""
+    name = deploy("def handler(event, context): return 'fine'")
+    awslambda.invoke(FunctionName=name)
+
+    def is_fine():
+        assert awslambda.invoke(FunctionName=name)["Payload"].read() == b'"fine"'
+
+    return is_fine
+
+
+def while_it_runs(cloud, name, check):
+    """Invokes the function and repeats the check until it has answered."""
+    client = cloud.client("lambda")
+    with ThreadPoolExecutor(1) as worker:
+        running = worker.submit(lambda: client.invoke(FunctionName=name))
+        checks = 0
+        while not running.done():
+            check()
+            checks += 1
+            time.sleep(0.05)
+        assert checks > 0
+        return running.result()
+
+
+def test_one_that_never_returns(cloud, deploy, bystander):
+    name = deploy("def handler(event, context):\n    while True: pass", Timeout=2)
+    answer = while_it_runs(cloud, name, bystander)
+    assert read(answer)["errorType"] == "Sandbox.Timedout"
+
+
+def test_one_that_ignores_signals(cloud, deploy, bystander):
+    code = """
+        import signal, time
+        def handler(event, context):
+            for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+                signal.signal(number, signal.SIG_IGN)
+            while True: time.sleep(1)
+    """
+    answer = while_it_runs(cloud, deploy(code, Timeout=1), bystander)
+    assert read(answer)["errorType"] == "Sandbox.Timedout"
+
+
+def test_one_that_prints_100_mb(cloud, deploy, bystander, logs):
+    code = """
+        def handler(event, context):
+            line = "x" * 999
+            for _ in range(100_000): print(line)
+            return "printed"
+    """
+    before = cloud.memory_peak_bytes()
+    name = deploy(code, Timeout=60)
+    answer = while_it_runs(cloud, name, bystander)
+    assert "FunctionError" in answer or read(answer) == "printed"
+    assert cloud.memory_peak_bytes() - before < 100 * MIB
+    # It is still possible to read what was kept.
+    assert logs.get_log_events(logGroupName=f"/aws/lambda/{name}", logStreamName=first_stream(logs, name))["events"]
+
+
+def first_stream(logs, name):
+    return logs.describe_log_streams(logGroupName=f"/aws/lambda/{name}")["logStreams"][0]["logStreamName"]
+
+
+def test_one_that_prints_a_line_without_end(cloud, deploy, bystander):
+    code = """
+        import sys
+        def handler(event, context):
+            for _ in range(40): sys.stdout.write("y" * (1 << 20))
+            return "printed"
+    """
+    before = cloud.memory_peak_bytes()
+    answer = while_it_runs(cloud, deploy(code, Timeout=30), bystander)
+    assert read(answer) == "printed"
+    assert cloud.memory_peak_bytes() - before < 100 * MIB
+
+
+def test_one_that_forks_without_end(cloud, deploy, bystander):
+    code = """
+        import os, time
+        def handler(event, context):
+            forked = 0
+            try:
+                while True:
+                    if os.fork() == 0:
+                        time.sleep(1000)
+                        os._exit(0)
+                    forked += 1
+            except OSError as error:
+                return {"forked": forked, "errno": error.errno}
+    """
+    answer = while_it_runs(cloud, deploy(code, Timeout=20, MemorySize=512), bystander)
+    problem = read(answer)
+    assert "FunctionError" in answer or problem["forked"] <= 1024, problem
+
+
+def test_a_fork_bomb(cloud, deploy, bystander):
+    code = """
+        import os
+        def handler(event, context):
+            while True:
+                try: os.fork()
+                except OSError: pass
+    """
+    name = deploy(code, Timeout=2)
+    answer = while_it_runs(cloud, name, bystander)
+    assert answer["FunctionError"] == "Unhandled"
+    # Nothing of it is left behind.
+    left = [process for process in descendants(cloud.process.pid) if "index" in command_line(process)]
+    assert len(descendants(cloud.process.pid)) < 200, left
+
+
+def descendants(pid):
+    children = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    found, queue = [], [pid]
+    while queue:
+        for child in children.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+def command_line(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_one_that_fills_its_disk(cloud, deploy, bystander):
+    code = """
+        def handler(event, context):
+            written = 0
+            try:
+                with open("/tmp/full", "wb", buffering=0) as file:
+                    while True: written += file.write(bytes(1 << 20))
+            except OSError as error:
+                return {"mib": written >> 20, "errno": error.errno}
+    """
+    answer = while_it_runs(cloud, deploy(code, Timeout=60, MemorySize=1024), bystander)
+    full = read(answer)
+    assert "FunctionError" not in answer, full
+    assert 400 <= full["mib"] <= 520
+    assert full["errno"] == 28
+
+
+def test_what_tmp_holds_stays_for_the_next_call_only_in_one_environment(awslambda, deploy):
+    code = """
+        import os
+        def handler(event, context):
+            seen = sorted(os.listdir("/tmp"))
+            open("/tmp/" + event, "w").close()
+            return seen
+    """
+    first, second = deploy(code), deploy(code)
+    call = lambda name, word: read(awslambda.invoke(FunctionName=name, Payload=json.dumps(word)))
+    assert call(first, "a") == []
+    assert call(first, "b") == ["a"]
+    assert call(second, "c") == []
+
+
+LOOK = """
+    import os, socket, subprocess
+    def attempt(work):
+        try: return str(work())
+        except Exception as error: return f"refused: {type(error).__name__} {error}"
+
+    def handler(event, context):
+        return {
+            "files": {path: attempt(lambda: os.listdir(path)) for path in event["folders"]},
+            "secrets": {path: attempt(lambda: open(path).read()) for path in event["files"]},
+            "processes": [name for name in os.listdir("/proc") if name.isdigit()],
+            "write": {path: attempt(lambda: open(path + "/x", "w").close()) for path in ["/var/task", "/usr", "/etc", "/"]},
+            "tmp": attempt(lambda: open("/tmp/x", "w").close()),
+            "kill": attempt(lambda: os.kill(event["pid"], 0)),
+            "uid": os.getuid(),
+            "mount": attempt(lambda: subprocess.check_output(["mount", "-t", "tmpfs", "none", "/mnt"], stderr=-2)),
+        }
+"""
+
+
+def test_what_a_function_sees_of_the_host(cloud, awslambda, deploy):
+    secret = cloud.folder / "secret"
+    secret.write_text("the host's secret")
+    event = {
+        "folders": [str(cloud.data), str(cloud.folder), "/root", "/home", str(Path.home())],
+        "files": [str(secret), "/etc/shadow", f"/proc/{cloud.process.pid}/environ", "/proc/1/environ"],
+        "pid": cloud.process.pid,
+    }
+    seen = read(awslambda.invoke(FunctionName=deploy(LOOK), Payload=json.dumps(event)))
+    for path in (str(cloud.data), str(cloud.folder)):
+        assert seen["files"][path].startswith("refused"), (path, seen["files"][path])
+    for path in ("/root", "/home", str(Path.home())):
+        assert seen["files"][path].startswith("refused") or seen["files"][path] == "[]", (path, seen["files"][path])
+    for path in (str(secret), "/etc/shadow"):
+        assert seen["secrets"][path].startswith("refused"), path
+    for content in seen["secrets"].values():
+        assert "LAMBENT_ROOT" not in content
+    assert len(seen["processes"]) < 10, seen["processes"]
+    assert seen["uid"] != 0
+    assert all(answer.startswith("refused") for answer in seen["write"].values()), seen["write"]
+    assert seen["tmp"] == "None"
+    assert seen["mount"].startswith("refused")
+    assert seen["kill"].startswith("refused")
+
+
+def test_functions_do_not_see_each_other(awslambda, deploy):
+    code = """
+        import os, uuid
+        me = str(uuid.uuid4())
+        open("/tmp/" + me, "w").close()
+        def handler(event, context):
+            return {"tmp": os.listdir("/tmp"), "me": me, "processes": len([n for n in os.listdir("/proc") if n.isdigit()])}
+    """
+    seen = [read(awslambda.invoke(FunctionName=deploy(code))) for _ in range(3)]
+    for one in seen:
+        assert one["tmp"] == [one["me"]]
+        assert one["processes"] < 10
+
+
+def test_the_network(cloud, awslambda, deploy):
+    """A function reaches the cloud's own API, and nothing else that listens on the host's loopback."""
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.listen()
+    code = """
+        import os, socket, urllib.request
+        def handler(event, context):
+            try:
+                socket.create_connection(("127.0.0.1", event["port"]), 2).close()
+                host = "reached"
+            except OSError as error:
+                host = f"refused: {error}"
+            with urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/_lambent/health", timeout=5) as answer:
+                return {"host": host, "api": answer.status}
+    """
+    with listener:
+        event = json.dumps({"port": listener.getsockname()[1]})
+        answer = awslambda.invoke(FunctionName=deploy(code), Payload=event)
+        seen = read(answer)
+    assert seen["api"] == 200
+    assert seen["host"].startswith("refused"), seen
