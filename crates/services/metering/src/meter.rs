@@ -1,0 +1,195 @@
+//! Takes runs, makes them durable, forgets the old ones, answers for a month.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambent_base::{Clock, Place};
+use lambent_store::{Db, ScanOptions, Txn, engine};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::bill::{self, Totals};
+use crate::keys::{self, Field};
+use crate::pending::Pending;
+use crate::usage::{self, Sums};
+use crate::{Bill, MeterError, Month, Prices, RunRecord};
+
+/// How long runs gather before they are written together.
+const GATHER: Duration = Duration::from_millis(250);
+/// The pause after a write that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How many records one transaction takes.
+const TXN_RUNS: usize = 2_000;
+/// How many sums one transaction changes.
+const TXN_SUMS: usize = 4_000;
+/// How long single records are kept. Sums are kept for ever.
+const RECORDS_KEPT_MS: i64 = 35 * 86_400_000;
+/// How often old records are looked for, while there are runs.
+const SWEEP_EVERY_MS: i64 = 86_400_000;
+/// How many sums one scan of a bill fetches.
+const SCAN_ROWS: usize = 5_000;
+
+/// The meter. Cheap to clone.
+#[derive(Clone)]
+pub struct Meter(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    clock: Clock,
+    prices: Prices,
+    aws: Prices,
+    pending: Mutex<Pending>,
+    arrived: Notify,
+    /// One writer at a time; holds when old records were last looked for.
+    writer: tokio::sync::Mutex<Option<i64>>,
+}
+
+impl Meter {
+    /// A meter that bills at `prices`. [`Meter::run`] must run somewhere, or nothing becomes durable but by
+    /// [`Meter::flush`].
+    pub fn new(db: Db, clock: Clock, prices: Prices) -> Self {
+        Self(Arc::new(Inner {
+            db,
+            clock,
+            prices,
+            aws: Prices::aws(),
+            pending: Mutex::default(),
+            arrived: Notify::new(),
+            writer: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Takes the record of a run; neither waits nor fails.
+    pub fn record(&self, run: RunRecord) {
+        self.0.pending.lock().push(run);
+        self.0.arrived.notify_one();
+    }
+
+    /// Writes what is recorded until the future is dropped; call [`Meter::flush`] after that.
+    pub async fn run(&self) {
+        loop {
+            self.0.arrived.notified().await;
+            tokio::time::sleep(GATHER).await;
+            if let Err(error) = self.flush().await {
+                tracing::error!(%error, "runs could not be recorded; trying again");
+                tokio::time::sleep(RETRY).await;
+                self.0.arrived.notify_one();
+            }
+        }
+    }
+
+    /// Makes everything recorded so far durable. What cannot be written is kept for the next time.
+    pub async fn flush(&self) -> Result<(), MeterError> {
+        // A task of its own, because a caller who goes away in the middle would leave runs neither written nor kept.
+        let meter = self.clone();
+        tokio::spawn(async move { meter.write_pending().await }).await.map_err(|_| MeterError::Stopped)?
+    }
+
+    /// The bill of a month, with everything that has ended until now.
+    pub async fn bill(&self, place: &Place, month: Month) -> Result<Bill, MeterError> {
+        self.flush().await?;
+        let totals = self.totals(place, month).await?;
+        Ok(bill::make(place, month, &totals, &self.0.prices, &self.0.aws))
+    }
+
+    /// The month that it is now.
+    pub fn this_month(&self) -> Month {
+        Month::of(self.0.clock.unix_ms())
+    }
+
+    async fn write_pending(&self) -> Result<(), MeterError> {
+        let mut swept_ms = self.0.writer.lock().await;
+        let mut taken = std::mem::take(&mut *self.0.pending.lock());
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(&mut taken).await;
+        if !taken.is_empty() {
+            self.0.pending.lock().take_back(taken);
+        }
+        written?;
+        let now_ms = self.0.clock.unix_ms();
+        if swept_ms.is_none_or(|swept_ms| now_ms - swept_ms >= SWEEP_EVERY_MS) {
+            self.0.db.clear(&keys::runs_before(now_ms - RECORDS_KEPT_MS)).await?;
+            *swept_ms = Some(now_ms);
+        }
+        Ok(())
+    }
+
+    /// Empties `taken` as far as it gets.
+    async fn write(&self, taken: &mut Pending) -> Result<(), MeterError> {
+        while !taken.runs.is_empty() {
+            let count = taken.runs.len().min(TXN_RUNS);
+            let runs = &taken.runs[..count];
+            let mut sums = Sums::new();
+            runs.iter().for_each(|run| usage::add(&mut sums, run));
+            self.commit(&sums, runs).await?;
+            taken.runs.drain(..count);
+        }
+        while !taken.sums.is_empty() {
+            let mut now = std::mem::take(&mut taken.sums);
+            let later = now.keys().nth(TXN_SUMS).cloned();
+            taken.sums = later.map(|key| now.split_off(&key)).unwrap_or_default();
+            if let Err(error) = self.commit(&now, &[]).await {
+                now.append(&mut taken.sums);
+                taken.sums = now;
+                return Err(error);
+            }
+        }
+        let lost = std::mem::take(&mut taken.records_lost);
+        if lost > 0 {
+            tracing::error!(
+                lost,
+                "the store was too slow to keep single records of runs; the bill has them all"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes records and what they add to the sums, in one transaction.
+    async fn commit(&self, sums: &Sums, runs: &[RunRecord]) -> Result<(), MeterError> {
+        self.0
+            .db
+            .run(|txn| async move {
+                for run in runs {
+                    let row = serde_json::to_vec(run)
+                        .expect("a record is text and numbers, which JSON always holds");
+                    txn.put(&keys::run(&run.place(), run.started_unix_ms, &run.request_id), &row);
+                }
+                for (key, values) in sums {
+                    let place = Place { account: key.account.clone(), region: key.region.clone() };
+                    for (field, value) in Field::ALL.into_iter().zip(values) {
+                        if *value != 0 {
+                            txn.add(&keys::sum(&place, &key.function, key.month, key.day, field), *value);
+                        }
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn totals(&self, place: &Place, month: Month) -> Result<Totals, MeterError> {
+        self.0
+            .db
+            .read(|txn: Txn| async move {
+                let mut totals = Totals::new();
+                let mut left = Some(keys::sums(place, month));
+                while let Some(range) = left {
+                    let page = txn.scan_snapshot(&range, ScanOptions::rows(SCAN_ROWS)).await?;
+                    for (key, value) in &page.rows {
+                        let (function, field) = keys::read_sum(place, month, key)?;
+                        let value = i64::from_le_bytes(engine::read_counter(Some(value))?);
+                        let sums = totals.entry(function).or_default();
+                        // A field that a later version added is not ours to bill.
+                        if let Some(sum) = usize::try_from(field).ok().and_then(|at| sums.get_mut(at)) {
+                            *sum += u128::try_from(value).unwrap_or(0);
+                        }
+                    }
+                    left = range.rest(&page, false);
+                }
+                Ok(totals)
+            })
+            .await
+    }
+}
