@@ -11,6 +11,17 @@ pub trait InvokeFunction: Send + Sync {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, InvokeError>>;
 }
 
+/// Says whether a caller may run a function: implemented by `lambda`, asked before a rule that names the function is
+/// stored.
+pub trait MayInvoke: Send + Sync {
+    /// `false` also when there is no such function.
+    fn may_invoke<'a>(
+        &'a self,
+        function: &'a Arn,
+        caller: &'a Caller,
+    ) -> BoxFuture<'a, Result<bool, PortError>>;
+}
+
 /// One wish to run a function.
 #[derive(Clone, Debug)]
 pub struct Invocation {
