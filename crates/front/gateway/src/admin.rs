@@ -9,9 +9,10 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming as HttpBody;
 use lambent_api::{ApiError, BoxFuture, CallContext};
 use lambent_base::Place;
-use lambent_sigv4::{AuthError, ErrorStyle};
+use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
 
+use crate::authenticate::Claim;
 use crate::body_out::Outgoing;
 use crate::{Inner, errors};
 
@@ -63,10 +64,8 @@ async fn run(
     mut context: CallContext,
 ) -> Result<Value, ApiError> {
     let style = ErrorStyle::RestJson;
-    let refused = |error: &AuthError| errors::from_aws(error.aws_error(style));
-    let signed = lambent_sigv4::parse(parts).map_err(|error| refused(&error))?;
-    let signed = signed.ok_or_else(|| refused(&AuthError::NotSigned))?;
-    let authenticated = inner.authenticate(parts, &signed, SIGNING_NAME, style, body).await?;
+    let claim = Claim::of(parts, SIGNING_NAME).map_err(|error| errors::from_aws(error.aws_error(style)))?;
+    let authenticated = inner.authenticate(parts, &claim, SIGNING_NAME, style, body).await?;
     let path = parts.uri.path();
     let admin = inner.admin.iter().find(|admin| admin.path == path);
     let admin = admin.ok_or_else(|| ApiError::new("NotFound", 404, format!("there is nothing at {path}")))?;

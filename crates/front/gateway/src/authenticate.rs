@@ -5,7 +5,9 @@ use http::request::Parts;
 use hyper::body::{Body as _, Incoming as HttpBody};
 use lambent_api::ApiError;
 use lambent_identity::Caller;
-use lambent_sigv4::{ErrorStyle, ServiceRules, SignedRequest, Verified, VerifyOptions};
+use lambent_sigv4::{
+    AuthError, ErrorStyle, PayloadReader, PresignedV2, ServiceRules, SignedRequest, VerifyOptions,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Inner, body_in, errors, limits};
@@ -20,37 +22,81 @@ pub(crate) struct Authenticated {
 
 /// The body, as far as the signature speaks for it by now.
 pub(crate) enum SignedBody {
-    /// Hashed or chunked: checked while it streams (S3).
-    Streaming(HttpBody, Box<Verified>),
+    /// Checked while it streams (S3).
+    Streaming(HttpBody, Box<PayloadReader>),
     /// Read whole, and part of what was signed. The permit counts its memory.
     Whole(Bytes, Option<OwnedSemaphorePermit>),
 }
 
+/// A signature as the request claims it.
+pub(crate) enum Claim<'a> {
+    V4(SignedRequest<'a>),
+    /// S3 only.
+    PresignedV2(PresignedV2<'a>),
+}
+
+impl<'a> Claim<'a> {
+    /// The claim of a request; one that is not signed at all is refused here.
+    pub(crate) fn of(parts: &'a Parts, service: &str) -> Result<Self, AuthError> {
+        match lambent_sigv4::parse(parts) {
+            Ok(Some(signed)) => Ok(Self::V4(signed)),
+            Ok(None) => Err(AuthError::NotSigned),
+            Err(AuthError::SigV2) if service == "s3" => {
+                PresignedV2::parse(parts)?.map(Self::PresignedV2).ok_or(AuthError::SigV2)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn key_and_token(&self) -> (&str, Option<&str>) {
+        match self {
+            Self::V4(signed) => (signed.access_key_id(), signed.session_token()),
+            Self::PresignedV2(signed) => (signed.access_key_id(), signed.session_token()),
+        }
+    }
+}
+
 impl Inner {
-    /// Checks a parsed signature. Services other than S3 sign the body's bytes, which are therefore read here, but not before
-    /// the access key is known to exist.
+    /// Checks a claim. Services other than S3 sign the body's bytes, which are therefore read here, but not before the access
+    /// key is known to exist.
     pub(crate) async fn authenticate(
         &self,
         parts: &Parts,
-        signed: &SignedRequest<'_>,
+        claim: &Claim<'_>,
         service: &'static str,
         style: ErrorStyle,
         body: HttpBody,
     ) -> Result<Authenticated, ApiError> {
-        let found = self.identity.credential(signed.access_key_id(), signed.session_token()).await;
-        let credential = match found {
+        let (access_key_id, session_token) = claim.key_and_token();
+        let credential = match self.identity.credential(access_key_id, session_token).await {
             Ok(credential) => credential,
             Err(error) => return Err(errors::from_aws(errors::auth_error(error)?.aws_error(style))),
         };
-        let key = self.signing_keys.key(signed, &credential.secret_access_key);
+        let refused = |error: AuthError| errors::from_aws(error.aws_error(style));
+        let (now_s, secret) = (self.clock.unix_s(), &credential.secret_access_key);
+        let signed = match claim {
+            Claim::V4(signed) => signed,
+            Claim::PresignedV2(signed) => {
+                let bucket = self.virtual_bucket(parts, service);
+                signed.verify(parts, bucket, secret, now_s).map_err(refused)?;
+                let body = SignedBody::Streaming(body, Box::new(PayloadReader::unsigned()));
+                return Ok(Authenticated {
+                    caller: credential.caller,
+                    region: self.config.region.clone(),
+                    body,
+                });
+            }
+        };
+        let key = self.signing_keys.key(signed, secret);
         let rules = ServiceRules::of(service);
         let verify = |body_sha256: Option<[u8; 32]>| {
             let options = VerifyOptions { rules, service, region: None, body_sha256 };
-            let verified = signed.verify(parts, &key, self.clock.unix_s(), &options);
-            verified.map_err(|error| errors::from_aws(error.aws_error(style)))
+            signed.verify(parts, &key, now_s, &options).map_err(refused)
         };
         let body = if rules.declared_payload {
-            SignedBody::Streaming(body, Box::new(verify(None)?))
+            let verified = verify(None)?;
+            let reader = PayloadReader::new(&verified, &parts.headers);
+            SignedBody::Streaming(body, Box::new(reader.map_err(|error| body_in::chunk_error(&error))?))
         } else {
             let (bytes, permit) = self.buffer(body, service).await?;
             verify(Some(lambent_sigv4::sha256(&bytes)))?;

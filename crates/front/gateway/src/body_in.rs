@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use lambent_api::{ApiError, Body, ByteStream, Trailers};
-use lambent_sigv4::{ChunkError, PayloadReader, Verified};
+use lambent_sigv4::{ChunkError, PayloadReader};
 use tokio::time::{Sleep, sleep};
 
 use crate::limits;
@@ -16,11 +16,10 @@ use crate::limits;
 /// A body that streams to its handler, verified on the way (S3).
 pub(crate) fn verified(
     incoming: Incoming,
-    verified: &Verified,
+    reader: PayloadReader,
     headers: &HeaderMap,
 ) -> Result<Body, ApiError> {
-    let reader = PayloadReader::new(verified, headers).map_err(|error| chunk_error(&error))?;
-    let length = if verified.payload.is_chunked() {
+    let length = if reader.is_chunked() {
         header_number(headers, "x-amz-decoded-content-length")
     } else {
         incoming.size_hint().exact()
@@ -131,7 +130,7 @@ impl VerifiedStream {
     }
 }
 
-fn chunk_error(error: &ChunkError) -> ApiError {
+pub(crate) fn chunk_error(error: &ChunkError) -> ApiError {
     crate::errors::from_aws(error.aws_error())
 }
 

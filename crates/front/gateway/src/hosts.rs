@@ -3,12 +3,21 @@
 use http::Uri;
 use http::request::Parts;
 
-/// The bucket that a host names, as `photos` in `photos.s3.localhost:4566` or `photos.s3.us-east-1.localhost`.
+/// The bucket that a host names, as `photos` in `photos.s3.localhost:4566`, `photos.s3.us-east-1.localhost`, or in
+/// `photos.localhost`, which is what SDKs make of the endpoint `http://localhost:4566`.
 pub(crate) fn bucket_of<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
     let name = host.split(':').next().unwrap_or(host);
-    let (bucket, rest) = split_at_s3(name.strip_suffix(domain)?.strip_suffix('.')?)?;
-    // After `s3` nothing, or a region, may come.
-    (!bucket.is_empty() && !rest.contains('.')).then_some(bucket)
+    let name = name.strip_suffix(domain)?.strip_suffix('.')?;
+    if name == "s3" || name.starts_with("s3.") {
+        return None;
+    }
+    let bucket = match name.rsplit_once(".s3.") {
+        // After `s3` only a region may come.
+        Some((bucket, region)) if !region.contains('.') => bucket,
+        Some(_) => return None,
+        None => name.strip_suffix(".s3").unwrap_or(name),
+    };
+    (!bucket.is_empty()).then_some(bucket)
 }
 
 /// The path-style form of a virtual-hosted request's URI.
@@ -23,14 +32,6 @@ pub(crate) fn host_of(parts: &Parts) -> &str {
     parts.uri.authority().map(|authority| authority.as_str()).or_else(header).unwrap_or_default()
 }
 
-/// Splits `a.b.s3` or `a.b.s3.region` into bucket and region.
-fn split_at_s3(name: &str) -> Option<(&str, &str)> {
-    if let Some(bucket) = name.strip_suffix(".s3") {
-        return Some((bucket, ""));
-    }
-    name.rsplit_once(".s3.")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,7 +42,9 @@ mod tests {
             ("photos.s3.localhost:4566", Some("photos")),
             ("photos.s3.us-east-1.localhost", Some("photos")),
             ("my.photos.s3.localhost", Some("my.photos")),
+            ("photos.localhost:4566", Some("photos")),
             ("s3.localhost:4566", None),
+            ("s3.us-east-1.localhost", None),
             ("localhost:4566", None),
             ("127.0.0.1:4566", None),
             ("photos.s3.example.org", None),

@@ -9,10 +9,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming as HttpBody;
 use lambent_api::{ApiError, Body, BodyMode, CallContext, Incoming, Reply};
 use lambent_base::Place;
-use lambent_sigv4::AuthError;
 use lambent_wire::{ProtocolKind, Routed};
 
-use crate::authenticate::{Authenticated, SignedBody};
+use crate::authenticate::{Authenticated, Claim, SignedBody};
 use crate::body_out::Outgoing;
 use crate::{Entry, Inner, admin, body_in, errors, hosts, limits};
 
@@ -57,11 +56,10 @@ impl Inner {
     ) -> Result<Reply, ApiError> {
         let info = entry.service.info;
         let style = errors::style_of(protocol);
-        let refused = |error: &AuthError| errors::from_aws(error.aws_error(style));
-        let signed = lambent_sigv4::parse(&parts).map_err(|error| refused(&error))?;
-        let signed = signed.ok_or_else(|| refused(&AuthError::NotSigned))?;
+        let claim = Claim::of(&parts, info.signing_name);
+        let claim = claim.map_err(|error| errors::from_aws(error.aws_error(style)))?;
         let Authenticated { caller, region, body } =
-            self.authenticate(&parts, &signed, info.signing_name, style, body).await?;
+            self.authenticate(&parts, &claim, info.signing_name, style, body).await?;
         context.place = Place { account: caller.account.clone(), region };
 
         // The signature was made over the URI as it came; from here on a bucket in the host name is one in the path.
@@ -82,8 +80,8 @@ impl Inner {
             entry.service.route(operation.name).ok_or_else(|| errors::unimplemented(info, operation.name))?;
         let (body, _memory) = match body {
             SignedBody::Whole(bytes, permit) => (Body::from(bytes), permit),
-            SignedBody::Streaming(stream, verified) => {
-                let mut body = body_in::verified(stream, &verified, &parts.headers)?;
+            SignedBody::Streaming(stream, reader) => {
+                let mut body = body_in::verified(stream, *reader, &parts.headers)?;
                 match route.body {
                     BodyMode::Streamed => (body, None),
                     BodyMode::Buffered => {
@@ -105,6 +103,14 @@ impl Inner {
         let bucket =
             (signing_name == "s3").then(|| hosts::bucket_of(hosts::host_of(parts), &self.config.domain));
         hosts::path_style(parts, bucket.flatten()?)
+    }
+
+    /// The bucket that the host of a request to S3 names.
+    pub(crate) fn virtual_bucket<'a>(&self, parts: &'a Parts, signing_name: &str) -> Option<&'a str> {
+        if signing_name != "s3" {
+            return None;
+        }
+        hosts::bucket_of(hosts::host_of(parts), &self.config.domain)
     }
 
     fn context(&self, parts: &Parts, peer: SocketAddr) -> CallContext {

@@ -1,10 +1,9 @@
 //! The `aws-chunked` body encoding: `size;chunk-signature=...`, data, and so on, then trailers.
 
-use crate::{AmzDate, ChunkError, SigningKey, Verified, sha256};
+use crate::{AmzDate, ChunkError, Sha256, SigningKey, Verified, sha256};
 use bytes::Bytes;
 use http::HeaderMap;
 use lambent_base::text::{equal_in_constant_time, hex};
-use sha2::{Digest, Sha256};
 
 /// The longest line of a chunked body, in bytes: a chunk's size and signature, or a trailer.
 const MAX_LINE_BYTES: usize = 1024;
@@ -215,7 +214,7 @@ impl ChunkedDecoder {
         let next = if is_last { State::Trailers } else { State::DataEnd { line_feed: false } };
         let ended = std::mem::replace(&mut self.state, next);
         if let (State::Data { check: Some((hasher, claimed)), .. }, Some(chain)) = (ended, &mut self.chain) {
-            let computed = chain.chunk(hasher.finalize().into());
+            let computed = chain.chunk(hasher.finish());
             if !equal_in_constant_time(computed.as_bytes(), claimed.as_bytes()) {
                 return Err(ChunkError::ChunkSignature { index: self.index });
             }

@@ -1,17 +1,17 @@
 //! Derived signing keys, and a bounded cache of them.
 
+use crate::hash::array;
 use crate::scope::TERMINATOR;
 use crate::{AmzDate, MAX_CACHED_KEYS, SignedRequest};
-use hmac::{Hmac, KeyInit, Mac};
 use lambent_base::text::equal_in_constant_time;
-use sha2::Sha256;
+use ring::hmac;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// A secret key narrowed to one day, region and service. Holds the keyed HMAC state, so that each signature
 /// costs only the hashing of its text.
 #[derive(Clone)]
-pub struct SigningKey(Hmac<Sha256>);
+pub struct SigningKey(hmac::Key);
 
 impl SigningKey {
     /// Four HMACs. `date` is `YYYYMMDD`.
@@ -32,9 +32,7 @@ impl SigningKey {
 
     /// The signature of a string to sign, as 32 bytes.
     pub fn hmac(&self, message: &[u8]) -> [u8; 32] {
-        let mut state = self.0.clone();
-        state.update(message);
-        state.finalize().into_bytes().into()
+        array(hmac::sign(&self.0, message).as_ref())
     }
 }
 
@@ -45,7 +43,7 @@ impl std::fmt::Debug for SigningKey {
 }
 
 fn keyed(key: &[u8]) -> SigningKey {
-    SigningKey(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
+    SigningKey(hmac::Key::new(hmac::HMAC_SHA256, key))
 }
 
 /// Remembers derived keys by credential. Holds at most [`MAX_CACHED_KEYS`]: when the younger half is full,

@@ -14,9 +14,11 @@ mod chunked;
 mod date;
 mod encode;
 mod error;
+mod hash;
 mod key;
 mod parse;
 mod payload;
+mod presigned_v2;
 mod query;
 mod scope;
 mod sign;
@@ -27,9 +29,11 @@ pub use chunk_error::ChunkError;
 pub use chunked::{ChunkSigner, ChunkedDecoder, Trailers};
 pub use date::AmzDate;
 pub use error::{AuthError, Mismatch, Piece, Place};
+pub use hash::{Sha256, sha256};
 pub use key::{SigningKey, SigningKeyCache};
 pub use parse::{SignedRequest, parse};
 pub use payload::{PayloadKind, PayloadReader};
+pub use presigned_v2::PresignedV2;
 pub use sign::{SignError, Signer};
 pub use verify::{ServiceRules, Verified, VerifyOptions};
 
@@ -45,9 +49,3 @@ pub const MAX_CLOCK_SKEW_S: i64 = 15 * 60;
 pub const MAX_PRESIGNED_LIFE_S: i64 = 604_800;
 /// How many derived signing keys a [`SigningKeyCache`] keeps at most.
 pub const MAX_CACHED_KEYS: usize = 2048;
-
-/// SHA-256 of bytes that are in memory, as [`VerifyOptions::body_sha256`] wants it.
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).into()
-}

@@ -1,11 +1,10 @@
 //! What a request says about its body, and the reader that holds the body to it.
 
 use crate::chunked::{ChunkedDecoder, Trailers};
-use crate::{AuthError, ChunkError, UNSIGNED_PAYLOAD, Verified};
+use crate::{AuthError, ChunkError, Sha256, UNSIGNED_PAYLOAD, Verified};
 use bytes::Bytes;
 use http::HeaderMap;
 use lambent_base::text::{equal_in_constant_time, unhex};
-use sha2::{Digest, Sha256};
 
 pub(crate) const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 pub(crate) const STREAMING_SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
@@ -83,6 +82,16 @@ impl PayloadReader {
         }))
     }
 
+    /// For a request whose signature does not speak of its body.
+    pub fn unsigned() -> Self {
+        Self(Form::Plain)
+    }
+
+    /// Whether the body comes in chunks, so that it is shorter than what is sent.
+    pub fn is_chunked(&self) -> bool {
+        matches!(self.0, Form::Chunked(_))
+    }
+
     /// Takes the next piece of the body as it came and gives the data in it, as slices of the input.
     pub fn feed(&mut self, input: Bytes) -> Result<Vec<Bytes>, ChunkError> {
         match &mut self.0 {
@@ -98,7 +107,7 @@ impl PayloadReader {
         match self.0 {
             Form::Plain => Ok(Vec::new()),
             Form::Hashed { hasher, expected } => {
-                let found: [u8; 32] = hasher.finalize().into();
+                let found = hasher.finish();
                 if !equal_in_constant_time(&found, &expected) {
                     return Err(ChunkError::BodyHashMismatch { declared: expected, computed: found });
                 }
