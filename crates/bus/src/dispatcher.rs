@@ -1,0 +1,271 @@
+//! The task that finds events and starts their deliveries.
+//!
+//! It sleeps until a commit wakes it, a delivery ends, or the next put-off event is due. The head of the ready events
+//! is a cursor in memory: deleted rows before it are never walked again (they are, once, after a start).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambent_store::{KeyRange, KeyReader, Page, ScanOptions, StoreError, Watch, get_large};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+
+use crate::deliver::{Deliver, Delivery};
+use crate::error::BusError;
+use crate::event::{Event, decode};
+use crate::keys;
+use crate::settle::Owner;
+
+/// The most deliveries at once.
+const MAX_IN_FLIGHT: usize = 256;
+/// How long a delivery under way may take to end when the workers stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// A transaction may put an event at a due time that has passed when it commits, by no more than this.
+const LATE_COMMIT_MS: i64 = 60_000;
+/// The first pause after the store failed; it doubles up to [`MAX_STORE_PAUSE`].
+const FIRST_STORE_PAUSE: Duration = Duration::from_millis(100);
+const MAX_STORE_PAUSE: Duration = Duration::from_secs(10);
+
+pub(crate) type Deliverers = HashMap<String, Arc<dyn Deliver>>;
+
+pub(crate) struct Dispatcher {
+    work: Arc<Work>,
+    watch: Watch,
+    stop: watch::Receiver<bool>,
+    /// Where the ready events that were not looked at begin.
+    ready: KeyRange,
+    /// Where put-off events that may be due begin: from the first look on, not in the more distant past.
+    put_off: KeyRange,
+    tasks: JoinSet<Result<(), BusError>>,
+    in_flight: HashMap<Id, (Bytes, Bytes)>,
+    /// Keys of the put-off events that are in flight: their rows are met again until they are settled.
+    put_off_in_flight: HashSet<Bytes>,
+    /// How often it woke up: for tests of idleness.
+    rounds: watch::Sender<u64>,
+}
+
+/// What a delivery needs.
+struct Work {
+    owner: Owner,
+    deliverers: Deliverers,
+}
+
+/// What one look at the store found.
+struct Found {
+    events: Vec<(Bytes, Bytes)>,
+    /// When the next put-off event is due, if that is later than now.
+    next_due_ms: Option<i64>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        owner: Owner,
+        deliverers: Deliverers,
+        stop: watch::Receiver<bool>,
+        rounds: watch::Sender<u64>,
+    ) -> Self {
+        Self {
+            watch: owner.db.watch(keys::TOPIC),
+            work: Arc::new(Work { owner, deliverers }),
+            stop,
+            ready: KeyRange::prefix(keys::READY),
+            put_off: KeyRange::prefix(keys::LATER),
+            tasks: JoinSet::new(),
+            in_flight: HashMap::new(),
+            put_off_in_flight: HashSet::new(),
+            rounds,
+        }
+    }
+
+    /// Works until it is stopped or deposed.
+    pub(crate) async fn run(mut self) {
+        let mut store_pause = FIRST_STORE_PAUSE;
+        while !*self.stop.borrow() {
+            self.rounds.send_modify(|rounds| *rounds += 1);
+            let wait = match self.find().await {
+                Ok(found) => {
+                    store_pause = FIRST_STORE_PAUSE;
+                    for (key, row) in found.events {
+                        self.begin(key, row);
+                    }
+                    self.until(found.next_due_ms)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be read; trying again");
+                    let pause = store_pause;
+                    store_pause = (store_pause * 2).min(MAX_STORE_PAUSE);
+                    Some(pause)
+                }
+            };
+            if self.wait(wait).await.is_break() {
+                break;
+            }
+        }
+        self.end().await;
+    }
+
+    /// Looks for as many events as there is room for.
+    async fn find(&mut self) -> Result<Found, StoreError> {
+        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
+        if room == 0 {
+            return Ok(Found { events: Vec::new(), next_due_ms: None });
+        }
+        let mut found = self.find_put_off(room).await?;
+        let room = room - found.events.len();
+        if room > 0 {
+            let page = self.scan(&self.ready, room).await?;
+            if let Some((last, _)) = page.rows.last() {
+                self.ready = KeyRange::prefix(keys::READY).after(last);
+            }
+            found.events.extend(page.rows);
+        }
+        Ok(found)
+    }
+
+    /// Looks for put-off events that are due, and for the time when the next one is.
+    async fn find_put_off(&mut self, room: usize) -> Result<Found, StoreError> {
+        let now_ms = self.work.owner.clock.unix_ms();
+        let page = self.scan(&self.put_off, room + self.put_off_in_flight.len()).await?;
+        let mut found = Found { events: Vec::new(), next_due_ms: None };
+        let mut all_seen = page.more.is_none();
+        for (key, row) in page.rows {
+            // An unreadable due time is as good as now: the row is settled like any other.
+            if let Some(due_ms) = due_ms(&key).filter(|due_ms| *due_ms > now_ms) {
+                found.next_due_ms = Some(due_ms);
+                all_seen = true;
+                break;
+            }
+            if found.events.len() == room {
+                all_seen = false;
+                break;
+            }
+            if self.put_off_in_flight.insert(key.clone()) {
+                found.events.push((key, row));
+            }
+        }
+        if all_seen {
+            let from = keys::later_from(now_ms - LATE_COMMIT_MS);
+            self.put_off = KeyRange::prefix(keys::LATER).starting_at(&from);
+        }
+        Ok(found)
+    }
+
+    async fn scan(&self, range: &KeyRange, rows: usize) -> Result<Page, StoreError> {
+        self.work.owner.db.read(|txn| async move { txn.scan(range, ScanOptions::rows(rows)).await }).await
+    }
+
+    fn begin(&mut self, key: Bytes, row: Bytes) {
+        let (work, entry) = (self.work.clone(), (key.clone(), row.clone()));
+        let task = self.tasks.spawn(async move { work.deliver(&key, &row).await });
+        self.in_flight.insert(task.id(), entry);
+    }
+
+    /// Sleeps until there may be something to do; breaks when the work is over.
+    async fn wait(&mut self, timer: Option<Duration>) -> std::ops::ControlFlow<()> {
+        let full = self.in_flight.len() >= MAX_IN_FLIGHT;
+        let timer = async move {
+            match timer {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.stop.changed() => return std::ops::ControlFlow::Break(()),
+            () = self.watch.changed(), if !full => {}
+            () = timer, if !full => {}
+            Some(ended) = self.tasks.join_next_with_id() => return self.ended(ended),
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn ended(
+        &mut self,
+        ended: Result<(Id, Result<(), BusError>), tokio::task::JoinError>,
+    ) -> std::ops::ControlFlow<()> {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, Some(result)),
+            Err(error) => (error.id(), None),
+        };
+        let Some((key, row)) = self.in_flight.remove(&id) else {
+            return std::ops::ControlFlow::Continue(());
+        };
+        match result {
+            Some(Err(BusError::Deposed)) => {
+                tracing::warn!("another process delivers events now; this one stops");
+                return std::ops::ControlFlow::Break(());
+            }
+            Some(Err(error)) => tracing::error!(%error, "an event stays until the next start"),
+            Some(Ok(())) => drop(self.put_off_in_flight.remove(&key)),
+            None => {
+                let (work, entry) = (self.work.clone(), (key.clone(), row.clone()));
+                let delivery = Delivery::Failed("the delivery panicked".to_owned());
+                let task = self.tasks.spawn(async move { work.settle(&key, &row, &delivery).await });
+                self.in_flight.insert(task.id(), entry);
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn until(&self, due_ms: Option<i64>) -> Option<Duration> {
+        let left_ms = due_ms?.saturating_sub(self.work.owner.clock.unix_ms());
+        Some(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+    }
+
+    /// Lets deliveries end that end soon. The others are dropped: their events are still in the store.
+    async fn end(&mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(SHUTDOWN_GRACE, all).await.is_err() {
+            tracing::warn!(
+                released = self.tasks.len(),
+                "deliveries are cut off and come again after the next start"
+            );
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+impl Work {
+    async fn deliver(&self, key: &Bytes, row: &Bytes) -> Result<(), BusError> {
+        let delivery = match self.load(row).await {
+            Ok(event) => match self.deliverers.get(&event.kind) {
+                Some(deliverer) => deliverer.deliver(&event).await,
+                None => Delivery::Busy(format!("nothing here delivers events of kind `{}`", event.kind)),
+            },
+            Err(error @ BusError::Store(_)) => Delivery::Busy(error.to_string()),
+            Err(error) => Delivery::Refused(error.to_string()),
+        };
+        self.settle(key, row, &delivery).await
+    }
+
+    async fn load(&self, row: &Bytes) -> Result<Event, BusError> {
+        let (header, mut payload) = decode(row)?;
+        if let Some(body) = header.body {
+            let key = &keys::body(body);
+            let stored = self.owner.db.read(|txn| async move { get_large(&txn, key).await }).await?;
+            payload = stored.ok_or_else(|| BusError::Unreadable("its body is missing".to_owned()))?;
+        }
+        header.event(payload)
+    }
+
+    /// Settles, and keeps trying while the store fails: the delivery has happened and must be accounted for.
+    async fn settle(&self, key: &Bytes, row: &Bytes, delivery: &Delivery) -> Result<(), BusError> {
+        let mut pause = FIRST_STORE_PAUSE;
+        loop {
+            match self.owner.settle(key, row, delivery).await {
+                Err(BusError::Store(error)) => {
+                    tracing::error!(%error, "an attempt cannot be recorded; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(MAX_STORE_PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+fn due_ms(key: &[u8]) -> Option<i64> {
+    let due_ms = KeyReader::new(key, keys::LATER).ok()?.u64().ok()?;
+    i64::try_from(due_ms).ok()
+}

@@ -1,0 +1,123 @@
+//! The transactions that end an attempt. Each depends on the ownership of the outbox: see [`crate::keys`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambent_base::{Clock, Random};
+use lambent_store::{Db, Txn, delete_large};
+
+use crate::backoff;
+use crate::deliver::Delivery;
+use crate::error::BusError;
+use crate::event::{Header, decode, encode};
+use crate::keys;
+
+/// The process that delivers.
+#[derive(Clone)]
+pub(crate) struct Owner {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) epoch: u64,
+}
+
+impl Owner {
+    /// Becomes the process that delivers; whoever was it before cannot settle anything any more.
+    pub(crate) async fn take_over(db: Db, clock: Clock, random: Random) -> Result<Self, BusError> {
+        let epoch = db
+            .run(|txn| async move {
+                let epoch = current_epoch(&txn).await? + 1;
+                txn.put(keys::OWNER, &epoch.to_be_bytes());
+                Ok::<_, BusError>(epoch)
+            })
+            .await?;
+        Ok(Self { db, clock, random, epoch })
+    }
+
+    /// Does with the event in `row` under `key` what its attempt's end asks for.
+    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, delivery: &Delivery) -> Result<(), BusError> {
+        let pause = |header: &Header| self.pause(header, delivery);
+        let pause = &pause;
+        self.db
+            .run(|txn| async move {
+                if current_epoch(&txn).await? != self.epoch {
+                    return Err(BusError::Deposed);
+                }
+                txn.delete(key);
+                let (mut header, payload) = match decode(row) {
+                    Ok(parts) => parts,
+                    Err(error) => return keep_unreadable(&txn, row, &error),
+                };
+                match delivery {
+                    Delivery::Done => return remove_body(&txn, &header).await,
+                    Delivery::Failed(error) => {
+                        header.failures += 1;
+                        header.note_error(error);
+                    }
+                    Delivery::Busy(error) => {
+                        header.busy += 1;
+                        header.note_error(error);
+                    }
+                    Delivery::Refused(error) => header.note_error(error),
+                }
+                match pause(&header) {
+                    Some(pause) => self.put_off(&txn, &header, &payload, pause),
+                    None => self.give_up(&txn, header, &payload),
+                }
+            })
+            .await
+    }
+
+    /// How long to wait before the next attempt; `None` when there is none.
+    fn pause(&self, header: &Header, delivery: &Delivery) -> Option<Duration> {
+        let retry = header.retry();
+        let age_ms = self.clock.unix_ms().saturating_sub(header.created_ms);
+        let too_old = u128::from(age_ms.unsigned_abs()) >= retry.max_age.as_millis();
+        match delivery {
+            Delivery::Failed(_) if header.failures < retry.max_attempts && !too_old => Some(
+                backoff::after_failure(header.failures, retry.first_delay, retry.max_delay, &self.random),
+            ),
+            Delivery::Busy(_) if !too_old => Some(backoff::after_busy(header.busy, &self.random)),
+            _ => None,
+        }
+    }
+
+    fn put_off(&self, txn: &Txn, header: &Header, payload: &[u8], pause: Duration) -> Result<(), BusError> {
+        let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let due_ms = self.clock.unix_ms().saturating_add(pause_ms);
+        txn.put(&keys::later(due_ms, self.random.bytes()), &encode(header, payload)?);
+        txn.on_commit(keys::TOPIC);
+        Ok(())
+    }
+
+    fn give_up(&self, txn: &Txn, mut header: Header, payload: &[u8]) -> Result<(), BusError> {
+        header.died_ms = Some(self.clock.unix_ms());
+        tracing::warn!(target_arn = header.target, failures = header.failures, "an event is dead");
+        txn.put_stamped(&keys::dead_prefix(&header.target), b"", &encode(&header, payload)?);
+        Ok(())
+    }
+}
+
+pub(crate) async fn remove_body(txn: &Txn, header: &Header) -> Result<(), BusError> {
+    if let Some(body) = header.body {
+        delete_large(txn, &keys::body(body)).await?;
+    }
+    Ok(())
+}
+
+/// Bytes that are no event are not dropped either: they lie among the dead under no target.
+fn keep_unreadable(txn: &Txn, row: &[u8], error: &BusError) -> Result<(), BusError> {
+    tracing::error!(%error, "an event in the outbox is unreadable; it is kept under bus/dead/");
+    txn.put_stamped(&keys::dead_prefix(""), b"", row);
+    Ok(())
+}
+
+async fn current_epoch(txn: &Txn) -> Result<u64, BusError> {
+    match txn.get(keys::OWNER).await? {
+        None => Ok(0),
+        Some(row) => match row[..].try_into() {
+            Ok(bytes) => Ok(u64::from_be_bytes(bytes)),
+            Err(_) => Err(BusError::Unreadable("the owner's epoch is not a number".to_owned())),
+        },
+    }
+}
