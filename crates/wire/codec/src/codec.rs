@@ -28,4 +28,4 @@ pub use protocol::{Decoded, EncodedResponse, RequestView, choose, decode, decode
 pub use query::QueryReader;
 pub use route::{Labels, Routed, Router};
 pub use xml::XmlReader;
-pub use xml_writer::XmlWriter;
+pub use xml_writer::{XmlStyle, XmlWriter};

@@ -52,6 +52,9 @@ impl Timestamp {
 
     /// Reads any of the three forms; AWS accepts a number where a text form is usual, and the reverse.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(micros) = decimal_micros(text) {
+            return Some(Self(micros));
+        }
         if let Ok(seconds) = text.parse::<f64>() {
             return Self::from_seconds(seconds);
         }
@@ -84,6 +87,22 @@ impl Timestamp {
     }
 }
 
+/// The microseconds of a plain decimal number of seconds, to the last digit, which a double would not hold. Digits
+/// beyond the sixth of the fraction are cut off.
+fn decimal_micros(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = whole.strip_prefix('-').unwrap_or(whole);
+    if unsigned.is_empty() || !digits(unsigned) || !digits(fraction) {
+        return None;
+    }
+    let fraction = &fraction[..fraction.len().min(6)];
+    let scale = 10_i64.pow(6 - u32::try_from(fraction.len()).ok()?);
+    let micros = if fraction.is_empty() { 0 } else { fraction.parse::<i64>().ok()? * scale };
+    let whole_micros = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?;
+    if whole.starts_with('-') { whole_micros.checked_sub(micros) } else { whole_micros.checked_add(micros) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +122,9 @@ mod tests {
             assert_eq!(Timestamp::parse(text), Some(Timestamp(946_845_296_500_000)), "{text}");
         }
         assert_eq!(Timestamp::parse("Sun, 02 Jan 2000 20:34:56 GMT"), Some(Timestamp::from_s(946_845_296)));
+        assert_eq!(Timestamp::parse("4351107962.4556899"), Some(Timestamp(4_351_107_962_455_689)));
+        assert_eq!(Timestamp::parse("-0.5"), Some(Timestamp(-500_000)));
+        assert_eq!(Timestamp::parse("1e3"), Some(Timestamp::from_s(1000)));
         assert_eq!(Timestamp::parse("yesterday"), None);
         assert_eq!(Timestamp::parse("NaN"), None);
     }

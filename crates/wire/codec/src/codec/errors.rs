@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::constants::BASE64_OUT;
 use super::json_writer::{JsonWriter, write_string};
 use super::protocol::{EncodedResponse, identify, json_content_type, respond};
-use super::xml_writer::XmlWriter;
+use super::xml_writer::{XmlStyle, XmlWriter};
 use crate::{ApiError, Document, Fault, Member, Namespace, ProtocolKind, ReadError, ServiceInfo};
 
 /// Writes an error. For a HEAD request the caller leaves out the body.
@@ -71,7 +71,7 @@ fn json_body(code: Option<&str>, error: &ApiError) -> Vec<u8> {
 }
 
 fn xml_body(service: &'static ServiceInfo, error: &ApiError, request_id: &str) -> String {
-    let mut writer = XmlWriter::new(false);
+    let mut writer = XmlWriter::new(XmlStyle::Query);
     writer.start("ErrorResponse", service.xml_namespace.map(|uri| Namespace { uri, prefix: None }));
     writer.start("Error", None);
     writer.text_element("Type", if error.fault == Fault::Client { "Sender" } else { "Receiver" });
@@ -87,7 +87,7 @@ fn xml_body(service: &'static ServiceInfo, error: &ApiError, request_id: &str) -
 }
 
 fn s3_body(error: &ApiError, request_id: &str, resource: Option<&str>) -> String {
-    let mut writer = XmlWriter::new(true);
+    let mut writer = XmlWriter::new(XmlStyle::S3);
     writer.declaration();
     writer.start("Error", None);
     writer.text_element("Code", &error.code);

@@ -144,18 +144,12 @@ impl<'a> HttpReader<'a> {
         true
     }
 
-    /// A map takes the parameters that nothing else has a name for.
+    /// A map takes all parameters, those that have a member of their own, too; only literals of the template are none.
     fn locate_query_map(&mut self) -> bool {
-        let members = self.body.get().context().shape().members();
         let literals = self.uri.split_once('?').map_or("", |(_, literals)| literals);
         let mut entries: Vec<Entry<'a>> = Vec::new();
         for (key, value) in &self.query {
-            let named = members.iter().any(|member| {
-                member.location == Location::Querystring
-                    && member.wire_name() == key
-                    && !matches!(member.target.kind, Kind::Map(..))
-            });
-            if named || raw_pairs(literals).any(|(literal, _)| is_key(literal, key)) {
+            if raw_pairs(literals).any(|(literal, _)| is_key(literal, key)) {
                 continue;
             }
             match entries.iter_mut().find(|(known, _)| known == key) {
@@ -179,7 +173,7 @@ impl<'a> HttpReader<'a> {
                 split_list(&header_text(value.as_bytes()), element.target, &mut items);
             }
             self.items = items.into_iter();
-            return self.items.len() > 0;
+            return true;
         }
         if first.is_empty() && !is_text(member.target) {
             return false;
@@ -259,6 +253,9 @@ fn split_list(text: &str, element: &Shape, items: &mut Vec<Cow<'static, str>>) {
         Kind::Timestamp => usize::from(text.contains("GMT")),
         _ => 0,
     };
+    if text.trim_ascii().is_empty() {
+        return;
+    }
     let mut item = String::new();
     let (mut quoted, mut escaped, mut commas) = (false, false, 0);
     for char in text.chars() {

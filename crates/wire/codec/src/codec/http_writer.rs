@@ -9,7 +9,7 @@ use super::json::is_json_payload;
 use super::json_writer::JsonWriter;
 use super::roots::{Root, s3_root};
 use super::text_writer::TextWriter;
-use super::xml_writer::XmlWriter;
+use super::xml_writer::{XmlStyle, XmlWriter};
 use crate::{
     Document, Kind, Location, Member, Namespace, OperationInfo, ServiceInfo, Shape, Timestamp, Writable,
     Writer,
@@ -71,11 +71,14 @@ impl HttpWriter {
         let root = Some(info.name).filter(|_| s3).and_then(s3_root).unwrap_or(Root { element, bare: false });
         let service_namespace = service.xml_namespace.or(s3.then_some(S3_NAMESPACE));
         let namespace = output.namespace.or(service_namespace.map(|uri| Namespace { uri, prefix: None }));
-        let has_body = output.members().iter().any(|member| member.location == Location::Body);
+        let has_body = output.members().iter().any(|member| in_document(member.location));
         let document =
             output.payload.is_none() && if xml { has_body } else { has_body || is_modelled(output) };
-        let mut body =
-            if xml { BodyWriter::Xml(XmlWriter::new(s3)) } else { BodyWriter::Json(JsonWriter::default()) };
+        let mut body = if xml {
+            BodyWriter::Xml(XmlWriter::new(if s3 { XmlStyle::S3 } else { XmlStyle::Rest }))
+        } else {
+            BodyWriter::Json(JsonWriter::default())
+        };
         if let BodyWriter::Xml(writer) = &mut body
             && s3
         {
@@ -139,7 +142,9 @@ impl HttpWriter {
             }
             BodyWriter::Xml(writer) => {
                 let target = member.target;
-                let name = member.location_name.or(target.xml_name).unwrap_or(target.name);
+                // A name that only repeats the member's own names no element.
+                let given = member.location_name.filter(|name| *name != member.name);
+                let name = given.or(target.xml_name).unwrap_or(target.name);
                 let namespace = member.namespace.or(target.namespace).or(self.namespace);
                 writer.start(name, namespace);
                 value.write(writer);
@@ -148,6 +153,11 @@ impl HttpWriter {
         }
         self.document = true;
     }
+}
+
+/// Whether an output's member is in its document: what is bound to the URL of a request has no other place here.
+fn in_document(location: Location) -> bool {
+    matches!(location, Location::Body | Location::Querystring | Location::Uri)
 }
 
 /// Whether the model has an output at all, if only an empty one.
@@ -191,13 +201,13 @@ impl Writer for HttpWriter {
                 value.write(&mut writer);
                 self.parts.status = writer.values.first().and_then(|status| status.parse().ok());
             }
-            // What is bound to the URL of a request is in the body of an answer, where there is a body at all.
             _ if self.output.payload == Some(index) => self.payload(member, value),
             Location::Body | Location::Querystring | Location::Uri if self.document => match &mut self.body {
                 BodyWriter::Xml(writer) if self.root.bare => writer.bare(member, value),
                 body => body.get().member(index, value),
             },
-            _ => {}
+            // Beside a payload there is no place for what is bound to nothing.
+            Location::Body | Location::Querystring | Location::Uri => {}
         }
     }
 

@@ -12,7 +12,7 @@ use super::json::JsonReader;
 use super::json_writer::JsonWriter;
 use super::query::QueryReader;
 use super::route::Labels;
-use super::xml_writer::XmlWriter;
+use super::xml_writer::{XmlStyle, XmlWriter};
 use crate::{
     ApiError, Namespace, OperationInfo, ProtocolKind, ReadError, Readable, Reader, ServiceInfo, Writable,
 };
@@ -176,7 +176,7 @@ fn query_body(
     output: &dyn Writable,
     request_id: &str,
 ) -> String {
-    let mut writer = XmlWriter::new(false);
+    let mut writer = XmlWriter::new(XmlStyle::Query);
     let root = format!("{}Response", info.name);
     writer.start(&root, service.xml_namespace.map(|uri| Namespace { uri, prefix: None }));
     if is_modelled(info.output) {

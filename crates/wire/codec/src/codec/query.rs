@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::params::decode_pairs;
 use super::query_tree::Tree;
 use super::text;
-use super::xml::flattened_name;
 use crate::{Document, Kind, Member, ReadContext, ReadError, Reader, Shape, Timestamp};
 
 /// Reads the parameters of a URL's query string and of a form body together.
@@ -80,6 +79,14 @@ impl<'a> QueryReader<'a> {
     }
 }
 
+/// The elements of a flattened list may have the name that the model gives the list's element.
+fn flattened_name(member: &Member) -> Option<&'static str> {
+    match member.target.kind {
+        Kind::List(element) if member.is_flattened() => element.location_name,
+        _ => None,
+    }
+}
+
 impl Reader for QueryReader<'_> {
     fn context(&mut self) -> &mut ReadContext {
         &mut self.context
@@ -96,9 +103,10 @@ impl Reader for QueryReader<'_> {
             let Some(&at) = self.tree.nodes[*node].children.get(*child) else { break };
             *child += 1;
             let name = self.tree.nodes[at].name.as_str();
-            let is_it =
-                |member: &Member| flattened_name(member).unwrap_or_else(|| member.wire_name()) == name;
-            if let Some(index) = members.iter().position(is_it) {
+            let by_name = members.iter().position(|member| member.wire_name() == name);
+            let index =
+                by_name.or_else(|| members.iter().position(|member| flattened_name(member) == Some(name)));
+            if let Some(index) = index {
                 self.stand(at, members[index].is_flattened());
                 self.context.at_member(index);
                 return Ok(Some(index));

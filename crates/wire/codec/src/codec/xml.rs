@@ -96,7 +96,7 @@ impl<'a> XmlReader<'a> {
             let is_it = |member: &Member| {
                 !member.xml_attribute
                     && (!root || member.location == Location::Body)
-                    && (member.wire_name() == element.name || flattened_name(member) == Some(element.name))
+                    && member.wire_name() == element.name
             };
             let Some(index) = members.iter().position(is_it) else { continue };
             self.here = Here::Element(at);
@@ -166,14 +166,6 @@ impl<'a> XmlReader<'a> {
 
 fn is_collection(shape: &Shape) -> bool {
     matches!(shape.kind, Kind::List(_) | Kind::Map(..))
-}
-
-/// The elements of a flattened list may have the name that the model gives the list's element.
-pub(super) fn flattened_name(member: &Member) -> Option<&'static str> {
-    match member.target.kind {
-        Kind::List(element) if member.is_flattened() => element.location_name,
-        _ => None,
-    }
 }
 
 impl Reader for XmlReader<'_> {

@@ -7,7 +7,6 @@ use base64::Engine;
 use super::constants::BASE64_OUT;
 use super::places::Places;
 use super::text;
-use super::xml::flattened_name;
 use crate::{Document, Member, Namespace, Shape, Timestamp, TimestampFormat, Writable, Writer};
 
 /// Writes elements into a text. The caller opens and closes the root element.
@@ -22,8 +21,19 @@ pub struct XmlWriter {
     flattened: Option<&'static Member>,
     /// Whether the value is written as it is, for an attribute, which is escaped as a whole.
     raw: bool,
-    /// Whether ISO 8601 timestamps always have three digits of fraction, as S3's do.
-    millis: bool,
+    style: XmlStyle,
+}
+
+/// The protocols' and services' ways with XML.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum XmlStyle {
+    /// REST-XML, where a shape's namespace is declared wherever it stands.
+    #[default]
+    Rest,
+    /// As REST-XML, but ISO 8601 timestamps always have three digits of fraction.
+    S3,
+    /// The query protocol, where only members declare namespaces.
+    Query,
 }
 
 /// What is open: a structure, or a list or map and the name of its elements.
@@ -34,9 +44,8 @@ enum Open {
 }
 
 impl XmlWriter {
-    /// `millis`: whether timestamps always have three digits of fraction.
-    pub fn new(millis: bool) -> Self {
-        Self { millis, ..Self::default() }
+    pub fn new(style: XmlStyle) -> Self {
+        Self { style, ..Self::default() }
     }
 
     /// Writes the XML declaration, with the line break that S3 has after it.
@@ -85,6 +94,12 @@ impl XmlWriter {
         self.out
     }
 
+    /// The namespace that a member or its shape declares.
+    fn namespace_of(&self, member: &Member) -> Option<Namespace> {
+        let of_shape = member.target.namespace.filter(|_| self.style != XmlStyle::Query);
+        member.namespace.or(of_shape)
+    }
+
     fn attribute(&mut self, name: &str, value: &dyn Writable) {
         let outer = std::mem::take(&mut self.out);
         self.raw = true;
@@ -109,9 +124,8 @@ impl XmlWriter {
     fn open_elements(&mut self, element: Option<(&'static str, Option<Namespace>)>) {
         self.places.open_here();
         let (name, namespace) = match (self.flattened.take(), element) {
-            (Some(member), _) => {
-                (flattened_name(member).unwrap_or_else(|| member.wire_name()), namespace_of(member))
-            }
+            (Some(member), Some((_, namespace))) => (member.wire_name(), namespace),
+            (Some(member), None) => (member.wire_name(), self.namespace_of(member)),
             (None, Some((name, namespace))) => (name, namespace),
             (None, None) => ("entry", None),
         };
@@ -132,11 +146,6 @@ impl XmlWriter {
     }
 }
 
-/// The namespace that a member or its shape declares.
-fn namespace_of(member: &Member) -> Option<Namespace> {
-    member.namespace.or(member.target.namespace)
-}
-
 impl Writer for XmlWriter {
     fn begin_structure(&mut self, shape: &'static Shape) {
         self.places.open(shape);
@@ -151,7 +160,7 @@ impl Writer for XmlWriter {
             self.flattened = Some(member);
             value.write(self);
         } else {
-            self.element(member.wire_name(), namespace_of(member), value);
+            self.element(member.wire_name(), self.namespace_of(member), value);
         }
     }
 
@@ -161,7 +170,7 @@ impl Writer for XmlWriter {
 
     fn begin_list(&mut self) {
         let element = match self.places.target().kind {
-            crate::Kind::List(element) => Some((element.wire_name(), namespace_of(element))),
+            crate::Kind::List(element) => Some((element.wire_name(), self.namespace_of(element))),
             _ => None,
         };
         self.open_elements(element);
@@ -186,11 +195,11 @@ impl Writer for XmlWriter {
         let element = self.places.element();
         self.start(name, namespace);
         if let Some(member) = self.places.key_member() {
-            self.start(member.wire_name(), namespace_of(member));
+            self.start(member.wire_name(), self.namespace_of(member));
             escape(&mut self.out, key);
             self.end(member.wire_name());
         }
-        self.element(element.wire_name(), namespace_of(element), value);
+        self.element(element.wire_name(), self.namespace_of(element), value);
         self.end(name);
     }
 
@@ -220,7 +229,7 @@ impl Writer for XmlWriter {
 
     fn timestamp(&mut self, value: Timestamp) {
         let format = self.places.timestamp_format().unwrap_or(TimestampFormat::Iso8601);
-        self.out.push_str(&text::timestamp_text(value, format, self.millis));
+        self.out.push_str(&text::timestamp_text(value, format, self.style == XmlStyle::S3));
     }
 
     fn document(&mut self, value: &Document) {
