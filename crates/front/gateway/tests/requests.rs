@@ -1,0 +1,203 @@
+//! Requests over real sockets: what is answered, and what is refused in which words.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use lambent_base::{Clock, ManualClock, Random};
+use lambent_gateway::{Admin, Gateway, GatewayConfig};
+use lambent_identity::{Identity, MasterKey, RootKey};
+use lambent_sigv4::{ServiceRules, Signer, sha256};
+use lambent_store::Db;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+const NOW_S: i64 = 1_800_000_000;
+const KEY: &str = "AKIAROOTROOTROOTROOT";
+const SECRET: &str = "a secret of the tests";
+
+struct Server {
+    address: std::net::SocketAddr,
+    hand: ManualClock,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let (clock, hand) = Clock::manual(NOW_S * 1000);
+        let db = Db::memory(clock.clone(), Random::seeded(1));
+        let root = RootKey {
+            account: "000000000000".into(),
+            access_key_id: KEY.into(),
+            secret_access_key: SECRET.into(),
+        };
+        let identity = Identity::new(db, clock.clone(), Random::seeded(2), root, MasterKey::new([3; 32]));
+        let identity = Arc::new(identity);
+        let services = vec![lambent_iam::service(identity.clone()), lambent_sts::service(identity.clone())];
+        let echo = Admin {
+            path: "/_lambent/echo",
+            action: "lambent:Echo",
+            handler: Arc::new(|context, query| {
+                Box::pin(async move {
+                    Ok(serde_json::json!({ "query": query, "account": context.place.account }))
+                })
+            }),
+        };
+        let config = GatewayConfig { region: "us-east-1".into(), domain: "localhost".into() };
+        let gateway = Gateway::new(config, clock, Random::seeded(4), identity, services, vec![echo]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        Self { address, hand, stop, serving: tokio::spawn(gateway.serve(listener, stopped)) }
+    }
+
+    async fn send(&self, parts: Parts, body: impl Into<Bytes>) -> (StatusCode, http::HeaderMap, String) {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(Request::from_parts(parts, Full::new(body.into()))).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        drop(sender);
+        connection.await.unwrap().unwrap();
+        (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn stop(self) {
+        self.stop.send(true).unwrap();
+        self.serving.await.unwrap();
+    }
+}
+
+fn form(body: &str, uri: &str) -> Parts {
+    let request = Request::post(uri)
+        .header("host", "localhost:4566")
+        .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+        .header("content-length", body.len());
+    request.body(()).unwrap().into_parts().0
+}
+
+fn signer(service: &str) -> Signer<'_> {
+    Signer {
+        access_key_id: KEY,
+        secret: SECRET,
+        session_token: None,
+        region: "us-east-1",
+        service,
+        rules: ServiceRules::of(service),
+        now_unix_s: NOW_S,
+    }
+}
+
+fn signed(signer: &Signer<'_>, body: &str, uri: &str) -> Parts {
+    let mut parts = form(body, uri);
+    signer.sign(&mut parts, &lambent_base::text::hex(&sha256(body.as_bytes()))).unwrap();
+    parts
+}
+
+const WHO_AM_I: &str = "Action=GetCallerIdentity&Version=2011-06-15";
+
+#[tokio::test]
+async fn a_signed_request_is_answered() {
+    let server = Server::start().await;
+    let (status, headers, body) = server.send(signed(&signer("sts"), WHO_AM_I, "/"), WHO_AM_I).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert!(body.contains("<Arn>arn:aws:iam::000000000000:root</Arn>"), "{body}");
+    assert!(body.contains(headers["x-amzn-requestid"].to_str().unwrap()), "{body}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_properly_signed_is_refused_by_name() {
+    let server = Server::start().await;
+    let wrong_secret = Signer { secret: "another", ..signer("sts") };
+    let unknown_key = Signer { access_key_id: "AKIANOBODY", ..signer("sts") };
+    let early = Signer { now_unix_s: NOW_S + 16 * 60, ..signer("sts") };
+    let late = Signer { now_unix_s: NOW_S - 16 * 60, ..signer("sts") };
+    for (parts, code) in [
+        (form(WHO_AM_I, "/"), "MissingAuthenticationToken"),
+        (signed(&wrong_secret, WHO_AM_I, "/"), "SignatureDoesNotMatch"),
+        (signed(&unknown_key, WHO_AM_I, "/"), "InvalidClientTokenId"),
+        (signed(&early, WHO_AM_I, "/"), "SignatureDoesNotMatch"),
+        (signed(&late, WHO_AM_I, "/"), "SignatureDoesNotMatch"),
+        (signed(&signer("sts"), "another body", "/"), "SignatureDoesNotMatch"),
+    ] {
+        let mut parts = parts;
+        parts.headers.insert("content-length", WHO_AM_I.len().into());
+        let (status, _, body) = server.send(parts, WHO_AM_I).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{code}: {body}");
+        assert!(body.contains(&format!("<Code>{code}</Code>")), "expected {code}: {body}");
+    }
+    server.hand.advance(std::time::Duration::from_secs(14 * 60));
+    let (status, _, body) = server.send(signed(&signer("sts"), WHO_AM_I, "/"), WHO_AM_I).await;
+    assert_eq!(status, StatusCode::OK, "fourteen minutes of skew are allowed: {body}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_services_and_operations_are_named() {
+    let server = Server::start().await;
+    let (status, _, body) = server.send(signed(&signer("quantum"), WHO_AM_I, "/"), WHO_AM_I).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(body.contains("no service that signs as `quantum`"), "{body}");
+    for (action, code, status) in [
+        ("Action=DropTable&Version=2011-06-15", "InvalidAction", StatusCode::BAD_REQUEST),
+        ("Action=GetSessionToken&Version=2011-06-15", "NotImplemented", StatusCode::NOT_IMPLEMENTED),
+    ] {
+        let (found, _, body) = server.send(signed(&signer("sts"), action, "/"), action).await;
+        assert_eq!(found, status, "{body}");
+        assert!(body.contains(&format!("<Code>{code}</Code>")), "{body}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bad_inputs_get_the_services_words() {
+    let server = Server::start().await;
+    let missing = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=a:b";
+    let (status, _, body) = server.send(signed(&signer("sts"), missing, "/"), missing).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    assert!(body.contains("<Code>ValidationError</Code>"), "{body}");
+    assert!(body.contains("2 validation errors detected"), "{body}");
+
+    let large = "x".repeat(lambent_gateway::limits::buffered_body_max("sts") + 1);
+    let (status, _, body) = server.send(signed(&signer("sts"), &large, "/"), large.clone()).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_needs_no_signature_and_the_rest_does() {
+    let server = Server::start().await;
+    let get = |uri: &str| Request::get(uri).header("host", "localhost").body(()).unwrap().into_parts().0;
+    let (status, _, body) = server.send(get("/_lambent/health"), "").await;
+    assert_eq!((status, body.contains("\"status\":\"ready\"")), (StatusCode::OK, true), "{body}");
+    let (status, _, _) = server.send(get("/_lambent/echo"), "").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let parts = signed(&signer("lambent"), "", "/_lambent/echo?month=2026-11");
+    let (status, _, body) = server.send(parts, "").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert!(body.contains("month=2026-11") && body.contains("000000000000"), "{body}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn http_2_is_served_on_the_same_port() {
+    let server = Server::start().await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get(format!("http://{}/_lambent/health", server.address))
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), StatusCode::OK);
+    drop(sender);
+    connection.await.unwrap().unwrap();
+    server.stop().await;
+}
