@@ -1,20 +1,21 @@
 //! Computing a checksum while a body streams.
 
 use crate::{Algorithm, Checksum};
-use sha2::Digest;
+use ring::digest::{Context, SHA256};
+use sha1::Digest;
 
 /// The running checksum of the bytes so far.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hasher {
     algorithm: Algorithm,
     state: State,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum State {
     Crc(Box<crc_fast::Digest>),
     Sha1(sha1::Sha1),
-    Sha256(sha2::Sha256),
+    Sha256(Context),
     Md5(md5::Md5),
 }
 
@@ -24,7 +25,7 @@ impl Hasher {
         let state = match (algorithm.crc(), algorithm) {
             (Some(crc), _) => State::Crc(Box::new(crc_fast::Digest::new(crc))),
             (None, Algorithm::Sha1) => State::Sha1(sha1::Sha1::new()),
-            (None, Algorithm::Sha256) => State::Sha256(sha2::Sha256::new()),
+            (None, Algorithm::Sha256) => State::Sha256(Context::new(&SHA256)),
             (None, _) => State::Md5(md5::Md5::new()),
         };
         Self { algorithm, state }
@@ -51,7 +52,7 @@ impl Hasher {
         match self.state {
             State::Crc(digest) => Checksum::of_crc(algorithm, digest.finalize()),
             State::Sha1(digest) => Checksum::of(algorithm, &digest.finalize()),
-            State::Sha256(digest) => Checksum::of(algorithm, &digest.finalize()),
+            State::Sha256(digest) => Checksum::of(algorithm, digest.finish().as_ref()),
             State::Md5(digest) => Checksum::of(algorithm, &digest.finalize()),
         }
     }
@@ -61,5 +62,11 @@ impl Hasher {
         let mut hasher = Self::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hasher").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
