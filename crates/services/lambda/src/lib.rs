@@ -1,1 +1,37 @@
-//! lambent-lambda
+//! AWS Lambda: functions, their code, their invocations, their resource policies.
+//!
+//! [`Lambda`] is the service's state: [`service`] makes the gateway's table of it, and the outbox's workers and other
+//! services invoke functions through its [`lambent_bus::ports::InvokeFunction`].
+#![forbid(unsafe_code)]
+
+mod archive;
+mod asynchronous;
+mod cache;
+mod code;
+mod configuration;
+mod describe;
+mod download;
+mod errors;
+mod functions;
+mod invoke;
+mod keys;
+mod lambda;
+mod lifecycle;
+pub mod limits;
+mod names;
+mod packages;
+mod parts;
+mod payload;
+mod policy;
+mod rows;
+mod runtime_names;
+mod service;
+mod spec;
+mod spool;
+mod updates;
+
+pub use download::CODE_PATH;
+pub use errors::LambdaError;
+pub use lambda::Lambda;
+pub use parts::{FetchError, FetchObject, LambdaParts, ObjectName, Runner};
+pub use service::service;

@@ -1,0 +1,116 @@
+//! Asynchronous invocations, and invocations for other services.
+//!
+//! An event is in the outbox before its 202 is sent; the outbox's workers come back with it through [`InvokeFunction`],
+//! once or, after failures, again. Source: AWS Lambda Developer Guide, "Invoking a Lambda function asynchronously".
+
+use lambent_api::Call;
+use lambent_base::{Arn, BoxFuture, Place};
+use lambent_bus::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked};
+use lambent_bus::{BusError, NewEvent};
+use lambent_pool::{InvokeError as PoolError, InvokeRequest, Outcome};
+
+use crate::cache::Loaded;
+use crate::errors::{self, LambdaError};
+use crate::lambda::Lambda;
+use crate::limits::SYNC_PAYLOAD_MAX;
+use crate::names::{FunctionName, LATEST};
+use crate::policy::{self, ServiceCaller};
+
+impl Lambda {
+    /// Makes an event durable, to be run soon.
+    pub(crate) async fn enqueue(
+        &self,
+        call: &Call,
+        name: &FunctionName,
+        payload: bytes::Bytes,
+    ) -> Result<(), LambdaError> {
+        let arn = Arn::new(
+            "lambda",
+            &name.place.region,
+            &name.place.account,
+            match &name.qualifier {
+                None => format!("function:{}", name.name),
+                Some(qualifier) => format!("function:{}:{qualifier}", name.name),
+            },
+        );
+        let mut event = NewEvent::for_function(arn, Caller::Authorized, payload);
+        event.request_id = Some(call.request_id().to_owned());
+        let event = &event;
+        let committed = self.parts.db.run(|txn| async move {
+            self.parts.outbox.put(&txn, event.clone()).await.map(drop).map_err(from_bus)
+        });
+        committed.await
+    }
+
+    async fn invoke_as(&self, invocation: Invocation) -> Result<Invoked, InvokeError> {
+        let Invocation { function, payload, request_id, caller, earlier_attempts: _ } = invocation;
+        if payload.len() > SYNC_PAYLOAD_MAX {
+            return Err(InvokeError::PayloadTooLarge { bytes: payload.len(), limit: SYNC_PAYLOAD_MAX });
+        }
+        let loaded = self.load_target(&function).await?;
+        if let Caller::Service { principal, source, source_account } = &caller {
+            let source_arn = &source.to_string();
+            let caller = ServiceCaller { principal, source_arn, source_account };
+            if !policy::allows_invoke(loaded.policy.as_ref(), &caller) {
+                return Err(InvokeError::NotAllowed(function));
+            }
+        }
+        let Some(spec) = loaded.spec.clone() else {
+            return Err(InvokeError::NotReady(function, "it is being created, or could not be".to_owned()));
+        };
+        if let Some(problem) = loaded.foreign_architecture() {
+            return Err(InvokeError::Platform(problem));
+        }
+        let request = InvokeRequest {
+            function: spec,
+            payload,
+            request_id,
+            invoked_arn: function.to_string(),
+            trace_id: None,
+            client_context: None,
+        };
+        match self.parts.runner.run(request).await {
+            Ok(invocation) => {
+                let (payload, function_error) = match invocation.outcome {
+                    Outcome::Success(payload) => (payload, None),
+                    Outcome::FunctionError { kind, payload } => (payload, Some(kind.as_str().to_owned())),
+                };
+                Ok(Invoked {
+                    payload,
+                    function_error,
+                    executed_version: LATEST.to_owned(),
+                    log_tail: invocation.log_tail.into(),
+                })
+            }
+            Err(PoolError::Throttled(_)) => Err(InvokeError::Throttled(function)),
+            Err(error) => Err(InvokeError::Platform(error.to_string())),
+        }
+    }
+
+    async fn load_target(&self, function: &Arn) -> Result<std::sync::Arc<Loaded>, InvokeError> {
+        let missing = || InvokeError::NoSuchFunction(function.clone());
+        let place = Place { account: function.account.clone(), region: function.region.clone() };
+        let name = FunctionName::parse(&function.to_string(), None, &place).map_err(|_| missing())?;
+        if !name.is_latest() {
+            return Err(missing());
+        }
+        let found = self.load(&name.place, &name.name, &name.arn()).await;
+        found.map_err(|error| InvokeError::Platform(error.to_string()))?.ok_or_else(missing)
+    }
+}
+
+impl InvokeFunction for Lambda {
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, InvokeError>> {
+        Box::pin(self.invoke_as(invocation))
+    }
+}
+
+fn from_bus(error: BusError) -> LambdaError {
+    match error {
+        BusError::Store(error) => LambdaError::Store(error),
+        BusError::PayloadTooLarge { length } => {
+            errors::payload_too_large(length, "Event", lambent_bus::MAX_PAYLOAD_BYTES).into()
+        }
+        other => LambdaError::Event(other.to_string()),
+    }
+}

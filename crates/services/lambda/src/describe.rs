@@ -1,0 +1,126 @@
+//! Functions as answers show them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lambent_base::{Place, text};
+use lambent_model_lambda::{
+    Architecture, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, LastUpdateStatus,
+    LastUpdateStatusReasonCode, LogFormat, LoggingConfig, PackageType, Runtime, RuntimeVersionConfig,
+    SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State, StateReasonCode,
+    TracingConfigResponse, TracingMode,
+};
+use lambent_wire::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::names::LATEST;
+use crate::rows::{FunctionRow, Phase, Settings};
+
+/// What AWS says while it works on a function, be it new or not.
+const BUSY: &str = "The function is being created.";
+const CREATING: &str = "Creating";
+
+/// A function with its states. `note` is a sentence on its runtime, for people.
+pub(crate) fn whole(
+    row: &FunctionRow,
+    place: &Place,
+    is_qualified: bool,
+    note: Option<String>,
+) -> FunctionConfiguration {
+    let mut shown = listed(row, place, is_qualified);
+    let runtime = text::hex(&Sha256::digest(row.settings.runtime.as_bytes()));
+    shown.runtime_version_config = Some(RuntimeVersionConfig {
+        error: None,
+        runtime_version_arn: Some(format!("arn:aws:lambda:{}::runtime:{runtime}", place.region)),
+    });
+    show_phase(&mut shown, &row.phase, note);
+    shown
+}
+
+/// A function as ListFunctions shows it, without states.
+pub(crate) fn listed(row: &FunctionRow, place: &Place, is_qualified: bool) -> FunctionConfiguration {
+    let settings = &row.settings;
+    let arn = row.arn(place);
+    FunctionConfiguration {
+        architectures: Some(vec![Architecture::from(settings.architecture.as_str())]),
+        code_sha256: Some(code_digest(settings)),
+        code_size: Some(i64::try_from(settings.code.size).unwrap_or(i64::MAX)),
+        description: Some(settings.description.clone()),
+        environment: settings
+            .environment
+            .clone()
+            .map(|variables| EnvironmentResponse { error: None, variables: Some(variables) }),
+        ephemeral_storage: Some(EphemeralStorage { size: settings.ephemeral_mib }),
+        function_arn: Some(if is_qualified { format!("{arn}:{LATEST}") } else { arn }),
+        function_name: Some(row.name.clone()),
+        handler: Some(settings.handler.clone()),
+        last_modified: Some(last_modified(settings.last_modified_ms)),
+        logging_config: Some(LoggingConfig {
+            log_format: Some(LogFormat::Text),
+            log_group: Some(settings.log_group.clone()),
+            ..LoggingConfig::default()
+        }),
+        memory_size: Some(settings.memory_mib),
+        package_type: Some(PackageType::Zip),
+        revision_id: Some(row.revision_id.clone()),
+        role: Some(settings.role.clone()),
+        runtime: Some(Runtime::from(settings.runtime.as_str())),
+        snap_start: Some(SnapStartResponse {
+            apply_on: Some(SnapStartApplyOn::None),
+            optimization_status: Some(SnapStartOptimizationStatus::Off),
+        }),
+        timeout: Some(settings.timeout_s),
+        tracing_config: Some(TracingConfigResponse { mode: Some(TracingMode::PassThrough) }),
+        version: Some(LATEST.to_owned()),
+        ..FunctionConfiguration::default()
+    }
+}
+
+fn show_phase(shown: &mut FunctionConfiguration, phase: &Phase, note: Option<String>) {
+    let internal = StateReasonCode::InternalError;
+    match phase {
+        Phase::Creating => {
+            shown.state = Some(State::Pending);
+            shown.state_reason = Some(BUSY.to_owned());
+            shown.state_reason_code = Some(StateReasonCode::Creating);
+        }
+        Phase::CreateFailed(reason) => {
+            shown.state = Some(State::Failed);
+            shown.state_reason = Some(reason.clone());
+            shown.state_reason_code = Some(internal);
+            shown.last_update_status = Some(LastUpdateStatus::Failed);
+        }
+        Phase::Ready | Phase::Updating | Phase::UpdateFailed(_) => {
+            shown.state = Some(State::Active);
+            shown.state_reason = note;
+        }
+    }
+    match phase {
+        Phase::Ready => shown.last_update_status = Some(LastUpdateStatus::Successful),
+        Phase::Updating => {
+            shown.last_update_status = Some(LastUpdateStatus::InProgress);
+            shown.last_update_status_reason = Some(BUSY.to_owned());
+            // The model does not list this code, and AWS gives it.
+            shown.last_update_status_reason_code = Some(LastUpdateStatusReasonCode::from(CREATING));
+        }
+        Phase::UpdateFailed(reason) => {
+            shown.last_update_status = Some(LastUpdateStatus::Failed);
+            shown.last_update_status_reason = Some(reason.clone());
+            shown.last_update_status_reason_code = Some(LastUpdateStatusReasonCode::InternalError);
+        }
+        Phase::Creating | Phase::CreateFailed(_) => {}
+    }
+}
+
+/// The zip's digest in base64, as CodeSha256 has it.
+fn code_digest(settings: &Settings) -> String {
+    BASE64.encode(text::unhex(&settings.code.sha256).unwrap_or_default())
+}
+
+/// As `2026-11-21T16:00:00.000+0000`.
+fn last_modified(unix_ms: i64) -> String {
+    let mut text = Timestamp::from_ms(unix_ms).iso8601_ms();
+    if text.ends_with('Z') {
+        text.truncate(text.len() - 1);
+    }
+    text + "+0000"
+}

@@ -1,0 +1,107 @@
+//! The layout of Lambda's rows.
+//!
+//! | key | value |
+//! |---|---|
+//! | `lambda/function/` account, region, name | [`crate::rows::FunctionRow`], JSON, a large value |
+//! | `lambda/policy/` account, region, name | [`crate::rows::PolicyRow`], JSON |
+//! | `lambda/pending/` account, region, name | empty: the function is being created or updated |
+//! | `lambda/code/` sha256 | [`crate::rows::CodeRow`], JSON: where the deployment package is kept |
+//! | `lambda/code-blob/` blob's id | empty: a code row names this blob |
+//! | `lambda/code-user/` sha256, account, region, name | empty: the function's row names this code |
+//! | `lambda/code-unused/` sha256 | empty: the code may have lost its last user |
+//! | `lambda/url-key` | 32 bytes: signs the URLs from which code is downloaded |
+//!
+//! A digest is 64 lower-case hexadecimal digits.
+
+use lambent_base::Place;
+use lambent_blobs::BlobId;
+use lambent_store::{Key, KeyError, KeyReader};
+
+const FUNCTION: &[u8] = b"lambda/function/";
+const POLICY: &[u8] = b"lambda/policy/";
+const PENDING: &[u8] = b"lambda/pending/";
+const CODE: &[u8] = b"lambda/code/";
+const CODE_BLOB: &[u8] = b"lambda/code-blob/";
+const CODE_USER: &[u8] = b"lambda/code-user/";
+const CODE_UNUSED: &[u8] = b"lambda/code-unused/";
+
+/// The key of [`crate::download`]'s secret.
+pub(crate) const URL_KEY: &[u8] = b"lambda/url-key";
+/// Woken by every commit that changes a function.
+pub(crate) const CHANGED: &[u8] = b"lambda/changed";
+/// Woken by every commit that leaves work in `lambda/code-unused/`.
+pub(crate) const UNUSED: &[u8] = b"lambda/unused";
+
+pub(crate) fn function(place: &Place, name: &str) -> Key {
+    functions(place).str(name)
+}
+
+/// Every function of a place, by name.
+pub(crate) fn functions(place: &Place) -> Key {
+    Key::new(FUNCTION).str(&place.account).str(&place.region)
+}
+
+pub(crate) fn policy(place: &Place, name: &str) -> Key {
+    Key::new(POLICY).str(&place.account).str(&place.region).str(name)
+}
+
+pub(crate) fn pending(place: &Place, name: &str) -> Key {
+    all_pending().str(&place.account).str(&place.region).str(name)
+}
+
+pub(crate) fn all_pending() -> Key {
+    Key::new(PENDING)
+}
+
+/// The place and name of a pending function.
+pub(crate) fn read_pending(key: &[u8]) -> Result<(Place, String), KeyError> {
+    let mut reader = KeyReader::new(key, PENDING)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    let name = reader.str()?;
+    reader.end()?;
+    Ok((place, name))
+}
+
+pub(crate) fn code(sha256: &str) -> Key {
+    Key::new(CODE).str(sha256)
+}
+
+pub(crate) fn code_blob(id: BlobId) -> Key {
+    Key::new(CODE_BLOB).raw(&id.to_bytes())
+}
+
+pub(crate) fn code_user(sha256: &str, place: &Place, name: &str) -> Key {
+    code_users(sha256).str(&place.account).str(&place.region).str(name)
+}
+
+pub(crate) fn code_users(sha256: &str) -> Key {
+    Key::new(CODE_USER).str(sha256)
+}
+
+pub(crate) fn code_unused(sha256: &str) -> Key {
+    all_code_unused().str(sha256)
+}
+
+pub(crate) fn all_code_unused() -> Key {
+    Key::new(CODE_UNUSED)
+}
+
+/// The digest of code that may be unused.
+pub(crate) fn read_code_unused(key: &[u8]) -> Result<String, KeyError> {
+    let mut reader = KeyReader::new(key, CODE_UNUSED)?;
+    let sha256 = reader.str()?;
+    reader.end()?;
+    Ok(sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_read_back_round_trip() {
+        let place = Place { account: "000000000000".to_owned(), region: "us-east-1".to_owned() };
+        assert_eq!(read_pending(&pending(&place, "thumb")).unwrap(), (place, "thumb".to_owned()));
+        assert_eq!(read_code_unused(&code_unused("ab12")).unwrap(), "ab12");
+    }
+}

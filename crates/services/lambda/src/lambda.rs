@@ -1,0 +1,135 @@
+//! The service's state, and the background work that keeps it true.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use lambent_base::Place;
+use lambent_pool::FunctionSpec;
+use lambent_runtimes::RuntimeError;
+use parking_lot::Mutex;
+
+use crate::cache::{Cache, Loaded};
+use crate::errors::{self, LambdaError};
+use crate::limits::UNPACKINGS_MAX;
+use crate::names::FunctionName;
+use crate::parts::LambdaParts;
+use crate::rows::{self, FunctionRow};
+use crate::{keys, spec};
+
+/// AWS Lambda, on the parts it was given.
+pub struct Lambda {
+    pub(crate) parts: LambdaParts,
+    pub(crate) cache: Cache,
+    /// Held for reading by who brings code in, from its blob to the commit that names it, and for writing by who throws
+    /// unused code away.
+    pub(crate) code_lock: tokio::sync::RwLock<()>,
+    /// How many packages are unpacked at once.
+    pub(crate) unpack_slots: tokio::sync::Semaphore,
+    live: Mutex<Vec<LiveCode>>,
+}
+
+/// A spec that was handed out: its code must stay as long as anybody has it.
+struct LiveCode {
+    sha256: String,
+    spec: Weak<FunctionSpec>,
+}
+
+impl Lambda {
+    /// The service, idle until [`Lambda::start`].
+    pub fn new(parts: LambdaParts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            cache: Cache::default(),
+            code_lock: tokio::sync::RwLock::default(),
+            unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
+            live: Mutex::default(),
+        })
+    }
+
+    /// Takes up what an earlier process left unfinished, and goes on keeping caches and code folders true for as long
+    /// as the service is there.
+    pub async fn start(self: &Arc<Self>) -> Result<(), LambdaError> {
+        self.remove_leftovers().await?;
+        self.resume_pending().await?;
+        // The watches begin here, so that nothing committed after this is missed.
+        let changed = self.parts.db.watch(keys::CHANGED);
+        let unused = self.parts.db.watch(keys::UNUSED);
+        tokio::spawn(clear_on_change(Arc::downgrade(self), changed));
+        tokio::spawn(crate::packages::sweep_on_change(Arc::downgrade(self), unused));
+        Ok(())
+    }
+
+    /// A function as it is now; an error for the caller when there is none.
+    pub(crate) async fn row(&self, name: &FunctionName) -> Result<FunctionRow, LambdaError> {
+        let (place, bare) = (&name.place, &name.name);
+        let found =
+            self.parts.db.read(|txn| async move { rows::get_function(&txn, place, bare).await }).await?;
+        Ok(found.ok_or_else(|| errors::function_not_found(&name.qualified_arn()))?)
+    }
+
+    /// A function with all that an invocation needs; from memory if it can be. `arn` has no qualifier.
+    pub(crate) async fn load(
+        &self,
+        place: &Place,
+        name: &str,
+        arn: &str,
+    ) -> Result<Option<Arc<Loaded>>, LambdaError> {
+        if let Some(loaded) = self.cache.get(arn) {
+            return Ok(Some(loaded));
+        }
+        let began = self.cache.generation();
+        let read = self.parts.db.read(|txn| async move {
+            let row = rows::get_function(&txn, place, name).await?;
+            Ok::<_, LambdaError>((row, rows::get(&txn, &keys::policy(place, name)).await?))
+        });
+        let (Some(row), policy) = read.await? else { return Ok(None) };
+        let spec = match row.runnable() {
+            None => None,
+            Some(settings) => {
+                let code_dir = self.ensure_unpacked(&settings.code).await?;
+                let identity = self.parts.identity.clone();
+                let spec = Arc::new(spec::build(settings, place, name, code_dir, identity));
+                self.note_live(&settings.code.sha256, &spec);
+                Some(spec)
+            }
+        };
+        let loaded = Arc::new(Loaded { arn: arn.to_owned(), row, policy, spec });
+        self.cache.put(began, &loaded);
+        Ok(Some(loaded))
+    }
+
+    /// A sentence on what a function's runtime runs on here, where that is not what its identifier says.
+    pub(crate) fn runtime_note(&self, identifier: &str) -> Option<String> {
+        match self.parts.runtimes.resolve(identifier) {
+            Ok(runtime) => runtime.note,
+            Err(error @ RuntimeError::NoInterpreter { .. }) => Some(error.to_string()),
+            Err(RuntimeError::UnknownIdentifier(_)) => None,
+        }
+    }
+
+    /// Whether a spec on this code is in use.
+    pub(crate) fn is_live(&self, sha256: &str) -> bool {
+        let mut live = self.live.lock();
+        live.retain(|code| code.spec.strong_count() > 0);
+        live.iter().any(|code| code.sha256 == sha256)
+    }
+
+    /// Where unpacked packages are.
+    pub(crate) fn code_root(&self) -> PathBuf {
+        self.parts.data_dir.join("code")
+    }
+
+    fn note_live(&self, sha256: &str, spec: &Arc<FunctionSpec>) {
+        let mut live = self.live.lock();
+        live.retain(|code| code.spec.strong_count() > 0);
+        live.push(LiveCode { sha256: sha256.to_owned(), spec: Arc::downgrade(spec) });
+    }
+}
+
+async fn clear_on_change(lambda: Weak<Lambda>, mut changed: lambent_store::Watch) {
+    loop {
+        changed.changed().await;
+        let Some(lambda) = lambda.upgrade() else { return };
+        lambda.cache.clear();
+    }
+}

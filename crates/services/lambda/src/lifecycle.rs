@@ -1,0 +1,135 @@
+//! From Pending to Active, and from InProgress to Successful: the work behind a function's states.
+//!
+//! The row of `lambda/pending/` is written with the change and deleted with its end, so that a process that died between
+//! the two leaves its successor the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambent_base::Place;
+use lambent_store::{ScanOptions, Txn};
+
+use crate::errors::LambdaError;
+use crate::lambda::Lambda;
+use crate::limits::WORK_PAGE_ROWS;
+use crate::names::function_arn;
+use crate::rows::{self, FunctionRow, Phase};
+use crate::{keys, packages};
+
+/// How often the end of a change is tried to be written, and the pause after the first failure; it doubles.
+const SETTLE_ATTEMPTS: u32 = 6;
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+/// What people read of a change that failed for reasons that are not theirs.
+const FAILED: &str = "The deployment package could not be unpacked on this host; the platform's log says why. \
+                      Update the function's code to try again.";
+
+impl Lambda {
+    /// Finishes every change that an earlier process began.
+    pub(crate) async fn resume_pending(self: &Arc<Self>) -> Result<(), LambdaError> {
+        let mut left = Some(keys::all_pending().range());
+        while let Some(range) = left {
+            let step = &range;
+            let options = ScanOptions::rows(WORK_PAGE_ROWS).keys_only();
+            let read =
+                self.parts.db.read(|txn| async move { Ok::<_, LambdaError>(txn.scan(step, options).await?) });
+            let page = read.await?;
+            for (key, _) in &page.rows {
+                let (place, name) = keys::read_pending(key).map_err(LambdaError::row)?;
+                self.finish_soon(place, name);
+            }
+            left = range.rest(&page, false);
+        }
+        Ok(())
+    }
+
+    /// Finishes a change in the background.
+    pub(crate) fn finish_soon(self: &Arc<Self>, place: Place, name: String) {
+        let lambda = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = lambda.finish(&place, &name).await {
+                tracing::error!(%error, function = name, "a change stays unfinished until the next start");
+            }
+        });
+    }
+
+    async fn finish(&self, place: &Place, name: &str) -> Result<(), LambdaError> {
+        let read = self.parts.db.read(|txn| async move { rows::get_function(&txn, place, name).await });
+        let Some(row) = read.await? else { return self.forget_pending(place, name).await };
+        if !is_busy(&row) {
+            return self.forget_pending(place, name).await;
+        }
+        let unpacked = self.ensure_unpacked(&row.settings.code).await;
+        if let Err(error) = &unpacked {
+            tracing::error!(%error, function = name, "a deployment package could not be unpacked");
+        }
+        let run_revision = &row.settings.run_revision;
+        let mut attempt = 0;
+        loop {
+            match self.settle(place, name, run_revision, unpacked.is_ok()).await {
+                Err(error) if attempt < SETTLE_ATTEMPTS => {
+                    tracing::warn!(%error, function = name, "the end of a change is not written yet");
+                    tokio::time::sleep(SETTLE_PAUSE * 2_u32.pow(attempt)).await;
+                    attempt += 1;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    /// Writes the end of the change that made these settings, unless another has taken its place.
+    async fn settle(
+        &self,
+        place: &Place,
+        name: &str,
+        run_revision: &str,
+        is_good: bool,
+    ) -> Result<(), LambdaError> {
+        let revision_id = &self.parts.random.uuid();
+        let committed = self.parts.db.run(|txn| async move {
+            let Some(mut row) = rows::get_function(&txn, place, name).await? else { return Ok(()) };
+            if !is_busy(&row) || row.settings.run_revision != run_revision {
+                return Ok(());
+            }
+            row.revision_id.clone_from(revision_id);
+            end_change(&txn, place, &mut row, is_good);
+            txn.delete(&keys::pending(place, name));
+            rows::put_function(&txn, place, &row).await
+        });
+        committed.await?;
+        self.cache.forget(&function_arn(place, name));
+        Ok(())
+    }
+
+    async fn forget_pending(&self, place: &Place, name: &str) -> Result<(), LambdaError> {
+        self.parts
+            .db
+            .run(|txn| async move {
+                let row = rows::get_function(&txn, place, name).await?;
+                if row.is_none_or(|row| !is_busy(&row)) {
+                    txn.delete(&keys::pending(place, name));
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn is_busy(row: &FunctionRow) -> bool {
+    matches!(row.phase, Phase::Creating | Phase::Updating)
+}
+
+fn end_change(txn: &Txn, place: &Place, row: &mut FunctionRow, is_good: bool) {
+    if is_good {
+        let replaced = row.previous.take().map(|previous| previous.code.sha256);
+        if let Some(sha256) = replaced.filter(|sha256| *sha256 != row.settings.code.sha256) {
+            packages::drop_code(txn, &sha256, place, &row.name);
+        }
+        row.phase = Phase::Ready;
+    } else {
+        let reason = FAILED.to_owned();
+        row.phase = match row.phase {
+            Phase::Creating => Phase::CreateFailed(reason),
+            _ => Phase::UpdateFailed(reason),
+        };
+    }
+}

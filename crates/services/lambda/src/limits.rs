@@ -1,0 +1,56 @@
+//! Lambda's quotas and our own bounds. Source: AWS Lambda Developer Guide, "Lambda quotas", and recorded answers.
+
+use std::time::Duration;
+
+/// The largest request that CreateFunction and UpdateFunctionCode accept, in bytes: for the gateway.
+pub const REQUEST_BYTES_MAX: usize = 70_167_211;
+/// The largest deployment package that comes within a request, in bytes.
+pub const ZIP_BYTES_MAX: usize = 52_428_800;
+/// A deployment package, unpacked, has fewer bytes than this. (From S3, packed too.)
+pub const UNZIPPED_BYTES_LIMIT: u64 = 262_144_000;
+/// Files, folders and links in a deployment package.
+pub(crate) const CODE_ENTRIES_MAX: usize = 100_000;
+/// Bytes of one entry's path in a deployment package.
+pub(crate) const CODE_PATH_BYTES_MAX: usize = 1_024;
+/// Bytes of one component of an entry's path: what Linux file systems take.
+pub(crate) const CODE_NAME_BYTES_MAX: usize = 255;
+/// Folders within folders.
+pub(crate) const CODE_DEPTH_MAX: usize = 64;
+
+/// Characters of a function's bare name.
+pub(crate) const FUNCTION_NAME_MAX: usize = 64;
+/// MiB of memory.
+pub(crate) const MEMORY_MIB: std::ops::RangeInclusive<i32> = 128..=10_240;
+/// MiB of `/tmp`.
+pub(crate) const EPHEMERAL_MIB: std::ops::RangeInclusive<i32> = 512..=10_240;
+/// Seconds that one invocation may take.
+pub(crate) const TIMEOUT_S: std::ops::RangeInclusive<i32> = 1..=900;
+/// Bytes of the environment variables, written as a JSON object.
+pub(crate) const ENVIRONMENT_BYTES_MAX: usize = 4_096;
+/// Tags of one function.
+pub(crate) const TAGS_MAX: usize = 50;
+/// Bytes of a resource policy's document.
+pub(crate) const POLICY_BYTES_MAX: usize = 20_480;
+
+/// Bytes of a synchronous invocation's payload.
+pub const SYNC_PAYLOAD_MAX: usize = 6_291_456;
+/// Bytes of an asynchronous invocation's payload.
+pub const ASYNC_PAYLOAD_MAX: usize = 1_048_576;
+/// Bytes of `X-Amz-Client-Context`, as base64.
+pub(crate) const CLIENT_CONTEXT_MAX: usize = 3_583;
+
+/// Functions in one page of ListFunctions.
+pub(crate) const PAGE_MAX: usize = 50;
+/// Functions whose rows and specs are held in memory.
+pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
+/// Deployment packages that are unpacked at once.
+pub(crate) const UNPACKINGS_MAX: usize = 2;
+/// Rows that background work reads at a time.
+pub(crate) const WORK_PAGE_ROWS: usize = 100;
+
+/// How long a URL of GetFunction's Code.Location works.
+pub(crate) const DOWNLOAD_URL_TTL: Duration = Duration::from_secs(600);
+/// How often code that is still in use is looked at again, as long as there is such code.
+pub(crate) const SWEEP_RETRY: Duration = Duration::from_secs(30);
+/// How long the credentials of an environment last: AWS's twelve hours, beyond the pool's oldest environment.
+pub(crate) const CREDENTIALS_TTL: Duration = Duration::from_secs(12 * 3600);

@@ -1,0 +1,78 @@
+//! What Lambda is given by whoever puts the platform together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lambent_api::Body;
+use lambent_base::{BoxFuture, Clock, Place, Random};
+use lambent_blobs::BlobStore;
+use lambent_bus::Outbox;
+use lambent_identity::Identity;
+use lambent_pool::{Invocation, InvokeError, InvokeRequest, Pool};
+use lambent_runtimes::Catalogue;
+use lambent_store::Db;
+
+/// The other parts that Lambda works with.
+pub struct LambdaParts {
+    pub db: Db,
+    pub blobs: BlobStore,
+    /// Takes asynchronous invocations.
+    pub outbox: Outbox,
+    pub clock: Clock,
+    pub random: Random,
+    pub identity: Arc<Identity>,
+    pub runtimes: Arc<Catalogue>,
+    /// Usually the [`Pool`].
+    pub runner: Arc<dyn Runner>,
+    /// Where `S3Bucket` and `S3Key` of a function's code are read.
+    pub objects: Arc<dyn FetchObject>,
+    /// The platform's data directory: packages are unpacked to `code/` in it.
+    pub data_dir: PathBuf,
+}
+
+/// Runs functions.
+pub trait Runner: Send + Sync {
+    /// Runs one call to its end.
+    fn run(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Invocation, InvokeError>>;
+
+    /// Lets go of a function's environments: it was deleted.
+    fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()>;
+}
+
+impl Runner for Pool {
+    fn run(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Invocation, InvokeError>> {
+        Box::pin(self.invoke(request))
+    }
+
+    fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(Pool::retire(self, &place.account, &place.region, name))
+    }
+}
+
+/// Reads whole objects of S3. Who may read them was decided before.
+pub trait FetchObject: Send + Sync {
+    /// The object's bytes.
+    fn fetch<'a>(
+        &'a self,
+        place: &'a Place,
+        object: &'a ObjectName,
+    ) -> BoxFuture<'a, Result<Body, FetchError>>;
+}
+
+/// An object of S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectName {
+    pub bucket: String,
+    pub key: String,
+    pub version: Option<String>,
+}
+
+/// Why an object could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// S3's own answer, as `NoSuchKey` and `The specified key does not exist.`
+    #[error("{code}: {message}")]
+    Refused { code: String, message: String },
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,392 @@
+//! A function's resource policy: who, besides the account's own principals, may invoke it.
+//! Source: Lambda API Reference, "AddPermission", "RemovePermission", "GetPolicy".
+
+use std::sync::Arc;
+
+use lambent_api::Call;
+use lambent_model_lambda::{
+    AddPermissionRequest, AddPermissionResponse, GetPolicyRequest, GetPolicyResponse,
+    RemovePermissionRequest, errors as model,
+};
+use lambent_wire::{ApiError, Empty};
+use serde::Serialize;
+
+use crate::errors::{self, LambdaError};
+use crate::functions::existing;
+use crate::keys;
+use crate::lambda::Lambda;
+use crate::limits::POLICY_BYTES_MAX;
+use crate::names::{FunctionName, LATEST};
+use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
+
+/// The action that an invocation needs.
+pub(crate) const INVOKE: &str = "lambda:InvokeFunction";
+
+/// A service that wants to invoke a function for a resource of its own.
+pub(crate) struct ServiceCaller<'a> {
+    /// As `s3.amazonaws.com`.
+    pub(crate) principal: &'a str,
+    pub(crate) source_arn: &'a str,
+    pub(crate) source_account: &'a str,
+}
+
+impl Lambda {
+    pub(crate) async fn add_permission(
+        self: &Arc<Self>,
+        call: &Call,
+        input: AddPermissionRequest,
+    ) -> Result<AddPermissionResponse, LambdaError> {
+        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        self.check_target(&name).await?;
+        let statement = &self.statement(input).await?;
+        let (name, revision_id) = (&name, &self.parts.random.uuid());
+        let (statement, revision) = (&statement.0, statement.1.as_deref());
+        self.parts
+            .db
+            .run(|txn| async move {
+                if rows::get_function(&txn, &name.place, &name.name).await?.is_none() {
+                    return Err(LambdaError::Api(errors::function_not_found(&name.arn())));
+                }
+                let key = keys::policy(&name.place, &name.name);
+                let old = rows::get::<PolicyRow>(&txn, &key).await?;
+                check_revision(old.as_ref(), revision)?;
+                let mut statements = old.map_or_else(Vec::new, |policy| policy.statements);
+                if statements.iter().any(|known| known.sid == statement.sid) {
+                    return Err(LambdaError::Api(statement_exists(&statement.sid)));
+                }
+                statements.push(statement.clone());
+                let policy = PolicyRow { revision_id: revision_id.clone(), statements };
+                check_size(&document(&policy, &name.arn()))?;
+                rows::put(&txn, &key, &policy);
+                txn.on_commit(keys::CHANGED);
+                Ok(())
+            })
+            .await?;
+        self.cache.forget(&name.arn());
+        Ok(AddPermissionResponse { statement: Some(to_json(&shown(statement, &name.arn()))) })
+    }
+
+    pub(crate) async fn remove_permission(
+        self: &Arc<Self>,
+        call: &Call,
+        input: RemovePermissionRequest,
+    ) -> Result<Empty, LambdaError> {
+        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        if !name.is_latest() {
+            return Err(missing_qualifier(&name).into());
+        }
+        let (name, input, revision_id) = (&name, &input, &self.parts.random.uuid());
+        self.parts
+            .db
+            .run(|txn| async move {
+                if rows::get_function(&txn, &name.place, &name.name).await?.is_none() {
+                    return Err(not_found(format!("No policy found for: {}", name.arn())));
+                }
+                let key = keys::policy(&name.place, &name.name);
+                let policy = rows::get::<PolicyRow>(&txn, &key).await?;
+                let mut policy =
+                    policy.ok_or_else(|| not_found("No policy is associated with the given resource."))?;
+                check_revision(Some(&policy), input.revision_id.as_deref())?;
+                let before = policy.statements.len();
+                policy.statements.retain(|statement| statement.sid != input.statement_id);
+                if policy.statements.len() == before {
+                    let sid = &input.statement_id;
+                    return Err(not_found(format!("Statement {sid} is not found in resource policy.")));
+                }
+                policy.revision_id.clone_from(revision_id);
+                if policy.statements.is_empty() {
+                    txn.delete(&key);
+                } else {
+                    rows::put(&txn, &key, &policy);
+                }
+                txn.on_commit(keys::CHANGED);
+                Ok(())
+            })
+            .await?;
+        self.cache.forget(&name.arn());
+        Ok(Empty {})
+    }
+
+    pub(crate) async fn get_policy(
+        self: &Arc<Self>,
+        call: &Call,
+        input: GetPolicyRequest,
+    ) -> Result<GetPolicyResponse, LambdaError> {
+        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let key = keys::policy(&name.place, &name.name);
+        let key = &key;
+        let read = self.parts.db.read(|txn| async move { rows::get::<PolicyRow>(&txn, key).await });
+        let policy = read.await?.filter(|_| name.is_latest());
+        let policy = policy.ok_or_else(|| not_found("The resource you requested does not exist."))?;
+        Ok(GetPolicyResponse {
+            policy: Some(document(&policy, &name.arn())),
+            revision_id: Some(policy.revision_id),
+        })
+    }
+
+    /// Fails where the name means something that can have no policy.
+    async fn check_target(&self, name: &FunctionName) -> Result<(), LambdaError> {
+        if name.qualifier.as_deref() == Some(LATEST) {
+            return Err(errors::invalid("We currently do not support adding policies for $LATEST.").into());
+        }
+        let bare = FunctionName { qualifier: None, ..name.clone() };
+        self.row(&bare).await?;
+        if name.is_latest() { Ok(()) } else { Err(missing_qualifier(name).into()) }
+    }
+
+    /// The statement that a request asks for, and the revision that it expects.
+    async fn statement(
+        &self,
+        input: AddPermissionRequest,
+    ) -> Result<(StatementRow, Option<String>), LambdaError> {
+        let statement = StatementRow {
+            principal: self.principal(&input.principal).await?,
+            sid: input.statement_id,
+            action: input.action,
+            source_arn: input.source_arn,
+            source_account: input.source_account,
+            principal_org_id: input.principal_org_id,
+            event_source_token: input.event_source_token,
+            function_url_auth_type: input.function_url_auth_type.map(|kind| kind.as_str().to_owned()),
+            invoked_via_function_url: input.invoked_via_function_url,
+        };
+        Ok((statement, input.revision_id))
+    }
+
+    async fn principal(&self, text: &str) -> Result<PrincipalRow, LambdaError> {
+        let is_account = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if text == "*" {
+            return Ok(PrincipalRow::Everyone);
+        }
+        if is_account {
+            return Ok(PrincipalRow::Aws(format!("arn:aws:iam::{text}:root")));
+        }
+        if text.ends_with(".amazonaws.com") || text.ends_with(".amazon.com") {
+            return Ok(PrincipalRow::Service(text.to_owned()));
+        }
+        let is_known = match text.parse::<lambent_base::Arn>() {
+            Ok(arn) if arn.service == "iam" && arn.resource == "root" => true,
+            Ok(arn) if arn.service == "iam" => self.parts.identity.role_by_arn(text).await.is_ok(),
+            _ => false,
+        };
+        if is_known {
+            return Ok(PrincipalRow::Aws(text.to_owned()));
+        }
+        Err(errors::invalid("The provided principal was invalid. Please check the principal and try again.")
+            .into())
+    }
+}
+
+/// Whether a policy lets a service invoke its function. Conditions that Lambent cannot judge never hold.
+pub(crate) fn allows_invoke(policy: Option<&PolicyRow>, caller: &ServiceCaller<'_>) -> bool {
+    policy.is_some_and(|policy| policy.statements.iter().any(|statement| allows(statement, caller)))
+}
+
+fn allows(statement: &StatementRow, caller: &ServiceCaller<'_>) -> bool {
+    let is_meant = match &statement.principal {
+        PrincipalRow::Everyone => true,
+        PrincipalRow::Service(principal) => principal == caller.principal,
+        PrincipalRow::Aws(_) => false,
+    };
+    let is_unjudged = statement.principal_org_id.is_some()
+        || statement.event_source_token.is_some()
+        || statement.function_url_auth_type.is_some()
+        || statement.invoked_via_function_url.is_some();
+    is_meant
+        && !is_unjudged
+        && [INVOKE, "lambda:*", "*"].contains(&statement.action.as_str())
+        && statement.source_account.as_deref().is_none_or(|account| account == caller.source_account)
+        && statement.source_arn.as_deref().is_none_or(|pattern| arn_like(pattern, caller.source_arn))
+}
+
+/// IAM's ArnLike: each of the six parts matches by itself, `*` any characters and `?` any one.
+fn arn_like(pattern: &str, arn: &str) -> bool {
+    let (patterns, parts): (Vec<&str>, Vec<&str>) =
+        (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
+    patterns.len() == parts.len()
+        && patterns.iter().zip(parts).all(|(pattern, part)| glob(pattern.as_bytes(), part.as_bytes()))
+}
+
+/// Matches in time that grows with the product of both lengths, whatever the pattern.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut in_text) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while in_text < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, in_text));
+                at += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == text[in_text] => {
+                at += 1;
+                in_text += 1;
+            }
+            _ => match star {
+                Some((star_at, taken)) => {
+                    star = Some((star_at, taken + 1));
+                    at = star_at + 1;
+                    in_text = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|&byte| byte == b'*')
+}
+
+fn check_revision(policy: Option<&PolicyRow>, expected: Option<&str>) -> Result<(), ApiError> {
+    match (expected, policy) {
+        (Some(expected), Some(policy)) if policy.revision_id == expected => Ok(()),
+        (Some(_), _) => Err(errors::policy_revision_mismatch()),
+        (None, _) => Ok(()),
+    }
+}
+
+fn check_size(document: &str) -> Result<(), ApiError> {
+    if document.len() <= POLICY_BYTES_MAX {
+        return Ok(());
+    }
+    Err(model::policy_length_exceeded_exception(format!(
+        "The final policy size ({}) is bigger than the limit ({POLICY_BYTES_MAX}).",
+        document.len()
+    )))
+}
+
+fn statement_exists(sid: &str) -> ApiError {
+    model::resource_conflict_exception(format!(
+        "The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the \
+         existing statement."
+    ))
+}
+
+fn missing_qualifier(name: &FunctionName) -> ApiError {
+    let qualifier = name.qualifier.as_deref().unwrap_or_default();
+    let is_version = qualifier.bytes().all(|byte| byte.is_ascii_digit());
+    if is_version || qualifier.contains('$') {
+        return errors::function_not_found(&name.qualified_arn());
+    }
+    model::resource_not_found_exception(format!("Cannot find alias arn: {}", name.qualified_arn()))
+}
+
+fn not_found(message: impl Into<String>) -> LambdaError {
+    model::resource_not_found_exception(message).into()
+}
+
+/// A policy as AWS writes it, its members in AWS's order.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    version: &'static str,
+    id: &'static str,
+    statement: Vec<Statement<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement<'a> {
+    sid: &'a str,
+    effect: &'static str,
+    principal: Principal<'a>,
+    action: &'a str,
+    resource: &'a str,
+    #[serde(skip_serializing_if = "Condition::is_empty")]
+    condition: Condition<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Principal<'a> {
+    Everyone(&'static str),
+    Service {
+        #[serde(rename = "Service")]
+        service: &'a str,
+    },
+    Aws {
+        #[serde(rename = "AWS")]
+        aws: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Condition<'a> {
+    #[serde(skip_serializing_if = "StringEquals::is_empty")]
+    string_equals: StringEquals<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bool: Option<ViaFunctionUrl>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arn_like: Option<ArnLike<'a>>,
+}
+
+#[derive(Serialize)]
+struct StringEquals<'a> {
+    #[serde(rename = "AWS:SourceAccount", skip_serializing_if = "Option::is_none")]
+    source_account: Option<&'a str>,
+    #[serde(rename = "lambda:FunctionUrlAuthType", skip_serializing_if = "Option::is_none")]
+    function_url_auth_type: Option<&'a str>,
+    #[serde(rename = "lambda:EventSourceToken", skip_serializing_if = "Option::is_none")]
+    event_source_token: Option<&'a str>,
+    #[serde(rename = "aws:PrincipalOrgID", skip_serializing_if = "Option::is_none")]
+    principal_org_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ViaFunctionUrl {
+    #[serde(rename = "lambda:InvokedViaFunctionUrl")]
+    invoked: &'static str,
+}
+
+#[derive(Serialize)]
+struct ArnLike<'a> {
+    #[serde(rename = "AWS:SourceArn")]
+    source_arn: &'a str,
+}
+
+impl Condition<'_> {
+    fn is_empty(&self) -> bool {
+        self.string_equals.is_empty() && self.bool.is_none() && self.arn_like.is_none()
+    }
+}
+
+impl StringEquals<'_> {
+    fn is_empty(&self) -> bool {
+        let Self { source_account, function_url_auth_type, event_source_token, principal_org_id } = self;
+        [source_account, function_url_auth_type, event_source_token, principal_org_id]
+            .iter()
+            .all(|value| value.is_none())
+    }
+}
+
+fn shown<'a>(statement: &'a StatementRow, arn: &'a str) -> Statement<'a> {
+    let invoked = |is_via_url| if is_via_url { "true" } else { "false" };
+    Statement {
+        sid: &statement.sid,
+        effect: "Allow",
+        principal: match &statement.principal {
+            PrincipalRow::Everyone => Principal::Everyone("*"),
+            PrincipalRow::Service(service) => Principal::Service { service },
+            PrincipalRow::Aws(aws) => Principal::Aws { aws },
+        },
+        action: &statement.action,
+        resource: arn,
+        condition: Condition {
+            string_equals: StringEquals {
+                source_account: statement.source_account.as_deref(),
+                function_url_auth_type: statement.function_url_auth_type.as_deref(),
+                event_source_token: statement.event_source_token.as_deref(),
+                principal_org_id: statement.principal_org_id.as_deref(),
+            },
+            bool: statement.invoked_via_function_url.map(|via| ViaFunctionUrl { invoked: invoked(via) }),
+            arn_like: statement.source_arn.as_deref().map(|source_arn| ArnLike { source_arn }),
+        },
+    }
+}
+
+fn document(policy: &PolicyRow, arn: &str) -> String {
+    let statement = policy.statements.iter().map(|statement| shown(statement, arn)).collect();
+    to_json(&Document { version: "2012-10-17", id: "default", statement })
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("structs of texts are JSON")
+}

@@ -1,0 +1,173 @@
+//! What the store holds of functions.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lambent_base::Place;
+use lambent_store::{Txn, get_large, load_large, put_large};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::errors::LambdaError;
+use crate::keys;
+use crate::names::function_arn;
+
+/// One function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FunctionRow {
+    pub(crate) name: String,
+    /// A new UUID with each change, those of state included.
+    pub(crate) revision_id: String,
+    pub(crate) phase: Phase,
+    /// As the last CreateFunction or UpdateFunction* left it.
+    pub(crate) settings: Settings,
+    /// What invocations still run while an update is in progress, or after one that failed.
+    pub(crate) previous: Option<Settings>,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// Where a function is in its life; State and LastUpdateStatus follow from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    Creating,
+    Ready,
+    Updating,
+    /// With a reason for people.
+    CreateFailed(String),
+    UpdateFailed(String),
+}
+
+/// All that decides how a function runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// A UUID that changes with these settings only: environments of other settings are retired by it.
+    pub(crate) run_revision: String,
+    /// Milliseconds since 1970.
+    pub(crate) last_modified_ms: i64,
+    pub(crate) runtime: String,
+    pub(crate) handler: String,
+    pub(crate) role: String,
+    pub(crate) description: String,
+    pub(crate) memory_mib: i32,
+    pub(crate) timeout_s: i32,
+    pub(crate) ephemeral_mib: i32,
+    /// `None` where the caller never gave an Environment.
+    pub(crate) environment: Option<BTreeMap<String, String>>,
+    /// `x86_64` or `arm64`.
+    pub(crate) architecture: String,
+    pub(crate) log_group: String,
+    pub(crate) code: CodeRef,
+}
+
+/// A deployment package, by content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CodeRef {
+    /// Of the zip; hexadecimal.
+    pub(crate) sha256: String,
+    /// Bytes of the zip.
+    pub(crate) size: u64,
+}
+
+/// Where a deployment package is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CodeRow {
+    /// The id of the zip's blob.
+    pub(crate) blob: [u8; 16],
+    /// Bytes of the zip.
+    pub(crate) size: u64,
+}
+
+/// A function's resource policy; there is no row where there is no statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyRow {
+    pub(crate) revision_id: String,
+    pub(crate) statements: Vec<StatementRow>,
+}
+
+/// What AddPermission was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatementRow {
+    pub(crate) sid: String,
+    pub(crate) principal: PrincipalRow,
+    pub(crate) action: String,
+    pub(crate) source_arn: Option<String>,
+    pub(crate) source_account: Option<String>,
+    pub(crate) principal_org_id: Option<String>,
+    pub(crate) event_source_token: Option<String>,
+    pub(crate) function_url_auth_type: Option<String>,
+    pub(crate) invoked_via_function_url: Option<bool>,
+}
+
+/// Whom a statement allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PrincipalRow {
+    #[default]
+    Everyone,
+    /// As `s3.amazonaws.com`.
+    Service(String),
+    /// An ARN of IAM.
+    Aws(String),
+}
+
+impl FunctionRow {
+    pub(crate) fn arn(&self, place: &Place) -> String {
+        function_arn(place, &self.name)
+    }
+
+    /// What an invocation runs now; `None` when there is nothing yet.
+    pub(crate) fn runnable(&self) -> Option<&Settings> {
+        match self.phase {
+            Phase::Creating | Phase::CreateFailed(_) => None,
+            Phase::Ready => Some(&self.settings),
+            Phase::Updating | Phase::UpdateFailed(_) => self.previous.as_ref(),
+        }
+    }
+
+    /// The digests of all code that the function may still run.
+    pub(crate) fn codes(&self) -> Vec<&str> {
+        let settings = std::iter::once(&self.settings).chain(&self.previous);
+        let mut codes: Vec<&str> = settings.map(|settings| settings.code.sha256.as_str()).collect();
+        codes.dedup();
+        codes
+    }
+}
+
+/// Reads a function.
+pub(crate) async fn get_function(
+    txn: &Txn,
+    place: &Place,
+    name: &str,
+) -> Result<Option<FunctionRow>, LambdaError> {
+    let row = get_large(txn, &keys::function(place, name)).await?;
+    row.map(|row| decode(&row)).transpose()
+}
+
+/// Completes the row of a function that a scan found.
+pub(crate) async fn load_function(txn: &Txn, key: &[u8], row: Bytes) -> Result<FunctionRow, LambdaError> {
+    decode(&load_large(txn, key, row).await?)
+}
+
+/// Writes a function and wakes those who hold its row in memory.
+pub(crate) async fn put_function(txn: &Txn, place: &Place, row: &FunctionRow) -> Result<(), LambdaError> {
+    put_large(txn, &keys::function(place, &row.name), &encode(row)).await?;
+    txn.on_commit(keys::CHANGED);
+    Ok(())
+}
+
+/// Reads a row that [`put`] wrote.
+pub(crate) async fn get<T: DeserializeOwned>(txn: &Txn, key: &[u8]) -> Result<Option<T>, LambdaError> {
+    txn.get(key).await?.map(|row| decode(&row)).transpose()
+}
+
+/// Writes a row of less than 64 KiB.
+pub(crate) fn put<T: Serialize>(txn: &Txn, key: &[u8], row: &T) {
+    txn.put(key, &encode(row));
+}
+
+fn encode<T: Serialize>(row: &T) -> Vec<u8> {
+    serde_json::to_vec(row).expect("rows are structs of texts and numbers, with text keys")
+}
+
+fn decode<T: DeserializeOwned>(row: &[u8]) -> Result<T, LambdaError> {
+    serde_json::from_slice(row).map_err(LambdaError::row)
+}

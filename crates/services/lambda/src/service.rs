@@ -1,0 +1,39 @@
+//! The table of operations. Actions and resources are those of "Actions, resources, and condition keys for AWS Lambda" in
+//! the Service Authorization Reference.
+
+use std::sync::Arc;
+
+use lambent_api::{Service, operations};
+use lambent_model_lambda::ops;
+
+use crate::lambda::Lambda;
+use crate::names::resource;
+
+/// AWS Lambda as the gateway sees it.
+pub fn service(lambda: &Arc<Lambda>) -> Service {
+    let mut service = Service::new(&ops::SERVICE, Some("ValidationException"));
+    operations!(service, lambda, {
+        plain ops::CreateFunction => create_function, "lambda:CreateFunction",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::GetFunction => get_function, "lambda:GetFunction",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::GetFunctionConfiguration => get_function_configuration, "lambda:GetFunctionConfiguration",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::ListFunctions => list_functions, "lambda:ListFunctions", |_, _| "*".to_owned();
+        plain ops::UpdateFunctionCode => update_function_code, "lambda:UpdateFunctionCode",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::UpdateFunctionConfiguration => update_function_configuration,
+            "lambda:UpdateFunctionConfiguration", |input, place| resource(&input.function_name, None, place);
+        plain ops::DeleteFunction => delete_function, "lambda:DeleteFunction",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::Invoke => invoke, "lambda:InvokeFunction",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::AddPermission => add_permission, "lambda:AddPermission",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::GetPolicy => get_policy, "lambda:GetPolicy",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+    });
+    service
+}

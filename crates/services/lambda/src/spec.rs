@@ -1,0 +1,74 @@
+//! From a function's row to what the pool runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lambent_base::{BoxFuture, Place};
+use lambent_identity::Identity;
+use lambent_pool::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
+
+use crate::limits::CREDENTIALS_TTL;
+use crate::names::LATEST;
+use crate::rows::Settings;
+
+/// The principal that a function's role must trust.
+pub(crate) const SERVICE_PRINCIPAL: &str = "lambda.amazonaws.com";
+
+/// What the pool must know to run these settings.
+pub(crate) fn build(
+    settings: &Settings,
+    place: &Place,
+    name: &str,
+    code_dir: PathBuf,
+    identity: Arc<Identity>,
+) -> FunctionSpec {
+    let variables = settings.environment.iter().flatten();
+    FunctionSpec {
+        key: FunctionKey {
+            account: place.account.clone(),
+            region: place.region.clone(),
+            name: name.to_owned(),
+            version: LATEST.to_owned(),
+            revision: settings.run_revision.clone(),
+        },
+        runtime: settings.runtime.clone(),
+        handler: settings.handler.clone(),
+        memory_mib: settings.memory_mib.unsigned_abs(),
+        timeout_ms: settings.timeout_s.unsigned_abs() * 1000,
+        ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
+        environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        code_dir,
+        log_group: settings.log_group.clone(),
+        reserved_concurrency: None,
+        credentials: Arc::new(RoleCredentials {
+            identity,
+            role_arn: settings.role.clone(),
+            session_name: name.to_owned(),
+        }),
+    }
+}
+
+/// Credentials of a function's role; the session is named after the function, as on AWS.
+struct RoleCredentials {
+    identity: Arc<Identity>,
+    role_arn: String,
+    session_name: String,
+}
+
+impl CredentialsSource for RoleCredentials {
+    fn credentials(&self) -> BoxFuture<'_, Result<Credentials, String>> {
+        Box::pin(async {
+            let seconds = i64::try_from(CREDENTIALS_TTL.as_secs()).expect("hours are few seconds");
+            let assumed = self
+                .identity
+                .assume_role_as_service(SERVICE_PRINCIPAL, &self.role_arn, &self.session_name, seconds)
+                .await;
+            let session = assumed.map_err(|error| error.to_string())?;
+            Ok(Credentials {
+                access_key_id: session.access_key_id,
+                secret_access_key: session.secret_access_key,
+                session_token: session.session_token,
+            })
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! Changes of functions. Source: Lambda API Reference, "UpdateFunctionCode" and "UpdateFunctionConfiguration".
+
+use std::sync::Arc;
+
+use lambent_api::Call;
+use lambent_model_lambda::{
+    FunctionConfiguration, UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
+};
+use lambent_wire::ApiError;
+
+use crate::errors::{self, LambdaError};
+use crate::functions::unqualified;
+use crate::lambda::Lambda;
+use crate::names::FunctionName;
+use crate::packages::{self, PackageSource, Staged};
+use crate::rows::{self, FunctionRow, Phase, Settings};
+use crate::{configuration, keys};
+
+impl Lambda {
+    pub(crate) async fn update_function_code(
+        self: &Arc<Self>,
+        call: &Call,
+        mut input: UpdateFunctionCodeRequest,
+    ) -> Result<FunctionConfiguration, LambdaError> {
+        let name = unqualified(&input.function_name, call.place())?;
+        configuration::refuse_publish(input.publish, input.publish_to.is_some())?;
+        let architecture = configuration::architecture(input.architectures.as_deref())?;
+        let revision = input.revision_id.take();
+        check_changeable(&self.row(&name).await?, &name, revision.as_deref())?;
+        let checked = self.checked(call, PackageSource::of_update(&mut input)?).await?;
+        let code = checked.code.clone();
+        let change = |settings: &mut Settings| {
+            settings.code = code.clone();
+            if let Some(architecture) = architecture {
+                architecture.clone_into(&mut settings.architecture);
+            }
+            Ok(())
+        };
+        if input.dry_run == Some(true) {
+            let mut row = self.row(&name).await?;
+            change(&mut row.settings)?;
+            return Ok(self.shown(&row, &name));
+        }
+        let staged = self.keep(checked).await?;
+        self.change(call, &name, revision.as_deref(), Some(staged), change).await
+    }
+
+    pub(crate) async fn update_function_configuration(
+        self: &Arc<Self>,
+        call: &Call,
+        input: UpdateFunctionConfigurationRequest,
+    ) -> Result<FunctionConfiguration, LambdaError> {
+        let name = unqualified(&input.function_name, call.place())?;
+        // Once before the role is looked at, so that the errors come in AWS's order.
+        let mut settings = self.row(&name).await?.settings;
+        configuration::update(&mut settings, &input, &name.name)?;
+        if let Some(role_arn) = &input.role {
+            self.check_role(call, role_arn).await?;
+        }
+        let change = |settings: &mut Settings| configuration::update(settings, &input, &name.name);
+        self.change(call, &name, input.revision_id.as_deref(), None, change).await
+    }
+
+    /// Commits changed settings, and sees to it that they are taken up.
+    async fn change(
+        self: &Arc<Self>,
+        call: &Call,
+        name: &FunctionName,
+        revision: Option<&str>,
+        staged: Option<Staged<'_>>,
+        change: impl Fn(&mut Settings) -> Result<(), ApiError>,
+    ) -> Result<FunctionConfiguration, LambdaError> {
+        let (revision_id, run_revision) = (self.parts.random.uuid(), self.parts.random.uuid());
+        let (change, package, ids) = (&change, staged.as_ref(), &(revision_id, run_revision));
+        let committed = self.parts.db.run(|txn| async move {
+            let row = rows::get_function(&txn, &name.place, &name.name).await?;
+            let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
+            check_changeable(&row, name, revision)?;
+            let before: Vec<String> = row.codes().into_iter().map(str::to_owned).collect();
+            begin_change(&mut row);
+            change(&mut row.settings)?;
+            row.revision_id.clone_from(&ids.0);
+            row.settings.run_revision.clone_from(&ids.1);
+            row.settings.last_modified_ms = call.time_ms();
+            for sha256 in before.iter().filter(|sha256| !row.codes().contains(&sha256.as_str())) {
+                packages::drop_code(&txn, sha256, &name.place, &name.name);
+            }
+            if let Some(package) = package {
+                packages::use_code(&txn, package, &name.place, &name.name);
+            }
+            txn.put(&keys::pending(&name.place, &name.name), b"");
+            rows::put_function(&txn, &name.place, &row).await?;
+            Ok::<_, LambdaError>(row)
+        });
+        let committed = committed.await;
+        if let Some(staged) = staged {
+            self.settle_staged(staged, &committed).await;
+        }
+        self.cache.forget(&name.arn());
+        let row = committed?;
+        let shown = self.shown(&row, name);
+        self.finish_soon(name.place.clone(), name.name.clone());
+        Ok(shown)
+    }
+}
+
+/// Turns a function to its next settings; what runs now stays what runs until they are taken up.
+fn begin_change(row: &mut FunctionRow) {
+    row.previous = row.runnable().cloned();
+    row.phase = if row.previous.is_some() { Phase::Updating } else { Phase::Creating };
+}
+
+/// Fails while another change is under way, or after one that the caller does not know of.
+fn check_changeable(row: &FunctionRow, name: &FunctionName, revision: Option<&str>) -> Result<(), ApiError> {
+    if matches!(row.phase, Phase::Creating | Phase::Updating) {
+        return Err(errors::update_in_progress(&name.arn()));
+    }
+    if revision.is_some_and(|revision| revision != row.revision_id) {
+        return Err(errors::function_revision_mismatch());
+    }
+    Ok(())
+}
