@@ -1,1 +1,24 @@
-//! lambent-s3
+//! Amazon S3: buckets, objects, multipart uploads, listings, notifications.
+#![forbid(unsafe_code)]
+
+mod buckets;
+mod checksums;
+mod conditions;
+mod data;
+mod errors;
+mod events;
+mod gc;
+mod ingest;
+mod keys;
+mod limits;
+mod listing;
+mod metadata;
+mod names;
+mod notifications;
+mod objects;
+mod ranges;
+mod rows;
+mod service;
+
+pub use gc::{Sweeper, referenced};
+pub use service::{S3Parts, service};

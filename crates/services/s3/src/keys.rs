@@ -1,0 +1,163 @@
+//! The key layout. Text parts end with the store's end mark; "raw" ones go on to the key's end.
+//!
+//! | key | row |
+//! |---|---|
+//! | `s3/bucket/` NAME | [`crate::rows::BucketRow`] |
+//! | `s3/owner/` ACCOUNT, NAME | empty: an account's buckets in order |
+//! | `s3/notify/` NAME | the notification rules (a large value) |
+//! | `s3/object/` BUCKET, KEY (raw) | [`crate::rows::ObjectRow`], with the body when that is small |
+//! | `s3/upload/` BUCKET, KEY, UPLOAD (raw) | [`crate::rows::UploadRow`] |
+//! | `s3/part/` UPLOAD, number `u64` | [`crate::rows::PartRow`] of an upload that goes on |
+//! | `s3/span/` UPLOAD, offset `u64` | [`crate::rows::SpanRow`]: a part of a completed upload, by its first byte |
+//! | `s3/ref/` BLOB (raw) | how many rows name the blob (a counter) |
+//! | `s3/dead/` due `i64`, id (raw) | [`crate::rows::DeadRow`]: data that nothing names any more |
+
+use lambent_store::{Key, KeyError, KeyRange, KeyReader};
+
+const BUCKET: &[u8] = b"s3/bucket/";
+const OWNER: &[u8] = b"s3/owner/";
+const NOTIFY: &[u8] = b"s3/notify/";
+const OBJECT: &[u8] = b"s3/object/";
+const UPLOAD: &[u8] = b"s3/upload/";
+const PART: &[u8] = b"s3/part/";
+const SPAN: &[u8] = b"s3/span/";
+const REF: &[u8] = b"s3/ref/";
+const DEAD: &[u8] = b"s3/dead/";
+
+/// Woken when data has become garbage.
+pub const DEAD_TOPIC: &[u8] = b"s3/dead";
+
+pub fn bucket(name: &str) -> Key {
+    Key::new(BUCKET).str(name)
+}
+
+pub fn owned_bucket(account: &str, name: &str) -> Key {
+    Key::new(OWNER).str(account).str(name)
+}
+
+/// The buckets of an account whose names start with `prefix`.
+pub fn owned_buckets(account: &str, prefix: &str) -> KeyRange {
+    Key::new(OWNER).str(account).str_prefix(prefix).range()
+}
+
+/// The bucket name in a key of [`owned_buckets`].
+pub fn name_of_owned(key: &[u8]) -> Result<String, KeyError> {
+    let mut reader = KeyReader::new(key, OWNER)?;
+    reader.str()?;
+    reader.str()
+}
+
+pub fn notify(bucket: &str) -> Key {
+    Key::new(NOTIFY).str(bucket)
+}
+
+pub fn object(bucket: &str, key: &str) -> Key {
+    objects(bucket).raw(key.as_bytes())
+}
+
+/// What the keys of a bucket's objects start with; the object's key follows as it is.
+pub fn objects(bucket: &str) -> Key {
+    Key::new(OBJECT).str(bucket)
+}
+
+pub fn upload(bucket: &str, key: &str, id: &str) -> Key {
+    uploads_of(bucket, key).raw(id.as_bytes())
+}
+
+/// What the keys of an object's uploads start with; the upload's id follows as it is.
+pub fn uploads_of(bucket: &str, key: &str) -> Key {
+    uploads(bucket).str(key)
+}
+
+/// What the keys of a bucket's uploads start with.
+pub fn uploads(bucket: &str) -> Key {
+    Key::new(UPLOAD).str(bucket)
+}
+
+/// Object key and upload id in a key of [`uploads`].
+pub fn object_and_upload(key: &[u8]) -> Result<(String, String), KeyError> {
+    let mut reader = KeyReader::new(key, UPLOAD)?;
+    reader.bytes()?;
+    let object = reader.str()?;
+    let id = std::str::from_utf8(reader.rest()).map_err(|_| KeyError::Utf8)?;
+    Ok((object, id.to_owned()))
+}
+
+pub fn part(upload: &str, number: i32) -> Key {
+    parts(upload).u64(u64::from(number.unsigned_abs()))
+}
+
+/// What the keys of an upload's parts start with.
+pub fn parts(upload: &str) -> Key {
+    Key::new(PART).str(upload)
+}
+
+/// The part number in a key of [`parts`].
+pub fn number_of_part(key: &[u8]) -> Result<i32, KeyError> {
+    let mut reader = KeyReader::new(key, PART)?;
+    reader.bytes()?;
+    i32::try_from(reader.u64()?).map_err(|_| KeyError::Long)
+}
+
+pub fn span(upload: &str, offset: u64) -> Key {
+    spans(upload).u64(offset)
+}
+
+/// What the keys of a completed upload's spans start with.
+pub fn spans(upload: &str) -> Key {
+    Key::new(SPAN).str(upload)
+}
+
+/// The offset of the first byte in a key of [`spans`].
+pub fn offset_of_span(key: &[u8]) -> Result<u64, KeyError> {
+    let mut reader = KeyReader::new(key, SPAN)?;
+    reader.bytes()?;
+    reader.u64()
+}
+
+pub fn blob_references(blob: &str) -> Key {
+    Key::new(REF).raw(blob.as_bytes())
+}
+
+pub fn dead(due_unix_ms: i64, id: &str) -> Key {
+    Key::new(DEAD).i64(due_unix_ms).raw(id.as_bytes())
+}
+
+/// Everything that nothing names any more, by the time when it may go.
+pub fn all_dead() -> KeyRange {
+    Key::new(DEAD).range()
+}
+
+/// When the data under a key of [`all_dead`] may go, in milliseconds since 1970.
+pub fn due_of_dead(key: &[u8]) -> Result<i64, KeyError> {
+    KeyReader::new(key, DEAD)?.i64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_back() {
+        assert_eq!(name_of_owned(&owned_bucket("000000000000", "photos")).unwrap(), "photos");
+        let key = upload("photos", "a/\0b", "id1");
+        assert_eq!(object_and_upload(&key).unwrap(), ("a/\0b".to_owned(), "id1".to_owned()));
+        assert_eq!(number_of_part(&part("id1", 10_000)).unwrap(), 10_000);
+        assert_eq!(offset_of_span(&span("id1", 1 << 40)).unwrap(), 1 << 40);
+        assert_eq!(due_of_dead(&dead(-5, "blob")).unwrap(), -5);
+    }
+
+    #[test]
+    fn objects_sort_by_the_bytes_of_their_keys() {
+        let mut names = ["a", "a\0", "a/", "b", "é", "z", "😀", "a\u{1}"];
+        names.sort_unstable();
+        let keys: Vec<_> = names.iter().map(|name| object("b", name)).collect();
+        assert!(keys.is_sorted());
+    }
+
+    #[test]
+    fn buckets_do_not_share_ranges() {
+        assert!(!objects("photo").range().contains(&object("photos", "a")));
+        assert!(!uploads_of("photos", "a").range().contains(&upload("photos", "ab", "id")));
+    }
+}

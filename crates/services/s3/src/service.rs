@@ -1,0 +1,85 @@
+//! The service: its parts, its state, and the table of its operations.
+
+use std::sync::Arc;
+
+use lambent_api::{Service, operations};
+use lambent_base::{Clock, Random};
+use lambent_blobs::BlobStore;
+use lambent_bus::Outbox;
+use lambent_bus::ports::MayInvoke;
+use lambent_model_s3::ops;
+use lambent_store::Db;
+
+use crate::names::{any_bucket, bucket_arn, object_arn};
+
+/// What the service is given when the platform is put together.
+#[derive(Clone)]
+pub struct S3Parts {
+    pub db: Db,
+    pub blobs: BlobStore,
+    pub outbox: Outbox,
+    /// Asked before a notification rule is taken.
+    pub functions: Arc<dyn MayInvoke>,
+    pub clock: Clock,
+    pub random: Random,
+}
+
+/// The state behind every operation.
+pub(crate) struct S3(S3Parts);
+
+/// Amazon S3, for the gateway.
+pub fn service(parts: S3Parts) -> Service {
+    let state = Arc::new(S3(parts));
+    // S3 answers broken constraints in its own ways, so its handlers check them.
+    let mut service = Service::new(&ops::SERVICE, None);
+    operations!(service, state, {
+        plain ops::CreateBucket => create_bucket, "s3:CreateBucket", |input, _| bucket_arn(&input.bucket);
+        plain ops::HeadBucket => head_bucket, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
+        plain ops::DeleteBucket => delete_bucket, "s3:DeleteBucket", |input, _| bucket_arn(&input.bucket);
+        plain ops::ListBuckets => list_buckets, "s3:ListAllMyBuckets", |_, place| any_bucket(place);
+        plain ops::GetBucketLocation => get_bucket_location, "s3:GetBucketLocation",
+            |input, _| bucket_arn(&input.bucket);
+        plain ops::PutBucketNotificationConfiguration => put_bucket_notification_configuration,
+            "s3:PutBucketNotification", |input, _| bucket_arn(&input.bucket);
+        plain ops::GetBucketNotificationConfiguration => get_bucket_notification_configuration,
+            "s3:GetBucketNotification", |input, _| bucket_arn(&input.bucket);
+        upload ops::PutObject => put_object, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
+        download ops::GetObject => get_object, "s3:GetObject", |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::HeadObject => head_object, "s3:GetObject", |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::DeleteObject => delete_object, "s3:DeleteObject",
+            |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::DeleteObjects => delete_objects, "s3:DeleteObject", |input, _| {
+            let first = input.delete.objects.first();
+            object_arn(&input.bucket, first.map(|object| object.key.as_str()).unwrap_or_default())
+        };
+        plain ops::ListObjects => list_objects, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
+        plain ops::ListObjectsV2 => list_objects_v2, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
+    });
+    service
+}
+
+impl S3 {
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    pub(crate) fn blobs(&self) -> &BlobStore {
+        &self.0.blobs
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    pub(crate) fn functions(&self) -> &dyn MayInvoke {
+        &*self.0.functions
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.0.random
+    }
+}
