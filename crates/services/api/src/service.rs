@@ -97,8 +97,12 @@ impl Service {
                     Call::decide(incoming.context, incoming.identity, &incoming.caller, action, resource)
                         .await?;
                 let (output, body) = run(call, input, body).await?;
-                let head =
+                let mut head =
                     lambent_wire::encode(incoming.protocol, incoming.service, O::INFO, &output, &request_id);
+                // HTTP's own rule, which models leave unsaid: an answer that names a range is partial.
+                if head.headers.contains_key(http::header::CONTENT_RANGE) {
+                    head.status = http::StatusCode::PARTIAL_CONTENT;
+                }
                 Ok(Reply { head, body })
             })
         });
