@@ -20,21 +20,31 @@ const SPANS_A_PAGE: usize = 64;
 impl S3 {
     /// Bytes of an object, as they stand now; what happens to the object later does not change them.
     pub(crate) async fn read(&self, object: &ObjectRow, span: Span) -> Result<Body, S3Error> {
-        let length = Some(span.length());
-        match &object.data {
-            _ if span.length() == 0 => Ok(Body::empty()),
-            Data::Inline => {
-                let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(object.inline.len());
-                Ok(Body::from(object.inline.slice(bound(span.start)..bound(span.end))))
-            }
-            Data::Blob(blob) => {
-                let reader = self.blobs().open_range(blob.parse()?, span.start..span.end).await?;
-                Ok(Body::stream(Pieces::of(Source::Blob(reader)), length))
-            }
-            Data::Spans { upload, .. } => {
-                let reader = SpanReader::open(self.db().clone(), self.blobs().clone(), upload, span).await?;
-                Ok(Body::stream(Pieces::of(Source::Spans(Box::new(reader))), length))
-            }
+        read(self.db(), self.blobs(), object, span).await
+    }
+}
+
+/// See [`S3::read`].
+pub(crate) async fn read(
+    db: &Db,
+    blobs: &BlobStore,
+    object: &ObjectRow,
+    span: Span,
+) -> Result<Body, S3Error> {
+    let length = Some(span.length());
+    match &object.data {
+        _ if span.length() == 0 => Ok(Body::empty()),
+        Data::Inline => {
+            let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(object.inline.len());
+            Ok(Body::from(object.inline.slice(bound(span.start)..bound(span.end))))
+        }
+        Data::Blob(blob) => {
+            let reader = blobs.open_range(blob.parse()?, span.start..span.end).await?;
+            Ok(Body::stream(Pieces::of(Source::Blob(reader)), length))
+        }
+        Data::Spans { upload, .. } => {
+            let reader = SpanReader::open(db.clone(), blobs.clone(), upload, span).await?;
+            Ok(Body::stream(Pieces::of(Source::Spans(Box::new(reader))), length))
         }
     }
 }

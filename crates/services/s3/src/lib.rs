@@ -7,6 +7,7 @@ mod conditions;
 mod data;
 mod errors;
 mod events;
+mod fetch;
 mod gc;
 mod ingest;
 mod keys;
@@ -20,5 +21,6 @@ mod ranges;
 mod rows;
 mod service;
 
+pub use fetch::ObjectReader;
 pub use gc::{Sweeper, referenced};
 pub use service::{S3Parts, service};
