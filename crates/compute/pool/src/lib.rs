@@ -5,11 +5,20 @@
 //! leaves one [`InvocationRecord`] from which the REPORT line, the meter and the metrics are made.
 #![forbid(unsafe_code)]
 
+mod api;
+mod environment;
 mod error;
 mod function;
+mod http;
 mod invocation;
+mod leases;
+mod lines;
+mod logs;
 mod parts;
 mod pool;
+mod run;
+mod start;
+mod texts;
 
 pub use error::{InvokeError, PoolError, ThrottleReason};
 pub use function::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};

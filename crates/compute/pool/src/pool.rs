@@ -2,13 +2,23 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lambent_base::{Clock, Random};
+use lambent_sandbox::{Capabilities, Sandbox, SandboxConfig};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
-use crate::error::{InvokeError, PoolError};
+use crate::environment::Environment;
+use crate::error::{InvokeError, PoolError, ThrottleReason};
 use crate::invocation::{Invocation, InvokeRequest};
+use crate::leases::{Answer, Grant, Held, Leases};
+use crate::logs::Logs;
 use crate::parts::{Endpoint, LogSink, Recorder};
+use crate::run::{Finished, run};
+use crate::start::start;
 
 /// Limits and places of a pool.
 #[derive(Clone, Debug)]
@@ -72,33 +82,275 @@ pub struct PoolStats {
 /// Execution environments of all functions. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool {
-    config: Arc<PoolConfig>,
-    parts: PoolParts,
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: PoolConfig,
+    pub(crate) parts: PoolParts,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) logs: Arc<Logs>,
+    log_writer: AbortHandle,
+    leases: Mutex<Leases>,
+    reaping: AtomicBool,
+    /// Calls that run and environments that are being ended.
+    working: AtomicUsize,
+    rested: Notify,
+    /// What isolation is missing, found out with the first call.
+    missing: tokio::sync::OnceCell<Option<String>>,
 }
 
 impl Pool {
-    /// A pool without environments; clears away what an earlier, killed process left behind.
+    /// A pool without environments; clears away what an earlier, killed process left behind. Must be called within a
+    /// tokio runtime, and only in a process whose `main` began with [`lambent_sandbox::run_if_init`].
     pub fn new(config: PoolConfig, parts: PoolParts) -> Result<Self, PoolError> {
-        Ok(Self { config: Arc::new(config), parts })
+        let sandbox = Sandbox::new(SandboxConfig { state_dir: config.data_dir.join("sandbox") })?;
+        let logs = Arc::new(Logs::new(config.log_buffer_bytes));
+        let (writing, sink) = (logs.clone(), parts.logs.clone());
+        let writer = tokio::spawn(async move { writing.write_for_ever(&*sink).await });
+        let inner = Inner {
+            logs,
+            log_writer: writer.abort_handle(),
+            config,
+            parts,
+            sandbox,
+            leases: Mutex::default(),
+            reaping: AtomicBool::new(false),
+            working: AtomicUsize::new(0),
+            rested: Notify::new(),
+            missing: tokio::sync::OnceCell::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Runs one call to its end. When the caller goes away the call still runs on, as on AWS.
     pub async fn invoke(&self, request: InvokeRequest) -> Result<Invocation, InvokeError> {
-        let _ = (&self.config, &self.parts, request);
-        Err(InvokeError::ShuttingDown)
+        let inner = self.inner.clone();
+        let work = Working::new(&inner);
+        let running = tokio::spawn(async move {
+            let _work = work;
+            inner.invoke(&request).await
+        });
+        running.await.unwrap_or(Err(InvokeError::ShuttingDown))
     }
 
     /// Retires every environment of a function, at once when idle, after its call when busy: for DeleteFunction.
     /// (Updates need no call: a new revision in [`crate::FunctionKey`] retires the older ones.)
     pub async fn retire(&self, account: &str, region: &str, name: &str) {
-        let _ = (account, region, name);
+        let retired = self.inner.leases.lock().retire(account, region, name);
+        self.inner.end_and_wait(retired).await;
+    }
+
+    /// Stops environments that have been idle for too long; the pool does this by itself, on a timer.
+    pub async fn reap_idle(&self) {
+        let (old, _) = self.inner.take_old();
+        self.inner.end_and_wait(old).await;
     }
 
     /// Counts for metrics and `lambent top`.
     pub fn stats(&self) -> PoolStats {
-        PoolStats::default()
+        self.inner.leases.lock().stats()
     }
 
-    /// Refuses new calls, stops every environment, and writes the last log lines.
-    pub async fn shutdown(&self) {}
+    /// What this host can isolate.
+    pub async fn capabilities(&self) -> Result<Capabilities, InvokeError> {
+        let inner = self.inner.clone();
+        let found = tokio::task::spawn_blocking(move || inner.sandbox.capabilities()).await;
+        found.map_err(|_| InvokeError::ShuttingDown)
+    }
+
+    /// Refuses new calls, lets the running ones end, stops every environment, and writes the last log lines.
+    pub async fn shutdown(&self) {
+        let idle = self.inner.leases.lock().close();
+        self.inner.end_and_wait(idle).await;
+        loop {
+            let rested = self.inner.rested.notified();
+            if self.inner.working.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            rested.await;
+        }
+        self.inner.logs.flush(&*self.inner.parts.logs).await;
+    }
 }
+
+/// Counts a piece of work that a shutdown waits for.
+struct Working(Arc<Inner>);
+
+impl Working {
+    fn new(inner: &Arc<Inner>) -> Self {
+        inner.working.fetch_add(1, Ordering::SeqCst);
+        Self(inner.clone())
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if self.0.working.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.rested.notify_waiters();
+        }
+    }
+}
+
+/// Room or an environment that a call holds; gives it back however the call ends.
+struct Lease {
+    inner: Arc<Inner>,
+    held: Held,
+    environment: Option<Environment>,
+    reusable: bool,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut environment = self.environment.take();
+        if let Some(environment) = &mut environment {
+            environment.idle_since = self.inner.parts.clock.monotonic();
+        }
+        let (kept, ended) = if self.reusable { (environment, None) } else { (None, environment) };
+        let is_kept = kept.is_some();
+        let returned = self.inner.leases.lock().release(&self.held, kept);
+        self.inner.end(ended.into_iter().chain(returned).collect());
+        if is_kept {
+            self.inner.reap_from_now_on();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.log_writer.abort();
+    }
+}
+
+impl Inner {
+    async fn invoke(self: &Arc<Self>, request: &InvokeRequest) -> Result<Invocation, InvokeError> {
+        self.refuse_weak_isolation().await?;
+        loop {
+            let mut lease = self.lease(request).await?;
+            let too_old = lease.environment.as_ref().is_some_and(|one| self.is_too_old(one));
+            if too_old {
+                self.end(lease.environment.take().into_iter().collect());
+            }
+            let mut fresh = None;
+            if lease.environment.is_none() {
+                fresh = Some(self.parts.clock.monotonic());
+                lease.environment = Some(start(self, &request.function).await?);
+            }
+            let Some(environment) = &mut lease.environment else { continue };
+            // Else it died while it was idle, and the event was never given to it: another takes the call.
+            if let Ok(Finished { invocation, reusable }) = run(self, environment, request, fresh).await {
+                lease.reusable = reusable;
+                drop(lease);
+                self.parts.recorder.record(&invocation.record);
+                return Ok(invocation);
+            }
+        }
+    }
+
+    async fn lease(self: &Arc<Self>, request: &InvokeRequest) -> Result<Lease, InvokeError> {
+        let (max_environments, max_waiting) = (self.config.max_environments, self.config.max_waiting);
+        let (answer, held, ended) =
+            self.leases.lock().acquire(&request.function, max_environments, max_waiting);
+        self.end(ended);
+        let grant = match answer {
+            Answer::Granted(grant) => grant,
+            Answer::Closed => return Err(InvokeError::ShuttingDown),
+            Answer::Throttled(reason) => return Err(InvokeError::Throttled(reason)),
+            Answer::Wait(mut wait) => match tokio::time::timeout(self.config.max_wait, &mut wait).await {
+                Ok(Ok(grant)) => grant,
+                Ok(Err(_)) => return Err(InvokeError::ShuttingDown),
+                Err(_) => {
+                    // What was given in this very moment must be given back.
+                    wait.close();
+                    wait.try_recv().map_err(|_| {
+                        InvokeError::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded)
+                    })?
+                }
+            },
+        };
+        let environment = match grant {
+            Grant::Warm(environment) => Some(*environment),
+            Grant::Room => None,
+        };
+        Ok(Lease { inner: self.clone(), held, environment, reusable: false })
+    }
+
+    /// Runs nothing where the box has holes, unless the operator said so.
+    async fn refuse_weak_isolation(self: &Arc<Self>) -> Result<(), InvokeError> {
+        if self.config.allow_weak_isolation {
+            return Ok(());
+        }
+        let find = || async {
+            let inner = self.clone();
+            tokio::task::spawn_blocking(move || inner.sandbox.capabilities().missing())
+                .await
+                .unwrap_or_default()
+        };
+        match self.missing.get_or_init(find).await {
+            None => Ok(()),
+            Some(missing) => Err(InvokeError::Environment(format!(
+                "this host cannot isolate functions as promised: {missing}. `lambent doctor` tells more; \
+                 `lambent up --allow-weak-isolation` runs them all the same"
+            ))),
+        }
+    }
+
+    fn is_too_old(&self, environment: &Environment) -> bool {
+        let age = self.parts.clock.monotonic().saturating_sub(environment.started_at);
+        age >= self.config.max_environment_age
+    }
+
+    /// Ends environments on a thread that may block.
+    fn end(self: &Arc<Self>, environments: Vec<Environment>) {
+        if !environments.is_empty() {
+            let work = Working::new(self);
+            tokio::task::spawn_blocking(move || drop((environments, work)));
+        }
+    }
+
+    async fn end_and_wait(self: &Arc<Self>, environments: Vec<Environment>) {
+        let work = Working::new(self);
+        // Fails only when the process ends, and with it the environments.
+        let _ = tokio::task::spawn_blocking(move || drop((environments, work))).await;
+    }
+
+    fn take_old(&self) -> (Vec<Environment>, Option<Duration>) {
+        let now = self.parts.clock.monotonic();
+        // A clock that has not run for so long yet cannot have seen anything idle for so long.
+        let Some(then) = now.checked_sub(self.config.idle_timeout) else {
+            return (Vec::new(), Some(now));
+        };
+        let (old, longest_idle) = self.leases.lock().take_idle_since(then);
+        (old, longest_idle)
+    }
+
+    /// Watches idle environments for as long as there are any.
+    fn reap_from_now_on(self: &Arc<Self>) {
+        if self.reaping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let inner = Arc::downgrade(self);
+        let mut pause = self.config.idle_timeout;
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause.max(MIN_REAP_PAUSE)).await;
+                let Some(inner) = inner.upgrade() else { return };
+                let (old, longest_idle) = inner.take_old();
+                inner.end(old);
+                let Some(since) = longest_idle else {
+                    inner.reaping.store(false, Ordering::SeqCst);
+                    // One may have become idle between the look and the store.
+                    if inner.leases.lock().stats().idle > 0 {
+                        inner.reap_from_now_on();
+                    }
+                    return;
+                };
+                let age = inner.parts.clock.monotonic().saturating_sub(since);
+                pause = inner.config.idle_timeout.saturating_sub(age);
+            }
+        });
+    }
+}
+
+/// Environments that become due one after the other are stopped together.
+const MIN_REAP_PAUSE: Duration = Duration::from_millis(100);

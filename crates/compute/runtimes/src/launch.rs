@@ -18,6 +18,8 @@ const NODE_BOOTSTRAP: &str = include_str!("../bootstraps/bootstrap.cjs");
 const LANGUAGE_DIR: &str = "/var/lang";
 const PACKAGES_DIR: &str = "/var/runtime";
 const BOOTSTRAP_DIR: &str = "/var/rapid";
+/// Of the function's memory; the rest is for Node itself, buffers and code.
+const NODE_HEAP_PERCENT: u32 = 75;
 const CUSTOM_BOOTSTRAP: &str = "/var/task/bootstrap";
 
 /// How to start a runtime in an environment: read-only binds (host path, path inside, whether it may be absent), links
@@ -32,7 +34,7 @@ pub struct Launch {
 
 impl Launch {
     /// Describes a start, and makes sure that our bootstrap is on disk beneath `data_dir`.
-    pub fn new(runtime: &Runtime, data_dir: &Path) -> io::Result<Self> {
+    pub fn new(runtime: &Runtime, data_dir: &Path, memory_mib: u32) -> io::Result<Self> {
         let Some(interpreter) = &runtime.interpreter else {
             let args = vec![CUSTOM_BOOTSTRAP.to_owned()];
             return Ok(Self {
@@ -62,7 +64,11 @@ impl Launch {
         launch.args = match interpreter.family {
             // Without the site module, whose packages are the host's and not the function's.
             Family::Python => vec![launch.program.clone(), "-S".to_owned()],
-            _ => vec![launch.program.clone()],
+            // Node cannot see the environment's memory limit, and would take garbage for the function's due.
+            _ => vec![
+                launch.program.clone(),
+                format!("--max-old-space-size={}", memory_mib * NODE_HEAP_PERCENT / 100),
+            ],
         };
         launch.args.push(format!("{BOOTSTRAP_DIR}/{file}"));
         if interpreter.family == Family::Node {
@@ -111,7 +117,7 @@ mod tests {
         let interpreter =
             Interpreter { family: Family::Python, version: (3, 12), prefix: prefix.clone(), program };
         let runtime = Catalogue::of(vec![interpreter]).resolve("python3.12").unwrap();
-        let launch = Launch::new(&runtime, dir.path()).unwrap();
+        let launch = Launch::new(&runtime, dir.path(), 128).unwrap();
         assert_eq!(launch.program, "/var/lang/bin/python3.12");
         assert!(launch.binds.contains(&(prefix, "/var/lang".to_owned(), false)));
         assert!(dir.path().join("runtimes/bootstraps/bootstrap.py").is_file());
@@ -120,7 +126,7 @@ mod tests {
     #[test]
     fn a_custom_runtime_is_its_own_program() {
         let runtime = Catalogue::of(Vec::new()).resolve("provided.al2023").unwrap();
-        let launch = Launch::new(&runtime, Path::new("/nowhere")).unwrap();
+        let launch = Launch::new(&runtime, Path::new("/nowhere"), 128).unwrap();
         assert_eq!(launch.program, "/var/task/bootstrap");
     }
 }

@@ -4,7 +4,8 @@
 //! a folder named after the daemon's pid and start time, so that a later daemon recognises what a killed one left.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::SandboxError;
@@ -166,11 +167,10 @@ impl Group {
 
     /// The most memory ever used, in bytes; `None` where it is not counted.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
-        let mut file = self.peak.as_ref()?;
-        let mut text = String::new();
-        file.rewind().ok()?;
-        file.read_to_string(&mut text).ok()?;
-        text.trim().parse().ok()
+        // A decimal number of 64 bits and a line end.
+        let mut text = [0; 24];
+        let length = self.peak.as_ref()?.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
     }
 
     /// How many processes the kernel killed for want of memory.

@@ -23,6 +23,6 @@ mod spec;
 pub use capabilities::{Capabilities, Capability};
 pub use error::SandboxError;
 pub use init::run_if_init;
-pub use link::{ExitStatus, Report};
+pub use link::{ExitStatus, MAX_REPORT, Report};
 pub use spawn::{Environment, Sandbox, SandboxConfig, Started};
 pub use spec::{Bind, Spec};

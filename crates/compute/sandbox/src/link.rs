@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Bound of one packet; the largest is the orders, with 4 KiB of the function's variables and the filter.
 pub(crate) const MAX_PACKET: usize = 128 * 1024;
 
+/// Bound of a report; the longest names a failed step.
+pub const MAX_REPORT: usize = 4 * 1024;
+
 /// What process 1 tells the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
@@ -21,6 +24,14 @@ pub enum Report {
     NotExecuted { errno: i32 },
     /// The runtime program ended.
     Exited(ExitStatus),
+}
+
+impl Report {
+    /// A report from a packet of at most [`MAX_REPORT`] bytes. A first process that vanished, or that does not make
+    /// sense, counts as a runtime that was killed.
+    pub fn read(packet: &[u8]) -> Self {
+        serde_json::from_slice(packet).unwrap_or(Self::Exited(ExitStatus::Signal(libc::SIGKILL)))
+    }
 }
 
 /// How a program ended.
@@ -47,12 +58,12 @@ pub(crate) fn send_json(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &
 }
 
 /// One packet and the descriptors beside it; an empty packet means that the other side is gone.
-pub(crate) fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut packet = vec![0; MAX_PACKET];
+pub(crate) fn receive(socket: BorrowedFd<'_>, max_bytes: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut packet = vec![0; max_bytes];
     let mut space = nix::cmsg_space!([i32; 2]);
     let mut slices = [IoSliceMut::new(&mut packet)];
-    let all = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), all)?;
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
     let mut fds = Vec::new();
     for beside in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = beside {

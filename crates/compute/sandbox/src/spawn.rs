@@ -3,14 +3,15 @@
 use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, setsockopt, socketpair, sockopt};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
 use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
 
@@ -18,7 +19,7 @@ use crate::cgroups::{Group, Hierarchies};
 use crate::clone::spawn_init;
 use crate::error::SandboxError;
 use crate::filter;
-use crate::link::{self, ExitStatus, Report};
+use crate::link::{self, Report};
 use crate::scratch::{Disk, Scratch};
 use crate::spec::{Orders, Spec, Users};
 
@@ -68,6 +69,8 @@ pub struct Started {
     pub endpoint: TcpListener,
     /// The read end, non-blocking, of the pipe that is the runtime's standard output, standard error and descriptor 3.
     pub output: OwnedFd,
+    /// Non-blocking; each packet is a report (see [`Report::read`]), an empty one means that process 1 has vanished.
+    pub reports: UnixDatagram,
 }
 
 struct CloneJob {
@@ -119,6 +122,7 @@ impl Sandbox {
     /// Builds an environment up to where the runtime would be executed, and takes it down again.
     pub(crate) fn probe(&self, spec: &Spec) -> Result<(), SandboxError> {
         let started = self.start(spec, true)?;
+        started.reports.set_nonblocking(false).map_err(SandboxError::start("wait for its first process"))?;
         match started.environment.wait_report()? {
             Report::Failed { detail } => Err(SandboxError::Init { detail }),
             _ => Ok(()),
@@ -157,7 +161,8 @@ impl Sandbox {
         link::send_json(environment.control.as_fd(), &orders, &[])
             .map_err(SandboxError::start("give its first process orders"))?;
         let (runtime_api, endpoint) = environment.wait_ready()?;
-        Ok(Started { environment, runtime_api, endpoint, output })
+        let reports = environment.reports().map_err(SandboxError::start("share its control socket"))?;
+        Ok(Started { environment, runtime_api, endpoint, output, reports })
     }
 
     fn disk(&self, spec: &Spec) -> Result<Option<Disk>, SandboxError> {
@@ -188,20 +193,6 @@ impl Sandbox {
 }
 
 impl Environment {
-    /// Becomes readable when a report can be read.
-    pub fn reports(&self) -> BorrowedFd<'_> {
-        self.control.as_fd()
-    }
-
-    /// A report, if one has come. A first process that vanished counts as a runtime that was killed.
-    pub fn try_report(&self) -> io::Result<Option<Report>> {
-        match self.report(MsgFlags::MSG_DONTWAIT) {
-            Ok((report, _)) => Ok(Some(report)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Process 1 of the environment, as the host numbers it.
     pub fn pid(&self) -> i32 {
         self.init.as_raw()
@@ -244,8 +235,7 @@ impl Environment {
     }
 
     fn wait_ready(&self) -> Result<(TcpListener, TcpListener), SandboxError> {
-        let (report, fds) =
-            self.report(MsgFlags::empty()).map_err(SandboxError::start("hear from its first process"))?;
+        let (report, fds) = self.report().map_err(SandboxError::start("hear from its first process"))?;
         match report {
             Report::Failed { detail } => return Err(SandboxError::Init { detail }),
             Report::Ready => {}
@@ -254,17 +244,21 @@ impl Environment {
         link::listeners(fds).ok_or_else(|| SandboxError::Init { detail: "pass two listeners".to_owned() })
     }
 
+    /// A second descriptor of the control socket, which from now on nobody waits on.
+    fn reports(&self) -> io::Result<UnixDatagram> {
+        let reports = UnixDatagram::from(self.control.try_clone()?);
+        reports.set_nonblocking(true)?;
+        Ok(reports)
+    }
+
     fn wait_report(&self) -> Result<Report, SandboxError> {
-        let report = self.report(MsgFlags::empty());
+        let report = self.report();
         report.map(|(report, _)| report).map_err(SandboxError::start("hear from its first process"))
     }
 
-    fn report(&self, flags: MsgFlags) -> io::Result<(Report, Vec<OwnedFd>)> {
-        let (packet, fds) = link::receive(self.control.as_fd(), flags)?;
-        if packet.is_empty() {
-            return Ok((Report::Exited(ExitStatus::Signal(libc::SIGKILL)), fds));
-        }
-        Ok((serde_json::from_slice(&packet)?, fds))
+    fn report(&self) -> io::Result<(Report, Vec<OwnedFd>)> {
+        let (packet, fds) = link::receive(self.control.as_fd(), link::MAX_REPORT)?;
+        Ok((Report::read(&packet), fds))
     }
 }
 

@@ -12,7 +12,6 @@ use std::os::unix::ffi::OsStrExt;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::sys::socket::MsgFlags;
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{ForkResult, Pid};
 
@@ -131,7 +130,7 @@ fn take_control() -> Result<OwnedFd, nix::errno::Errno> {
 }
 
 fn receive_orders(control: &OwnedFd) -> Step<Orders> {
-    let (packet, _) = link::receive(control.as_fd(), MsgFlags::empty())
+    let (packet, _) = link::receive(control.as_fd(), link::MAX_PACKET)
         .map_err(|error| format!("read its orders: {error}"))?;
     serde_json::from_slice(&packet).map_err(|error| format!("understand its orders: {error}"))
 }

@@ -1,0 +1,198 @@
+//! One execution environment: its sandbox, its runtime's connection, its output.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use lambent_sandbox::{ExitStatus, MAX_REPORT, Report, Started};
+use tokio::net::unix::pipe::Receiver;
+use tokio::net::{TcpListener, UnixDatagram};
+use tokio::task::AbortHandle;
+use tokio::time::Sleep;
+
+use crate::api::{Call, RuntimeApi};
+use crate::error::InvokeError;
+use crate::function::FunctionKey;
+use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
+use crate::parts::Endpoint;
+
+/// Output is read in pieces of this size, a pipe's usual capacity.
+const READ_BYTES: usize = 64 * 1024;
+/// After a call's end so much of what was printed is still read; more waits for the next call.
+const MAX_LATE_BYTES: usize = 256 * 1024;
+
+/// What happened in an environment.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The runtime said something; the number names the connection to answer on.
+    Call(usize, Call),
+    /// The runtime's program ended.
+    Exited(ExitStatus),
+    /// It could not even be executed: the errno.
+    NotExecuted(i32),
+    /// The time given had passed.
+    TimedOut,
+}
+
+/// A live environment. Dropping it kills what is in it, which blocks for some milliseconds.
+pub(crate) struct Environment {
+    pub(crate) key: Arc<FunctionKey>,
+    pub(crate) log: EnvironmentLog,
+    pub(crate) api: RuntimeApi,
+    pub(crate) log_stream: Arc<str>,
+    /// On the pool's monotonic clock.
+    pub(crate) started_at: Duration,
+    pub(crate) idle_since: Duration,
+    output: Receiver,
+    reports: UnixDatagram,
+    sandbox: lambent_sandbox::Environment,
+    endpoint: AbortHandle,
+    buffer: Box<[u8]>,
+}
+
+impl Environment {
+    /// Takes a started sandbox into the pool's care. Must run within the tokio runtime.
+    pub(crate) fn adopt(
+        started: Started,
+        key: Arc<FunctionKey>,
+        log: EnvironmentLog,
+        log_stream: Arc<str>,
+        now: Duration,
+        endpoint: &dyn Endpoint,
+    ) -> Result<Self, InvokeError> {
+        let wrong = |error: std::io::Error| InvokeError::Environment(format!("watch it: {error}"));
+        let listener = |one: std::net::TcpListener| {
+            one.set_nonblocking(true)?;
+            TcpListener::from_std(one)
+        };
+        let api = RuntimeApi::new(listener(started.runtime_api).map_err(wrong)?);
+        let served = endpoint.serve(listener(started.endpoint).map_err(wrong)?);
+        let output = Receiver::from_owned_fd(started.output).map_err(wrong)?;
+        let reports = UnixDatagram::from_std(started.reports).map_err(wrong)?;
+        Ok(Self {
+            key,
+            log,
+            api,
+            log_stream,
+            started_at: now,
+            idle_since: now,
+            output,
+            reports,
+            sandbox: started.environment,
+            endpoint: tokio::spawn(served).abort_handle(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+        })
+    }
+
+    /// Waits for what happens next, and takes the log along meanwhile.
+    pub(crate) async fn next(&mut self, logs: &Logs, deadline: Pin<&mut Sleep>) -> Event {
+        let mut deadline = deadline;
+        loop {
+            let event = std::future::poll_fn(|context| self.poll_next(context, deadline.as_mut())).await;
+            if let Some(event) = event {
+                return event;
+            }
+            // While the sink is behind nobody reads the pipe, and a function that prints more waits; but its time
+            // runs on, and its answer and its end are not lost.
+            tokio::select! {
+                () = self.log.hand_over(logs) => {}
+                () = deadline.as_mut() => return Event::TimedOut,
+            }
+        }
+    }
+
+    /// Whether the runtime has asked for its next event, without waiting for it.
+    pub(crate) fn has_asked(&mut self) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        self.api.is_waiting() || matches!(self.api.poll_call(&mut context), Poll::Ready((_, Call::Next)))
+    }
+
+    /// Whether the runtime's program is known to have ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        matches!(self.poll_report(&mut context), Poll::Ready(_))
+    }
+
+    /// Takes what was printed so far into the log.
+    pub(crate) fn drain_output(&mut self) {
+        let mut taken = 0;
+        while taken < MAX_LATE_BYTES {
+            match self.output.try_read(&mut self.buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(length) => {
+                    self.log.push(&self.buffer[..length]);
+                    taken += length;
+                }
+            }
+        }
+    }
+
+    /// The most memory it ever used, rounded up.
+    pub(crate) fn peak_memory_mib(&self) -> Option<u32> {
+        let bytes = self.sandbox.peak_memory_bytes()?;
+        u32::try_from(bytes.div_ceil(1 << 20)).ok()
+    }
+
+    pub(crate) fn oom_killed(&self) -> bool {
+        self.sandbox.oom_killed()
+    }
+
+    /// `Ready(None)` when enough was printed to be handed over.
+    fn poll_next(&mut self, context: &mut Context<'_>, deadline: Pin<&mut Sleep>) -> Poll<Option<Event>> {
+        if let Poll::Ready((connection, call)) = self.api.poll_call(context) {
+            return Poll::Ready(Some(Event::Call(connection, call)));
+        }
+        if let Poll::Ready(event) = self.poll_report(context) {
+            return Poll::Ready(Some(event));
+        }
+        if deadline.poll(context).is_ready() {
+            return Poll::Ready(Some(Event::TimedOut));
+        }
+        loop {
+            if self.log.bytes() >= HAND_OVER_BYTES {
+                return Poll::Ready(None);
+            }
+            match self.output.poll_read_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                // An error here is a runtime without output, and not worth its life.
+                Poll::Ready(Err(_)) | Poll::Pending => return Poll::Pending,
+            }
+            match self.output.try_read(&mut self.buffer) {
+                Ok(0) => return Poll::Pending,
+                Ok(length) => self.log.push(&self.buffer[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_report(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let vanished = Poll::Ready(Event::Exited(ExitStatus::Signal(0)));
+        let mut packet = [0; MAX_REPORT];
+        loop {
+            match self.reports.poll_recv_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return vanished,
+                Poll::Pending => return Poll::Pending,
+            }
+            let length = match self.reports.try_recv(&mut packet) {
+                Ok(length) => length,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                Err(_) => return vanished,
+            };
+            match Report::read(&packet[..length]) {
+                Report::Exited(status) => return Poll::Ready(Event::Exited(status)),
+                Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
+                Report::Failed { detail } => tracing::warn!(%detail, "an environment could not be finished"),
+                Report::Ready => {}
+            }
+        }
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        self.endpoint.abort();
+    }
+}

@@ -1,0 +1,324 @@
+//! One call in one environment, from the event to the record.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambent_sandbox::ExitStatus;
+use tokio::time::sleep;
+
+use crate::api::{Call, MAX_RESPONSE_BYTES};
+use crate::environment::{Environment, Event};
+use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome};
+use crate::pool::Inner;
+use crate::texts;
+
+/// AWS gives a function so long to load before its own timeout begins to count.
+/// Source: AWS Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle".
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const KILLED: i32 = 9;
+
+/// How a call ended, and whether its environment may serve another.
+pub(crate) struct Finished {
+    pub(crate) invocation: Invocation,
+    pub(crate) reusable: bool,
+}
+
+/// What became of an environment that was asked for an event's result.
+struct End {
+    outcome: Outcome,
+    error_type: Option<String>,
+    reusable: bool,
+    timed_out: bool,
+    out_of_memory: bool,
+}
+
+/// An environment that ended by itself before it was given the event: the call can go to another.
+pub(crate) struct Gone;
+
+/// One call while it runs.
+struct Run<'a> {
+    inner: &'a Arc<Inner>,
+    environment: &'a mut Environment,
+    request: &'a InvokeRequest,
+    /// Of an environment that was started for this call: how long that took, once it is known.
+    init_ms: Option<f64>,
+}
+
+/// Runs a call. `fresh` says when the start of its environment began, if it was started for this call.
+pub(crate) async fn run(
+    inner: &Arc<Inner>,
+    environment: &mut Environment,
+    request: &InvokeRequest,
+    fresh: Option<Duration>,
+) -> Result<Finished, Gone> {
+    let mut run = Run { inner, environment, request, init_ms: None };
+    if fresh.is_none() && run.environment.has_ended() {
+        return Err(Gone);
+    }
+    let before = fresh.unwrap_or_else(|| inner.parts.clock.monotonic());
+    let failed =
+        if run.environment.has_asked() { None } else { run.initialise(before, fresh.is_some()).await };
+    if fresh.is_some() && failed.is_none() {
+        run.init_ms = Some(run.ms_since(before));
+    }
+    let started_unix_ms = inner.parts.clock.unix_ms();
+    // A failed start is billed as part of the call, which AWS does by starting again within it.
+    let started = if failed.is_some() { before } else { inner.parts.clock.monotonic() };
+    run.environment.log.start_tail();
+    run.environment.log.say(texts::start_line(&request.request_id, &request.function.key.version));
+    let end = match failed {
+        Some(end) => end,
+        None => run.handle().await,
+    };
+    Ok(run.finish(end, started, started_unix_ms).await)
+}
+
+impl Run<'_> {
+    /// Waits until the runtime asks for an event; gives the end of a call whose function could not be loaded.
+    async fn initialise(&mut self, before: Duration, fresh: bool) -> Option<End> {
+        let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
+        let mut deadline = pin!(sleep(if fresh { INIT_TIMEOUT } else { timeout }));
+        let mut late = !fresh;
+        let end = loop {
+            match self.environment.next(&self.inner.logs, deadline.as_mut()).await {
+                Event::Call(_, Call::Next) => return None,
+                Event::Call(connection, Call::InitError { kind, body }) => {
+                    self.environment.api.accept(connection);
+                    let kind = kind.or_else(|| texts::error_type_of(&body));
+                    break self.failed(body, kind, false);
+                }
+                Event::Call(connection, _) => self.refuse(connection, "it has no event yet"),
+                Event::TimedOut if late => break self.timed_out(),
+                Event::TimedOut => {
+                    late = true;
+                    let report = texts::init_report_line(self.ms_since(before), "timeout");
+                    self.environment.log.say(report);
+                    deadline.as_mut().reset(tokio::time::Instant::now() + timeout);
+                }
+                Event::Exited(status) => break self.exited(status),
+                Event::NotExecuted(errno) => {
+                    let message = texts::entrypoint_message(&self.request.request_id, errno);
+                    let kind = "Runtime.InvalidEntrypoint";
+                    break self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
+                }
+            }
+        };
+        if fresh && !end.timed_out {
+            self.environment.drain_output();
+            let kind = end.error_type.as_deref().unwrap_or("Runtime.Unknown");
+            let report =
+                texts::init_report_line(self.ms_since(before), &format!("error\tError Type: {kind}"));
+            self.environment.log.say(report);
+        }
+        Some(end)
+    }
+
+    /// Gives the runtime the event and waits for what comes of it.
+    async fn handle(&mut self) -> End {
+        let head = self.event_head();
+        self.environment.api.send_event(head.as_bytes(), &self.request.payload);
+        let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
+        let mut deadline = pin!(sleep(timeout));
+        loop {
+            match self.environment.next(&self.inner.logs, deadline.as_mut()).await {
+                Event::Call(connection, call) => {
+                    if let Some(end) = self.answer(connection, call) {
+                        return end;
+                    }
+                }
+                Event::Exited(status) => return self.exited(status),
+                Event::NotExecuted(_) => {}
+                Event::TimedOut => return self.timed_out(),
+            }
+        }
+    }
+
+    /// The end of the call if this is it.
+    fn answer(&mut self, connection: usize, call: Call) -> Option<End> {
+        let own = self.request.request_id.as_str();
+        match call {
+            Call::Response { id, body } if id == own => match body {
+                Some(body) => {
+                    self.environment.api.accept(connection);
+                    Some(End::success(body))
+                }
+                None => {
+                    let object = texts::too_large_object(MAX_RESPONSE_BYTES);
+                    let message = "Exceeded maximum allowed payload size";
+                    let status = "413 Request Entity Too Large";
+                    self.environment.api.refuse(connection, status, "RequestEntityTooLarge", message);
+                    Some(self.failed(object, Some("Function.ResponseSizeTooLarge".to_owned()), true))
+                }
+            },
+            Call::Error { id, kind, body } if id == own => {
+                self.environment.api.accept(connection);
+                let kind = kind.or_else(|| texts::error_type_of(&body));
+                Some(self.failed(body, kind, true))
+            }
+            Call::Response { .. } | Call::Error { .. } => {
+                self.refuse(connection, "this request id is not the one that runs");
+                None
+            }
+            Call::Next => {
+                // Asking again without an answer is how a runtime would lose its event.
+                self.refuse(connection, "the last event has no answer yet");
+                None
+            }
+            Call::InitError { .. } => {
+                self.refuse(connection, "the function is loaded");
+                None
+            }
+        }
+    }
+
+    async fn finish(&mut self, end: End, started: Duration, started_unix_ms: i64) -> Finished {
+        let timeout_ms = self.request.function.timeout_ms;
+        let duration_ms = if end.timed_out { f64::from(timeout_ms) } else { self.ms_since(started) };
+        if end.reusable {
+            // What answers the runtime's POST goes out now, unless its next question is here already.
+            self.environment.has_asked();
+        }
+        self.environment.drain_output();
+        self.environment.log.end_line();
+        self.say_why(&end);
+        let record = self.record(&end, duration_ms, started_unix_ms);
+        let log = &mut self.environment.log;
+        log.say(texts::end_line(&record.request_id));
+        log.say(texts::report_line(&record));
+        let log_tail = log.take_tail();
+        log.hand_over(&self.inner.logs).await;
+        Finished { invocation: Invocation { outcome: end.outcome, log_tail, record }, reusable: end.reusable }
+    }
+
+    /// The platform's own line about an end that the function could not report itself.
+    fn say_why(&mut self, end: &End) {
+        let request_id = &self.request.request_id;
+        let log = &mut self.environment.log;
+        if end.timed_out {
+            let now = self.inner.parts.clock.unix_ms();
+            log.say(texts::timeout_line(request_id, now, self.request.function.timeout_ms));
+        } else if let (Outcome::FunctionError { payload, .. }, Some(kind)) = (&end.outcome, &end.error_type)
+            && !end.reusable
+            && matches!(
+                kind.as_str(),
+                "Runtime.ExitError" | "Runtime.OutOfMemory" | "Runtime.InvalidEntrypoint"
+            )
+        {
+            let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+            let message = value.get("errorMessage").and_then(|text| text.as_str()).unwrap_or_default();
+            log.say(texts::exit_line(message, kind));
+        }
+    }
+
+    fn record(&self, end: &End, duration_ms: f64, started_unix_ms: i64) -> InvocationRecord {
+        let function = &self.request.function;
+        let used = self.environment.peak_memory_mib().unwrap_or(0).min(function.memory_mib);
+        let max_memory_mib = if end.out_of_memory { function.memory_mib } else { used };
+        InvocationRecord {
+            function: function.key.clone(),
+            request_id: self.request.request_id.clone(),
+            log_group: function.log_group.clone(),
+            log_stream: self.environment.log_stream.to_string(),
+            started_unix_ms,
+            init_ms: self.init_ms,
+            duration_ms,
+            // Since August 2025 AWS bills initialisation of every on-demand function along with its first call.
+            billed_ms: whole_ms(self.init_ms.unwrap_or(0.0) + duration_ms),
+            memory_mib: function.memory_mib,
+            max_memory_mib,
+            error_type: end.error_type.clone(),
+            timed_out: end.timed_out,
+            out_of_memory: end.out_of_memory,
+        }
+    }
+
+    fn failed(&self, payload: Bytes, error_type: Option<String>, reusable: bool) -> End {
+        let outcome = Outcome::FunctionError { kind: ErrorKind::Unhandled, payload };
+        let error_type = Some(error_type.unwrap_or_else(|| "Runtime.Unknown".to_owned()));
+        End { outcome, error_type, reusable, timed_out: false, out_of_memory: false }
+    }
+
+    fn exited(&self, status: ExitStatus) -> End {
+        // A child of the runtime may have been killed earlier without harm to the runtime itself.
+        let out_of_memory = status == ExitStatus::Signal(KILLED) && self.environment.oom_killed();
+        let kind = if out_of_memory { "Runtime.OutOfMemory" } else { "Runtime.ExitError" };
+        let message = texts::exit_message(&self.request.request_id, status);
+        let end = self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
+        End { out_of_memory, ..end }
+    }
+
+    fn timed_out(&self) -> End {
+        let object = texts::timeout_object(&self.request.request_id, self.request.function.timeout_ms);
+        let end = self.failed(object, Some("Sandbox.Timedout".to_owned()), false);
+        End { timed_out: true, ..end }
+    }
+
+    fn refuse(&mut self, connection: usize, why: &str) {
+        self.environment.api.refuse(connection, "403 Forbidden", "InvalidStateTransition", why);
+    }
+
+    fn event_head(&self) -> String {
+        let request = self.request;
+        let parts = &self.inner.parts;
+        let deadline_ms = parts.clock.unix_ms() + i64::from(request.function.timeout_ms);
+        let trace = request.trace_id.as_deref().map_or_else(|| new_trace_id(parts), one_line);
+        let mut head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+             Lambda-Runtime-Aws-Request-Id: {}\r\nLambda-Runtime-Deadline-Ms: {deadline_ms}\r\n\
+             Lambda-Runtime-Invoked-Function-Arn: {}\r\nLambda-Runtime-Trace-Id: {trace}\r\n",
+            one_line(&request.request_id),
+            one_line(&request.invoked_arn),
+        );
+        if let Some(client_context) = &request.client_context {
+            head.push_str(&format!("Lambda-Runtime-Client-Context: {}\r\n", one_line(client_context)));
+        }
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", request.payload.len()));
+        head
+    }
+
+    fn ms_since(&self, then: Duration) -> f64 {
+        self.inner.parts.clock.monotonic().saturating_sub(then).as_secs_f64() * 1000.0
+    }
+}
+
+impl End {
+    fn success(body: Bytes) -> Self {
+        let outcome = Outcome::Success(body);
+        Self { outcome, error_type: None, reusable: true, timed_out: false, out_of_memory: false }
+    }
+}
+
+/// `Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0`
+/// Source: AWS X-Ray Developer Guide, "X-Ray concepts", "Tracing header".
+fn new_trace_id(parts: &crate::pool::PoolParts) -> String {
+    let root = lambent_base::text::hex(&parts.random.bytes::<12>());
+    let parent = lambent_base::text::hex(&parts.random.bytes::<8>());
+    format!("Root=1-{:08x}-{root};Parent={parent};Sampled=0", parts.clock.unix_s())
+}
+
+/// A header's value must not begin another header.
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ")
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and is never negative"
+)]
+fn whole_ms(ms: f64) -> u64 {
+    ms.ceil() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn billing_rounds_up_to_whole_milliseconds() {
+        assert_eq!([whole_ms(0.0), whole_ms(0.01), whole_ms(1.0), whole_ms(113.11)], [0, 1, 1, 114]);
+    }
+}

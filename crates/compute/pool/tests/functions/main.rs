@@ -1,0 +1,24 @@
+//! Real functions in real environments.
+//!
+//! Every environment re-executes this binary, so it has a `main` of its own. On a host that cannot isolate, the tests
+//! fail and say what is missing.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod hostile;
+mod node;
+mod pooling;
+mod python;
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    lambent_sandbox::run_if_init();
+    let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(python::trials());
+    trials.extend(node::trials());
+    trials.extend(pooling::trials());
+    trials.extend(hostile::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}

@@ -1,0 +1,213 @@
+//! A pool on a temporary data directory, and functions written on the spot.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use lambent_base::{BoxFuture, Clock, Random};
+use lambent_pool::{
+    Credentials, CredentialsSource, Endpoint, FunctionKey, FunctionSpec, Invocation, InvocationRecord,
+    InvokeError, InvokeRequest, LogBatch, LogSink, Outcome, Pool, PoolConfig, PoolParts, Recorder,
+};
+use lambent_runtimes::Catalogue;
+use libtest_mimic::Trial;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+pub(crate) const NAME: &str = "probe";
+
+/// What a test gets.
+pub(crate) struct Bench {
+    pub(crate) pool: Pool,
+    pub(crate) clock: Clock,
+    pub(crate) sink: Arc<Sink>,
+    pub(crate) dir: tempfile::TempDir,
+    count: AtomicU32,
+}
+
+/// Keeps all log lines and records.
+#[derive(Default)]
+pub(crate) struct Sink {
+    pub(crate) batches: Mutex<Vec<LogBatch>>,
+    pub(crate) records: Mutex<Vec<InvocationRecord>>,
+}
+
+impl LogSink for Sink {
+    fn write(&self, batches: Vec<LogBatch>) -> BoxFuture<'_, ()> {
+        self.batches.lock().unwrap().extend(batches);
+        Box::pin(async {})
+    }
+}
+
+impl Recorder for Sink {
+    fn record(&self, record: &InvocationRecord) {
+        self.records.lock().unwrap().push(record.clone());
+    }
+}
+
+/// Answers every connection with a short text.
+pub(crate) struct Hello;
+
+impl Endpoint for Hello {
+    fn serve(&self, listener: TcpListener) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
+            }
+        })
+    }
+}
+
+struct Fixed;
+
+impl CredentialsSource for Fixed {
+    fn credentials(&self) -> BoxFuture<'_, Result<Credentials, String>> {
+        Box::pin(async {
+            Ok(Credentials {
+                access_key_id: "ASIATEST".to_owned(),
+                secret_access_key: "secret".to_owned(),
+                session_token: "token".to_owned(),
+            })
+        })
+    }
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {}, Clock::system())
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut PoolConfig), clock: Clock) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = PoolConfig::new(dir.path().join("data"));
+        change(&mut config);
+        let sink = Arc::new(Sink::default());
+        let parts = PoolParts {
+            clock: clock.clone(),
+            random: Random::system(),
+            runtimes: Arc::new(Catalogue::new()),
+            endpoint: Arc::new(Hello),
+            logs: sink.clone(),
+            recorder: sink.clone(),
+        };
+        let pool = Pool::new(config, parts).unwrap();
+        Self { pool, clock, sink, dir, count: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn python(&self, code: &str) -> FunctionSpec {
+        self.function("python3.11", "app.handler", &[("app.py", code, 0o644)])
+    }
+
+    pub(crate) fn node(&self, code: &str) -> FunctionSpec {
+        self.function("nodejs20.x", "index.handler", &[("index.js", code, 0o644)])
+    }
+
+    /// A function of some files: (path, text, mode).
+    pub(crate) fn function(&self, runtime: &str, handler: &str, files: &[(&str, &str, u32)]) -> FunctionSpec {
+        let number = self.count.fetch_add(1, Ordering::SeqCst);
+        let code_dir = self.dir.path().join(format!("code-{number}"));
+        for (name, text, mode) in files {
+            let path = code_dir.join(name);
+            make_folder(path.parent().unwrap());
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(*mode)).unwrap();
+        }
+        make_folder(&code_dir);
+        FunctionSpec {
+            key: FunctionKey {
+                account: "000000000000".to_owned(),
+                region: "us-east-1".to_owned(),
+                name: format!("{NAME}-{number}"),
+                version: "$LATEST".to_owned(),
+                revision: "1".to_owned(),
+            },
+            runtime: runtime.to_owned(),
+            handler: handler.to_owned(),
+            memory_mib: 256,
+            timeout_ms: 20_000,
+            ephemeral_mib: 512,
+            environment: Vec::new(),
+            code_dir,
+            log_group: format!("/aws/lambda/{NAME}-{number}"),
+            reserved_concurrency: None,
+            credentials: Arc::new(Fixed),
+        }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        function: &Arc<FunctionSpec>,
+        payload: &str,
+    ) -> Result<Invocation, InvokeError> {
+        let request = InvokeRequest {
+            function: function.clone(),
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+            request_id: Random::system().uuid(),
+            invoked_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{}", function.key.name),
+            trace_id: None,
+            client_context: None,
+        };
+        self.pool.invoke(request).await
+    }
+
+    /// Calls once and expects an answer of the platform's, of whatever kind.
+    pub(crate) async fn once(&self, function: FunctionSpec, payload: &str) -> Answer {
+        self.again(&Arc::new(function), payload).await
+    }
+
+    pub(crate) async fn again(&self, function: &Arc<FunctionSpec>, payload: &str) -> Answer {
+        Answer(self.call(function, payload).await.expect("the call runs"))
+    }
+
+    /// Everything logged so far, in order; ends the pool.
+    pub(crate) async fn all_logged(&self) -> Vec<String> {
+        self.pool.shutdown().await;
+        let batches = self.sink.batches.lock().unwrap();
+        batches.iter().flat_map(|batch| &batch.events).map(|event| event.message.clone()).collect()
+    }
+}
+
+fn make_folder(path: &Path) {
+    std::fs::create_dir_all(path).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// An invocation with shorter ways to its parts.
+pub(crate) struct Answer(pub(crate) Invocation);
+
+impl Answer {
+    pub(crate) fn result(&self) -> Value {
+        match &self.0.outcome {
+            Outcome::Success(body) => serde_json::from_slice(body).unwrap(),
+            Outcome::FunctionError { payload, .. } => {
+                panic!("the function failed: {payload:?}\n{}", self.tail())
+            }
+        }
+    }
+
+    pub(crate) fn error(&self) -> Value {
+        match &self.0.outcome {
+            Outcome::FunctionError { payload, .. } => serde_json::from_slice(payload).unwrap(),
+            Outcome::Success(body) => panic!("the function did not fail: {body:?}"),
+        }
+    }
+
+    pub(crate) fn tail(&self) -> String {
+        String::from_utf8_lossy(&self.0.log_tail).into_owned()
+    }
+}
+
+/// A test that runs in a tokio runtime of its own.
+pub(crate) fn trial<F>(name: &str, test: fn() -> F) -> Trial
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    Trial::test(name.to_owned(), move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(test());
+        Ok(())
+    })
+}
