@@ -17,8 +17,19 @@ SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b785
 
 
 def signed(
-    cloud, service, method, path, *, body=b"", headers=None, key=ROOT_KEY, secret=ROOT_SECRET, token=None,
-    region=REGION, at=None, payload=None,
+    cloud,
+    service,
+    method,
+    path,
+    *,
+    body=b"",
+    headers=None,
+    key=ROOT_KEY,
+    secret=ROOT_SECRET,
+    token=None,
+    region=REGION,
+    at=None,
+    payload=None,
 ):
     """The headers of a signed request, as a plain dict.
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 
 import pytest
 
@@ -38,7 +39,9 @@ def test_s3_files_go_and_come(aws, unique, tmp_path):
     assert (tmp_path / "back").read_bytes() == large
     aws("s3", "sync", "--quiet", str(tmp_path / "folder"), f"s3://{name}/synced")
     listed = aws("s3", "ls", "--recursive", f"s3://{name}/synced/")
-    assert [line.split(maxsplit=3)[3] for line in listed.splitlines()] == [f"synced/file {number}.txt" for number in range(3)]
+    assert [line.split(maxsplit=3)[3] for line in listed.splitlines()] == [
+        f"synced/file {number}.txt" for number in range(3)
+    ]
     assert aws("s3", "sync", str(tmp_path / "folder"), f"s3://{name}/synced") == ""
     aws("s3", "mv", "--quiet", f"s3://{name}/synced/file 0.txt", f"s3://{name}/moved")
     assert aws("s3", "cp", "--quiet", f"s3://{name}/moved", "-") == "content 0"
@@ -49,7 +52,9 @@ def test_s3_files_go_and_come(aws, unique, tmp_path):
 def test_a_function_from_start_to_end(aws, cloud, role, unique, tmp_path):
     name = unique("cli")
     package = tmp_path / "code.zip"
-    package.write_bytes(packages.python("def handler(event, context):\n    print('cli', event)\n    return event['n'] + 1"))
+    package.write_bytes(
+        packages.python("def handler(event, context):\n    print('cli', event)\n    return event['n'] + 1")
+    )
     created = aws(
         "lambda", "create-function", "--function-name", name, "--runtime", "python3.13", "--handler", "index.handler",
         "--role", role, "--zip-file", f"fileb://{package}",
@@ -57,9 +62,7 @@ def test_a_function_from_start_to_end(aws, cloud, role, unique, tmp_path):
     assert created["State"] == "Pending"
     aws("lambda", "wait", "function-active-v2", "--function-name", name)
     out = tmp_path / "out"
-    answer = aws(
-        "lambda", "invoke", "--function-name", name, "--payload", '{"n": 41}', "--log-type", "Tail", str(out)
-    )
+    answer = aws("lambda", "invoke", "--function-name", name, "--payload", '{"n": 41}', "--log-type", "Tail", str(out))
     assert (answer["StatusCode"], out.read_text()) == (200, "42")
     assert "cli {'n': 41}" in base64.b64decode(answer["LogResult"]).decode()
     tail = eventually(lambda: logged(cloud, name))
@@ -93,8 +96,6 @@ def test_logs(aws, unique):
     group = unique("cli")
     aws("logs", "create-log-group", "--log-group-name", group)
     aws("logs", "create-log-stream", "--log-group-name", group, "--log-stream-name", "s")
-    import time
-
     events = json.dumps([{"timestamp": int(time.time() * 1000), "message": "from the cli"}])
     which = ["--log-group-name", group, "--log-stream-name", "s"]
     aws("logs", "put-log-events", *which, "--log-events", events)

@@ -159,6 +159,7 @@ def test_many_idle_connections_keep_nobody_out(cloud, sts):
 
 def test_bad_requests_in_the_crowd_disturb_nobody(cloud, s3, bucket):
     """Good and bad requests at the same time; each gets the answer it deserves."""
+
     def good(number):
         client = s3
         client.put_object(Bucket=bucket, Key=f"k{number}", Body=str(number).encode())

@@ -5,13 +5,16 @@ import subprocess
 
 import pytest
 
-from cloud import REGION, ROOT_KEY, ROOT_SECRET, eventually
+from cloud import REGION, ROOT_KEY, ROOT_SECRET, binary, environment, eventually
 
 
 def test_env_is_for_eval(cloud):
     shown = cloud.command("env")
     assert shown.returncode == 0, shown.stderr
-    script = shown.stdout + '\nprintf "%s|" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" "$AWS_ENDPOINT_URL" "$AWS_DEFAULT_REGION"'
+    script = (
+        shown.stdout
+        + '\nprintf "%s|" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" "$AWS_ENDPOINT_URL" "$AWS_DEFAULT_REGION"'
+    )
     values = subprocess.run(["sh", "-eu", "-c", script], capture_output=True, text=True, check=True).stdout
     assert values.split("|")[:4] == [ROOT_KEY, ROOT_SECRET, cloud.endpoint, REGION]
 
@@ -26,7 +29,9 @@ def test_doctor_says_what_the_host_can_isolate(cloud):
 def test_logs(cloud, awslambda, deploy):
     name = deploy("def handler(event, context): print('said', event)")
     request = awslambda.invoke(FunctionName=name, Payload=b'"hello"')["ResponseMetadata"]["RequestId"]
-    shown = eventually(lambda: (lambda told: told.stdout if "REPORT" in told.stdout else None)(cloud.command("logs", name)))
+    shown = eventually(
+        lambda: (lambda told: told.stdout if "REPORT" in told.stdout else None)(cloud.command("logs", name))
+    )
     assert "said hello" in shown
     assert f"START RequestId: {request} Version: $LATEST" in shown
     missing = cloud.command("logs", "no-such-function")
@@ -35,8 +40,6 @@ def test_logs(cloud, awslambda, deploy):
 
 
 def test_logs_can_be_followed(cloud, awslambda, deploy):
-    from cloud import binary, environment
-
     name = deploy("def handler(event, context): print('said', event)")
     awslambda.invoke(FunctionName=name, Payload=b"1")
     eventually(lambda: "said 1" in cloud.command("logs", name).stdout)

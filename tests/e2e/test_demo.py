@@ -1,8 +1,12 @@
 """The demonstration that the README promises, as a new user runs it."""
 
+import hashlib
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -47,8 +51,6 @@ def test_the_walk_through_of_the_readme(cloud, tmp_path):
     text = (EXAMPLE / "README.md").read_text()
     block = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
     assert "aws lambda create-function" in block
-    import shutil
-
     photo = real_photo(tmp_path)
     shutil.copytree(EXAMPLE, tmp_path / "photos")
     script = block.replace("~/Pictures/any.jpg", str(photo)).replace("lambent ", f"{binary()} ")
@@ -70,10 +72,6 @@ def test_the_walk_through_of_the_readme(cloud, tmp_path):
 
 def real_photo(folder):
     """The first photograph of the example's list, fetched as the list says."""
-    import hashlib
-    import tomllib
-    import zipfile
-
     listing = tomllib.loads((EXAMPLE / "photos.toml").read_text())
     package, photo = listing["package"], listing["photos"][0]
     subprocess.run(

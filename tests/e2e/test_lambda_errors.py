@@ -32,7 +32,7 @@ def test_an_exception_in_the_handler(fail):
     assert kind == "Unhandled"
     assert set(problem) == set(recorded)
     assert (problem["errorMessage"], problem["errorType"]) == ("Handler fails", "Exception")
-    trace = '  File "/var/task/index.py", line 2, in handler\n    raise Exception(\'Handler fails\')\n'
+    trace = "  File \"/var/task/index.py\", line 2, in handler\n    raise Exception('Handler fails')\n"
     assert problem["stackTrace"] == [trace]
     assert re.fullmatch(UUID, problem["requestId"])
     assert "[ERROR] Exception: Handler fails\nTraceback (most recent call last):\n" in tail.replace("\r", "\n")
@@ -80,9 +80,7 @@ def test_a_handler_that_is_no_name(fail):
 def test_a_result_that_is_no_json(fail):
     kind, problem, _ = fail("def handler(event, context): return object()")
     assert (kind, problem["errorType"]) == ("Unhandled", "Runtime.MarshalError")
-    assert problem["errorMessage"] == (
-        "Unable to marshal response: Object of type object is not JSON serializable"
-    )
+    assert problem["errorMessage"] == ("Unable to marshal response: Object of type object is not JSON serializable")
 
 
 def test_the_process_ends(fail):
@@ -95,7 +93,10 @@ def test_the_process_ends(fail):
     ("code", "words"),
     [
         ("import os\ndef handler(event, context): os._exit(3)", "Runtime exited with error: exit status 3"),
-        ("import os\ndef handler(event, context): os.kill(os.getpid(), 9)", "Runtime exited with error: signal: killed"),
+        (
+            "import os\ndef handler(event, context): os.kill(os.getpid(), 9)",
+            "Runtime exited with error: signal: killed",
+        ),
         (
             "import ctypes\ndef handler(event, context): ctypes.string_at(0)",
             "Runtime exited with error: signal: segmentation fault",

@@ -28,9 +28,7 @@ def error(call):
 
 
 def wait_updated(awslambda, name):
-    awslambda.get_waiter("function_updated_v2").wait(
-        FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200}
-    )
+    awslambda.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
 
 
 def test_states_as_recorded(awslambda, role, unique):
@@ -132,9 +130,7 @@ def test_list_pages(awslambda, deploy):
     assert not {"State", "LastUpdateStatus"} & set(listed[0])
 
 
-@pytest.mark.parametrize(
-    "operation", ["delete_function", "get_function", "get_function_configuration"]
-)
+@pytest.mark.parametrize("operation", ["delete_function", "get_function", "get_function_configuration"])
 def test_a_function_that_is_not_there(awslambda, operation):
     recorded = snapshot(API, f"TestLambdaFunction::test_ops_on_nonexisting_fn[{operation}]")
     answer = error(lambda: getattr(awslambda, operation)(FunctionName="i-do-not-exist"))

@@ -49,7 +49,9 @@ def test_log_tail(awslambda, deploy):
     number = r"\d+(\.\d+)?"
     report = rf"\tDuration: {number} ms\tBilled Duration: \d+ ms\tMemory Size: 256 MB\tMax Memory Used: \d+ MB\t"
     cold = rf"START RequestId: ({UUID}) Version: \$LATEST\nhello tail\nEND RequestId: \1\nREPORT RequestId: \1{report}Init Duration: {number} ms\t\n"
-    warm = rf"START RequestId: ({UUID}) Version: \$LATEST\nhello tail\nEND RequestId: \1\nREPORT RequestId: \1{report}\n"
+    warm = (
+        rf"START RequestId: ({UUID}) Version: \$LATEST\nhello tail\nEND RequestId: \1\nREPORT RequestId: \1{report}\n"
+    )
     assert re.fullmatch(rf"(INIT_START [^\n]*\n)?([^\n]*3\.13[^\n]*\n)?{cold}", tails[0]), tails[0]
     assert re.fullmatch(warm, tails[1]), tails[1]
 

@@ -1,6 +1,7 @@
 """Functions that misbehave hurt nobody but themselves."""
 
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -242,8 +243,6 @@ def test_functions_do_not_see_each_other(awslambda, deploy):
 
 def test_the_network(cloud, awslambda, deploy):
     """A function reaches the cloud's own API, and nothing else that listens on the host's loopback."""
-    import socket
-
     listener = socket.create_server(("127.0.0.1", 0))
     listener.listen()
     code = """

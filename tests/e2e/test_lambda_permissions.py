@@ -64,9 +64,7 @@ def test_refusals(awslambda, deploy, cloud):
         "add_permission_fn_doesnotexist": {"FunctionName": "doesnotexist"},
     }.items():
         assert_like(error(lambda: add(**settings)), recorded[case])
-    assert_like(
-        error(lambda: client.get_policy(FunctionName="doesnotexist")), recorded["get_policy_fn_doesnotexist"]
-    )
+    assert_like(error(lambda: client.get_policy(FunctionName="doesnotexist")), recorded["get_policy_fn_doesnotexist"])
     assert_like(
         error(lambda: client.remove_permission(FunctionName=name, StatementId="s3")),
         recorded["remove_permission_policy_doesnotexist"],

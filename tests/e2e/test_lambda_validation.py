@@ -1,8 +1,11 @@
 """What CreateFunction refuses, with AWS's words."""
 
 import io
+import os
+import stat
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -53,12 +56,30 @@ def test_runtime(create, runtime):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"Timeout": 901}, "Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"),
-        ({"Timeout": 0}, "Value '0' at 'timeout' failed to satisfy constraint: Member must have value greater than or equal to 1"),
-        ({"MemorySize": 127}, "Value '127' at 'memorySize' failed to satisfy constraint: Member must have value greater than or equal to 128"),
-        ({"FunctionName": "no spaces"}, "at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern:"),
-        ({"Handler": "with space"}, "at 'handler' failed to satisfy constraint: Member must satisfy regular expression pattern:"),
-        ({"Description": "x" * 257}, "at 'description' failed to satisfy constraint: Member must have length less than or equal to 256"),
+        (
+            {"Timeout": 901},
+            "Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900",
+        ),
+        (
+            {"Timeout": 0},
+            "Value '0' at 'timeout' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            {"MemorySize": 127},
+            "Value '127' at 'memorySize' failed to satisfy constraint: Member must have value greater than or equal to 128",
+        ),
+        (
+            {"FunctionName": "no spaces"},
+            "at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern:",
+        ),
+        (
+            {"Handler": "with space"},
+            "at 'handler' failed to satisfy constraint: Member must satisfy regular expression pattern:",
+        ),
+        (
+            {"Description": "x" * 257},
+            "at 'description' failed to satisfy constraint: Member must have length less than or equal to 256",
+        ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -96,7 +117,9 @@ def test_environment(create):
     assert "AWS_REGION" in reserved["Message"] and "Reserved keys" in reserved["Message"]
 
 
-@pytest.mark.parametrize("bytes_", [b"this is no zip", b"PK\x03\x04 cut off", b"\x00" * 1000], ids=["text", "cut", "zeros"])
+@pytest.mark.parametrize(
+    "bytes_", [b"this is no zip", b"PK\x03\x04 cut off", b"\x00" * 1000], ids=["text", "cut", "zeros"]
+)
 def test_what_is_no_zip(create, bytes_):
     recorded = snapshot(API, "TestLambdaFunction::test_create_lambda_exceptions")
     assert_like(create(Code={"ZipFile": bytes_}), recorded["invalid_zip_exc"])
@@ -146,14 +169,10 @@ def test_paths_that_lead_out_of_the_package(cloud, role, unique, name, tmp_path)
     escaped = [path for path in cloud.folder.rglob("escaped") if "package" not in str(path)]
     assert not escaped or all("code" in str(path) or "functions" in str(path) for path in escaped)
     assert not (cloud.data.parent / "escaped").exists()
-    from pathlib import Path
-
     assert not Path("/escaped").exists() and not Path("/absolute").exists()
 
 
 def test_links_in_a_package_do_not_lead_out(cloud, deploy):
-    import stat
-
     link = {"index.py": "def handler(event, context): return open('/var/task/link').read()", "link": "/etc/hostname"}
     package = packages.package(link, {"link": stat.S_IFLNK | 0o777})
     client = cloud.client("lambda")
@@ -163,16 +182,12 @@ def test_links_in_a_package_do_not_lead_out(cloud, deploy):
         assert refusal.response["Error"]["Code"] == "InvalidParameterValueException"
         return
     answer = client.invoke(FunctionName=name)
-    from pathlib import Path
-
     host = Path("/etc/hostname").read_text().strip()
     assert host not in answer["Payload"].read().decode()
 
 
 def test_too_large_a_request(create):
     recorded = snapshot(API, "TestLambdaSizeLimits::test_oversized_request_create_lambda")
-    import os
-
     answer = create(Code={"ZipFile": os.urandom(55 * 1024**2)})
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 413
     assert answer["Error"]["Code"] == recorded["invalid_param_exc"]["Error"]["Code"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import packages
 from cloud import ACCOUNT, ROOT_KEY, Cloud, binary, environment, eventually
 from conftest import make_role
+from test_lambda_isolation import descendants
 
 
 def test_what_was_there_is_there_after_a_restart(own_cloud):
@@ -44,8 +46,6 @@ def test_what_was_there_is_there_after_a_restart(own_cloud):
 
 @pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
 def test_it_ends_well_when_it_is_asked_to(own_cloud, signal_name):
-    import signal
-
     own_cloud.start()
     own_cloud.process.send_signal(getattr(signal, signal_name))
     assert own_cloud.process.wait(15) == 0
@@ -60,8 +60,6 @@ def test_it_takes_its_functions_with_it(own_cloud):
         FunctionName="f", Runtime="python3.13", Handler="index.handler", Role=role, Code={"ZipFile": code}
     )
     awslambda.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0.1})
-    from test_lambda_isolation import descendants
-
     awslambda.invoke(FunctionName="f")
     running = set(descendants(own_cloud.process.pid))
     assert running, "a warm environment waits for the next call"
@@ -115,14 +113,18 @@ def test_without_a_root_key_one_is_made_and_kept(tmp_path):
         )  # fmt: skip
         try:
             process.stdout.readline()
-            shown = subprocess.run([binary(), "env"], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=20)
+            shown = subprocess.run(
+                [binary(), "env"], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=20
+            )
             assert shown.returncode == 0, shown.stderr
             keys.add(next(word for word in shown.stdout.split() if word.startswith("AWS_ACCESS_KEY_ID=")))
         finally:
             process.terminate()
             process.wait(15)
     assert len(keys) == 1 and ROOT_KEY not in keys.pop()
-    readable = [path for path in (tmp_path / "lambent-data").rglob("*") if path.is_file() and b"AKIA" in path.read_bytes()]
+    readable = [
+        path for path in (tmp_path / "lambent-data").rglob("*") if path.is_file() and b"AKIA" in path.read_bytes()
+    ]
     assert all(path.stat().st_mode & 0o077 == 0 for path in readable), readable
 
 

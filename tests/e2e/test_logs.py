@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -14,8 +16,6 @@ def error(call):
 
 @pytest.fixture
 def now_ms():
-    import time
-
     return int(time.time() * 1000)
 
 

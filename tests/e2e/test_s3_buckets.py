@@ -1,8 +1,11 @@
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from cloud import REGION, ROOT_KEY, ROOT_SECRET
 from recorded import assert_like, snapshot
-from signing import call
+from signing import call, send
 
 FILE = "s3/test_s3"
 
@@ -98,11 +101,6 @@ def test_every_operation_names_the_missing_bucket(s3, unique, operation):
 
 def test_virtual_hosts(cloud, s3, bucket):
     s3.put_object(Bucket=bucket, Key="a/b c", Body=b"by its own name")
-    from botocore.config import Config
-    import boto3
-
-    from cloud import REGION, ROOT_KEY, ROOT_SECRET
-
     port = cloud.endpoint.rsplit(":", 1)[1]
     virtual = boto3.client(
         "s3",
@@ -115,7 +113,5 @@ def test_virtual_hosts(cloud, s3, bucket):
     url = virtual.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a/b c"})
     host, _, path = url.removeprefix("http://").partition("/")
     assert host == f"{bucket}.s3.localhost:{port}"
-    from signing import send
-
     answer = send(cloud, "GET", f"/{path}", host=host)
     assert (answer.status, answer.body) == (200, b"by its own name")

@@ -79,8 +79,11 @@ def test_as_recorded(s3, bucket, recorded_kind):
 def test_two_checksums_are_refused(s3, bucket):
     with pytest.raises(ClientError) as excinfo:
         s3.put_object(
-            Bucket=bucket, Key="k", Body=BODY,
-            ChecksumSHA1=KINDS["SHA1"](BODY), ChecksumSHA256=KINDS["SHA256"](BODY),
+            Bucket=bucket,
+            Key="k",
+            Body=BODY,
+            ChecksumSHA1=KINDS["SHA1"](BODY),
+            ChecksumSHA256=KINDS["SHA256"](BODY),
         )
     error = excinfo.value.response["Error"]
     assert error["Code"] == "InvalidRequest"

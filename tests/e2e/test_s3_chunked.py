@@ -97,8 +97,14 @@ def test_malformed_chunks(cloud, s3, bucket, body):
 
 def test_a_decoded_length_that_is_not_true(cloud, s3, bucket):
     spoilt = {"X-Amz-Decoded-Content-Length": "5"}
-    head, body = upload(cloud, f"/{bucket}/k", [b"longer than five"], UNSIGNED_TRAILER,
-                        trailer("CRC32", b"longer than five"), headers=spoilt)
+    head, body = upload(
+        cloud,
+        f"/{bucket}/k",
+        [b"longer than five"],
+        UNSIGNED_TRAILER,
+        trailer("CRC32", b"longer than five"),
+        headers=spoilt,
+    )
     answer = send(cloud, "PUT", f"/{bucket}/k", headers=head, body=body)
     assert 400 <= answer.status < 500, answer.body
     assert stored(s3, bucket) == []

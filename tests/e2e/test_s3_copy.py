@@ -9,9 +9,7 @@ BODY = b'{"key": "value"}'
 
 @pytest.fixture
 def source(s3, bucket):
-    s3.put_object(
-        Bucket=bucket, Key="source", Body=BODY, ContentType="application/json", Metadata={"key": "value"}
-    )
+    s3.put_object(Bucket=bucket, Key="source", Body=BODY, ContentType="application/json", Metadata={"key": "value"})
     return bucket
 
 
@@ -22,9 +20,7 @@ def test_copies_keep_content_and_metadata(s3, source):
     copied = s3.copy_object(Bucket=source, Key="copy", CopySource=f"{source}/source")
     assert_like(copied, recorded["copy_object"], ignore={"ETag", "ChecksumCRC32"})
     assert copied["CopyObjectResult"]["ETag"] == head["ETag"]
-    assert_like(
-        s3.head_object(Bucket=source, Key="copy"), recorded["head_object_copy"], ignore={"ETag"}
-    )
+    assert_like(s3.head_object(Bucket=source, Key="copy"), recorded["head_object_copy"], ignore={"ETag"})
     assert s3.get_object(Bucket=source, Key="copy")["Body"].read() == BODY
 
 
@@ -51,9 +47,7 @@ def test_between_buckets_with_an_odd_key(s3, source, new_bucket):
 
 
 def test_in_place_needs_a_change(s3, source):
-    copy = lambda **change: s3.copy_object(
-        Bucket=source, Key="source", CopySource=f"{source}/source", **change
-    )
+    copy = lambda **change: s3.copy_object(Bucket=source, Key="source", CopySource=f"{source}/source", **change)
     with pytest.raises(ClientError) as excinfo:
         copy()
     error = excinfo.value.response["Error"]
@@ -72,8 +66,6 @@ def test_of_a_missing_source(s3, bucket):
 
 
 def test_a_copy_can_change_the_checksum_kind(s3, source):
-    copied = s3.copy_object(
-        Bucket=source, Key="copy", CopySource=f"{source}/source", ChecksumAlgorithm="SHA256"
-    )
+    copied = s3.copy_object(Bucket=source, Key="copy", CopySource=f"{source}/source", ChecksumAlgorithm="SHA256")
     head = s3.head_object(Bucket=source, Key="copy", ChecksumMode="ENABLED")
     assert head["ChecksumSHA256"] == copied["CopyObjectResult"]["ChecksumSHA256"]

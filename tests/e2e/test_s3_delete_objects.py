@@ -1,3 +1,6 @@
+import base64
+import hashlib
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -43,9 +46,6 @@ def test_a_thousand_is_the_limit(s3, bucket):
 
 @pytest.mark.parametrize("body", [b"", b"<Delete>", b"not xml", b"<Other/>", b"<Delete></Delete>"])
 def test_malformed_documents(cloud, bucket, body):
-    import base64
-    import hashlib
-
     headers = {"Content-MD5": base64.b64encode(hashlib.md5(body).digest()).decode()}
     answer = call(cloud, "s3", "POST", f"/{bucket}?delete", body=body, headers=headers)
     assert answer.status == 400

@@ -1,9 +1,11 @@
 import hashlib
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from recorded import assert_like, snapshot
+from test_s3_checksums import KINDS
 
 MIB = 1024 * 1024
 PART = bytes(range(256)) * (5 * MIB // 256)
@@ -14,9 +16,7 @@ def begin(s3, bucket, key="k", **settings):
 
 
 def upload(s3, bucket, upload_id, number, body, key="k", **settings):
-    part = s3.upload_part(
-        Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body, **settings
-    )
+    part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body, **settings)
     sums = {name: part[name] for name in part if name.startswith("Checksum") and name != "ChecksumType"}
     return {"PartNumber": number, "ETag": part["ETag"], **sums}
 
@@ -37,7 +37,9 @@ def test_parts_become_one_object(s3, bucket):
     upload_id = begin(s3, bucket, ContentType="video/mp4", Metadata={"a": "b"})
     bodies = [PART, PART[::-1], b"the end"]
     # Out of order and with gaps, as parallel uploaders do.
-    parts = [upload(s3, bucket, upload_id, number, body) for number, body in [(7, bodies[2]), (2, bodies[0]), (5, bodies[1])]]
+    parts = [
+        upload(s3, bucket, upload_id, number, body) for number, body in [(7, bodies[2]), (2, bodies[0]), (5, bodies[1])]
+    ]
     parts.sort(key=lambda part: part["PartNumber"])
     done = complete(s3, bucket, upload_id, parts)
     digests = b"".join(hashlib.md5(body).digest() for body in bodies)
@@ -149,8 +151,6 @@ def test_composite_checksums(s3, bucket, kind):
 
 
 def test_a_full_object_checksum_is_verified(s3, bucket):
-    from test_s3_checksums import KINDS
-
     body = PART + b"tail"
     for wrong in (True, False):
         upload_id = begin(s3, bucket, ChecksumAlgorithm="CRC64NVME", ChecksumType="FULL_OBJECT")
@@ -159,9 +159,7 @@ def test_a_full_object_checksum_is_verified(s3, bucket):
             for number, piece in [(1, PART), (2, b"tail")]
         ]
         claimed = KINDS["CRC64NVME"](b"other" if wrong else body)
-        finish = lambda: complete(
-            s3, bucket, upload_id, parts, ChecksumCRC64NVME=claimed, ChecksumType="FULL_OBJECT"
-        )
+        finish = lambda: complete(s3, bucket, upload_id, parts, ChecksumCRC64NVME=claimed, ChecksumType="FULL_OBJECT")
         if wrong:
             assert error(finish)["Error"]["Code"] == "BadDigest"
         else:
@@ -182,8 +180,12 @@ def test_upload_part_copy(s3, bucket):
     key = "test-upload-part-copy"
     upload_id = begin(s3, bucket, key)
     copy = lambda number, asked: s3.upload_part_copy(
-        Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number,
-        CopySource=f"{bucket}/source", CopySourceRange=asked,
+        Bucket=bucket,
+        Key=key,
+        UploadId=upload_id,
+        PartNumber=number,
+        CopySource=f"{bucket}/source",
+        CopySourceRange=asked,
     )
     for number, asked in [(1, "bytes=0-8"), (2, "bytes=1-1"), (3, "bytes=0-0")]:
         assert_like(copy(number, asked), recorded[f"upload-part-copy-{number}"])
@@ -195,8 +197,6 @@ def test_upload_part_copy(s3, bucket):
 
 
 def test_the_transfer_manager(s3, bucket, tmp_path):
-    from boto3.s3.transfer import TransferConfig
-
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(PART * 4 + b"tail")
     config = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB, max_concurrency=4)

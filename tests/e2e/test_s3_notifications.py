@@ -40,8 +40,10 @@ def test_the_event_is_as_aws_sends_it(s3, bucket, recorder, notify):
     received = eventually(events)[0]
     sample = event("s3Event")
     shape = lambda value: (
-        {name: shape(member) for name, member in value.items()} if isinstance(value, dict)
-        else [shape(member) for member in value] if isinstance(value, list)
+        {name: shape(member) for name, member in value.items()}
+        if isinstance(value, dict)
+        else [shape(member) for member in value]
+        if isinstance(value, list)
         else type(value).__name__
     )
     assert shape(received) == shape(sample)

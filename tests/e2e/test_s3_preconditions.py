@@ -114,17 +114,13 @@ def test_of_many_conditional_writers_one_wins(cloud, s3, bucket):
 
 
 def test_copy_source_conditions(s3, bucket):
-    recorded = snapshot(
-        "s3/test_s3_preconditions", "TestS3CopySourcePreconditions::test_s3_copy_object_preconditions"
-    )
+    recorded = snapshot("s3/test_s3_preconditions", "TestS3CopySourcePreconditions::test_s3_copy_object_preconditions")
     s3.put_object(Bucket=bucket, Key="source", Body=b"data")
     head = s3.head_object(Bucket=bucket, Key="source")
     assert_like(head, recorded["head-object"])
     etag, modified = head["ETag"], head["LastModified"]
     hour = timedelta(hours=1)
-    copy = lambda **conditions: s3.copy_object(
-        Bucket=bucket, Key="target", CopySource=f"{bucket}/source", **conditions
-    )
+    copy = lambda **conditions: s3.copy_object(Bucket=bucket, Key="target", CopySource=f"{bucket}/source", **conditions)
     for name, conditions in {
         "copy-precondition-if-match": {"CopySourceIfMatch": '"other"'},
         "copy-precondition-if-unmodified-since": {"CopySourceIfUnmodifiedSince": modified - hour},

@@ -67,7 +67,10 @@ def test_longer_than_a_week(s3, something):
     assert longer.status_code == 400
     error = problem(longer)["Error"]
     assert error["Code"] == "AuthorizationQueryParametersError"
-    assert error["Message"] == "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds"
+    assert (
+        error["Message"]
+        == "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds"
+    )
 
 
 def test_wrong_signature(s3, something):

@@ -14,7 +14,14 @@ def digits(s3, bucket):
 
 @pytest.mark.parametrize(
     ("name", "asked"),
-    [("get-0-8", "0-8"), ("get-1-1", "1-1"), ("get-1-0", "1-0"), ("get-1-", "1-"), ("get--1-", "-1-"), ("get--2", "-2")],
+    [
+        ("get-0-8", "0-8"),
+        ("get-1-1", "1-1"),
+        ("get-1-0", "1-0"),
+        ("get-1-", "1-"),
+        ("get--1-", "-1-"),
+        ("get--2", "-2"),
+    ],
 )
 def test_ranges_as_recorded(s3, digits, name, asked):
     recorded = snapshot("s3/test_s3_api", "TestS3ObjectCRUD::test_get_object_range")
