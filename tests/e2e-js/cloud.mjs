@@ -1,6 +1,6 @@
 // A `lambent up` of our own, and clients of the JavaScript SDK that talk to it.
-import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -16,8 +16,12 @@ export async function start() {
   const binary = process.env.LAMBENT_BIN
   if (!binary) throw new Error('LAMBENT_BIN must name the lambent binary to test')
   const folder = await mkdtemp(join(tmpdir(), 'lambent-js-'))
+  const data = join(folder, 'lambent-data')
+  await mkdir(data, { mode: 0o700 })
+  // The packages of the runtimes were fetched once; they are linked, not copied.
+  execFileSync('cp', ['--archive', '--link', process.env.LAMBENT_TEST_RUNTIMES, join(data, 'runtimes')])
   const env = { ...process.env, LAMBENT_ROOT_ACCESS_KEY_ID: ROOT_KEY, LAMBENT_ROOT_SECRET_ACCESS_KEY: ROOT_SECRET }
-  const child = spawn(binary, ['up', '--listen', '127.0.0.1:0', '--data', join(folder, 'lambent-data')], {
+  const child = spawn(binary, ['up', '--listen', '127.0.0.1:0', '--data', data], {
     cwd: folder,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

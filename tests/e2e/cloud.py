@@ -24,13 +24,15 @@ STOP_TIMEOUT_S = 30
 class Cloud:
     """One data directory and the process that serves it; it can be stopped, killed and started again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, with_runtimes=True):
         self.folder = Path(folder)
         # The name that commands look for when they are run beside it.
         self.data = self.folder / "lambent-data"
         self.log = self.folder / "lambent.log"
         self.process = None
         self.endpoint = None
+        if with_runtimes:
+            give_runtimes(self.data)
 
     def start(self):
         with self.log.open("ab") as log:
@@ -133,6 +135,14 @@ class Cloud:
             timeout=timeout_s,
             stdin=subprocess.DEVNULL,
         )
+
+
+def give_runtimes(data):
+    """Links the packages of the runtimes, which were fetched once, into a new data directory."""
+    runtimes = os.environ.get("LAMBENT_TEST_RUNTIMES")
+    assert runtimes, "LAMBENT_TEST_RUNTIMES must name a folder that `lambent runtime install` has filled"
+    data.mkdir(mode=0o700)
+    subprocess.run(["cp", "--archive", "--link", runtimes, str(data / "runtimes")], check=True)
 
 
 def binary():

@@ -32,6 +32,14 @@ def own_cloud(tmp_path):
     cloud.close()
 
 
+@pytest.fixture
+def new_cloud(tmp_path):
+    """Like `own_cloud`, and its data directory does not exist yet."""
+    cloud = Cloud(tmp_path, with_runtimes=False)
+    yield cloud
+    cloud.close()
+
+
 @pytest.fixture(autouse=True)
 def nobody_is_disturbed(request):
     """Whatever a test did, the shared cloud still answers afterwards."""

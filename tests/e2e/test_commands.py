@@ -85,8 +85,8 @@ def test_version_and_help(cloud):
         assert re.search(rf"^\s+{command}\b", told, re.MULTILINE), command
 
 
-def test_commands_without_a_running_cloud(own_cloud):
+def test_commands_without_a_running_cloud(new_cloud):
     for words in (["env"], ["logs", "x"], ["bill"]):
-        told = own_cloud.command(*words)
+        told = new_cloud.command(*words)
         assert told.returncode not in (0, 101), words
         assert "lambent up" in told.stderr, (words, told.stderr)

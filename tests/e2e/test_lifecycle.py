@@ -88,16 +88,16 @@ def test_a_second_one_on_the_same_data_is_refused_in_words(own_cloud):
 def test_a_port_that_is_taken_is_named(own_cloud, tmp_path_factory):
     own_cloud.start()
     address = own_cloud.endpoint.removeprefix("http://")
-    other = Cloud(tmp_path_factory.mktemp("other"))
+    other = Cloud(tmp_path_factory.mktemp("other"), with_runtimes=False)
     second = other.command("up", "--listen", address, "--data", str(other.data), timeout_s=20)
     assert second.returncode not in (0, 101)
     assert address in second.stderr
     assert "panicked" not in second.stderr
 
 
-def test_data_that_is_no_folder_is_refused_in_words(own_cloud):
-    own_cloud.data.write_text("a file")
-    refused = own_cloud.command("up", "--listen", "127.0.0.1:0", "--data", str(own_cloud.data), timeout_s=20)
+def test_data_that_is_no_folder_is_refused_in_words(new_cloud):
+    new_cloud.data.write_text("a file")
+    refused = new_cloud.command("up", "--listen", "127.0.0.1:0", "--data", str(new_cloud.data), timeout_s=20)
     assert refused.returncode not in (0, 101)
     assert "lambent-data" in refused.stderr
     assert "panicked" not in refused.stderr
@@ -128,10 +128,10 @@ def test_without_a_root_key_one_is_made_and_kept(tmp_path):
     assert all(path.stat().st_mode & 0o077 == 0 for path in readable), readable
 
 
-def test_the_data_folder_is_for_its_owner_only(own_cloud):
-    own_cloud.start()
-    assert own_cloud.data.stat().st_mode & 0o077 == 0
-    assert own_cloud.data.stat().st_uid == os.getuid()
+def test_the_data_folder_is_for_its_owner_only(new_cloud):
+    new_cloud.start()
+    assert new_cloud.data.stat().st_mode & 0o077 == 0
+    assert new_cloud.data.stat().st_uid == os.getuid()
 
 
 def test_health(cloud):

@@ -106,11 +106,11 @@ def test_a_role_without_policies_may_do_nothing(cloud, new_role, acting_as):
 
 
 def test_who_may_not_assume(sts, new_role):
-    missing = error(lambda: sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/missing", RoleSessionName="s"))
+    missing = error(lambda: sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/missing", RoleSessionName="session"))
     assert missing["ResponseMetadata"]["HTTPStatusCode"] == 403
     assert missing["Error"]["Code"] == "AccessDenied"
     assert "is not authorized to perform: sts:AssumeRole on resource: " in missing["Error"]["Message"]
-    other = error(lambda: sts.assume_role(RoleArn=new_role(principal="111122223333"), RoleSessionName="s"))
+    other = error(lambda: sts.assume_role(RoleArn=new_role(principal="111122223333"), RoleSessionName="session"))
     assert other["Error"]["Code"] == "AccessDenied"
 
 
@@ -139,8 +139,8 @@ def test_a_wrong_session_name(sts):
 
 def test_durations(sts, new_role):
     role = new_role()
-    short = sts.assume_role(RoleArn=role, RoleSessionName="s", DurationSeconds=900)["Credentials"]["Expiration"]
+    short = sts.assume_role(RoleArn=role, RoleSessionName="session", DurationSeconds=900)["Credentials"]["Expiration"]
     assert short - datetime.now(timezone.utc) <= timedelta(minutes=15)
-    long = error(lambda: sts.assume_role(RoleArn=role, RoleSessionName="s", DurationSeconds=7200))
+    long = error(lambda: sts.assume_role(RoleArn=role, RoleSessionName="session", DurationSeconds=7200))
     assert long["Error"]["Code"] == "ValidationError"
     assert "MaxSessionDuration" in long["Error"]["Message"]

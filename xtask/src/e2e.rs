@@ -27,6 +27,9 @@ enum Suite {
     Js,
 }
 
+/// Tells the suites where the packages of the runtimes are, so that each new cloud need not fetch them again.
+const RUNTIMES: &str = "LAMBENT_TEST_RUNTIMES";
+
 const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|js] [-- RUNNER ARGUMENTS]";
 
 /// Runs the suites; an error when a test fails.
@@ -48,13 +51,13 @@ pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
     let home = tools::target_dir().join("e2e");
     std::fs::create_dir_all(&home).with_context(|| format!("could not make {}", home.display()))?;
     let python = python_environment(&home)?;
-    tools::run(Command::new(&binary).args(["runtime", "install"]))?;
+    let runtimes = runtimes(&home, &binary)?;
     let mut tally = Tally::default();
     if options.only != Some(Suite::Js) {
-        tally = tally.plus(python_suite(&python, &binary, &options.runner_arguments)?);
+        tally = tally.plus(python_suite(&python, &binary, &runtimes, &options.runner_arguments)?);
     }
     if options.only != Some(Suite::Python) {
-        tally = tally.plus(js_suite(&home, &binary, &options.runner_arguments)?);
+        tally = tally.plus(js_suite(&home, &binary, &runtimes, &options.runner_arguments)?);
     }
     Ok(tally)
 }
@@ -102,16 +105,30 @@ fn python_environment(home: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join("bin"))
 }
 
-fn python_suite(programs: &Path, binary: &Path, arguments: &[String]) -> anyhow::Result<Tally> {
+/// Installs boto3 and the JavaScript SDK for functions, as a user does; gives the folder with both.
+fn runtimes(home: &Path, binary: &Path) -> anyhow::Result<PathBuf> {
+    let data = home.join("runtimes-data");
+    for name in ["python", "nodejs"] {
+        tools::run(Command::new(binary).args(["runtime", "install", name, "--data"]).arg(&data))?;
+    }
+    Ok(data.join("runtimes"))
+}
+
+fn python_suite(
+    programs: &Path,
+    binary: &Path,
+    runtimes: &Path,
+    arguments: &[String],
+) -> anyhow::Result<Tally> {
     println!("python suite");
     let mut pytest = Command::new(programs.join("python"));
     pytest.current_dir(tools::root().join("tests/e2e")).args(["-m", "pytest"]).args(arguments);
-    pytest.env("LAMBENT_BIN", binary).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes).env("PYTHONDONTWRITEBYTECODE", "1");
     run_counted(&mut pytest)
 }
 
 /// The JavaScript tests run from a copy, as their modules must lie beside them and the clone stays clean.
-fn js_suite(home: &Path, binary: &Path, arguments: &[String]) -> anyhow::Result<Tally> {
+fn js_suite(home: &Path, binary: &Path, runtimes: &Path, arguments: &[String]) -> anyhow::Result<Tally> {
     println!("js suite");
     let source = tools::root().join("tests/e2e-js");
     let folder = home.join("js");
@@ -124,7 +141,7 @@ fn js_suite(home: &Path, binary: &Path, arguments: &[String]) -> anyhow::Result<
     copy_files(&source, &folder)?;
     let mut node = Command::new("node");
     node.current_dir(&folder).args(["--test", "--test-reporter=spec"]).args(arguments);
-    run_counted(node.env("LAMBENT_BIN", binary))
+    run_counted(node.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes))
 }
 
 /// Does the work unless `folder` was already made from this very `list`.

@@ -18,7 +18,7 @@ const UNFINISHED: [&str; 4] =
     [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("dbg", "!(")];
 
 /// Words that tie the project to one machine or one package host.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 8] = [
     concat!("registry.", "npmjs.org"),
     concat!("registry.", "yarnpkg.com"),
     concat!("files.", "pythonhosted.org"),
@@ -27,7 +27,6 @@ const FOREIGN: [&str; 9] = [
     concat!("index.", "crates.io"),
     concat!("proxy.", "golang.org"),
     concat!("/work", "/"),
-    concat!("/root", "/."),
 ];
 
 pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
@@ -148,9 +147,9 @@ fn function_name(line: &str) -> Option<&str> {
     words.next().map(|name| name.split(['(', '<']).next().unwrap_or(name))
 }
 
-/// For each line whether it is test code: a test file's, or within a module under `#[cfg(test)]`.
+/// For each line whether it is test code: a test's or measurement's whole file, or within a module under `#[cfg(test)]`.
 fn test_lines(path: &str, lines: &[&str]) -> Vec<bool> {
-    let folders = ["/tests/", "/benches/", "/testing/"];
+    let folders = ["/tests/", "/benches/", "/examples/", "/testing/"];
     let whole_file = folders.iter().any(|folder| path.contains(folder))
         || path.starts_with("tests/")
         || path.ends_with("tests.rs")

@@ -32,6 +32,13 @@ fn a_lower_layer_may_not_use_a_higher_one() {
 }
 
 #[test]
+fn tests_may_use_what_lies_above() {
+    let bus = manifest("lambent-bus", "");
+    let store = manifest("lambent-store", "\n[dev-dependencies]\nlambent-bus.workspace = true\n");
+    expect(&[("crates/bus/Cargo.toml", &bus), ("crates/store/Cargo.toml", &store)], &[]);
+}
+
+#[test]
 fn a_service_may_use_the_contract_but_no_other_service() {
     let s3 = manifest("lambent-s3", "lambent-api.workspace = true\nlambent-lambda.workspace = true\n");
     let files = [
