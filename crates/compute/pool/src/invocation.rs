@@ -72,6 +72,8 @@ pub struct InvocationRecord {
     pub billed_ms: u64,
     pub memory_mib: u32,
     pub max_memory_mib: u32,
+    /// The configured size of `/tmp`.
+    pub ephemeral_mib: u32,
     /// `None` for success, else the error type (`Runtime.ExitError`, `Sandbox.Timedout`, the handler's own).
     pub error_type: Option<String>,
     pub timed_out: bool,

@@ -229,6 +229,7 @@ impl Run<'_> {
             billed_ms: whole_ms(self.init_ms.unwrap_or(0.0) + duration_ms),
             memory_mib: function.memory_mib,
             max_memory_mib,
+            ephemeral_mib: function.ephemeral_mib,
             error_type: end.error_type.clone(),
             timed_out: end.timed_out,
             out_of_memory: end.out_of_memory,

@@ -168,6 +168,7 @@ mod tests {
             billed_ms: 3,
             memory_mib: 128,
             max_memory_mib: 36,
+            ephemeral_mib: 512,
             error_type: None,
             timed_out: false,
             out_of_memory: false,
