@@ -106,8 +106,9 @@ def role(iam):
 
 def make_role(iam, name, statements):
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
-    policy = {"Version": "2012-10-17", "Statement": statements}
-    iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=json.dumps(policy))
+    if statements:
+        policy = {"Version": "2012-10-17", "Statement": statements}
+        iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=json.dumps(policy))
     return f"arn:aws:iam::{ACCOUNT}:role/{name}"
 
 

@@ -21,7 +21,7 @@ def test_env_is_for_eval(cloud):
 
 def test_doctor_says_what_the_host_can_isolate(cloud):
     told = cloud.command("doctor")
-    assert told.returncode in (0, 1), told.stderr
+    assert told.returncode in (0, 3), told.stderr
     for word in ("namespace", "cgroup", "seccomp", "landlock"):
         assert word in told.stdout.lower(), told.stdout
 
