@@ -1,1 +1,22 @@
-//! lambent-cli
+//! The commands of `lambent` beside `up`. They talk to a running cloud as any other client does: signed requests over HTTP.
+//!
+//! Results go to stdout, everything else (progress, hints, errors) to stderr. Each command has an `Args` for clap and a
+//! `run` that gives the exit code, one of [`exit::TABLE`].
+#![forbid(unsafe_code)]
+
+pub mod bill;
+mod client;
+mod cloud;
+pub mod demo;
+pub mod doctor;
+pub mod env;
+mod error;
+pub mod exit;
+pub mod logs;
+pub mod runtime;
+mod table;
+mod text;
+mod ui;
+
+pub use cloud::DataArg;
+pub use error::CliError;

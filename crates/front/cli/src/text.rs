@@ -1,0 +1,107 @@
+//! Numbers, times and foreign text for people.
+
+use jiff::Timestamp;
+
+use crate::table::Align;
+
+pub(crate) const LEFT: Align = Align::Left;
+pub(crate) const RIGHT: Align = Align::Right;
+
+const NANO_PER_DOLLAR: u64 = 1_000_000_000;
+
+/// `1,234,567`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Nano-dollars as dollars, all nine decimals, so that nothing is rounded away.
+pub(crate) fn dollars(nano_usd: u64) -> String {
+    format!("${}.{:09}", count(nano_usd / NANO_PER_DOLLAR), nano_usd % NANO_PER_DOLLAR)
+}
+
+/// `192.0 KiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = KIB * KIB;
+    match bytes {
+        0..KIB => format!("{bytes} B"),
+        KIB..MIB => format!("{}.{} KiB", bytes / KIB, bytes % KIB * 10 / KIB),
+        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
+    }
+}
+
+/// `2026-11-21T16:40:01.123Z`.
+pub(crate) fn time(unix_ms: i64) -> String {
+    Timestamp::from_millisecond(unix_ms).map_or_else(|_| unix_ms.to_string(), |time| format!("{time:.3}"))
+}
+
+/// A time span as `90s`, `10m`, `2h`, `3d`, `1w`, in milliseconds.
+pub(crate) fn parse_span_ms(text: &str) -> Result<i64, String> {
+    let expected = || format!("expected a number and a unit (s, m, h, d, w) as in 10m, got `{text}`");
+    let unit = text.chars().last().ok_or_else(expected)?;
+    let unit_ms: i64 = match unit {
+        's' => 1_000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        'w' => 7 * 86_400_000,
+        _ => return Err(expected()),
+    };
+    let number = &text[..text.len() - 1];
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| number.parse::<i64>().ok()).flatten();
+    number.and_then(|number| number.checked_mul(unit_ms)).ok_or_else(expected)
+}
+
+/// Text from elsewhere without what could steer a terminal.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => safe.push(letter),
+            _ if letter.is_control() => safe.extend(letter.escape_default()),
+            _ => safe.push(letter),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(
+            [count(0), count(999), count(1_000), count(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(dollars(10_604), "$0.000010604");
+        assert_eq!(dollars(1_234_000_000_001), "$1,234.000000001");
+        assert_eq!([size(1023), size(196_653), size(7 << 20)], ["1023 B", "192.0 KiB", "7.0 MiB"]);
+        assert_eq!(time(1_795_282_400_120), "2026-11-21T17:33:20.120Z");
+    }
+
+    #[test]
+    fn spans_have_a_unit() {
+        assert_eq!(parse_span_ms("90s"), Ok(90_000));
+        assert_eq!(parse_span_ms("10m"), Ok(600_000));
+        assert_eq!(parse_span_ms("1w"), Ok(604_800_000));
+        for text in ["", "m", "10", "-1m", "1.5h", "10é", "99999999999999999w"] {
+            assert!(parse_span_ms(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn terminals_are_not_steered() {
+        assert_eq!(harmless("a\tb\x1b[2J\r\n"), "a\tb\\u{1b}[2J\\r\n");
+    }
+}
