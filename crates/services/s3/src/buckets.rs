@@ -136,6 +136,7 @@ pub(crate) async fn bucket(
     name: &str,
     expected_owner: Option<&str>,
 ) -> Result<BucketRow, S3Error> {
+    names::check_bucket(name)?;
     let key = keys::bucket(name);
     let Some(row) = txn.get(&key).await? else { return Err(errors::no_such_bucket(name).into()) };
     let row: BucketRow = rows::decode(&key, &row)?;

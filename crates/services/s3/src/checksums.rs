@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::errors::{self, S3Error};
 
 /// What S3 computes when a client names no algorithm.
-pub const DEFAULT: Algorithm = Algorithm::Crc64Nvme;
+pub(crate) const DEFAULT: Algorithm = Algorithm::Crc64Nvme;
 
 /// The algorithms of `x-amz-checksum-*`.
 const ALL: [Algorithm; 5] =
@@ -17,7 +17,7 @@ const ALL: [Algorithm; 5] =
 
 /// What a multipart upload's checksum shall be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     #[serde(with = "algorithm_name")]
     pub algorithm: Algorithm,
     #[serde(with = "type_name")]
@@ -26,7 +26,7 @@ pub struct Plan {
 
 /// A checksum as it is stored and shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredChecksum {
+pub(crate) struct StoredChecksum {
     #[serde(with = "algorithm_name")]
     pub algorithm: Algorithm,
     #[serde(with = "type_name")]
@@ -37,13 +37,13 @@ pub struct StoredChecksum {
 
 impl StoredChecksum {
     /// A checksum of the bytes themselves.
-    pub fn full(checksum: &Checksum) -> Self {
+    pub(crate) fn full(checksum: &Checksum) -> Self {
         let algorithm = checksum.algorithm();
         Self { algorithm, checksum_type: ChecksumType::FullObject, value: checksum.to_base64() }
     }
 
     /// The checksum of a whole object from those of its parts, all of the plan's algorithm.
-    pub fn of_parts(plan: Plan, parts: &[Part]) -> Result<Self, S3Error> {
+    pub(crate) fn of_parts(plan: Plan, parts: &[Part]) -> Result<Self, S3Error> {
         let value = match plan.checksum_type {
             ChecksumType::FullObject => lambent_checksums::full_object(plan.algorithm, parts)?.to_base64(),
             ChecksumType::Composite => lambent_checksums::composite(plan.algorithm, parts)?,
@@ -52,7 +52,7 @@ impl StoredChecksum {
     }
 
     /// The digest; only of a checksum that is not composite.
-    pub fn digest(&self) -> Result<Checksum, S3Error> {
+    pub(crate) fn digest(&self) -> Result<Checksum, S3Error> {
         Ok(Checksum::from_base64(self.algorithm, &self.value)?)
     }
 }
@@ -60,7 +60,7 @@ impl StoredChecksum {
 /// The algorithm that a request names.
 ///
 /// Errors: `InvalidRequest` for those that this service lacks.
-pub fn named(algorithm: &model::ChecksumAlgorithm) -> Result<Algorithm, ApiError> {
+pub(crate) fn named(algorithm: &model::ChecksumAlgorithm) -> Result<Algorithm, ApiError> {
     Algorithm::from_name(algorithm.as_str()).ok_or_else(|| {
         errors::invalid_request(
             "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
@@ -70,21 +70,21 @@ pub fn named(algorithm: &model::ChecksumAlgorithm) -> Result<Algorithm, ApiError
 }
 
 /// As `crc32c`: how messages about multipart uploads say it.
-pub fn lower_name(algorithm: Algorithm) -> String {
+pub(crate) fn lower_name(algorithm: Algorithm) -> String {
     algorithm.name().to_ascii_lowercase()
 }
 
-pub fn shown_algorithm(algorithm: Algorithm) -> model::ChecksumAlgorithm {
+pub(crate) fn shown_algorithm(algorithm: Algorithm) -> model::ChecksumAlgorithm {
     model::ChecksumAlgorithm::from(algorithm.name())
 }
 
-pub fn shown_type(checksum_type: ChecksumType) -> model::ChecksumType {
+pub(crate) fn shown_type(checksum_type: ChecksumType) -> model::ChecksumType {
     model::ChecksumType::from(checksum_type.name())
 }
 
 /// What a client says about the bytes that it sends.
 #[derive(Clone, Debug, Default)]
-pub struct Claims {
+pub(crate) struct Claims {
     pub content_md5: Option<Checksum>,
     /// From an `x-amz-checksum-*` header.
     pub checksum: Option<Checksum>,
@@ -96,7 +96,7 @@ impl Claims {
     /// Reads the headers of an upload.
     ///
     /// Errors: `InvalidDigest`, `InvalidRequest`, `NotImplemented` for algorithms that this service lacks.
-    pub fn read(
+    pub(crate) fn read(
         content_md5: Option<&str>,
         given: &Given<'_>,
         algorithm: Option<&model::ChecksumAlgorithm>,
@@ -107,8 +107,7 @@ impl Claims {
         Ok(Self { content_md5, checksum: given.read()?, announced: algorithm.map(named).transpose()? })
     }
 
-    /// The algorithms to compute besides MD5, so that every claim can be checked: the first is what will be stored
-    /// if nothing comes behind the body.
+    /// The algorithms to compute besides MD5, so that what is claimed can be checked and what is not is there.
     fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         let stored = self.checksum.map_or(DEFAULT, |checksum| checksum.algorithm());
         std::iter::once(stored).chain(self.announced)
@@ -116,7 +115,7 @@ impl Claims {
 }
 
 /// The checksum headers of one request, as the model's members give them.
-pub struct Given<'a> {
+pub(crate) struct Given<'a> {
     pub supported: [(Algorithm, Option<&'a str>); 5],
     pub unsupported: [(&'static str, Option<&'a str>); 5],
 }
@@ -125,7 +124,7 @@ impl Given<'_> {
     /// The one checksum among the headers.
     ///
     /// Errors: more than one, a value that is not one of the algorithm's, an algorithm that is not here.
-    pub fn read(&self) -> Result<Option<Checksum>, ApiError> {
+    pub(crate) fn read(&self) -> Result<Option<Checksum>, ApiError> {
         if let Some((header, _)) = self.unsupported.iter().find(|(_, value)| value.is_some()) {
             return Err(errors::header_not_implemented(header));
         }
@@ -142,7 +141,7 @@ impl Given<'_> {
     }
 
     /// The first checksum in its text form, as the list of parts and the end of an upload give them.
-    pub fn text(&self) -> Option<(Algorithm, &str)> {
+    pub(crate) fn text(&self) -> Option<(Algorithm, &str)> {
         self.supported.iter().find_map(|(algorithm, value)| Some((*algorithm, (*value)?)))
     }
 }
@@ -150,7 +149,7 @@ impl Given<'_> {
 /// The checksum that came behind a body.
 ///
 /// Errors: a value that is not one of the algorithm's.
-pub fn trailing(body: &Body) -> Result<Option<Checksum>, ApiError> {
+pub(crate) fn trailing(body: &Body) -> Result<Option<Checksum>, ApiError> {
     for algorithm in ALL {
         let Some(value) = body.trailer(algorithm.header()) else { continue };
         return Checksum::from_base64(algorithm, value.trim()).map(Some).map_err(|_| {
@@ -161,15 +160,15 @@ pub fn trailing(body: &Body) -> Result<Option<Checksum>, ApiError> {
 }
 
 /// MD5 and the checksums of a body on its way in.
-pub struct Digests(Vec<Hasher>);
+pub(crate) struct Digests(Vec<Hasher>);
 
 /// What [`Digests`] found.
 #[derive(Clone, Debug)]
-pub struct Computed(Vec<Checksum>);
+pub(crate) struct Computed(Vec<Checksum>);
 
 impl Digests {
     /// What the claims need, and `also`.
-    pub fn new(claims: &Claims, also: Option<Algorithm>) -> Self {
+    pub(crate) fn new(claims: &Claims, also: Option<Algorithm>) -> Self {
         let mut hashers = Vec::with_capacity(3);
         hashers.push(Hasher::new(Algorithm::Md5));
         for algorithm in claims.algorithms().chain(also) {
@@ -180,35 +179,35 @@ impl Digests {
         Self(hashers)
     }
 
-    pub fn update(&mut self, piece: &[u8]) {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
         for hasher in &mut self.0 {
             hasher.update(piece);
         }
     }
 
-    pub fn finish(self) -> Computed {
+    pub(crate) fn finish(self) -> Computed {
         Computed(self.0.into_iter().map(Hasher::finish).collect())
     }
 }
 
 impl Computed {
     /// The checksum of an algorithm, if it was computed.
-    pub fn get(&self, algorithm: Algorithm) -> Option<Checksum> {
+    pub(crate) fn get(&self, algorithm: Algorithm) -> Option<Checksum> {
         self.0.iter().find(|checksum| checksum.algorithm() == algorithm).copied()
     }
 
     /// The MD5 in the form of an ETag.
-    pub fn etag(&self) -> String {
+    pub(crate) fn etag(&self) -> String {
         self.get(Algorithm::Md5).map(|md5| md5.to_hex()).unwrap_or_default()
     }
 
     /// Adds what had to be computed later.
-    pub fn add(&mut self, checksum: Checksum) {
+    pub(crate) fn add(&mut self, checksum: Checksum) {
         self.0.push(checksum);
     }
 
     /// Errors: `BadDigest`.
-    pub fn check(&self, claimed: &Checksum) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, claimed: &Checksum) -> Result<(), ApiError> {
         let computed = self.get(claimed.algorithm());
         match (claimed.algorithm(), computed) {
             (_, Some(computed)) if computed == *claimed => Ok(()),

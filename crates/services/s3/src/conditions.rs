@@ -9,7 +9,7 @@ use crate::rows::ObjectRow;
 
 /// The conditions of a read, and of a copy's source.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ReadConditions<'a> {
+pub(crate) struct ReadConditions<'a> {
     pub if_match: Option<&'a str>,
     pub if_none_match: Option<&'a str>,
     pub if_modified_since: Option<Timestamp>,
@@ -29,7 +29,7 @@ impl ReadConditions<'_> {
     /// For GetObject and HeadObject.
     ///
     /// Errors: `PreconditionFailed`; `NotModified` with the headers that a cache needs.
-    pub fn check(&self, object: &ObjectRow, now_unix_s: i64) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, object: &ObjectRow, now_unix_s: i64) -> Result<(), ApiError> {
         match self.failure(object, now_unix_s) {
             None => Ok(()),
             Some(Failure::Match) => Err(errors::precondition_failed("If-Match")),
@@ -44,7 +44,7 @@ impl ReadConditions<'_> {
     }
 
     /// For the source of a copy: every failure is `PreconditionFailed`.
-    pub fn check_source(&self, object: &ObjectRow, now_unix_s: i64) -> Result<(), ApiError> {
+    pub(crate) fn check_source(&self, object: &ObjectRow, now_unix_s: i64) -> Result<(), ApiError> {
         let condition = match self.failure(object, now_unix_s) {
             None => return Ok(()),
             Some(Failure::Match) => "x-amz-copy-source-If-Match",
@@ -76,7 +76,7 @@ impl ReadConditions<'_> {
 
 /// The condition of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WriteCondition {
+pub(crate) enum WriteCondition {
     None,
     /// There must be no object.
     Absent,
@@ -88,7 +88,7 @@ impl WriteCondition {
     /// From If-Match and If-None-Match.
     ///
     /// Errors: `NotImplemented` for the forms that S3 refuses on writes.
-    pub fn new(if_match: Option<&str>, if_none_match: Option<&str>) -> Result<Self, ApiError> {
+    pub(crate) fn new(if_match: Option<&str>, if_none_match: Option<&str>) -> Result<Self, ApiError> {
         match (if_match, if_none_match) {
             (None, None) => Ok(Self::None),
             (Some(_), Some(_)) => Err(errors::header_not_implemented("If-Match,If-None-Match")
@@ -101,7 +101,7 @@ impl WriteCondition {
     }
 
     /// Errors: `PreconditionFailed`, `NoSuchKey`.
-    pub fn check(&self, key: &str, object: Option<&ObjectRow>) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, key: &str, object: Option<&ObjectRow>) -> Result<(), ApiError> {
         match (self, object) {
             (Self::Absent, Some(_)) => Err(errors::precondition_failed("If-None-Match")),
             (Self::Match(_), None) => Err(errors::no_such_key(key)),
@@ -115,7 +115,7 @@ impl WriteCondition {
     /// Like [`WriteCondition::check`], for a write that began when the key's object had the sequencer `replaces`.
     ///
     /// Errors: also `ConditionalRequestConflict` when the object was changed since, even to one that would do.
-    pub fn check_since(
+    pub(crate) fn check_since(
         &self,
         key: &str,
         object: Option<&ObjectRow>,
@@ -135,7 +135,7 @@ impl WriteCondition {
 }
 
 /// An ETag as headers and answers show it.
-pub fn quoted(etag: &str) -> String {
+pub(crate) fn quoted(etag: &str) -> String {
     let mut text = String::with_capacity(etag.len() + 2);
     text.push('"');
     text.push_str(etag);
@@ -144,7 +144,7 @@ pub fn quoted(etag: &str) -> String {
 }
 
 /// An ETag without its quotes, if it has any.
-pub fn unquoted(tag: &str) -> &str {
+pub(crate) fn unquoted(tag: &str) -> &str {
     let tag = tag.trim();
     let tag = tag.strip_prefix("W/").unwrap_or(tag);
     tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag)

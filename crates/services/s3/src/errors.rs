@@ -13,7 +13,7 @@ use crate::limits;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum S3Error {
+pub(crate) enum S3Error {
     /// The answer for the client.
     #[error("{0}")]
     Api(Box<ApiError>),
@@ -35,6 +35,8 @@ pub enum S3Error {
     Checksum(#[from] lambent_checksums::ChecksumError),
     #[error("part {place} of the completed upload {upload} is missing")]
     PartMissing { upload: String, place: u32 },
+    #[error("the part with the ETag {etag} of the upload {upload} has no MD5 for its ETag")]
+    PartEtag { upload: String, etag: String },
     #[error("the data of an object ended {missing} bytes early")]
     DataMissing { missing: u64 },
 }
@@ -61,61 +63,61 @@ impl From<S3Error> for ApiError {
     }
 }
 
-pub fn no_such_bucket(bucket: &str) -> ApiError {
+pub(crate) fn no_such_bucket(bucket: &str) -> ApiError {
     ApiError::new("NoSuchBucket", 404, "The specified bucket does not exist").with("BucketName", bucket)
 }
 
-pub fn no_such_key(key: &str) -> ApiError {
+pub(crate) fn no_such_key(key: &str) -> ApiError {
     ApiError::new("NoSuchKey", 404, "The specified key does not exist.").with("Key", key)
 }
 
-pub fn no_such_upload(id: &str) -> ApiError {
+pub(crate) fn no_such_upload(id: &str) -> ApiError {
     let message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been \
                    aborted or completed.";
     ApiError::new("NoSuchUpload", 404, message).with("UploadId", id)
 }
 
-pub fn access_denied() -> ApiError {
+pub(crate) fn access_denied() -> ApiError {
     ApiError::new("AccessDenied", 403, "Access Denied")
 }
 
-pub fn bucket_not_empty(bucket: &str) -> ApiError {
+pub(crate) fn bucket_not_empty(bucket: &str) -> ApiError {
     ApiError::new("BucketNotEmpty", 409, "The bucket you tried to delete is not empty")
         .with("BucketName", bucket)
 }
 
-pub fn bucket_already_owned_by_you(bucket: &str) -> ApiError {
+pub(crate) fn bucket_already_owned_by_you(bucket: &str) -> ApiError {
     let message = "Your previous request to create the named bucket succeeded and you already own it.";
     ApiError::new("BucketAlreadyOwnedByYou", 409, message).with("BucketName", bucket)
 }
 
-pub fn bucket_already_exists(bucket: &str) -> ApiError {
+pub(crate) fn bucket_already_exists(bucket: &str) -> ApiError {
     let message = "The requested bucket name is not available. The bucket namespace is shared by all users of the \
                    system. Please select a different name and try again.";
     ApiError::new("BucketAlreadyExists", 409, message).with("BucketName", bucket)
 }
 
-pub fn invalid_bucket_name(bucket: &str) -> ApiError {
+pub(crate) fn invalid_bucket_name(bucket: &str) -> ApiError {
     ApiError::client("InvalidBucketName", "The specified bucket is not valid.").with("BucketName", bucket)
 }
 
-pub fn too_many_buckets() -> ApiError {
+pub(crate) fn too_many_buckets() -> ApiError {
     ApiError::client("TooManyBuckets", "You have attempted to create more buckets than allowed")
 }
 
-pub fn key_too_long(length: usize) -> ApiError {
+pub(crate) fn key_too_long(length: usize) -> ApiError {
     ApiError::client("KeyTooLongError", "Your key is too long")
         .with("Size", length.to_string())
         .with("MaxSizeAllowed", limits::KEY_MAX_BYTES.to_string())
 }
 
-pub fn metadata_too_large(size: usize, allowed: usize) -> ApiError {
+pub(crate) fn metadata_too_large(size: usize, allowed: usize) -> ApiError {
     ApiError::client("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
         .with("Size", size.to_string())
         .with("MaxSizeAllowed", allowed.to_string())
 }
 
-pub fn invalid_argument(
+pub(crate) fn invalid_argument(
     message: impl Into<String>,
     name: &'static str,
     value: impl Into<String>,
@@ -123,56 +125,56 @@ pub fn invalid_argument(
     ApiError::client("InvalidArgument", message).with("ArgumentName", name).with("ArgumentValue", value)
 }
 
-pub fn invalid_request(message: impl Into<String>) -> ApiError {
+pub(crate) fn invalid_request(message: impl Into<String>) -> ApiError {
     ApiError::client("InvalidRequest", message)
 }
 
-pub fn malformed_xml() -> ApiError {
+pub(crate) fn malformed_xml() -> ApiError {
     let message = "The XML you provided was not well-formed or did not validate against our published schema";
     ApiError::client("MalformedXML", message)
 }
 
 /// A header that AWS knows and this service refuses, by its name.
-pub fn header_not_implemented(header: &str) -> ApiError {
+pub(crate) fn header_not_implemented(header: &str) -> ApiError {
     let message = "A header you provided implies functionality that is not implemented";
     ApiError::new("NotImplemented", 501, message).with("Header", header)
 }
 
-pub fn precondition_failed(condition: &str) -> ApiError {
+pub(crate) fn precondition_failed(condition: &str) -> ApiError {
     let message = "At least one of the pre-conditions you specified did not hold";
     ApiError::new("PreconditionFailed", 412, message).with("Condition", condition)
 }
 
-pub fn conditional_request_conflict(condition: &str, key: &str) -> ApiError {
+pub(crate) fn conditional_request_conflict(condition: &str, key: &str) -> ApiError {
     let message =
         "The conditional request cannot succeed due to a conflicting operation against this resource.";
     ApiError::new("ConditionalRequestConflict", 409, message).with("Condition", condition).with("Key", key)
 }
 
-pub fn not_modified() -> ApiError {
+pub(crate) fn not_modified() -> ApiError {
     ApiError::new("NotModified", 304, "Not Modified")
 }
 
-pub fn invalid_range(requested: &str, size: u64) -> ApiError {
+pub(crate) fn invalid_range(requested: &str, size: u64) -> ApiError {
     ApiError::new("InvalidRange", 416, "The requested range is not satisfiable")
         .with("RangeRequested", requested)
         .with("ActualObjectSize", size.to_string())
         .with_header("content-range", format!("bytes */{size}"))
 }
 
-pub fn invalid_part_number(requested: i32, count: u32) -> ApiError {
+pub(crate) fn invalid_part_number(requested: i32, count: u32) -> ApiError {
     ApiError::new("InvalidPartNumber", 416, "The requested partnumber is not satisfiable")
         .with("PartNumberRequested", requested.to_string())
         .with("ActualPartCount", count.to_string())
 }
 
-pub fn part_number_out_of_bounds(number: i32) -> ApiError {
+pub(crate) fn part_number_out_of_bounds(number: i32) -> ApiError {
     let message =
         format!("Part number must be an integer between 1 and {}, inclusive", limits::PART_NUMBER_MAX);
     invalid_argument(message, "partNumber", number.to_string())
 }
 
-pub fn invalid_part(upload: &str, number: i32, etag: &str) -> ApiError {
+pub(crate) fn invalid_part(upload: &str, number: i32, etag: &str) -> ApiError {
     let message = "One or more of the specified parts could not be found.  The part may not have been uploaded, or \
                    the specified entity tag may not match the part's entity tag.";
     ApiError::client("InvalidPart", message)
@@ -181,12 +183,12 @@ pub fn invalid_part(upload: &str, number: i32, etag: &str) -> ApiError {
         .with("ETag", etag)
 }
 
-pub fn invalid_part_order(upload: &str) -> ApiError {
+pub(crate) fn invalid_part_order(upload: &str) -> ApiError {
     let message = "The list of parts was not in ascending order. Parts must be ordered by part number.";
     ApiError::client("InvalidPartOrder", message).with("UploadId", upload)
 }
 
-pub fn part_too_small(number: i32, size: u64, etag: &str) -> ApiError {
+pub(crate) fn part_too_small(number: i32, size: u64, etag: &str) -> ApiError {
     ApiError::client("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
         .with("ProposedSize", size.to_string())
         .with("MinSizeAllowed", limits::PART_MIN_BYTES.to_string())
@@ -194,42 +196,42 @@ pub fn part_too_small(number: i32, size: u64, etag: &str) -> ApiError {
         .with("ETag", etag)
 }
 
-pub fn entity_too_large(size: u64, allowed: u64) -> ApiError {
+pub(crate) fn entity_too_large(size: u64, allowed: u64) -> ApiError {
     ApiError::client("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         .with("ProposedSize", size.to_string())
         .with("MaxSizeAllowed", allowed.to_string())
 }
 
-pub fn missing_content_length() -> ApiError {
+pub(crate) fn missing_content_length() -> ApiError {
     ApiError::new("MissingContentLength", 411, "You must provide the Content-Length HTTP header.")
 }
 
-pub fn incomplete_body() -> ApiError {
+pub(crate) fn incomplete_body() -> ApiError {
     let message = "You did not provide the number of bytes specified by the Content-Length HTTP header";
     ApiError::client("IncompleteBody", message)
 }
 
-pub fn invalid_digest(given: &str) -> ApiError {
+pub(crate) fn invalid_digest(given: &str) -> ApiError {
     ApiError::client("InvalidDigest", "The Content-MD5 you specified was invalid.").with("Content-MD5", given)
 }
 
-pub fn bad_content_md5(expected: String, calculated: String) -> ApiError {
+pub(crate) fn bad_content_md5(expected: String, calculated: String) -> ApiError {
     ApiError::client("BadDigest", "The Content-MD5 you specified did not match what we received.")
         .with("ExpectedDigest", expected)
         .with("CalculatedDigest", calculated)
 }
 
 /// `named` as the operation writes it: `SHA1` on uploads, `sha1` on completion.
-pub fn bad_checksum(named: &str) -> ApiError {
+pub(crate) fn bad_checksum(named: &str) -> ApiError {
     let message = format!("The {named} you specified did not match the calculated checksum.");
     ApiError::client("BadDigest", message)
 }
 
-pub fn invalid_version_id(id: &str) -> ApiError {
+pub(crate) fn invalid_version_id(id: &str) -> ApiError {
     invalid_argument("Invalid version id specified", "versionId", id)
 }
 
-pub fn invalid_storage_class(class: &str) -> ApiError {
+pub(crate) fn invalid_storage_class(class: &str) -> ApiError {
     ApiError::client("InvalidStorageClass", "The storage class you specified is not valid")
         .with("StorageClassRequested", class)
 }

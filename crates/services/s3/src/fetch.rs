@@ -1,7 +1,6 @@
 //! Objects for other parts of the platform, as Lambda's packages.
 
-use bytes::Bytes;
-use lambent_api::ApiError;
+use lambent_api::{ApiError, Body};
 use lambent_blobs::BlobStore;
 use lambent_store::Db;
 
@@ -22,23 +21,11 @@ impl ObjectReader {
         Self { db, blobs }
     }
 
-    /// The bytes of an object of `account`; `Err(size)` inside when it has more than `limit` of them.
-    pub async fn fetch(
-        &self,
-        account: &str,
-        bucket: &str,
-        key: &str,
-        limit: u64,
-    ) -> Result<Result<Bytes, u64>, ApiError> {
-        let object = self.find(account, bucket, key).await.map_err(ApiError::from)?;
-        if object.size > limit {
-            return Ok(Err(object.size));
-        }
+    /// The bytes of an object of `account`, streamed; S3's own error when there is none.
+    pub async fn fetch(&self, account: &str, bucket: &str, key: &str) -> Result<Body, ApiError> {
+        let object = self.find(account, bucket, key).await?;
         let whole = Span { start: 0, end: object.size };
-        let mut body = data::read(&self.db, &self.blobs, &object, whole).await.map_err(ApiError::from)?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let grown = || ApiError::internal(&"an object has more bytes than its row says");
-        Ok(Ok(body.collect(limit, grown).await?))
+        Ok(data::read(&self.db, &self.blobs, &object, whole).await?)
     }
 
     async fn find(&self, account: &str, bucket: &str, key: &str) -> Result<ObjectRow, S3Error> {

@@ -5,7 +5,7 @@ use lambent_api::{ApiError, Body};
 use lambent_blobs::BlobId;
 use lambent_checksums::{Algorithm, Checksum, Hasher};
 
-use crate::checksums::{self, Claims, Computed, DEFAULT, Digests};
+use crate::checksums::{self, Claims, Computed, Digests};
 use crate::errors::{self, S3Error};
 use crate::limits;
 use crate::service::S3;
@@ -15,8 +15,8 @@ pub(crate) struct Intake<'a> {
     pub claims: &'a Claims,
     /// Computed besides what the claims need.
     pub also: Option<Algorithm>,
-    /// Bodies up to this size are kept in memory, for their row.
-    pub inline_max: u64,
+    /// Whether a small body is kept in memory, for its row.
+    pub inline: bool,
 }
 
 /// A body that came whole and as claimed. Its blob is on disk and named by no row yet.
@@ -24,8 +24,17 @@ pub(crate) struct Taken {
     pub place: Place,
     pub size: u64,
     pub computed: Computed,
-    /// What the client claimed of the bytes, by header or behind the body; else [`DEFAULT`].
-    pub checksum: Checksum,
+    /// What the client claimed of the bytes, by header or behind the body.
+    pub claimed: Option<Checksum>,
+}
+
+impl Taken {
+    /// The checksum of this algorithm, which must be among those that were to be computed.
+    pub(crate) fn checksum(&self, algorithm: Algorithm) -> Checksum {
+        self.computed
+            .get(algorithm)
+            .expect("the claims' algorithms, the default and `also` are always computed")
+    }
 }
 
 /// Where the bytes are.
@@ -44,7 +53,7 @@ impl S3 {
             return Err(errors::entity_too_large(size, limits::SINGLE_PUT_MAX_BYTES).into());
         }
         let mut digests = Digests::new(intake.claims, intake.also);
-        let place = if size <= intake.inline_max {
+        let place = if intake.inline && size <= limits::INLINE_MAX_BYTES {
             let limit = usize::try_from(size).expect("inline bodies are small");
             let bytes = body.collect(limit, errors::incomplete_body).await?;
             if bytes.len() != limit {
@@ -57,7 +66,7 @@ impl S3 {
         };
         let trailing = checksums::trailing(body);
         match self.judge(intake.claims, trailing, &place, digests.finish(), size).await {
-            Ok((computed, checksum)) => Ok(Taken { place, size, computed, checksum }),
+            Ok((computed, claimed)) => Ok(Taken { place, size, computed, claimed }),
             Err(error) => {
                 self.forget(&place).await;
                 Err(error)
@@ -98,7 +107,7 @@ impl S3 {
         place: &Place,
         mut computed: Computed,
         size: u64,
-    ) -> Result<(Computed, Checksum), S3Error> {
+    ) -> Result<(Computed, Option<Checksum>), S3Error> {
         let trailing = trailing?;
         if let Some(trailing) = &trailing
             && computed.get(trailing.algorithm()).is_none()
@@ -109,9 +118,7 @@ impl S3 {
         for claimed in [&claims.content_md5, &claims.checksum, &trailing].into_iter().flatten() {
             computed.check(claimed)?;
         }
-        let stored = claims.checksum.or(trailing).or_else(|| computed.get(DEFAULT));
-        let checksum = stored.expect("the default is computed whenever nothing is claimed by a header");
-        Ok((computed, checksum))
+        Ok((computed, claims.checksum.or(trailing)))
     }
 
     async fn hash_again(&self, place: &Place, size: u64, algorithm: Algorithm) -> Result<Checksum, S3Error> {

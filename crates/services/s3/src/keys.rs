@@ -25,57 +25,57 @@ const REF: &[u8] = b"s3/ref/";
 const DEAD: &[u8] = b"s3/dead/";
 
 /// Woken when data has become garbage.
-pub const DEAD_TOPIC: &[u8] = b"s3/dead";
+pub(crate) const DEAD_TOPIC: &[u8] = b"s3/dead";
 
-pub fn bucket(name: &str) -> Key {
+pub(crate) fn bucket(name: &str) -> Key {
     Key::new(BUCKET).str(name)
 }
 
-pub fn owned_bucket(account: &str, name: &str) -> Key {
+pub(crate) fn owned_bucket(account: &str, name: &str) -> Key {
     Key::new(OWNER).str(account).str(name)
 }
 
 /// The buckets of an account whose names start with `prefix`.
-pub fn owned_buckets(account: &str, prefix: &str) -> KeyRange {
+pub(crate) fn owned_buckets(account: &str, prefix: &str) -> KeyRange {
     Key::new(OWNER).str(account).str_prefix(prefix).range()
 }
 
 /// The bucket name in a key of [`owned_buckets`].
-pub fn name_of_owned(key: &[u8]) -> Result<String, KeyError> {
+pub(crate) fn name_of_owned(key: &[u8]) -> Result<String, KeyError> {
     let mut reader = KeyReader::new(key, OWNER)?;
     reader.str()?;
     reader.str()
 }
 
-pub fn notify(bucket: &str) -> Key {
+pub(crate) fn notify(bucket: &str) -> Key {
     Key::new(NOTIFY).str(bucket)
 }
 
-pub fn object(bucket: &str, key: &str) -> Key {
+pub(crate) fn object(bucket: &str, key: &str) -> Key {
     objects(bucket).raw(key.as_bytes())
 }
 
 /// What the keys of a bucket's objects start with; the object's key follows as it is.
-pub fn objects(bucket: &str) -> Key {
+pub(crate) fn objects(bucket: &str) -> Key {
     Key::new(OBJECT).str(bucket)
 }
 
-pub fn upload(bucket: &str, key: &str, id: &str) -> Key {
+pub(crate) fn upload(bucket: &str, key: &str, id: &str) -> Key {
     uploads_of(bucket, key).raw(id.as_bytes())
 }
 
 /// What the keys of an object's uploads start with; the upload's id follows as it is.
-pub fn uploads_of(bucket: &str, key: &str) -> Key {
+pub(crate) fn uploads_of(bucket: &str, key: &str) -> Key {
     uploads(bucket).str(key)
 }
 
 /// What the keys of a bucket's uploads start with.
-pub fn uploads(bucket: &str) -> Key {
+pub(crate) fn uploads(bucket: &str) -> Key {
     Key::new(UPLOAD).str(bucket)
 }
 
 /// Object key and upload id in a key of [`uploads`].
-pub fn object_and_upload(key: &[u8]) -> Result<(String, String), KeyError> {
+pub(crate) fn object_and_upload(key: &[u8]) -> Result<(String, String), KeyError> {
     let mut reader = KeyReader::new(key, UPLOAD)?;
     reader.bytes()?;
     let object = reader.str()?;
@@ -83,53 +83,53 @@ pub fn object_and_upload(key: &[u8]) -> Result<(String, String), KeyError> {
     Ok((object, id.to_owned()))
 }
 
-pub fn part(upload: &str, number: i32) -> Key {
+pub(crate) fn part(upload: &str, number: i32) -> Key {
     parts(upload).u64(u64::from(number.unsigned_abs()))
 }
 
 /// What the keys of an upload's parts start with.
-pub fn parts(upload: &str) -> Key {
+pub(crate) fn parts(upload: &str) -> Key {
     Key::new(PART).str(upload)
 }
 
 /// The part number in a key of [`parts`].
-pub fn number_of_part(key: &[u8]) -> Result<i32, KeyError> {
+pub(crate) fn number_of_part(key: &[u8]) -> Result<i32, KeyError> {
     let mut reader = KeyReader::new(key, PART)?;
     reader.bytes()?;
     i32::try_from(reader.u64()?).map_err(|_| KeyError::Long)
 }
 
-pub fn span(upload: &str, offset: u64) -> Key {
+pub(crate) fn span(upload: &str, offset: u64) -> Key {
     spans(upload).u64(offset)
 }
 
 /// What the keys of a completed upload's spans start with.
-pub fn spans(upload: &str) -> Key {
+pub(crate) fn spans(upload: &str) -> Key {
     Key::new(SPAN).str(upload)
 }
 
 /// The offset of the first byte in a key of [`spans`].
-pub fn offset_of_span(key: &[u8]) -> Result<u64, KeyError> {
+pub(crate) fn offset_of_span(key: &[u8]) -> Result<u64, KeyError> {
     let mut reader = KeyReader::new(key, SPAN)?;
     reader.bytes()?;
     reader.u64()
 }
 
-pub fn blob_references(blob: &str) -> Key {
+pub(crate) fn blob_references(blob: &str) -> Key {
     Key::new(REF).raw(blob.as_bytes())
 }
 
-pub fn dead(due_unix_ms: i64, id: &str) -> Key {
+pub(crate) fn dead(due_unix_ms: i64, id: &str) -> Key {
     Key::new(DEAD).i64(due_unix_ms).raw(id.as_bytes())
 }
 
 /// Everything that nothing names any more, by the time when it may go.
-pub fn all_dead() -> KeyRange {
+pub(crate) fn all_dead() -> KeyRange {
     Key::new(DEAD).range()
 }
 
 /// When the data under a key of [`all_dead`] may go, in milliseconds since 1970.
-pub fn due_of_dead(key: &[u8]) -> Result<i64, KeyError> {
+pub(crate) fn due_of_dead(key: &[u8]) -> Result<i64, KeyError> {
     KeyReader::new(key, DEAD)?.i64()
 }
 

@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod listing;
 mod metadata;
+mod multipart;
 mod names;
 mod notifications;
 mod objects;

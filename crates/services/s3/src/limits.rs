@@ -6,40 +6,40 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// Bodies up to this size live in the object's row; longer ones in a blob.
-pub const INLINE_MAX_BYTES: u64 = 32 * KIB;
+pub(crate) const INLINE_MAX_BYTES: u64 = 32 * KIB;
 /// The largest body of one PutObject, UploadPart or CopyObject.
-pub const SINGLE_PUT_MAX_BYTES: u64 = 5 * GIB;
+pub(crate) const SINGLE_PUT_MAX_BYTES: u64 = 5 * GIB;
 /// The largest object.
-pub const OBJECT_MAX_BYTES: u64 = 50_000_000_000_000;
+pub(crate) const OBJECT_MAX_BYTES: u64 = 50_000_000_000_000;
 /// The smallest part of a multipart upload, its last part excepted.
-pub const PART_MIN_BYTES: u64 = 5 * MIB;
+pub(crate) const PART_MIN_BYTES: u64 = 5 * MIB;
 /// Part numbers go from 1 to this.
-pub const PART_NUMBER_MAX: i32 = 10_000;
+pub(crate) const PART_NUMBER_MAX: i32 = 10_000;
+/// Upload ids that are longer cannot be one of ours.
+pub(crate) const UPLOAD_ID_MAX_BYTES: usize = 1024;
 /// The longest object key, in bytes of UTF-8.
-pub const KEY_MAX_BYTES: usize = 1024;
+pub(crate) const KEY_MAX_BYTES: usize = 1024;
 /// Names and values of the user's metadata together, in bytes.
-pub const USER_METADATA_MAX_BYTES: usize = 2 * 1024;
+pub(crate) const USER_METADATA_MAX_BYTES: usize = 2 * 1024;
 /// Content headers (type, disposition and so on) together, in bytes: what fits beside an inline body.
-pub const CONTENT_HEADERS_MAX_BYTES: usize = 8 * 1024;
+pub(crate) const CONTENT_HEADERS_MAX_BYTES: usize = 8 * 1024;
 /// Keys, uploads or parts that one page of a listing shows.
-pub const LIST_MAX_ENTRIES: usize = 1000;
+pub(crate) const LIST_MAX_ENTRIES: usize = 1000;
 /// Buckets that one page of ListBuckets shows.
-pub const LIST_MAX_BUCKETS: usize = 10_000;
+pub(crate) const LIST_MAX_BUCKETS: usize = 10_000;
 /// Objects that one DeleteObjects names.
-pub const DELETE_MAX_OBJECTS: usize = 1000;
+pub(crate) const DELETE_MAX_OBJECTS: usize = 1000;
 /// Buckets that one account may have.
-pub const BUCKETS_MAX: usize = 10_000;
+pub(crate) const BUCKETS_MAX: usize = 10_000;
 /// Rules of one notification configuration.
-pub const NOTIFICATION_RULES_MAX: usize = 100;
+pub(crate) const NOTIFICATION_RULES_MAX: usize = 100;
 /// The longest id of a notification rule, in characters.
-pub const NOTIFICATION_ID_MAX_CHARS: usize = 255;
+pub(crate) const NOTIFICATION_ID_MAX_CHARS: usize = 255;
 /// How long replaced data stays readable, so that readers in flight finish, in milliseconds.
-pub const GC_GRACE_MS: i64 = 15 * 60 * 1000;
+pub(crate) const GC_GRACE_MS: i64 = 15 * 60 * 1000;
 /// How many dead objects one step of the sweeper looks at.
-pub const GC_STEP_ROWS: usize = 200;
+pub(crate) const GC_STEP_ROWS: usize = 200;
 /// Rows that one read of a listing takes from the store.
-pub const LIST_PAGE_ROWS: usize = 1001;
+pub(crate) const LIST_PAGE_ROWS: usize = 1001;
 /// Bytes that one read of a listing takes from the store.
-pub const LIST_PAGE_BYTES: usize = 1024 * 1024;
-/// Bytes of one piece of a streamed answer.
-pub const PIECE_BYTES: usize = 256 * 1024;
+pub(crate) const LIST_PAGE_BYTES: usize = 1024 * 1024;

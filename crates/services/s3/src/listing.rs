@@ -8,7 +8,7 @@ use lambent_model_s3::{
     CommonPrefix, EncodingType, ListObjectsOutput, ListObjectsRequest, ListObjectsV2Output,
     ListObjectsV2Request, Object, ObjectStorageClass,
 };
-use lambent_store::{KeyRange, ScanOptions, Txn, prefix_end};
+use lambent_store::{Key, KeyError, KeyRange, ScanOptions, Txn, prefix_end};
 use lambent_wire::Timestamp;
 
 use crate::buckets;
@@ -28,16 +28,24 @@ pub(crate) struct Query<'a> {
     pub prefix: &'a str,
     /// Never empty.
     pub delimiter: Option<&'a str>,
-    /// Only what comes after this key or common prefix.
+    /// Only what comes after this name or common prefix.
     pub after: Option<&'a str>,
+    /// Of several uploads under the name `after`, also those that come after this one.
+    pub after_upload: Option<&'a str>,
     pub max: usize,
+}
+
+/// Rows of one bucket that begin with an object's key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Table<'a> {
+    Objects(&'a str),
+    Uploads(&'a str),
 }
 
 /// One line of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// A key with its row.
-    Key(String, Bytes),
+    Row { name: String, key: Bytes, row: Bytes },
     CommonPrefix(String),
 }
 
@@ -51,42 +59,76 @@ pub(crate) struct Listed {
 impl Entry {
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Key(name, _) | Self::CommonPrefix(name) => name,
+            Self::Row { name, .. } | Self::CommonPrefix(name) => name,
         }
     }
 }
 
-/// Walks over the keys below `base` (the object's key follows it as it is), in the order of their bytes. Keys with
-/// a common prefix are jumped over, so that the work grows with the page, not with the bucket.
-pub(crate) async fn walk(txn: &Txn, base: &[u8], query: Query<'_>) -> Result<Listed, S3Error> {
+impl Table<'_> {
+    /// What the keys of names with this beginning start with.
+    fn prefix(self, beginning: &str) -> Key {
+        match self {
+            Self::Objects(bucket) => keys::object(bucket, beginning),
+            Self::Uploads(bucket) => keys::uploads(bucket).str_prefix(beginning),
+        }
+    }
+
+    fn name(self, key: &[u8]) -> Result<String, S3Error> {
+        match self {
+            Self::Objects(bucket) => {
+                let name = key.get(keys::objects(bucket).len()..).ok_or(KeyError::Short)?;
+                Ok(String::from_utf8(name.to_vec()).map_err(|_| KeyError::Utf8)?)
+            }
+            Self::Uploads(_) => Ok(keys::object_and_upload(key)?.0),
+        }
+    }
+
+    /// The rows of `range` that come after the query's marker.
+    fn behind(self, range: KeyRange, marker: &str, upload: Option<&str>) -> KeyRange {
+        match (self, upload) {
+            (Self::Objects(bucket), _) => range.after(&keys::object(bucket, marker)),
+            (Self::Uploads(bucket), Some(id)) => range.after(&keys::upload(bucket, marker, id)),
+            (Self::Uploads(bucket), None) => {
+                range.starting_at(&prefix_end(&keys::uploads_of(bucket, marker)))
+            }
+        }
+    }
+}
+
+/// Walks over a table in the order of the names' bytes. Names with a common prefix are jumped over, so that the work
+/// grows with the page, not with the bucket.
+pub(crate) async fn walk(txn: &Txn, table: Table<'_>, query: Query<'_>) -> Result<Listed, S3Error> {
+    for name in [Some(query.prefix), query.after].into_iter().flatten() {
+        names::check_key(name)?;
+    }
     let mut listed = Listed::default();
     if query.max == 0 {
         return Ok(listed);
     }
-    let mut range = start(base, query);
+    let mut range = start(table, query);
     let mut rows_a_page = limits::LIST_PAGE_ROWS.min(query.max + 1);
     while !range.is_empty() {
         let options = ScanOptions::rows(rows_a_page).max_bytes(limits::LIST_PAGE_BYTES);
         let page = txn.scan(&range, options).await?;
+        let rest = range.rest(&page, false);
         let mut jump = None;
-        for (key, row) in &page.rows {
-            let name = std::str::from_utf8(&key[base.len()..]).map_err(|_| lambent_store::KeyError::Utf8)?;
-            let prefix = common_prefix(name, query);
+        for (key, row) in page.rows {
             if listed.entries.len() == query.max {
                 listed.truncated = true;
                 return Ok(listed);
             }
-            if let Some(prefix) = prefix {
+            let name = table.name(&key)?;
+            if let Some(prefix) = common_prefix(&name, query) {
+                jump = Some(prefix_end(&table.prefix(prefix)));
                 listed.entries.push(Entry::CommonPrefix(prefix.to_owned()));
-                jump = Some([base, prefix.as_bytes()].concat());
                 break;
             }
-            listed.entries.push(Entry::Key(name.to_owned(), row.clone()));
+            listed.entries.push(Entry::Row { name, key, row });
         }
-        range = match (jump, range.rest(&page, false)) {
-            (Some(prefix), _) => {
+        range = match (jump, rest) {
+            (Some(end_of_prefix), _) => {
                 rows_a_page = ROWS_AFTER_JUMP;
-                range.starting_at(&prefix_end(&prefix))
+                range.starting_at(&end_of_prefix)
             }
             (None, Some(rest)) => {
                 rows_a_page = (rows_a_page * 4).min(limits::LIST_PAGE_ROWS);
@@ -98,14 +140,14 @@ pub(crate) async fn walk(txn: &Txn, base: &[u8], query: Query<'_>) -> Result<Lis
     Ok(listed)
 }
 
-/// The keys that can be on the page.
-fn start(base: &[u8], query: Query<'_>) -> KeyRange {
-    let range = KeyRange::prefix(&[base, query.prefix.as_bytes()].concat());
+/// The rows that can be on the page.
+fn start(table: Table<'_>, query: Query<'_>) -> KeyRange {
+    let range = table.prefix(query.prefix).range();
     let Some(after) = query.after else { return range };
     match common_prefix(after, query) {
         // The common prefix of the marker comes not after it, so nothing below is listed any more.
-        Some(prefix) => range.starting_at(&prefix_end(&[base, prefix.as_bytes()].concat())),
-        None => range.after(&[base, after.as_bytes()].concat()),
+        Some(prefix) => range.starting_at(&prefix_end(&table.prefix(prefix))),
+        None => table.behind(range, after, query.after_upload),
     }
 }
 
@@ -129,6 +171,7 @@ impl S3 {
             delimiter: delimiter(input.delimiter.as_deref()),
             after: input.marker.as_deref().filter(|marker| !marker.is_empty()),
             max: max_entries(input.max_keys, "max-keys")?,
+            ..Query::default()
         };
         let expected = input.expected_bucket_owner.as_deref();
         let (bucket, listed) = self.list(call, &input.bucket, expected, query).await?;
@@ -164,6 +207,7 @@ impl S3 {
             delimiter: delimiter(input.delimiter.as_deref()),
             after: from_token.as_deref().or(start_after),
             max: max_entries(input.max_keys, "max-keys")?,
+            ..Query::default()
         };
         let expected = input.expected_bucket_owner.as_deref();
         let (bucket, listed) = self.list(call, &input.bucket, expected, query).await?;
@@ -196,11 +240,10 @@ impl S3 {
         expected_owner: Option<&str>,
         query: Query<'_>,
     ) -> Result<(BucketRow, Listed), S3Error> {
-        let base = &keys::objects(name);
         self.db()
             .read(|txn| async move {
                 let bucket = buckets::bucket(&txn, call, name, expected_owner).await?;
-                Ok((bucket, walk(&txn, base, query).await?))
+                Ok((bucket, walk(&txn, Table::Objects(name), query).await?))
             })
             .await
     }
@@ -274,8 +317,8 @@ impl Contents {
         for entry in listed.entries {
             match entry {
                 Entry::CommonPrefix(prefix) => prefixes.push(encoding.apply(&prefix)),
-                Entry::Key(name, row) => {
-                    let row = ObjectRow::decode(name.as_bytes(), &row)?;
+                Entry::Row { name, key, row } => {
+                    let row = ObjectRow::decode(&key, &row)?;
                     contents.push(Object { owner: owner.clone(), ..object(encoding.apply(&name), row) });
                 }
             }

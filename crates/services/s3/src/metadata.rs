@@ -7,7 +7,7 @@ use crate::rows::Metadata;
 use crate::{errors, limits};
 
 /// What S3 says of objects that were given no type.
-pub const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
+pub(crate) const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
 /// The storage classes that a general purpose bucket takes, but for STANDARD.
 const STORAGE_CLASSES: [&str; 7] = [
@@ -23,7 +23,7 @@ const STORAGE_CLASSES: [&str; 7] = [
 /// Checks sizes and values, and drops what says nothing.
 ///
 /// Errors: `MetadataTooLarge`, `InvalidStorageClass`.
-pub fn checked(mut metadata: Metadata) -> Result<Metadata, ApiError> {
+pub(crate) fn checked(mut metadata: Metadata) -> Result<Metadata, ApiError> {
     let user_bytes: usize = metadata.user.iter().map(|(name, value)| name.len() + value.len()).sum();
     if user_bytes > limits::USER_METADATA_MAX_BYTES {
         return Err(errors::metadata_too_large(user_bytes, limits::USER_METADATA_MAX_BYTES));
@@ -52,7 +52,7 @@ pub fn checked(mut metadata: Metadata) -> Result<Metadata, ApiError> {
 }
 
 /// A storage class as answers show it: STANDARD is not.
-pub fn shown_class(metadata: &Metadata) -> Option<StorageClass> {
+pub(crate) fn shown_class(metadata: &Metadata) -> Option<StorageClass> {
     metadata.storage_class.as_deref().map(StorageClass::from)
 }
 
@@ -66,7 +66,7 @@ fn without_aws_chunked(encoding: &str) -> Option<String> {
 /// The ACL of a new object: its bucket has ACLs disabled, as AWS's new buckets have.
 ///
 /// Errors: `AccessControlListNotSupported` unless the owner keeps full control.
-pub fn check_acl(acl: Option<&ObjectCannedACL>, grants: bool) -> Result<(), ApiError> {
+pub(crate) fn check_acl(acl: Option<&ObjectCannedACL>, grants: bool) -> Result<(), ApiError> {
     match acl {
         None | Some(ObjectCannedACL::Private | ObjectCannedACL::BucketOwnerFullControl) if !grants => Ok(()),
         _ => Err(ApiError::client("AccessControlListNotSupported", "The bucket does not allow ACLs")),
@@ -74,7 +74,7 @@ pub fn check_acl(acl: Option<&ObjectCannedACL>, grants: bool) -> Result<(), ApiE
 }
 
 /// Refuses by name the headers of an upload that stand for features not built yet.
-pub fn refuse(headers: &[(&'static str, bool)]) -> Result<(), ApiError> {
+pub(crate) fn refuse(headers: &[(&'static str, bool)]) -> Result<(), ApiError> {
     match headers.iter().find(|(_, given)| *given) {
         Some((header, _)) => Err(errors::header_not_implemented(header)),
         None => Ok(()),

@@ -13,7 +13,7 @@ const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
 const RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
 
 /// Errors: `InvalidBucketName`.
-pub fn check_new_bucket(name: &str) -> Result<(), ApiError> {
+pub(crate) fn check_new_bucket(name: &str) -> Result<(), ApiError> {
     let allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
     let ends =
@@ -30,33 +30,40 @@ pub fn check_new_bucket(name: &str) -> Result<(), ApiError> {
     if valid { Ok(()) } else { Err(errors::invalid_bucket_name(name)) }
 }
 
+/// For names of buckets that may be there; keeps endless ones away from the store.
+///
+/// Errors: `InvalidBucketName`.
+pub(crate) fn check_bucket(name: &str) -> Result<(), ApiError> {
+    if name.len() > BUCKET_MAX_BYTES { Err(errors::invalid_bucket_name(name)) } else { Ok(()) }
+}
+
 /// Errors: `KeyTooLongError`.
-pub fn check_key(key: &str) -> Result<(), ApiError> {
+pub(crate) fn check_key(key: &str) -> Result<(), ApiError> {
     if key.len() > limits::KEY_MAX_BYTES { Err(errors::key_too_long(key.len())) } else { Ok(()) }
 }
 
 /// The bucket's ARN.
-pub fn bucket_arn(bucket: &str) -> String {
+pub(crate) fn bucket_arn(bucket: &str) -> String {
     format!("arn:aws:s3:::{bucket}")
 }
 
 /// The object's ARN.
-pub fn object_arn(bucket: &str, key: &str) -> String {
+pub(crate) fn object_arn(bucket: &str, key: &str) -> String {
     format!("arn:aws:s3:::{bucket}/{key}")
 }
 
 /// For actions on no bucket in particular.
-pub fn any_bucket(_place: &Place) -> String {
+pub(crate) fn any_bucket(_place: &Place) -> String {
     "arn:aws:s3:::*".to_owned()
 }
 
 /// The canonical user id of an account, as owners are shown: always the same 64 hexadecimal digits.
-pub fn canonical_id(account: &str) -> String {
+pub(crate) fn canonical_id(account: &str) -> String {
     text::hex(&Sha256::digest(account.as_bytes()))
 }
 
 /// A name as `encoding-type=url` and event records write it: form-encoded, slashes left as they are.
-pub fn url_encoded(name: &str) -> String {
+pub(crate) fn url_encoded(name: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(name.len() + 16);
     for byte in name.bytes() {

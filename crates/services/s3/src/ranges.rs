@@ -7,18 +7,18 @@ use crate::errors;
 
 /// Bytes from `start` up to and without `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     pub start: u64,
     pub end: u64,
 }
 
 impl Span {
-    pub fn length(self) -> u64 {
+    pub(crate) fn length(self) -> u64 {
         self.end - self.start
     }
 
     /// As `bytes 0-8/10`.
-    pub fn content_range(self, size: u64) -> String {
+    pub(crate) fn content_range(self, size: u64) -> String {
         format!("bytes {}-{}/{size}", self.start, self.end.saturating_sub(1))
     }
 }
@@ -27,7 +27,7 @@ impl Span {
 /// ranges, or one that is not well formed.
 ///
 /// Errors: `InvalidRange` when no byte of the object lies in it.
-pub fn requested(header: &str, size: u64) -> Result<Option<Span>, ApiError> {
+pub(crate) fn requested(header: &str, size: u64) -> Result<Option<Span>, ApiError> {
     let Some((first, last)) = header.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
         return Ok(None);
     };
@@ -48,7 +48,7 @@ pub fn requested(header: &str, size: u64) -> Result<Option<Span>, ApiError> {
 /// The span of an UploadPartCopy's `x-amz-copy-source-range`: both ends are needed, and must be there.
 ///
 /// Errors: `InvalidArgument`; `InvalidRequest` when it begins behind the end.
-pub fn copied(header: &str, size: u64) -> Result<Span, ApiError> {
+pub(crate) fn copied(header: &str, size: u64) -> Result<Span, ApiError> {
     const NAME: &str = "x-amz-copy-source-range";
     let ends = header.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
     let Some((Number::Is(first), Number::Is(last))) = ends.map(|(first, last)| (number(first), number(last)))

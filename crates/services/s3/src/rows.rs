@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 const OBJECT_PREFIX_BYTES: usize = 1 + 4;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BucketRow {
+pub(crate) struct BucketRow {
     /// The owner's account.
     pub owner: String,
     pub region: String,
@@ -31,7 +31,7 @@ pub struct BucketRow {
 /// What an object carries besides its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub struct Metadata {
 
 /// Where the bytes of an object are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Data {
+pub(crate) enum Data {
     /// In the row itself.
     Inline,
     /// In one blob.
@@ -66,7 +66,7 @@ pub enum Data {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ObjectRow {
+pub(crate) struct ObjectRow {
     /// The account of the bucket's owner, so that a read needs no other row.
     pub owner: String,
     pub size: u64,
@@ -86,7 +86,7 @@ pub struct ObjectRow {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UploadRow {
+pub(crate) struct UploadRow {
     pub initiated_unix_ms: i64,
     /// The account of the bucket's owner.
     pub owner: String,
@@ -103,7 +103,7 @@ pub struct UploadRow {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PartRow {
+pub(crate) struct PartRow {
     pub size: u64,
     /// Without quotes.
     pub etag: String,
@@ -115,7 +115,7 @@ pub struct PartRow {
 
 /// A part of a completed upload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SpanRow {
+pub(crate) struct SpanRow {
     pub size: u64,
     /// The place among the object's parts, from 1.
     pub number: u32,
@@ -125,7 +125,7 @@ pub struct SpanRow {
 
 /// Data that nothing names any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum DeadRow {
+pub(crate) enum DeadRow {
     /// One reference to this blob less.
     Blob(String),
     /// The spans of an upload that an object had.
@@ -135,7 +135,7 @@ pub enum DeadRow {
 }
 
 impl ObjectRow {
-    pub fn encode(&self) -> Result<Vec<u8>, S3Error> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, S3Error> {
         let mut bytes = Vec::with_capacity(512 + self.inline.len());
         bytes.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
         serde_json::to_writer(&mut bytes, self).map_err(|source| row_error(b"s3/object/", source))?;
@@ -146,7 +146,7 @@ impl ObjectRow {
         Ok(bytes)
     }
 
-    pub fn decode(key: &[u8], row: &Bytes) -> Result<Self, S3Error> {
+    pub(crate) fn decode(key: &[u8], row: &Bytes) -> Result<Self, S3Error> {
         check_version(key, row.first())?;
         let Some([a, b, c, d]) = row.get(1..OBJECT_PREFIX_BYTES).and_then(|length| length.first_chunk())
         else {
@@ -162,14 +162,14 @@ impl ObjectRow {
 }
 
 /// The bytes of any other row.
-pub fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>, S3Error> {
+pub(crate) fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>, S3Error> {
     let mut bytes = vec![VERSION];
     serde_json::to_writer(&mut bytes, row).map_err(|source| row_error(b"s3/", source))?;
     Ok(bytes)
 }
 
 /// Reads what [`encode`] wrote.
-pub fn decode<T: DeserializeOwned>(key: &[u8], row: &[u8]) -> Result<T, S3Error> {
+pub(crate) fn decode<T: DeserializeOwned>(key: &[u8], row: &[u8]) -> Result<T, S3Error> {
     check_version(key, row.first())?;
     serde_json::from_slice(&row[1..]).map_err(|source| S3Error::Row { key: printable(key), source })
 }

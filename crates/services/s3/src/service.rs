@@ -52,6 +52,20 @@ pub fn service(parts: S3Parts) -> Service {
             let first = input.delete.objects.first();
             object_arn(&input.bucket, first.map(|object| object.key.as_str()).unwrap_or_default())
         };
+        plain ops::CopyObject => copy_object, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::CreateMultipartUpload => create_multipart_upload, "s3:PutObject",
+            |input, _| object_arn(&input.bucket, &input.key);
+        upload ops::UploadPart => upload_part, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::UploadPartCopy => upload_part_copy, "s3:PutObject",
+            |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::CompleteMultipartUpload => complete_multipart_upload, "s3:PutObject",
+            |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::AbortMultipartUpload => abort_multipart_upload, "s3:AbortMultipartUpload",
+            |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::ListParts => list_parts, "s3:ListMultipartUploadParts",
+            |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::ListMultipartUploads => list_multipart_uploads, "s3:ListBucketMultipartUploads",
+            |input, _| bucket_arn(&input.bucket);
         plain ops::ListObjects => list_objects, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
         plain ops::ListObjectsV2 => list_objects_v2, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
     });

@@ -143,7 +143,7 @@ impl S3 {
             }
             whole => whole.clone().filter(|_| span.length() == object.size),
         };
-        Ok(Selection { span, partial: true, parts_count: i32::try_from(*count).ok(), checksum })
+        Ok(Selection { span, partial: span.length() > 0, parts_count: i32::try_from(*count).ok(), checksum })
     }
 
     /// The part at this place (from 1) of a completed upload, with its offset.

@@ -1,5 +1,6 @@
 //! Objects: what every write and every read of one has in common.
 
+mod copy;
 mod delete;
 mod get;
 mod put;
@@ -13,6 +14,8 @@ use crate::notifications::EventName;
 use crate::rows::{Data, ObjectRow};
 use crate::service::S3;
 use crate::{buckets, gc, keys, names};
+
+pub(crate) use copy::CopySource;
 
 /// An object that is to be written.
 pub(crate) struct NewObject<'a> {
@@ -89,6 +92,7 @@ impl S3 {
         key: &str,
         expected_owner: Option<&str>,
     ) -> Result<ObjectRow, S3Error> {
+        names::check_bucket(bucket)?;
         names::check_key(key)?;
         let object_key = &keys::object(bucket, key);
         self.db()

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use lambent_api::{Body, Call};
+use lambent_checksums::Checksum;
 use lambent_model_s3::{PutObjectOutput, PutObjectRequest};
 
 use super::NewObject;
-use crate::checksums::{self, Claims, StoredChecksum};
+use crate::checksums::{self, Claims, DEFAULT, StoredChecksum};
 use crate::conditions::{WriteCondition, quoted};
 use crate::errors::{self, S3Error};
 use crate::ingest::{Intake, Place, Taken};
@@ -34,9 +35,10 @@ impl S3 {
         if body.length().is_some_and(|length| length > limits::INLINE_MAX_BYTES) {
             self.look_ahead(call, &input.bucket, &input.key, expected_owner, condition).await?;
         }
-        let intake = Intake { claims, also: None, inline_max: limits::INLINE_MAX_BYTES };
+        let intake = Intake { claims, also: None, inline: true };
         let taken = self.take(&mut body, intake).await?;
-        let row = &new_row(&taken, metadata, call.time_ms());
+        let checksum = taken.claimed.unwrap_or_else(|| taken.checksum(DEFAULT));
+        let row = &new_row(&taken, checksum, metadata, call.time_ms());
         let new = &NewObject {
             bucket: &input.bucket,
             key: &input.key,
@@ -70,7 +72,7 @@ impl S3 {
 }
 
 /// The row of an object that was taken in whole.
-pub(crate) fn new_row(taken: &Taken, metadata: Metadata, now_unix_ms: i64) -> ObjectRow {
+pub(super) fn new_row(taken: &Taken, checksum: Checksum, metadata: Metadata, now_unix_ms: i64) -> ObjectRow {
     let (data, inline) = match &taken.place {
         Place::Memory(bytes) => (Data::Inline, bytes.clone()),
         Place::Blob(blob) => (Data::Blob(blob.to_string()), Bytes::new()),
@@ -81,7 +83,7 @@ pub(crate) fn new_row(taken: &Taken, metadata: Metadata, now_unix_ms: i64) -> Ob
         etag: taken.computed.etag(),
         modified_unix_s: now_unix_ms.div_euclid(1000),
         sequencer: 0,
-        checksum: Some(StoredChecksum::full(&taken.checksum)),
+        checksum: Some(StoredChecksum::full(&checksum)),
         metadata,
         data,
         inline,
