@@ -1,22 +1,45 @@
 //! The parts of the cloud, made and joined: the one place that knows them all.
 
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambent_base::{Clock, Random};
-use lambent_gateway::{Gateway, GatewayConfig};
+use lambent_blobs::{BlobError, BlobId, BlobOptions, BlobStore};
+use lambent_bus::ports::{InvokeFunction, MayInvoke};
+use lambent_bus::{BusError, Deliver, DeliverToFunctions, Outbox, Workers};
+use lambent_gateway::{Gateway, GatewayConfig, Paths};
 use lambent_identity::Identity;
+use lambent_lambda::{Lambda, LambdaError, LambdaParts};
+use lambent_logs::Logs;
+use lambent_metering::{Meter, Prices};
+use lambent_pool::{Pool, PoolConfig, PoolError, PoolParts};
+use lambent_runtimes::Catalogue;
+use lambent_s3::{ObjectReader, S3Parts};
 use lambent_store::{Db, FjallEngine, FjallOptions, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::data_dir::{DataDir, DataDirError};
+use crate::joints::{self, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
 use crate::up::UpArgs;
+
+/// How often blobs that nothing names are looked for, after once at the start.
+const ORPHAN_SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// A running cloud.
 pub(crate) struct Cloud {
     data_dir: DataDir,
     db: Db,
     gateway: Gateway,
+    pool: Pool,
+    meter: Meter,
+    deliveries: Workers,
+    /// Sweepers and the meter's writer; they end when this is dropped.
+    background: JoinSet<()>,
+    stop: watch::Sender<bool>,
 }
 
 /// Why the cloud could not start. The texts go to the operator.
@@ -30,6 +53,25 @@ pub(crate) enum StartError {
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error(transparent)]
+    Lambda(#[from] LambdaError),
+}
+
+/// What almost every part is made of.
+#[derive(Clone)]
+struct Ground {
+    clock: Clock,
+    random: Random,
+    db: Db,
+    blobs: BlobStore,
+    identity: Arc<Identity>,
+    outbox: Outbox,
 }
 
 impl Cloud {
@@ -40,15 +82,56 @@ impl Cloud {
         // The store's lock comes first: it keeps a second process from everything else in the directory.
         let engine = FjallEngine::open(&data_dir.path("store"), FjallOptions::default(), clock.clone())?;
         let db = Db::new(Arc::new(engine), clock.clone(), random.clone());
+        let blobs =
+            BlobStore::open(&data_dir.path("blobs"), BlobOptions::default(), clock.clone(), random.clone())?;
         let owner = data_dir.owner(&random)?;
         let master = data_dir.master_key(&random)?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
-        let identity = Arc::new(identity);
+        let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
+        let ground = Ground { clock, random, db, blobs, identity: Arc::new(identity), outbox };
 
-        let services = vec![lambent_iam::service(identity.clone()), lambent_sts::service(identity.clone())];
+        let (stop, stopped) = watch::channel(false);
+        let endpoint = Arc::new(SandboxEndpoint::default());
+        let logs = Logs::new(ground.db.clone(), ground.clock.clone(), ground.random.clone());
+        let meter = Meter::new(ground.db.clone(), ground.clock.clone(), Prices::aws());
+        let runtimes = Arc::new(Catalogue::new());
+        let pool_config = PoolConfig {
+            allow_weak_isolation: arguments.allow_weak_isolation,
+            ..PoolConfig::new(data_dir.root())
+        };
+        let pool_parts = PoolParts {
+            clock: ground.clock.clone(),
+            random: ground.random.clone(),
+            runtimes: runtimes.clone(),
+            endpoint: endpoint.clone(),
+            logs: Arc::new(FunctionLogs(logs.clone())),
+            recorder: Arc::new(FunctionMeter(meter.clone())),
+        };
+        let pool = Pool::new(pool_config, pool_parts)?;
+        let lambda = lambda(&ground, runtimes, pool.clone(), data_dir.root());
+        let s3 = s3_parts(&ground, lambda.clone());
+        let paths = Paths {
+            services: vec![
+                lambent_s3::service(s3.clone()),
+                lambent_lambda::service(&lambda),
+                lambent_logs::service(&logs),
+                lambent_iam::service(ground.identity.clone()),
+                lambent_sts::service(ground.identity.clone()),
+            ],
+            admin: vec![joints::bill(meter.clone())],
+            downloads: vec![joints::code_downloads(lambda.clone())],
+        };
         let config = GatewayConfig { region: owner.region, domain: arguments.domain.clone() };
-        let gateway = Gateway::new(config, clock, random, identity, services, Vec::new());
-        Ok(Self { data_dir, db, gateway })
+        let Ground { clock, random, db, blobs, identity, outbox } = ground;
+        let gateway = Gateway::new(config, clock, random, identity, paths);
+        endpoint.set(gateway.clone(), stopped);
+
+        lambda.start().await?;
+        let invoke: Arc<dyn InvokeFunction> = lambda.clone();
+        let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions(invoke));
+        let deliveries = outbox.start(HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)])).await?;
+        let background = background(db.clone(), blobs, lambda, s3, logs, meter.clone());
+        Ok(Self { data_dir, db, gateway, pool, meter, deliveries, background, stop })
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -60,7 +143,75 @@ impl Cloud {
     }
 
     /// Lets everything that is under way end, and closes the store.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
+        self.deliveries.shutdown().await;
+        self.pool.shutdown().await;
+        let _ = self.stop.send(true);
+        self.background.shutdown().await;
+        if let Err(error) = self.meter.flush().await {
+            tracing::error!(%error, "the last runs could not be recorded");
+        }
         self.db.close().await;
+    }
+}
+
+fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path) -> Arc<Lambda> {
+    let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone());
+    Lambda::new(LambdaParts {
+        db: ground.db.clone(),
+        blobs: ground.blobs.clone(),
+        clock: ground.clock.clone(),
+        random: ground.random.clone(),
+        identity: ground.identity.clone(),
+        outbox: ground.outbox.clone(),
+        runtimes,
+        runner: Arc::new(pool),
+        objects: Arc::new(PackagesFromS3(reader)),
+        data_dir: data_dir.to_path_buf(),
+    })
+}
+
+fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
+    S3Parts {
+        db: ground.db.clone(),
+        blobs: ground.blobs.clone(),
+        outbox: ground.outbox.clone(),
+        functions,
+        clock: ground.clock.clone(),
+        random: ground.random.clone(),
+    }
+}
+
+/// Work that nobody waits for. Each task sleeps until there is something to do.
+fn background(
+    db: Db,
+    blobs: BlobStore,
+    lambda: Arc<Lambda>,
+    s3: S3Parts,
+    logs: Logs,
+    meter: Meter,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(lambent_s3::Sweeper::new(s3).run());
+    tasks.spawn(async move { logs.run_sweeper().await });
+    tasks.spawn(async move { meter.run().await });
+    tasks.spawn(async move {
+        loop {
+            sweep_orphans(&db, &blobs, &lambda).await;
+            tokio::time::sleep(ORPHAN_SWEEP_EVERY).await;
+        }
+    });
+    tasks
+}
+
+async fn sweep_orphans(db: &Db, blobs: &BlobStore, lambda: &Lambda) {
+    let named = |ids: Vec<BlobId>| async move {
+        let mut named: HashSet<BlobId> = lambent_s3::referenced(db, &ids).await?;
+        named.extend(lambda.referenced_blobs(ids).await?);
+        Ok::<_, LambdaError>(named)
+    };
+    match blobs.sweep(named, lambent_blobs::limits::ORPHAN_AGE).await {
+        Ok(report) => tracing::debug!(?report, "looked for blobs that nothing names"),
+        Err(error) => tracing::warn!(%error, "blobs that nothing names could not be looked for"),
     }
 }

@@ -3,11 +3,13 @@
 
 mod cloud;
 mod data_dir;
+mod joints;
 mod up;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use lambent_cli::{bill, demo, doctor, env, logs, runtime};
 
 /// A serverless cloud that you own
 #[derive(Parser)]
@@ -21,10 +23,30 @@ struct Arguments {
 enum Command {
     /// Run the cloud in the foreground
     Up(up::UpArgs),
+    /// Print what a shell needs to use the cloud: eval "$(lambent env)"
+    Env(env::EnvArgs),
+    /// Print what a function wrote
+    Logs(logs::LogsArgs),
+    /// Print requests, GB-seconds and cost by function
+    Bill(bill::BillArgs),
+    /// Say what this host can isolate
+    Doctor(doctor::DoctorArgs),
+    /// List and install runtimes
+    Runtime(runtime::RuntimeArgs),
+    /// Show the whole path once, in a temporary cloud
+    Demo(demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
+    // A function's environment starts as a copy of this program; it must not get further than this.
+    lambent_sandbox::run_if_init();
     match Arguments::parse().command {
         Command::Up(arguments) => up::run(&arguments),
+        Command::Env(arguments) => env::run(&arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
+        Command::Bill(arguments) => bill::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Runtime(arguments) => runtime::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming as HttpBody;
-use lambent_api::{ApiError, BoxFuture, CallContext};
+use lambent_api::{ApiError, Body, BoxFuture, CallContext};
 use lambent_base::Place;
 use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
@@ -36,6 +36,18 @@ pub struct Admin {
     pub handler: AdminHandler,
 }
 
+/// What a download gives for the rest of the path and the query string.
+pub type DownloadHandler =
+    Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Body, ApiError>> + Send + Sync>;
+
+/// URLs that carry their own proof, as those of Code.Location: the handler checks it.
+#[derive(Clone)]
+pub struct Download {
+    /// As `/_lambent/code/`.
+    pub prefix: &'static str,
+    pub handler: DownloadHandler,
+}
+
 /// Answers a request under [`PREFIX`].
 pub(crate) async fn answer(
     inner: &Arc<Inner>,
@@ -48,13 +60,30 @@ pub(crate) async fn answer(
             inner.services.iter().map(|entry| entry.service.info.signing_name).collect();
         return json_response(StatusCode::OK, &json!({ "status": "ready", "services": services }));
     }
+    if let Some(answer) = download(inner, parts) {
+        return match answer.await {
+            Ok(body) => Response::new(Outgoing::from(body)),
+            Err(error) => error_response(&error),
+        };
+    }
     match run(inner, parts, body, context).await {
         Ok(value) => json_response(StatusCode::OK, &value),
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            json_response(status, &json!({ "__type": error.code, "message": error.message }))
-        }
+        Err(error) => error_response(&error),
     }
+}
+
+/// The download that a GET asks for, if it does.
+fn download(inner: &Inner, parts: &Parts) -> Option<BoxFuture<'static, Result<Body, ApiError>>> {
+    let path = parts.uri.path();
+    let found =
+        inner.downloads.iter().find_map(|download| Some((download, path.strip_prefix(download.prefix)?)));
+    let (download, rest) = found.filter(|_| parts.method == Method::GET)?;
+    Some((download.handler)(rest.to_owned(), parts.uri.query().unwrap_or_default().to_owned()))
+}
+
+fn error_response(error: &ApiError) -> Response<Outgoing> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    json_response(status, &json!({ "__type": error.code, "message": error.message }))
 }
 
 async fn run(

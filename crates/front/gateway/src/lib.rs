@@ -14,7 +14,7 @@ mod pipeline;
 mod server;
 mod target;
 
-pub use admin::{Admin, AdminHandler};
+pub use admin::{Admin, AdminHandler, Download, DownloadHandler};
 
 use std::sync::Arc;
 
@@ -34,6 +34,14 @@ pub struct GatewayConfig {
     pub domain: String,
 }
 
+/// Everything that can be asked for.
+#[derive(Default)]
+pub struct Paths {
+    pub services: Vec<Service>,
+    pub admin: Vec<Admin>,
+    pub downloads: Vec<Download>,
+}
+
 /// The front of the cloud. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
@@ -46,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) signing_keys: SigningKeyCache,
     pub(crate) services: Vec<Entry>,
     pub(crate) admin: Vec<Admin>,
+    pub(crate) downloads: Vec<Download>,
     /// KiB that buffered request bodies may take together.
     pub(crate) buffers: Arc<Semaphore>,
     pub(crate) connections: Arc<Semaphore>,
@@ -63,8 +72,7 @@ impl Gateway {
         clock: Clock,
         random: Random,
         identity: Arc<Identity>,
-        services: Vec<Service>,
-        admin: Vec<Admin>,
+        paths: Paths,
     ) -> Self {
         let entry = |service: Service| Entry { router: Router::new(service.info), service };
         Self(Arc::new(Inner {
@@ -73,8 +81,9 @@ impl Gateway {
             random,
             identity,
             signing_keys: SigningKeyCache::default(),
-            services: services.into_iter().map(entry).collect(),
-            admin,
+            services: paths.services.into_iter().map(entry).collect(),
+            admin: paths.admin,
+            downloads: paths.downloads,
             buffers: Arc::new(Semaphore::new(limits::BUFFERED_TOTAL_KIB)),
             connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
         }))

@@ -5,7 +5,7 @@
 
 use lambent_api::Call;
 use lambent_base::{Arn, BoxFuture, Place};
-use lambent_bus::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked};
+use lambent_bus::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, MayInvoke, PortError};
 use lambent_bus::{BusError, NewEvent};
 use lambent_pool::{InvokeError as PoolError, InvokeRequest, Outcome};
 
@@ -48,12 +48,8 @@ impl Lambda {
             return Err(InvokeError::PayloadTooLarge { bytes: payload.len(), limit: SYNC_PAYLOAD_MAX });
         }
         let loaded = self.load_target(&function).await?;
-        if let Caller::Service { principal, source, source_account } = &caller {
-            let source_arn = &source.to_string();
-            let caller = ServiceCaller { principal, source_arn, source_account };
-            if !policy::allows_invoke(loaded.policy.as_ref(), &caller) {
-                return Err(InvokeError::NotAllowed(function));
-            }
+        if !allows(&loaded, &caller) {
+            return Err(InvokeError::NotAllowed(function));
         }
         let Some(spec) = loaded.spec.clone() else {
             return Err(InvokeError::NotReady(function, "it is being created, or could not be".to_owned()));
@@ -102,6 +98,36 @@ impl Lambda {
 impl InvokeFunction for Lambda {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, InvokeError>> {
         Box::pin(self.invoke_as(invocation))
+    }
+}
+
+impl MayInvoke for Lambda {
+    fn may_invoke<'a>(
+        &'a self,
+        function: &'a Arn,
+        caller: &'a Caller,
+    ) -> BoxFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move {
+            match self.load_target(function).await {
+                Ok(loaded) => Ok(allows(&loaded, caller)),
+                Err(InvokeError::NoSuchFunction(_)) => Ok(false),
+                Err(error) => Err(PortError(error.to_string())),
+            }
+        })
+    }
+}
+
+/// Whether the function's resource policy lets the caller in; whoever was authorised by its own needs none.
+fn allows(loaded: &Loaded, caller: &Caller) -> bool {
+    match caller {
+        Caller::Authorized => true,
+        Caller::Service { principal, source, source_account } => {
+            let source_arn = &source.to_string();
+            policy::allows_invoke(
+                loaded.policy.as_ref(),
+                &ServiceCaller { principal, source_arn, source_account },
+            )
+        }
     }
 }
 

@@ -1,0 +1,147 @@
+//! Where parts meet that do not know each other: each joint gives one part what another one asks for.
+
+use std::sync::{Arc, OnceLock};
+
+use lambent_api::{ApiError, Body, BoxFuture};
+use lambent_base::Place;
+use lambent_gateway::{Admin, Download, Gateway};
+use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
+use lambent_logs::{Logs, StreamLines};
+use lambent_metering::{Meter, Month, RunOutcome, RunRecord};
+use lambent_pool::{Endpoint, InvocationRecord, LogBatch, LogSink, Recorder};
+use lambent_s3::ObjectReader;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The platform's API inside a function's sandbox: the same gateway as everywhere. It is made after the pool, which needs this.
+#[derive(Default)]
+pub(crate) struct SandboxEndpoint {
+    gateway: OnceLock<(Gateway, watch::Receiver<bool>)>,
+}
+
+impl SandboxEndpoint {
+    pub(crate) fn set(&self, gateway: Gateway, stop: watch::Receiver<bool>) {
+        let set = self.gateway.set((gateway, stop));
+        debug_assert!(set.is_ok(), "the gateway is made once");
+    }
+}
+
+impl Endpoint for SandboxEndpoint {
+    fn serve(&self, listener: TcpListener) -> BoxFuture<'static, ()> {
+        match self.gateway.get().cloned() {
+            Some((gateway, stop)) => Box::pin(gateway.serve(listener, stop)),
+            None => Box::pin(std::future::ready(())),
+        }
+    }
+}
+
+/// What functions print goes to CloudWatch Logs.
+pub(crate) struct FunctionLogs(pub(crate) Logs);
+
+impl LogSink for FunctionLogs {
+    fn write(&self, batches: Vec<LogBatch>) -> BoxFuture<'_, ()> {
+        let lines = batches.into_iter().map(|batch| StreamLines {
+            place: Place { account: batch.function.account.clone(), region: batch.function.region.clone() },
+            log_group: batch.log_group,
+            log_stream: batch.log_stream,
+            events: batch.events.into_iter().map(|event| (event.timestamp_unix_ms, event.message)).collect(),
+        });
+        let lines = lines.collect();
+        Box::pin(self.0.write(lines))
+    }
+}
+
+/// What functions cost goes to the meter.
+pub(crate) struct FunctionMeter(pub(crate) Meter);
+
+impl Recorder for FunctionMeter {
+    fn record(&self, record: &InvocationRecord) {
+        let microseconds = |ms: f64| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "durations are positive and short"
+            )]
+            let us = (ms * 1000.0).round() as u64;
+            us
+        };
+        self.0.record(RunRecord {
+            account: record.function.account.clone(),
+            region: record.function.region.clone(),
+            function: record.function.name.clone(),
+            version: record.function.version.clone(),
+            request_id: record.request_id.clone(),
+            started_unix_ms: record.started_unix_ms,
+            init_us: record.init_ms.map(microseconds),
+            duration_us: microseconds(record.duration_ms),
+            billed_ms: record.billed_ms,
+            memory_mib: record.memory_mib,
+            max_memory_mib: record.max_memory_mib,
+            ephemeral_mib: record.ephemeral_mib,
+            outcome: match record {
+                InvocationRecord { timed_out: true, .. } => RunOutcome::TimedOut,
+                InvocationRecord { out_of_memory: true, .. } => RunOutcome::OutOfMemory,
+                InvocationRecord { error_type: Some(_), .. } => RunOutcome::FunctionError,
+                _ => RunOutcome::Success,
+            },
+        });
+    }
+}
+
+/// Packages that CreateFunction takes from a bucket.
+pub(crate) struct PackagesFromS3(pub(crate) ObjectReader);
+
+impl FetchObject for PackagesFromS3 {
+    fn fetch<'a>(
+        &'a self,
+        place: &'a Place,
+        object: &'a ObjectName,
+    ) -> BoxFuture<'a, Result<Body, FetchError>> {
+        Box::pin(async move {
+            if object.version.as_deref().is_some_and(|version| version != "null") {
+                let message = "The specified version does not exist.".to_owned();
+                return Err(FetchError::Refused { code: "NoSuchVersion".to_owned(), message });
+            }
+            match self.0.fetch(&place.account, &object.bucket, &object.key).await {
+                Ok(body) => Ok(body),
+                Err(error) if error.status >= 500 => Err(FetchError::Failed(error.to_string())),
+                Err(error) => {
+                    Err(FetchError::Refused { code: error.code.into_owned(), message: error.message })
+                }
+            }
+        })
+    }
+}
+
+/// `/_lambent/bill?month=YYYY-MM`.
+pub(crate) fn bill(meter: Meter) -> Admin {
+    Admin {
+        path: "/_lambent/bill",
+        action: "lambent:GetBill",
+        handler: Arc::new(move |context, query| {
+            let meter = meter.clone();
+            Box::pin(async move {
+                let month = match query.split('&').find_map(|pair| pair.strip_prefix("month=")) {
+                    Some(text) => text
+                        .parse::<Month>()
+                        .map_err(|error| ApiError::client("ValidationException", error.to_string()))?,
+                    None => meter.this_month(),
+                };
+                let bill =
+                    meter.bill(&context.place, month).await.map_err(|error| ApiError::internal(&error))?;
+                serde_json::to_value(bill).map_err(|error| ApiError::internal(&error))
+            })
+        }),
+    }
+}
+
+/// The URLs that GetFunction gives out as Code.Location.
+pub(crate) fn code_downloads(lambda: Arc<Lambda>) -> Download {
+    Download {
+        prefix: lambent_lambda::CODE_PATH,
+        handler: Arc::new(move |name, query| {
+            let lambda = Arc::clone(&lambda);
+            Box::pin(async move { Ok(lambda.code_download(&name, &query).await?.0) })
+        }),
+    }
+}
