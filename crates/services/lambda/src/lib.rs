@@ -23,11 +23,14 @@ mod packages;
 mod parts;
 mod payload;
 mod policy;
+mod policy_document;
 mod rows;
 mod runtime_names;
 mod service;
 mod spec;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod updates;
 
 pub use download::CODE_PATH;

@@ -209,7 +209,7 @@ impl Lambda {
         Ok(())
     }
 
-    async fn remove_leftover(&self, name: String) -> Result<(), LambdaError> {
+    pub(crate) async fn remove_leftover(&self, name: String) -> Result<(), LambdaError> {
         let _lock = self.code_lock.write().await;
         let key = keys::code(&name);
         let key = &key;
@@ -272,7 +272,7 @@ impl Lambda {
     }
 
     /// Throws unused packages away; whether some are still in use by environments that have not ended yet.
-    async fn sweep(&self) -> Result<bool, LambdaError> {
+    pub(crate) async fn sweep(&self) -> Result<bool, LambdaError> {
         let mut is_any_live = false;
         let mut left = Some(keys::all_code_unused().range());
         while let Some(range) = left {

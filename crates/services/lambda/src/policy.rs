@@ -9,7 +9,6 @@ use lambent_model_lambda::{
     RemovePermissionRequest, errors as model,
 };
 use lambent_wire::{ApiError, Empty};
-use serde::Serialize;
 
 use crate::errors::{self, LambdaError};
 use crate::functions::existing;
@@ -17,6 +16,7 @@ use crate::keys;
 use crate::lambda::Lambda;
 use crate::limits::POLICY_BYTES_MAX;
 use crate::names::{FunctionName, LATEST};
+use crate::policy_document::{document, statement_text};
 use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
 
 /// The action that an invocation needs.
@@ -63,7 +63,7 @@ impl Lambda {
             })
             .await?;
         self.cache.forget(&name.arn());
-        Ok(AddPermissionResponse { statement: Some(to_json(&shown(statement, &name.arn()))) })
+        Ok(AddPermissionResponse { statement: Some(statement_text(statement, &name.arn())) })
     }
 
     pub(crate) async fn remove_permission(
@@ -272,121 +272,64 @@ fn not_found(message: impl Into<String>) -> LambdaError {
     model::resource_not_found_exception(message).into()
 }
 
-/// A policy as AWS writes it, its members in AWS's order.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Document<'a> {
-    version: &'static str,
-    id: &'static str,
-    statement: Vec<Statement<'a>>,
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Statement<'a> {
-    sid: &'a str,
-    effect: &'static str,
-    principal: Principal<'a>,
-    action: &'a str,
-    resource: &'a str,
-    #[serde(skip_serializing_if = "Condition::is_empty")]
-    condition: Condition<'a>,
-}
+    use super::*;
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Principal<'a> {
-    Everyone(&'static str),
-    Service {
-        #[serde(rename = "Service")]
-        service: &'a str,
-    },
-    Aws {
-        #[serde(rename = "AWS")]
-        aws: &'a str,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Condition<'a> {
-    #[serde(skip_serializing_if = "StringEquals::is_empty")]
-    string_equals: StringEquals<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bool: Option<ViaFunctionUrl>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    arn_like: Option<ArnLike<'a>>,
-}
-
-#[derive(Serialize)]
-struct StringEquals<'a> {
-    #[serde(rename = "AWS:SourceAccount", skip_serializing_if = "Option::is_none")]
-    source_account: Option<&'a str>,
-    #[serde(rename = "lambda:FunctionUrlAuthType", skip_serializing_if = "Option::is_none")]
-    function_url_auth_type: Option<&'a str>,
-    #[serde(rename = "lambda:EventSourceToken", skip_serializing_if = "Option::is_none")]
-    event_source_token: Option<&'a str>,
-    #[serde(rename = "aws:PrincipalOrgID", skip_serializing_if = "Option::is_none")]
-    principal_org_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct ViaFunctionUrl {
-    #[serde(rename = "lambda:InvokedViaFunctionUrl")]
-    invoked: &'static str,
-}
-
-#[derive(Serialize)]
-struct ArnLike<'a> {
-    #[serde(rename = "AWS:SourceArn")]
-    source_arn: &'a str,
-}
-
-impl Condition<'_> {
-    fn is_empty(&self) -> bool {
-        self.string_equals.is_empty() && self.bool.is_none() && self.arn_like.is_none()
+    #[test]
+    fn arns_match_part_by_part() {
+        assert!(arn_like("arn:aws:s3:::photos", "arn:aws:s3:::photos"));
+        assert!(arn_like("arn:*:s3:::pho?os*", "arn:aws:s3:::photos-2026"));
+        assert!(arn_like("arn:aws:events:*:*:rule/*", "arn:aws:events:us-east-1:000000000000:rule/a:b"));
+        assert!(!arn_like("arn:aws:s3:::photos", "arn:aws:s3:::photos2"));
+        // A star ends at the colon, but in the last part.
+        assert!(!arn_like("arn:aws:*:photos", "arn:aws:s3:::photos"));
+        assert!(!arn_like("*", "arn:aws:s3:::photos"));
     }
-}
 
-impl StringEquals<'_> {
-    fn is_empty(&self) -> bool {
-        let Self { source_account, function_url_auth_type, event_source_token, principal_org_id } = self;
-        [source_account, function_url_auth_type, event_source_token, principal_org_id]
-            .iter()
-            .all(|value| value.is_none())
-    }
-}
-
-fn shown<'a>(statement: &'a StatementRow, arn: &'a str) -> Statement<'a> {
-    let invoked = |is_via_url| if is_via_url { "true" } else { "false" };
-    Statement {
-        sid: &statement.sid,
-        effect: "Allow",
-        principal: match &statement.principal {
-            PrincipalRow::Everyone => Principal::Everyone("*"),
-            PrincipalRow::Service(service) => Principal::Service { service },
-            PrincipalRow::Aws(aws) => Principal::Aws { aws },
-        },
-        action: &statement.action,
-        resource: arn,
-        condition: Condition {
-            string_equals: StringEquals {
-                source_account: statement.source_account.as_deref(),
-                function_url_auth_type: statement.function_url_auth_type.as_deref(),
-                event_source_token: statement.event_source_token.as_deref(),
-                principal_org_id: statement.principal_org_id.as_deref(),
+    #[test]
+    fn conditions_that_nobody_can_judge_never_hold() {
+        let statement = StatementRow { action: "lambda:*".to_owned(), ..StatementRow::default() };
+        let caller = ServiceCaller {
+            principal: "s3.amazonaws.com",
+            source_arn: "arn:aws:s3:::photos",
+            source_account: "000000000000",
+        };
+        assert!(allows(&statement, &caller));
+        let refused = [
+            StatementRow { principal_org_id: Some("o-1".to_owned()), ..statement.clone() },
+            StatementRow { event_source_token: Some("t".to_owned()), ..statement.clone() },
+            StatementRow { invoked_via_function_url: Some(true), ..statement.clone() },
+            StatementRow { source_account: Some("111111111111".to_owned()), ..statement.clone() },
+            StatementRow { action: "lambda:GetFunction".to_owned(), ..statement.clone() },
+            StatementRow {
+                principal: PrincipalRow::Service("sns.amazonaws.com".to_owned()),
+                ..statement.clone()
             },
-            bool: statement.invoked_via_function_url.map(|via| ViaFunctionUrl { invoked: invoked(via) }),
-            arn_like: statement.source_arn.as_deref().map(|source_arn| ArnLike { source_arn }),
-        },
+            StatementRow { principal: PrincipalRow::Aws(String::new()), ..statement },
+        ];
+        for statement in refused {
+            assert!(!allows(&statement, &caller), "{statement:?}");
+        }
     }
-}
 
-fn document(policy: &PolicyRow, arn: &str) -> String {
-    let statement = policy.statements.iter().map(|statement| shown(statement, arn)).collect();
-    to_json(&Document { version: "2012-10-17", id: "default", statement })
-}
+    /// The definition of globs, in exponential time.
+    fn slow_glob(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => (0..=text.len()).any(|taken| slow_glob(rest, &text[taken..])),
+            ([b'?', rest @ ..], [_, after @ ..]) => slow_glob(rest, after),
+            ([byte, rest @ ..], [first, after @ ..]) => byte == first && slow_glob(rest, after),
+            _ => false,
+        }
+    }
 
-fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("structs of texts are JSON")
+    proptest! {
+        #[test]
+        fn globs_are_as_defined(pattern in "[ab*?]{0,7}", text in "[ab]{0,7}") {
+            prop_assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), slow_glob(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
 }

@@ -1,0 +1,199 @@
+//! Code that comes, stays as long as it is needed, and goes; and processes that end in the middle.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use lambent_base::text;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::cloud::place;
+use super::{Cloud, zips};
+use crate::errors::LambdaError;
+use crate::keys;
+use crate::rows::{self, CodeRow, FunctionRow, Phase};
+
+fn digest(zip: &[u8]) -> String {
+    text::hex(&Sha256::digest(zip))
+}
+
+async fn delete(cloud: &Cloud, name: &str) {
+    let uri = format!("/2015-03-31/functions/{name}");
+    let deleted = cloud.send("DELETE", &uri, &[], Bytes::new()).await;
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+}
+
+async fn row(cloud: &Cloud, name: &str) -> Option<FunctionRow> {
+    cloud.db.read(|txn| async move { rows::get_function(&txn, &place(), name).await }).await.unwrap()
+}
+
+async fn code_row(cloud: &Cloud, sha256: &str) -> Option<CodeRow> {
+    let key = keys::code(sha256);
+    let key = &key;
+    cloud.db.read(|txn| async move { rows::get(&txn, key).await }).await.unwrap()
+}
+
+/// Puts a function back to where a change has just been committed.
+async fn interrupt(cloud: &Cloud, name: &str, phase: Phase) {
+    let phase = &phase;
+    cloud
+        .db
+        .run(|txn| async move {
+            let mut row = rows::get_function(&txn, &place(), name).await?.unwrap();
+            row.previous = (*phase == Phase::Updating).then(|| row.settings.clone());
+            row.phase = phase.clone();
+            txn.put(&keys::pending(&place(), name), b"");
+            rows::put_function(&txn, &place(), &row).await
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn equal_code_is_kept_once_and_goes_with_its_last_function() {
+    let cloud = Cloud::new().await;
+    let zip = zips::handler("1");
+    cloud.create_active("a", &zip).await;
+    cloud.create_active("b", &zip).await;
+    assert_eq!(cloud.unpacked(), [digest(&zip)]);
+    let blob = lambent_blobs::BlobId::from_bytes(code_row(&cloud, &digest(&zip)).await.unwrap().blob);
+    assert!(cloud.lambda.referenced_blobs(vec![blob]).await.unwrap().contains(&blob));
+
+    delete(&cloud, "a").await;
+    assert!(!cloud.lambda.sweep().await.unwrap());
+    assert_eq!(cloud.unpacked(), [digest(&zip)]);
+    delete(&cloud, "b").await;
+    assert!(!cloud.lambda.sweep().await.unwrap());
+    assert!(cloud.unpacked().is_empty());
+    assert_eq!(code_row(&cloud, &digest(&zip)).await, None);
+    assert!(cloud.lambda.referenced_blobs(vec![blob]).await.unwrap().is_empty());
+    // And back again.
+    assert_eq!(cloud.create_active("a", &zip).await.json["State"], "Active");
+}
+
+#[tokio::test]
+async fn replaced_code_goes_when_no_environment_runs_it() {
+    let cloud = Cloud::new().await;
+    let (one, two) = (zips::handler("1"), zips::handler("2"));
+    cloud.create_active("a", &one).await;
+    cloud.invoke("a", &[], b"{}").await;
+    let body = json!({"ZipFile": BASE64.encode(&two)});
+    cloud.json("PUT", "/2015-03-31/functions/a/code", body).await;
+    cloud.settled("a").await;
+    // The runner still has the old spec, as an environment would.
+    assert!(cloud.lambda.sweep().await.unwrap());
+    assert!(cloud.unpacked().contains(&digest(&one)));
+    cloud.runner.asked.lock().clear();
+    assert!(!cloud.lambda.sweep().await.unwrap());
+    assert_eq!(cloud.unpacked(), [digest(&two)]);
+}
+
+#[tokio::test]
+async fn deleted_functions_are_gone_and_their_environments_with_them() {
+    let cloud = Cloud::new().await;
+    cloud.create_active("a", &zips::handler("1")).await;
+    assert_eq!(cloud.invoke("a", &[], b"1").await.status, 200);
+    delete(&cloud, "a").await;
+    assert_eq!(cloud.invoke("a", &[], b"1").await.status, 404);
+    assert_eq!(cloud.get("/2015-03-31/functions/a").await.status, 404);
+    tokio::task::yield_now().await;
+    assert_eq!(*cloud.runner.retired.lock(), ["a"]);
+}
+
+#[tokio::test]
+async fn a_process_that_died_leaves_no_function_pending() {
+    let cloud = Cloud::new().await;
+    let zip = zips::handler("1");
+    cloud.create_active("a", &zip).await;
+    cloud.create_active("b", &zip).await;
+    interrupt(&cloud, "a", Phase::Creating).await;
+    interrupt(&cloud, "b", Phase::Updating).await;
+    std::fs::remove_dir_all(cloud.code_path(&digest(&zip))).unwrap();
+    std::fs::create_dir(cloud.code_path(".new-cut-off")).unwrap();
+
+    let cloud = cloud.restarted().await;
+    cloud.lambda.start().await.unwrap();
+    for name in ["a", "b"] {
+        let settled = cloud.settled(name).await;
+        assert_eq!(
+            (&settled.json["State"], &settled.json["LastUpdateStatus"]),
+            (&json!("Active"), &json!("Successful"))
+        );
+        assert_eq!(row(&cloud, name).await.unwrap().previous, None);
+    }
+    assert!(cloud.code_path(&digest(&zip)).join("index.py").is_file());
+    let left = cloud.db.read(|txn| async move {
+        Ok::<_, LambdaError>(
+            txn.scan(&keys::all_pending().range(), lambent_store::ScanOptions::rows(9)).await?,
+        )
+    });
+    assert!(left.await.unwrap().rows.is_empty());
+}
+
+#[tokio::test]
+async fn leftovers_of_a_crash_are_removed_and_packages_are_not() {
+    let cloud = Cloud::new().await;
+    let zip = zips::handler("1");
+    cloud.create_active("a", &zip).await;
+    std::fs::create_dir(cloud.code_path(".new-cut-off")).unwrap();
+    std::fs::create_dir(cloud.code_path(&"0".repeat(64))).unwrap();
+    std::fs::write(cloud.code_path(".tmp123"), b"half a zip").unwrap();
+    for name in cloud.unpacked() {
+        cloud.lambda.remove_leftover(name).await.unwrap();
+    }
+    assert_eq!(cloud.unpacked(), [digest(&zip)]);
+}
+
+#[tokio::test]
+async fn code_whose_removal_was_cut_off_is_not_trusted() {
+    let cloud = Cloud::new().await;
+    let zip = zips::handler("1");
+    cloud.create_active("a", &zip).await;
+    delete(&cloud, "a").await;
+    // The blob is gone, and the process died before the rows were.
+    let blob = lambent_blobs::BlobId::from_bytes(code_row(&cloud, &digest(&zip)).await.unwrap().blob);
+    cloud.lambda.parts.blobs.delete(blob).await.unwrap();
+    std::fs::remove_dir_all(cloud.code_path(&digest(&zip))).unwrap();
+
+    let cloud = cloud.restarted().await;
+    assert_eq!(cloud.create_active("b", &zip).await.json["State"], "Active");
+    assert!(!cloud.lambda.sweep().await.unwrap());
+    assert_eq!(cloud.invoke("b", &[], b"1").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_taken_up_leaves_the_old_one_running() {
+    let cloud = Cloud::new().await;
+    let (one, two) = (zips::handler("1"), zips::handler("2"));
+    cloud.create_active("a", &one).await;
+    let key = keys::function(&place(), "a");
+    let key = &key;
+    // A row whose new code is nowhere, as after a disk lost it.
+    cloud
+        .db
+        .run(|txn| async move {
+            let mut row = rows::get_function(&txn, &place(), "a").await?.unwrap();
+            row.previous = Some(row.settings.clone());
+            row.phase = Phase::Updating;
+            row.settings.code.sha256 = "0".repeat(64);
+            row.settings.run_revision = "next".to_owned();
+            assert!(txn.get(key).await?.is_some());
+            rows::put_function(&txn, &place(), &row).await
+        })
+        .await
+        .unwrap();
+    cloud.lambda.cache.clear();
+    assert_eq!(cloud.invoke("a", &[], b"7").await.status, 200);
+    cloud.lambda.finish_soon(place(), "a".to_owned());
+    let settled = cloud.settled("a").await;
+    assert_eq!(
+        (&settled.json["State"], &settled.json["LastUpdateStatus"]),
+        (&json!("Active"), &json!("Failed"))
+    );
+    assert_eq!(settled.json["LastUpdateStatusReasonCode"], "InternalError");
+    assert_eq!(cloud.invoke("a", &[], b"7").await.body, "7");
+    // And the way out is another update.
+    let body = json!({"ZipFile": BASE64.encode(&two)});
+    assert_eq!(cloud.json("PUT", "/2015-03-31/functions/a/code", body).await.status, 200);
+    assert_eq!(cloud.settled("a").await.json["LastUpdateStatus"], "Successful");
+}

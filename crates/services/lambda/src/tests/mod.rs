@@ -1,0 +1,11 @@
+//! The service through its own table of operations, on a store in memory, with a runner that runs nothing.
+
+mod cloud;
+mod codes;
+mod configurations;
+mod invocations;
+mod lifecycles;
+mod policies;
+mod zips;
+
+pub(crate) use cloud::{Answer, Cloud};

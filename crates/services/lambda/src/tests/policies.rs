@@ -1,0 +1,134 @@
+//! Resource policies, against AWS's recorded answers.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::cloud::arn;
+use super::{Answer, Cloud, zips};
+
+const POLICY: &str = "/2015-03-31/functions/thumb/policy";
+
+async fn cloud() -> Cloud {
+    let cloud = Cloud::new().await;
+    cloud.create_active("thumb", &zips::handler("1")).await;
+    cloud
+}
+
+async fn add(cloud: &Cloud, sid: &str, more: Value) -> Answer {
+    let mut body =
+        json!({"StatementId": sid, "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"});
+    for (member, value) in more.as_object().unwrap() {
+        body[member] = value.clone();
+    }
+    cloud.json("POST", POLICY, body).await
+}
+
+async fn remove(cloud: &Cloud, path: &str) -> Answer {
+    cloud.send("DELETE", &format!("/2015-03-31/functions/{path}"), &[], Bytes::new()).await
+}
+
+#[tokio::test]
+async fn policies_are_written_as_aws_writes_them() {
+    let cloud = cloud().await;
+    let one = add(&cloud, "s3", json!({"SourceArn": "arn:aws:s3:::photos"})).await;
+    assert_eq!(one.status, 201, "{one:?}");
+    let statement = format!(
+        "{{\"Sid\":\"s3\",\"Effect\":\"Allow\",\"Principal\":{{\"Service\":\"s3.amazonaws.com\"}},\
+         \"Action\":\"lambda:InvokeFunction\",\"Resource\":\"{}\",\
+         \"Condition\":{{\"ArnLike\":{{\"AWS:SourceArn\":\"arn:aws:s3:::photos\"}}}}}}",
+        arn("thumb")
+    );
+    assert_eq!(one.json["Statement"], statement);
+    let two = add(&cloud, "all", json!({"Principal": "*", "SourceAccount": "000000000000"})).await;
+    let all: Value = serde_json::from_str(two.json["Statement"].as_str().unwrap()).unwrap();
+    assert_eq!(all["Principal"], "*");
+    assert_eq!(all["Condition"], json!({"StringEquals": {"AWS:SourceAccount": "000000000000"}}));
+    let three = add(&cloud, "account", json!({"Principal": "000000000000"})).await;
+    let account: Value = serde_json::from_str(three.json["Statement"].as_str().unwrap()).unwrap();
+    assert_eq!(account["Principal"], json!({"AWS": "arn:aws:iam::000000000000:root"}));
+    assert_eq!(account.get("Condition"), None);
+
+    let got = cloud.get(POLICY).await;
+    let text = got.json["Policy"].as_str().unwrap();
+    assert!(
+        text.starts_with("{\"Version\":\"2012-10-17\",\"Id\":\"default\",\"Statement\":[{\"Sid\":\"s3\""),
+        "{text}"
+    );
+    let policy: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(policy["Statement"].as_array().unwrap().len(), 3);
+    assert_eq!(remove(&cloud, "thumb/policy/all").await.status, 204);
+    let again = cloud.get(POLICY).await;
+    assert_ne!(again.json["RevisionId"], got.json["RevisionId"]);
+}
+
+#[tokio::test]
+async fn statements_that_cannot_be_added_or_removed_say_why() {
+    let cloud = cloud().await;
+    let (missing, invalid) = ("ResourceNotFoundException", "InvalidParameterValueException");
+    cloud.get(POLICY).await.expect_error(404, missing, "The resource you requested does not exist.");
+    remove(&cloud, "thumb/policy/s3").await.expect_error(
+        404,
+        missing,
+        "No policy is associated with the given resource.",
+    );
+    remove(&cloud, "absent/policy/s3").await.expect_error(
+        404,
+        missing,
+        &format!("No policy found for: {}", arn("absent")),
+    );
+    add(&cloud, "s3", json!({})).await;
+    add(&cloud, "s3", json!({})).await.expect_error(
+        409,
+        "ResourceConflictException",
+        "The statement id (s3) provided already exists. Please provide a new statement id, or remove the existing \
+         statement.",
+    );
+    remove(&cloud, "thumb/policy/other").await.expect_error(
+        404,
+        missing,
+        "Statement other is not found in resource policy.",
+    );
+    add(&cloud, "x", json!({"Principal": "invalid.nonaws.com"})).await.expect_error(
+        400,
+        invalid,
+        "The provided principal was invalid. Please check the principal and try again.",
+    );
+    add(&cloud, "x", json!({"RevisionId": "other"})).await.expect_error(
+        412,
+        "PreconditionFailedException",
+        "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the \
+         latest Revision Id",
+    );
+    let qualified = async |qualifier: &str| {
+        let body =
+            json!({"StatementId": "q", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"});
+        cloud.json("POST", &format!("{POLICY}?Qualifier={qualifier}"), body).await
+    };
+    qualified("$LATEST").await.expect_error(
+        400,
+        invalid,
+        "We currently do not support adding policies for $LATEST.",
+    );
+    qualified("42").await.expect_error(404, missing, &format!("Function not found: {}", arn("thumb:42")));
+    qualified("live").await.expect_error(
+        404,
+        missing,
+        &format!("Cannot find alias arn: {}", arn("thumb:live")),
+    );
+}
+
+#[tokio::test]
+async fn policies_have_a_size() {
+    let cloud = cloud().await;
+    let long = format!("arn:aws:s3:::{}", "x".repeat(1_000));
+    let mut added = 0;
+    let refused = loop {
+        let answer = add(&cloud, &format!("s{added}"), json!({"SourceArn": long})).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        added += 1;
+    };
+    assert_eq!(refused.json["code"], "PolicyLengthExceededException");
+    assert!((10..20).contains(&added), "{added}");
+}
