@@ -181,7 +181,7 @@ impl Committer {
     fn decide(&mut self, waiting: Vec<Waiting>) {
         let tree = self.tree.clone();
         let mut batch = Batch { tree: &tree, rows: Rows::new(), ids: Vec::new(), accepted: Vec::new() };
-        let broken = self.queue.check_broken().err();
+        let broken = self.queue.check_broken().and_then(|()| self.space.look()).err();
         let first = self.version + 1;
         self.window.trim(self.reads.oldest());
         for Waiting { commit, reply, .. } in waiting {

@@ -14,21 +14,27 @@ pub(super) struct Space {
     directory: File,
     path: PathBuf,
     reserve_bytes: u64,
+    free_bytes: u64,
 }
 
 impl Space {
     pub(super) fn open(path: &Path, reserve_bytes: u64) -> Result<Self, StoreError> {
         let directory = File::open(path).map_err(|e| StoreError::io("open", path, e))?;
-        Ok(Self { directory, path: path.to_owned(), reserve_bytes })
+        Ok(Self { directory, path: path.to_owned(), reserve_bytes, free_bytes: 0 })
     }
 
-    /// Errors: `DiskFull` when less than the reserve is free.
-    pub(super) fn check(&self, grows: bool) -> Result<(), StoreError> {
+    /// Asks how much is free: once for each batch, whose size is far below any sensible reserve.
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
         let status = rustix::fs::fstatvfs(&self.directory);
         let status = status.map_err(|e| StoreError::io("ask for the free space of", &self.path, e.into()))?;
-        let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
+        self.free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
+        Ok(())
+    }
+
+    /// Errors: `DiskFull` when less than the reserve was free at the last look.
+    pub(super) fn check(&self, grows: bool) -> Result<(), StoreError> {
         let divisor = if grows { 1 } else { RESERVE_FOR_DELETES_DIVISOR };
-        let reserve_bytes = self.reserve_bytes / divisor;
+        let (free_bytes, reserve_bytes) = (self.free_bytes, self.reserve_bytes / divisor);
         if free_bytes < reserve_bytes {
             return Err(StoreError::DiskFull { directory: self.path.clone(), free_bytes, reserve_bytes });
         }

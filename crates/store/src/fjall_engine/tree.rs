@@ -36,6 +36,14 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn open(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        // fjall asserts some of what it reads from a journal: to us, a failed assertion is damage as any other.
+        let opened = std::panic::catch_unwind(|| Self::open_sound(directory, cache_bytes));
+        opened.unwrap_or_else(|_| {
+            Err(StoreError::Corrupt(format!("fjall gave up on the files in {}", directory.display())))
+        })
+    }
+
+    fn open_sound(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let builder = Database::builder(directory).cache_size(cache_bytes).worker_threads(WORKER_THREADS);
         // The committer flushes each batch together with its sync.
         let builder = builder.manual_journal_persist(true);
