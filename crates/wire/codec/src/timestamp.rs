@@ -1,7 +1,8 @@
 //! Points in time, in the three forms that AWS writes them.
 
-use jiff::fmt::{rfc2822, strtime};
-use jiff::tz::TimeZone;
+use std::fmt::Write;
+
+use jiff::fmt::rfc2822;
 
 use crate::TimestampFormat;
 
@@ -37,17 +38,26 @@ impl Timestamp {
     pub fn format(self, format: TimestampFormat) -> String {
         match format {
             TimestampFormat::UnixTimestamp => self.seconds_text(),
-            TimestampFormat::Iso8601 => self.jiff().to_string(),
-            TimestampFormat::Rfc822 => {
-                strtime::format("%a, %d %b %Y %H:%M:%S GMT", &self.jiff().to_zoned(TimeZone::UTC))
-                    .expect("the format has only directives that a zoned time has")
+            TimestampFormat::Iso8601 => {
+                let mut text = self.iso8601_s();
+                let micros = self.clamped().rem_euclid(1_000_000);
+                if micros != 0 {
+                    let fraction = format!(".{micros:06}");
+                    text.push_str(fraction.trim_end_matches('0'));
+                }
+                text.push('Z');
+                text
             }
+            TimestampFormat::Rfc822 => self.rfc822(),
         }
     }
 
     /// ISO 8601 with exactly three digits of fraction, as S3 and IAM's XML write it.
     pub fn iso8601_ms(self) -> String {
-        format!("{:.3}", Self(self.0.div_euclid(1000) * 1000).jiff())
+        let mut text = self.iso8601_s();
+        let ms = self.clamped().div_euclid(1000).rem_euclid(1000);
+        write!(text, ".{ms:03}Z").expect("writing to a String cannot fail");
+        text
     }
 
     /// Reads any of the three forms; AWS accepts a number where a text form is usual, and the reverse.
@@ -78,12 +88,51 @@ impl Timestamp {
         whole.trim_end_matches('0').to_owned()
     }
 
-    fn jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
-            jiff::Timestamp::MIN
-        } else {
-            jiff::Timestamp::MAX
-        })
+    fn iso8601_s(self) -> String {
+        let ((year, month, day), (hour, minute, second), _) = self.civil();
+        // Room for a fraction and the zone.
+        let mut text = String::with_capacity(27);
+        write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+            .expect("writing to a String cannot fail");
+        text
+    }
+
+    fn rfc822(self) -> String {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let ((year, month, day), (hour, minute, second), weekday) = self.civil();
+        let (weekday, month) = (DAYS[weekday], MONTHS[month - 1]);
+        format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    }
+
+    /// Within the years 0 to 9999, which is all that the text forms can hold.
+    fn clamped(self) -> i64 {
+        const MIN: i64 = -62_167_219_200_000_000;
+        const MAX: i64 = 253_402_300_799_999_999;
+        self.0.clamp(MIN, MAX)
+    }
+
+    /// Year, month and day; hour, minute and second; days after Thursday, the day of the week of 1970-01-01. It is
+    /// written out here because a listing of objects has a thousand of them.
+    fn civil(self) -> ((i64, usize, i64), (i64, i64, i64), usize) {
+        const DAY_S: i64 = 86_400;
+        /// From 0000-03-01, where the years of this reckoning begin, to 1970-01-01.
+        const DAYS_TO_EPOCH: i64 = 719_468;
+        /// Four centuries have always the same number of days.
+        const DAYS_OF_ERA: i64 = 146_097;
+        let seconds = self.clamped().div_euclid(1_000_000);
+        let (days, of_day) = (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
+        let shifted = days + DAYS_TO_EPOCH;
+        let (era, of_era) = (shifted.div_euclid(DAYS_OF_ERA), shifted.rem_euclid(DAYS_OF_ERA));
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let index = |value: i64| usize::try_from(value).expect("a remainder is never negative");
+        ((year, index(month), day), (of_day / 3600, of_day / 60 % 60, of_day % 60), index(days.rem_euclid(7)))
     }
 }
 
@@ -114,6 +163,23 @@ mod tests {
         assert_eq!(time.format(TimestampFormat::Iso8601), "2000-01-02T20:34:56.123Z");
         assert_eq!(time.format(TimestampFormat::Rfc822), "Sun, 02 Jan 2000 20:34:56 GMT");
         assert_eq!(Timestamp::from_s(946_845_296).iso8601_ms(), "2000-01-02T20:34:56.000Z");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_reference_calendar() {
+        use jiff::{fmt::strtime, tz::TimeZone};
+        const DAY_US: i64 = 86_400_000_000;
+        // A step that is no multiple of a week or a year, from the year 0 to 9999.
+        for at in (-62_167_219_200_000_000..253_402_300_799_000_000)
+            .step_by(usize::try_from(DAY_US * 373 + 12_345).unwrap())
+        {
+            let time = jiff::Timestamp::from_microsecond(at).unwrap();
+            assert_eq!(Timestamp(at).format(TimestampFormat::Iso8601), time.to_string());
+            let http = strtime::format("%a, %d %b %Y %H:%M:%S GMT", &time.to_zoned(TimeZone::UTC)).unwrap();
+            assert_eq!(Timestamp(at).format(TimestampFormat::Rfc822), http);
+        }
+        assert_eq!(Timestamp(i64::MAX).format(TimestampFormat::Iso8601), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp(i64::MIN).iso8601_ms(), "0000-01-01T00:00:00.000Z");
     }
 
     #[test]

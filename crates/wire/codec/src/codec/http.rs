@@ -23,6 +23,8 @@ pub(super) struct HttpReader<'a> {
     body: BodyReader<'a>,
     /// The next member of the root to look for outside the body.
     next: usize,
+    /// The members for which there is a header, a bit for each.
+    in_headers: u128,
     payload_done: bool,
     source: Source,
     /// The simple value at the current place.
@@ -91,6 +93,7 @@ impl<'a> HttpReader<'a> {
             query,
             body,
             next: 0,
+            in_headers: in_headers(input.members(), request.headers),
             payload_done: false,
             source: Source::Body,
             text: Cow::Borrowed(""),
@@ -105,11 +108,11 @@ impl<'a> HttpReader<'a> {
     }
 
     /// Finds the value of a member outside the body, and stands at it.
-    fn locate(&mut self, member: &'static Member) -> bool {
+    fn locate(&mut self, index: usize, member: &'static Member) -> bool {
         let found = match member.location {
             Location::Uri => self.locate_label(member),
             Location::Querystring => self.locate_query(member),
-            Location::Header => self.locate_header(member),
+            Location::Header => self.in_headers & (1 << index) != 0 && self.locate_header(member),
             Location::Headers => self.locate_prefix(member),
             Location::Body | Location::StatusCode => return false,
         };
@@ -234,6 +237,21 @@ impl<'a> HttpReader<'a> {
     }
 }
 
+/// The members for which there is a header. An operation has many times the members that a request has headers, so
+/// this is cheaper than to ask the map for each member.
+fn in_headers(members: &[Member], headers: &HeaderMap) -> u128 {
+    let mut found = 0;
+    for name in headers.keys() {
+        let name = name.as_str();
+        for (index, member) in members.iter().enumerate() {
+            if member.location == Location::Header && member.wire_name().eq_ignore_ascii_case(name) {
+                found |= 1 << index;
+            }
+        }
+    }
+    found
+}
+
 /// Whether empty text is a value of the shape.
 fn is_text(shape: &Shape) -> bool {
     matches!(shape.kind, Kind::String | Kind::Enum(_) | Kind::Blob)
@@ -300,7 +318,7 @@ impl Reader for HttpReader<'_> {
         while let Some(member) = input.members().get(self.next) {
             let index = self.next;
             self.next += 1;
-            if self.locate(member) {
+            if self.locate(index, member) {
                 self.context_mut().at_member(index);
                 return Ok(Some(index));
             }

@@ -166,6 +166,11 @@ pub fn encode(
         }
     };
     response.status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    if matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // HTTP knows no bodies with these.
+        response.body = Bytes::new();
+        response.headers.remove(CONTENT_TYPE);
+    }
     identify(&mut response.headers, service, request_id);
     response
 }
@@ -219,5 +224,185 @@ pub(super) fn identify(headers: &mut HeaderMap, service: &'static ServiceInfo, r
         add("x-amz-id-2", &super::errors::host_id(request_id));
     } else {
         add("x-amzn-requestid", request_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Routed, Router, Value, encode_error};
+    use crate::{Kind, Member, Shape};
+
+    static TEXT: Shape = Shape::new("Text", Kind::String).max(3);
+    static INPUT: Shape = Shape::new("Input", Kind::Structure(&[Member::new("Name", &TEXT).required()]));
+    static ANSWER: Shape = Shape::new("Answer", Kind::Structure(&[Member::new("Name", &TEXT)]));
+    static GIVE: OperationInfo = OperationInfo {
+        name: "Give",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &INPUT,
+        output: &ANSWER,
+        input_element: None,
+        result_wrapper: None,
+        errors: &[],
+    };
+    static DELETE: OperationInfo = OperationInfo {
+        name: "Delete",
+        method: "DELETE",
+        uri: "/things/{Name}",
+        status: 204,
+        input: &INPUT,
+        output: &ANSWER,
+        input_element: None,
+        result_wrapper: None,
+        errors: &[],
+    };
+    /// Speaks three protocols at once, as CloudWatch does.
+    static MANY: ServiceInfo = ServiceInfo {
+        signing_name: "many",
+        full_name: "Many",
+        api_version: "2026-01-01",
+        protocols: &[ProtocolKind::RpcV2Cbor, ProtocolKind::Json10, ProtocolKind::Query],
+        target_prefix: Some("Many_20260101"),
+        xml_namespace: Some("https://many.example.com/"),
+        operations: &[&GIVE],
+        unimplemented: &[crate::Known { name: "Take", method: "POST", uri: "/" }],
+    };
+    static REST: ServiceInfo = ServiceInfo {
+        signing_name: "rest",
+        full_name: "Rest",
+        api_version: "2026-01-01",
+        protocols: &[ProtocolKind::RestJson],
+        target_prefix: None,
+        xml_namespace: None,
+        operations: &[&DELETE],
+        unimplemented: &[],
+    };
+
+    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = list.iter();
+        pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn give(
+        protocol: ProtocolKind,
+        raw_query: &str,
+        body: &'static str,
+    ) -> Result<Decoded<Dynamic>, ApiError> {
+        let (method, headers, labels) = (Method::POST, HeaderMap::new(), Labels::default());
+        let body = Bytes::from_static(body.as_bytes());
+        let request = RequestView {
+            method: &method,
+            raw_path: "/",
+            raw_query,
+            headers: &headers,
+            labels: &labels,
+            body: &body,
+        };
+        decode_dynamic(protocol, &GIVE, &request)
+    }
+
+    #[test]
+    fn the_protocol_is_the_one_the_request_speaks() {
+        let json = headers(&[
+            ("x-amz-target", "Many_20260101.Give"),
+            ("content-type", "application/x-amz-json-1.1"),
+        ]);
+        let form = headers(&[("content-type", "application/x-www-form-urlencoded; charset=utf-8")]);
+        assert_eq!(choose(&MANY, &json), ProtocolKind::Json10);
+        assert_eq!(choose(&MANY, &form), ProtocolKind::Query);
+        assert_eq!(choose(&MANY, &HeaderMap::new()), ProtocolKind::Query);
+        assert_eq!(choose(&REST, &HeaderMap::new()), ProtocolKind::RestJson);
+    }
+
+    #[test]
+    fn operations_are_found_by_target_and_by_action() {
+        let router = Router::new(&MANY);
+        let route = |target| router.route(&Method::POST, "/", "", &headers(&[("x-amz-target", target)]));
+        assert!(matches!(route("Many_20260101.Give"), Routed::Operation(info, _) if info.name == "Give"));
+        assert!(matches!(route("Many_20260101.Take"), Routed::Unimplemented(known) if known.name == "Take"));
+        assert!(matches!(route("Many_20260101.Steal"), Routed::Unknown));
+        assert!(matches!(route("Other.Give"), Routed::Unknown));
+        assert!(matches!(router.route_form("", b"Name=a&Action=Give"), Routed::Operation(..)));
+        let in_url = router.route(&Method::GET, "/", "Action=Take", &HeaderMap::new());
+        assert!(matches!(in_url, Routed::Unimplemented(_)));
+        assert!(matches!(router.route_form("", b"Name=a"), Routed::Unknown));
+    }
+
+    #[test]
+    fn every_protocol_reads_and_validates_the_same_input() {
+        let inputs = [
+            (ProtocolKind::Json10, "", r#"{"Name":"abcd"}"#),
+            (ProtocolKind::Query, "Name=abcd", ""),
+            (ProtocolKind::Query, "", "Action=Give&Name=abcd\n"),
+            (ProtocolKind::RestXml, "", "<Input><Name>abcd</Name></Input>"),
+        ];
+        for (protocol, query, body) in inputs {
+            let decoded = give(protocol, query, body).unwrap();
+            let expected = Value::Structure(vec![(0, Value::String("abcd".to_owned()))]);
+            assert_eq!(*decoded.input.value(), expected, "{protocol:?}");
+            assert_eq!(
+                decoded.violation.unwrap(),
+                "1 validation error detected: Value 'abcd' at 'name' failed to satisfy constraint: Member must have length less than or equal to 3"
+            );
+        }
+    }
+
+    #[test]
+    fn unreadable_inputs_get_the_error_of_their_protocol() {
+        let error = |protocol, query, body| {
+            let error = give(protocol, query, body).unwrap_err();
+            (error.code.into_owned(), error.message)
+        };
+        let wrong_type = error(ProtocolKind::Json11, "", r#"{"Name":1}"#);
+        assert_eq!(wrong_type.0, "SerializationException");
+        assert_eq!(wrong_type.1, "NUMBER_VALUE can not be converted to a String");
+        assert_eq!(error(ProtocolKind::RestJson, "", "{").0, "SerializationException");
+        assert_eq!(error(ProtocolKind::RestXml, "", "<").0, "MalformedXML");
+        assert_eq!(error(ProtocolKind::Query, "", "Name=%FF").0, "MalformedQueryString");
+        assert_eq!(error(ProtocolKind::RpcV2Cbor, "", "").0, "UnknownOperationException");
+    }
+
+    #[test]
+    fn answers_name_the_request() {
+        let output = Dynamic::new(&ANSWER, Value::Structure(vec![(0, Value::String("a".to_owned()))]));
+        let json = encode(ProtocolKind::Json10, &MANY, &GIVE, &output, "id");
+        assert_eq!(json.headers["x-amzn-requestid"], "id");
+        assert_eq!(json.headers[CONTENT_TYPE], "application/x-amz-json-1.0");
+        assert_eq!(json.body, r#"{"Name":"a"}"#);
+        let query = encode(ProtocolKind::Query, &MANY, &GIVE, &output, "id");
+        assert_eq!(
+            query.body,
+            "<GiveResponse xmlns=\"https://many.example.com/\"><GiveResult><Name>a</Name></GiveResult>\
+            <ResponseMetadata><RequestId>id</RequestId></ResponseMetadata></GiveResponse>"
+        );
+        let nothing = encode(ProtocolKind::RestJson, &REST, &DELETE, &output, "id");
+        assert_eq!((nothing.status, nothing.body.len()), (StatusCode::NO_CONTENT, 0));
+        assert!(!nothing.headers.contains_key(CONTENT_TYPE));
+    }
+
+    #[test]
+    fn errors_have_the_form_of_their_protocol() {
+        let error = ApiError::new("Busy", 429, "Slow \"down\".")
+            .with("Type", "User")
+            .with_detail("Limits", serde_json::json!({ "Rate": [1, 2] }))
+            .with_header("Retry-After", "1");
+        let rest = encode_error(ProtocolKind::RestJson, &REST, &error, "id", None);
+        assert_eq!(rest.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(
+            (&rest.headers["x-amzn-errortype"], &rest.headers["retry-after"]),
+            (&"Busy".parse().unwrap(), &"1".parse().unwrap())
+        );
+        assert_eq!(rest.body, r#"{"message":"Slow \"down\".","Type":"User","Limits":{"Rate":[1,2]}}"#);
+        let json = encode_error(ProtocolKind::Json10, &MANY, &ApiError::client("Bad", "No."), "id", None);
+        assert_eq!(json.body, r#"{"__type":"Bad","message":"No."}"#);
+        let query = encode_error(ProtocolKind::Query, &MANY, &error, "id", None);
+        assert_eq!(
+            query.body,
+            "<ErrorResponse xmlns=\"https://many.example.com/\"><Error><Type>Sender</Type><Code>Busy</Code>\
+            <Message>Slow &quot;down&quot;.</Message><Type>User</Type><Limits><Rate><member>1</member><member>2</member>\
+            </Rate></Limits></Error><RequestId>id</RequestId></ErrorResponse>"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::constants::QUERY_NODES_MAX;
 use crate::{ReadError, limits};
 
 #[derive(Debug, Default)]
@@ -38,6 +39,9 @@ impl<'a> Tree<'a> {
                 };
             }
             tree.nodes[at].value = Some(value);
+            if tree.nodes.len() > QUERY_NODES_MAX {
+                return Err(ReadError::Limit(format!("more than {QUERY_NODES_MAX} names in the parameters")));
+            }
         }
         Ok(tree)
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use super::constants::XML_ELEMENTS_MAX;
+use super::constants::{XML_ATTRIBUTES_MAX, XML_ELEMENTS_MAX};
 use crate::{ReadError, limits};
 
 /// The elements of a document, the root first, each after its parent.
@@ -101,6 +101,9 @@ impl<'a> Builder<'a> {
         if !tag.attributes_raw().trim_ascii().is_empty() {
             for attribute in tag.attributes() {
                 let attribute = attribute.map_err(syntax)?;
+                if element.attributes.len() >= XML_ATTRIBUTES_MAX {
+                    return Err(ReadError::Limit(format!("more than {XML_ATTRIBUTES_MAX} attributes")));
+                }
                 let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(syntax)?;
                 element.attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
             }

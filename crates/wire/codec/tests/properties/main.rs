@@ -294,6 +294,18 @@ fn nesting_is_bounded() {
 }
 
 #[test]
+fn sizes_are_bounded() {
+    static NOTHING: Shape = Shape::new("Nothing", Kind::Structure(&[]));
+    let elements = format!("<a>{}</a>", "<b/>".repeat(300_000));
+    assert!(matches!(read_xml(&NOTHING, elements.as_bytes()), Err(ReadError::Limit(_))));
+    let attributes: String = (0..100).map(|at| format!(" a{at}=\"\"")).collect();
+    assert!(matches!(read_xml(&NOTHING, format!("<a{attributes}/>").as_bytes()), Err(ReadError::Limit(_))));
+    assert!(matches!(read_form(&NOTHING, "", "a=1&".repeat(20_000).as_bytes()), Err(ReadError::Limit(_))));
+    let names: String = (0..2000).map(|at| format!("{at}{}=1&", ".a".repeat(50))).collect();
+    assert!(matches!(read_form(&NOTHING, "", names.as_bytes()), Err(ReadError::Limit(_))));
+}
+
+#[test]
 fn json_is_strict() {
     static TIME: Shape = Shape::new("Time", Kind::Timestamp);
     static COUNT: Shape = Shape::new("Count", Kind::Integer);
