@@ -9,6 +9,8 @@ mod harness;
 mod conflicts;
 #[path = "conformance/counters.rs"]
 mod counters;
+#[path = "conformance/faults.rs"]
+mod faults;
 #[path = "conformance/history.rs"]
 mod history;
 #[path = "conformance/large.rs"]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use lambent_base::{Clock, Random};
-use lambent_store::{Db, FjallEngine, FjallOptions, KeyRange, MemoryEngine, ScanOptions, StoreError, Txn};
+use lambent_store::{
+    Db, Faults, FjallEngine, FjallOptions, KeyRange, MemoryEngine, ScanOptions, StoreError, Txn,
+};
 use tempfile::TempDir;
 
 /// An empty store, and what must live as long.
@@ -12,8 +14,14 @@ pub(crate) struct Store {
     _directory: Option<TempDir>,
 }
 
+/// Reads give way to other tasks, so that transactions really run at once.
 pub(crate) fn memory() -> Store {
-    let engine = Arc::new(MemoryEngine::new());
+    faulty(Faults { slow_reads: 300, ..Faults::default() })
+}
+
+/// Everything that the contract allows goes wrong, often.
+pub(crate) fn faulty(faults: Faults) -> Store {
+    let engine = Arc::new(MemoryEngine::with_faults(3, faults));
     Store { db: Db::new(engine, Clock::system(), Random::seeded(1)), _directory: None }
 }
 

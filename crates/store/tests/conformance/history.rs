@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use lambent_base::Random;
 use lambent_base::text::hex;
-use lambent_store::{Db, KeyRange, ScanOptions, StoreError, Txn};
+use lambent_store::{Db, Faults, KeyRange, ScanOptions, StoreError, Txn};
 
 use crate::harness::rows;
 
@@ -42,6 +42,15 @@ async fn histories_with_a_common_row(db: Db) {
 
 async fn histories_in_stamp_order(db: Db) {
     check(&db, false, 12).await;
+}
+
+#[tokio::test]
+async fn histories_of_a_faulty_store() {
+    let faults = Faults { conflicts: 100, unknown_applied: 100, unknown_lost: 100, slow_reads: 300 };
+    for (seed, common_row) in [(21, true), (22, false), (23, false)] {
+        let store = crate::harness::faulty(faults);
+        check(&store.db, common_row, seed).await;
+    }
 }
 
 async fn check(db: &Db, common_row: bool, seed: u64) {
