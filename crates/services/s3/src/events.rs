@@ -19,9 +19,6 @@ use crate::objects::Change;
 use crate::rows::BucketRow;
 use crate::service::S3;
 
-/// Who delivers events to functions.
-const DELIVERER: &str = "lambda";
-
 impl S3 {
     /// Puts a record of the change into the outbox for each rule that wants it, in the transaction of the change.
     pub(crate) async fn record_event(
@@ -44,7 +41,7 @@ fn event(call: &Call, bucket: &BucketRow, change: &Change<'_>, rule: &Rule) -> R
     let message = Message { records: [record(call, bucket, change, &rule.id)] };
     let payload = serde_json::to_vec(&message).map_err(|source| PortError(source.to_string()))?;
     Ok(NewEvent {
-        kind: DELIVERER.to_owned(),
+        kind: lambent_bus::FUNCTION.to_owned(),
         target: rule.target.parse().map_err(unreadable)?,
         caller: notifications::caller(change.bucket_name, bucket).map_err(unreadable)?,
         payload: Bytes::from(payload),
