@@ -114,11 +114,12 @@ impl Environment {
         matches!(self.poll_report(&mut context), Poll::Ready(_))
     }
 
-    /// Takes what was printed so far into the log.
+    /// Takes what was printed so far into the log. Asks the pipe itself: that it is readable may not have been noticed
+    /// yet, while what was said after it on the connection has.
     pub(crate) fn drain_output(&mut self) {
         let mut taken = 0;
         while taken < MAX_LATE_BYTES {
-            match self.output.try_read(&mut self.buffer) {
+            match rustix::io::read(&self.output, &mut self.buffer) {
                 Ok(0) | Err(_) => return,
                 Ok(length) => {
                     self.log.push(&self.buffer[..length]);

@@ -67,6 +67,7 @@ pub(crate) async fn run(
     let started_unix_ms = inner.parts.clock.unix_ms();
     // A failed start is billed as part of the call, which AWS does by starting again within it.
     let started = if failed.is_some() { before } else { inner.parts.clock.monotonic() };
+    run.environment.drain_output();
     run.environment.log.start_tail();
     run.environment.log.say(texts::start_line(&request.request_id, &request.function.key.version));
     let end = match failed {

@@ -1,5 +1,7 @@
 //! What this host can isolate, and why not: the table behind `lambent doctor`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::error::SandboxError;
 use crate::spawn::{Sandbox, SandboxConfig};
 use crate::spec::Spec;
@@ -117,9 +119,12 @@ fn landlock_row() -> (bool, String) {
     }
 }
 
+/// Names probes apart.
+static PROBES: AtomicU32 = AtomicU32::new(0);
+
 fn probe_spec() -> Spec {
     Spec {
-        name: "probe".to_owned(),
+        name: format!("probe-{}", PROBES.fetch_add(1, Ordering::SeqCst)),
         binds: Vec::new(),
         links: Vec::new(),
         program: "/bin/true".to_owned(),

@@ -7,10 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::SandboxError;
 use crate::spec::{MIB_PER_VCPU, Spec};
 
+/// A group may stay busy for a moment after its last process is reaped.
+const REMOVE_ATTEMPTS: u32 = 50;
 const REMOVE_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 const PREFIX: &str = "lambent-";
 /// The CFS period. A full period is what a stalled environment waits at most.
@@ -39,10 +42,11 @@ impl Hierarchies {
     pub(crate) fn find() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let serial = SERIAL.fetch_add(1, Ordering::SeqCst);
         let v1 = |name: &str| v1_folder(&mounts, &own, name);
         if v1("memory").is_some() {
             let mut missing = Vec::new();
-            let mut usable = |name: &str| match v1(name).map(|folder| make_base(&folder)) {
+            let mut usable = |name: &str| match v1(name).map(|folder| make_base(&folder, serial)) {
                 Some(Ok(base)) => Some(base),
                 Some(Err(error)) => {
                     missing.push(format!("{name} controller (version 1): {error}"));
@@ -57,7 +61,7 @@ impl Hierarchies {
             let (cpuacct, pids) = (usable("cpuacct"), usable("pids"));
             return Self { memory, cpu, cpuacct, pids, version: 1, missing };
         }
-        match v2_base(&mounts, &own) {
+        match v2_base(&mounts, &own, serial) {
             Ok(base) => {
                 let base = Some(base);
                 Self {
@@ -79,7 +83,8 @@ impl Hierarchies {
 
     /// A group for one environment, with its limits set.
     pub(crate) fn create(&self, spec: &Spec) -> Result<Group, SandboxError> {
-        let mut group = Group { folders: Vec::new(), version: self.version, ..Group::default() };
+        let mut group = Group::default();
+        group.version = self.version;
         let folder = |base: &Option<PathBuf>| base.as_ref().map(|base| base.join(&spec.name));
         let (memory, cpu) = (folder(&self.memory), folder(&self.cpu));
         let (cpuacct, pids) = (folder(&self.cpuacct), folder(&self.pids));
@@ -143,7 +148,7 @@ impl Hierarchies {
 impl Drop for Hierarchies {
     fn drop(&mut self) {
         for base in [&self.memory, &self.cpu, &self.cpuacct, &self.pids].into_iter().flatten() {
-            // Still in use when another sandbox of this process lives: then that one removes it.
+            // In version 2 the same folder comes up four times.
             let _ = fs::remove_dir(base);
         }
     }
@@ -190,10 +195,10 @@ impl Group {
     }
 
     /// Removes the folders; every process in them must be gone, but the kernel may need a moment to notice.
-    pub(crate) fn remove(&mut self, attempts: u32) {
+    pub(crate) fn remove(&mut self) {
         for folder in self.folders.drain(..) {
             let mut removed = fs::remove_dir(&folder);
-            for _ in 1..attempts {
+            for _ in 1..REMOVE_ATTEMPTS {
                 if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
                     std::thread::sleep(REMOVE_PAUSE);
                     removed = fs::remove_dir(&folder);
@@ -203,6 +208,12 @@ impl Group {
                 tracing::warn!(group = %folder.display(), %error, "a control group could not be removed");
             }
         }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -221,7 +232,7 @@ fn v1_folder(mounts: &str, own: &str, controller: &str) -> Option<PathBuf> {
 }
 
 /// The folder for environments in the version 2 hierarchy, with the three controllers handed down to it.
-fn v2_base(mounts: &str, own: &str) -> Result<PathBuf, String> {
+fn v2_base(mounts: &str, own: &str, serial: u32) -> Result<PathBuf, String> {
     let path = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("not mounted")?;
     let folder = mounts
         .lines()
@@ -236,7 +247,7 @@ fn v2_base(mounts: &str, own: &str) -> Result<PathBuf, String> {
             return Err(format!("the {wanted} controller is not handed down to {}", folder.display()));
         }
     }
-    let base = make_base(&folder).map_err(|error| error.to_string())?;
+    let base = make_base(&folder, serial).map_err(|error| error.to_string())?;
     if let Err(error) = hand_down(&folder) {
         let _ = fs::remove_dir(&base);
         return Err(error.to_string());
@@ -274,7 +285,7 @@ fn beneath(point: &str, root: &str, path: &str) -> PathBuf {
 }
 
 /// Makes this daemon's folder beneath `folder` and removes those of daemons that are gone.
-fn make_base(folder: &Path) -> io::Result<PathBuf> {
+fn make_base(folder: &Path, serial: u32) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
         if let Some(owner) = name.to_str().and_then(|name| name.strip_prefix(PREFIX))
@@ -283,12 +294,15 @@ fn make_base(folder: &Path) -> io::Result<PathBuf> {
             remove_abandoned(&entry.path());
         }
     }
-    let base = folder.join(format!("{PREFIX}{}", process_tag(std::process::id())));
+    let base = folder.join(format!("{PREFIX}{}-{serial}", process_tag(std::process::id())));
     match fs::create_dir(&base) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(base),
     }
 }
+
+/// Tells apart the sandboxes of one process.
+static SERIAL: AtomicU32 = AtomicU32::new(0);
 
 /// `PID-STARTTIME`, which no other process of this boot has.
 fn process_tag(pid: u32) -> String {
@@ -299,9 +313,10 @@ fn process_tag(pid: u32) -> String {
 }
 
 fn is_alive(tag: &str) -> bool {
-    let pid = tag.split_once('-').and_then(|(pid, _)| pid.parse().ok());
+    let parts =
+        tag.rsplit_once('-').and_then(|(tag, _serial)| Some((tag, tag.split_once('-')?.0.parse().ok()?)));
     // A folder of another naming scheme is not ours to remove.
-    pid.is_none_or(|pid| process_tag(pid) == tag)
+    parts.is_none_or(|(tag, pid)| process_tag(pid) == tag)
 }
 
 /// The processes of a dead daemon's environments die with it; what remains are empty folders.
@@ -342,8 +357,8 @@ mod tests {
 
     #[test]
     fn only_dead_daemons_are_recognised_as_dead() {
-        assert!(is_alive(&process_tag(std::process::id())));
-        assert!(!is_alive("4194305-1"));
+        assert!(is_alive(&format!("{}-0", process_tag(std::process::id()))));
+        assert!(!is_alive("4194305-1-0"));
         assert!(is_alive("something-else"));
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
@@ -30,8 +30,6 @@ const FIRST_USER: u32 = 1_800_000_000;
 /// Ids set aside for one daemon; two for each environment. Daemons are kept apart by their pids.
 const USERS_PER_DAEMON: u32 = 16_384;
 const DAEMON_SLOTS: u32 = 8_192;
-/// A control group may stay busy for a moment after its last process is reaped.
-const REMOVE_ATTEMPTS: u32 = 50;
 
 /// Where a sandbox keeps its few files.
 #[derive(Clone, Debug)]
@@ -47,7 +45,6 @@ pub struct Sandbox {
     scratch: Result<Scratch, String>,
     filter: Vec<(u16, u8, u8, u32)>,
     root: bool,
-    users: Arc<Mutex<UserSlots>>,
     cloner: Sender<CloneJob>,
 }
 
@@ -56,7 +53,7 @@ pub struct Environment {
     init: Pid,
     control: OwnedFd,
     group: Group,
-    users: Option<(Users, Arc<Mutex<UserSlots>>)>,
+    users: Option<Users>,
     reaped: bool,
 }
 
@@ -80,7 +77,9 @@ struct CloneJob {
     reply: Sender<io::Result<Pid>>,
 }
 
-#[derive(Default)]
+/// Shared by all sandboxes of this process, so that no two environments have the same user.
+static USERS: Mutex<UserSlots> = Mutex::new(UserSlots { free: Vec::new(), next: 0 });
+
 struct UserSlots {
     free: Vec<u32>,
     next: u32,
@@ -109,7 +108,6 @@ impl Sandbox {
             scratch,
             filter: filter::compile()?,
             root,
-            users: Arc::default(),
             cloner,
         })
     }
@@ -147,11 +145,11 @@ impl Sandbox {
         let (control, theirs) = control_pair().map_err(SandboxError::start("make a control socket"))?;
         let (output, their_output) = output_pipe().map_err(SandboxError::start("make an output pipe"))?;
         let init = self.clone_child(theirs, their_output)?;
-        let users = self.root.then(|| (take_users(&self.users), self.users.clone()));
+        let users = self.root.then(take_users);
         let environment = Environment { init, control, group, users, reaped: false };
         let orders = Orders {
             spec: spec.clone(),
-            users: environment.users.as_ref().map(|(users, _)| *users),
+            users: environment.users,
             mount_point: mount_point(&self.config),
             join: environment.group.join_files(),
             scratch_device: disk.as_ref().map(|disk| disk.device.clone()),
@@ -227,10 +225,9 @@ impl Environment {
         // The kernel kills every process of the namespace with its process 1, and lets it be reaped after them.
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         while let Err(nix::errno::Errno::EINTR) = nix::sys::wait::waitpid(pid, None) {}
-        self.group.remove(REMOVE_ATTEMPTS);
-        if let Some((users, slots)) = self.users.take() {
-            let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.free.push(users.runtime);
+        self.group.remove();
+        if let Some(users) = self.users.take() {
+            USERS.lock().unwrap_or_else(PoisonError::into_inner).free.push(users.runtime);
         }
     }
 
@@ -299,8 +296,8 @@ fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-fn take_users(slots: &Mutex<UserSlots>) -> Users {
-    let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
+fn take_users() -> Users {
+    let mut slots = USERS.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = slots.free.pop().unwrap_or_else(|| {
         let base = FIRST_USER + (std::process::id() % DAEMON_SLOTS) * USERS_PER_DAEMON;
         slots.next += 2;

@@ -1,4 +1,233 @@
+//! Environments over many calls: reuse, concurrency, limits, retirement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambent_base::Clock;
+use lambent_pool::{InvokeError, ThrottleReason};
 use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::support::{Bench, trial};
+
 pub(crate) fn trials() -> Vec<Trial> {
-    Vec::new()
+    vec![
+        trial("pool_reuses_a_warm_environment", reuses),
+        trial("pool_runs_calls_side_by_side", side_by_side),
+        trial("pool_keeps_reserved_concurrency", reserved),
+        trial("pool_keeps_the_accounts_concurrency", account_limit),
+        trial("pool_retires_what_is_out_of_date", retires),
+        trial("pool_stops_what_is_idle", stops_idle),
+        trial("pool_replaces_what_died_idle", replaces_dead),
+        trial("pool_finishes_what_its_caller_left", caller_leaves),
+        trial("pool_leaves_nothing_behind", leaves_nothing),
+    ]
+}
+
+const COUNTER: &str = "
+count = 0
+def handler(event, context):
+    global count
+    count += 1
+    return count
+";
+
+/// Waits inside the function until all of the calls are there: proof that they ran side by side.
+const MEET: &str = "
+import urllib.request
+def handler(event, context):
+    return urllib.request.urlopen('http://127.0.0.1:4566').read().decode()
+";
+
+async fn reuses() {
+    let bench = Bench::new();
+    let function = Arc::new(bench.python(COUNTER));
+    for expected in 1..=5 {
+        let answer = bench.again(&function, "{}").await;
+        assert_eq!(answer.result(), json!(expected));
+        assert_eq!(answer.0.record.init_ms.is_some(), expected == 1);
+    }
+    assert_eq!((bench.pool.stats().idle, bench.pool.stats().busy), (1, 0));
+}
+
+async fn side_by_side() {
+    let (bench, meeting) = Bench::meeting(20);
+    let function = Arc::new(bench.python(MEET));
+    let calls: Vec<_> = (0..20).map(|_| bench.again(&function, "{}")).collect();
+    let answers = join_all(calls).await;
+    assert!(answers.iter().all(|answer| answer.result() == json!("hello")));
+    assert_eq!(meeting.present(), 20);
+    assert_eq!(bench.pool.stats().idle, 20);
+}
+
+async fn reserved() {
+    let (bench, meeting) = Bench::meeting(2);
+    let mut function = bench.python(MEET);
+    function.reserved_concurrency = Some(1);
+    let function = Arc::new(function);
+    let first = bench.call(&function, "{}");
+    let second = async {
+        meeting.wait_for(1).await;
+        let refused = bench.call(&function, "{}").await;
+        meeting.join();
+        refused
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_ok());
+    let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+    assert!(matches!(second, Err(InvokeError::Throttled(found)) if found == reason), "{second:?}");
+}
+
+async fn account_limit() {
+    let small = |config: &mut lambent_pool::PoolConfig| {
+        config.max_environments = 1;
+        config.max_waiting = 1;
+    };
+    let (bench, meeting) = Bench::meeting_with(2, small);
+    let (slow, other) = (Arc::new(bench.python(MEET)), Arc::new(bench.python(COUNTER)));
+    let first = bench.call(&slow, "{}");
+    let second = async {
+        meeting.wait_for(1).await;
+        bench.call(&other, "{}").await
+    };
+    let third = async {
+        while bench.pool.stats().waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = bench.call(&other, "{}").await;
+        meeting.join();
+        refused
+    };
+    let (first, second, third) = tokio::join!(first, second, third);
+    assert!(first.is_ok());
+    assert!(second.is_ok(), "{second:?}");
+    let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+    assert!(matches!(third, Err(InvokeError::Throttled(found)) if found == reason), "{third:?}");
+    assert_eq!(bench.pool.stats().idle, 1);
+}
+
+async fn retires() {
+    let bench = Bench::new();
+    let mut function = bench.python(COUNTER);
+    let first = bench.once(function_of(&bench, &function, "1"), "{}").await;
+    let second = bench.once(function_of(&bench, &function, "2"), "{}").await;
+    assert_eq!((first.result(), second.result()), (json!(1), json!(1)));
+    assert_eq!(bench.pool.stats().idle, 1, "the older revision's environment is gone");
+    function.key.version = "7".to_owned();
+    bench.once(function, "{}").await;
+    assert_eq!(bench.pool.stats().idle, 2, "another version lives beside it");
+    let name = &first.0.record.function.name;
+    bench.pool.retire("000000000000", "us-east-1", name).await;
+    assert_eq!(bench.pool.stats().idle, 0);
+}
+
+/// The same function in another revision.
+fn function_of(
+    bench: &Bench,
+    function: &lambent_pool::FunctionSpec,
+    revision: &str,
+) -> lambent_pool::FunctionSpec {
+    let mut other = bench.python(COUNTER);
+    other.key = function.key.clone();
+    other.key.revision = revision.to_owned();
+    other
+}
+
+async fn stops_idle() {
+    let (clock, hand) = Clock::manual(1_700_000_000_000);
+    let bench = Bench::with(|_| {}, clock);
+    let function = Arc::new(bench.python(COUNTER));
+    bench.again(&function, "{}").await;
+    hand.advance(Duration::from_secs(299));
+    bench.pool.reap_idle().await;
+    assert_eq!(bench.pool.stats().idle, 1);
+    assert_eq!(bench.again(&function, "{}").await.result(), json!(2));
+    hand.advance(Duration::from_secs(300));
+    bench.pool.reap_idle().await;
+    assert_eq!(bench.pool.stats().idle, 0);
+    assert_eq!(bench.again(&function, "{}").await.result(), json!(1));
+}
+
+async fn replaces_dead() {
+    let bench = Bench::new();
+    let code = "
+import os, threading
+def handler(event, context):
+    threading.Timer(0.05, lambda: os._exit(7)).start()
+    return os.stat('/proc/self').st_ino
+";
+    let function = Arc::new(bench.python(code));
+    let pids = || {
+        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
+        all.filter_map(|name| name.to_str()?.parse::<u32>().ok()).collect::<Vec<_>>()
+    };
+    let before = pids();
+    bench.again(&function, "{}").await;
+    // Its process 1 goes with it; then nothing of this process's is left.
+    while pids().iter().any(|pid| !before.contains(pid) && is_our_child(*pid)) {
+        tokio::task::yield_now().await;
+    }
+    let answer = bench.again(&function, "{}").await;
+    assert!(answer.0.record.init_ms.is_some(), "a new environment took the call");
+    assert!(answer.0.record.error_type.is_none());
+}
+
+/// Whether it is a live (not a zombie) child of this process.
+fn is_our_child(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let parent = fields.get(1).and_then(|parent| parent.parse().ok());
+    parent == Some(std::process::id()) && fields.first() != Some(&"Z")
+}
+
+async fn caller_leaves() {
+    let (bench, meeting) = Bench::meeting(2);
+    let function = Arc::new(bench.python(MEET));
+    let call = bench.call(&function, "{}");
+    tokio::select! {
+        _ = call => panic!("it cannot end before the other has come"),
+        () = meeting.wait_for(1) => {}
+    }
+    meeting.join();
+    while bench.pool.stats().busy > 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.pool.shutdown().await;
+    assert_eq!(bench.sink.records.lock().unwrap().len(), 1, "it ran to its end and was recorded");
+}
+
+async fn leaves_nothing() {
+    let bench = Bench::new();
+    let function = Arc::new(bench.python(COUNTER));
+    bench.again(&function, "{}").await;
+    bench.pool.shutdown().await;
+    assert!(matches!(bench.call(&function, "{}").await, Err(InvokeError::ShuttingDown)));
+    assert_eq!(bench.pool.stats(), lambent_pool::PoolStats::default());
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(bench.dir.path().to_str().unwrap()), "{mounts}");
+    let left = std::fs::read_dir(bench.dir.path().join("data/sandbox/scratch")).unwrap().flatten();
+    let disks: Vec<_> =
+        left.filter(|entry| !entry.file_name().to_string_lossy().starts_with("empty-")).collect();
+    assert!(disks.is_empty(), "{disks:?}");
+}
+
+async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut results: Vec<Option<T>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, result) in pinned.iter_mut().zip(&mut results) {
+            if result.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *result = Some(value);
+            }
+        }
+        if results.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    results.into_iter().flatten().collect()
 }

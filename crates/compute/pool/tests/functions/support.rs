@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -18,26 +18,30 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 pub(crate) const NAME: &str = "probe";
+const MAX_KEPT_LINES: usize = 1_000;
 
 /// What a test gets.
 pub(crate) struct Bench {
     pub(crate) pool: Pool,
-    pub(crate) clock: Clock,
     pub(crate) sink: Arc<Sink>,
     pub(crate) dir: tempfile::TempDir,
     count: AtomicU32,
 }
 
-/// Keeps all log lines and records.
+/// Keeps records and the first log lines, and counts the rest.
 #[derive(Default)]
 pub(crate) struct Sink {
     pub(crate) batches: Mutex<Vec<LogBatch>>,
+    pub(crate) lines: AtomicUsize,
     pub(crate) records: Mutex<Vec<InvocationRecord>>,
 }
 
 impl LogSink for Sink {
     fn write(&self, batches: Vec<LogBatch>) -> BoxFuture<'_, ()> {
-        self.batches.lock().unwrap().extend(batches);
+        let lines = batches.iter().map(|batch| batch.events.len()).sum();
+        if self.lines.fetch_add(lines, Ordering::SeqCst) < MAX_KEPT_LINES {
+            self.batches.lock().unwrap().extend(batches);
+        }
         Box::pin(async {})
     }
 }
@@ -48,13 +52,38 @@ impl Recorder for Sink {
     }
 }
 
-/// Answers every connection with a short text.
-pub(crate) struct Hello;
+/// Answers every connection with a short text, once so many have come: functions that call it meet there.
+pub(crate) struct Meeting {
+    wanted: usize,
+    come: tokio::sync::watch::Sender<usize>,
+}
 
-impl Endpoint for Hello {
+impl Meeting {
+    /// How many have come.
+    pub(crate) fn present(&self) -> usize {
+        *self.come.borrow()
+    }
+
+    /// Comes, as a function would.
+    pub(crate) fn join(&self) {
+        self.come.send_modify(|come| *come += 1);
+    }
+
+    pub(crate) async fn wait_for(&self, count: usize) {
+        let mut come = self.come.subscribe();
+        come.wait_for(|come| *come >= count).await.unwrap();
+    }
+}
+
+struct MeetingPlace(Arc<Meeting>);
+
+impl Endpoint for MeetingPlace {
     fn serve(&self, listener: TcpListener) -> BoxFuture<'static, ()> {
+        let meeting = self.0.clone();
         Box::pin(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
+                meeting.join();
+                meeting.wait_for(meeting.wanted).await;
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
             }
         })
@@ -80,21 +109,36 @@ impl Bench {
         Self::with(|_| {}, Clock::system())
     }
 
+    /// A platform whose API answers when `wanted` have called it.
+    pub(crate) fn meeting(wanted: usize) -> (Self, Arc<Meeting>) {
+        Self::meeting_with(wanted, |_| {})
+    }
+
+    pub(crate) fn meeting_with(wanted: usize, change: impl FnOnce(&mut PoolConfig)) -> (Self, Arc<Meeting>) {
+        let meeting = Arc::new(Meeting { wanted, come: tokio::sync::watch::Sender::new(0) });
+        (Self::of(change, Clock::system(), meeting.clone()), meeting)
+    }
+
     pub(crate) fn with(change: impl FnOnce(&mut PoolConfig), clock: Clock) -> Self {
+        let meeting = Meeting { wanted: 1, come: tokio::sync::watch::Sender::new(0) };
+        Self::of(change, clock, Arc::new(meeting))
+    }
+
+    fn of(change: impl FnOnce(&mut PoolConfig), clock: Clock, meeting: Arc<Meeting>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = PoolConfig::new(dir.path().join("data"));
         change(&mut config);
         let sink = Arc::new(Sink::default());
         let parts = PoolParts {
-            clock: clock.clone(),
+            clock,
             random: Random::system(),
             runtimes: Arc::new(Catalogue::new()),
-            endpoint: Arc::new(Hello),
+            endpoint: Arc::new(MeetingPlace(meeting)),
             logs: sink.clone(),
             recorder: sink.clone(),
         };
         let pool = Pool::new(config, parts).unwrap();
-        Self { pool, clock, sink, dir, count: AtomicU32::new(0) }
+        Self { pool, sink, dir, count: AtomicU32::new(0) }
     }
 
     pub(crate) fn python(&self, code: &str) -> FunctionSpec {

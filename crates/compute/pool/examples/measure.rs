@@ -1,0 +1,141 @@
+//! Measures what the pool itself costs: cold starts and warm calls, without HTTP in front.
+//!
+//! `cargo run --release -p lambent-pool --example measure`
+#![expect(clippy::unwrap_used, reason = "a tool for developers")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambent_base::{BoxFuture, Clock, Random};
+use lambent_pool::{
+    Credentials, CredentialsSource, Endpoint, FunctionKey, FunctionSpec, InvocationRecord, InvokeRequest,
+    LogBatch, LogSink, Outcome, Pool, PoolConfig, PoolParts, Recorder,
+};
+use lambent_runtimes::Catalogue;
+use tokio::net::TcpListener;
+
+const COLD_STARTS: usize = 30;
+const WARM_CALLS: usize = 5_000;
+
+struct Nothing;
+
+impl LogSink for Nothing {
+    fn write(&self, _: Vec<LogBatch>) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Recorder for Nothing {
+    fn record(&self, _: &InvocationRecord) {}
+}
+
+impl Endpoint for Nothing {
+    fn serve(&self, _: TcpListener) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl CredentialsSource for Nothing {
+    fn credentials(&self) -> BoxFuture<'_, Result<Credentials, String>> {
+        Box::pin(async {
+            Ok(Credentials {
+                access_key_id: String::new(),
+                secret_access_key: String::new(),
+                session_token: String::new(),
+            })
+        })
+    }
+}
+
+fn main() {
+    lambent_sandbox::run_if_init();
+    tokio::runtime::Runtime::new().unwrap().block_on(measure());
+}
+
+async fn measure() {
+    let data = lambent_base::env::var("DATA").map(std::path::PathBuf::from);
+    let temporary = tempfile::tempdir().unwrap();
+    let data = data.unwrap_or_else(|| temporary.path().join("data"));
+    let clock = Clock::system();
+    let parts = PoolParts {
+        clock: clock.clone(),
+        random: Random::system(),
+        runtimes: Arc::new(Catalogue::new()),
+        endpoint: Arc::new(Nothing),
+        logs: Arc::new(Nothing),
+        recorder: Arc::new(Nothing),
+    };
+    let pool = Pool::new(PoolConfig::new(data), parts).unwrap();
+    let python = "def handler(event, context):\n    return event\n";
+    let node = "exports.handler = async (event) => event;\n";
+    for (runtime, file, code) in [("python3.11", "app.py", python), ("nodejs20.x", "app.js", node)] {
+        let dir = temporary.path().join(runtime);
+        write(&dir, file, code);
+        let mut cold = Vec::new();
+        for revision in 0..COLD_STARTS {
+            let function = Arc::new(function(runtime, &dir, &revision.to_string()));
+            cold.push(one(&pool, &clock, &function).await);
+        }
+        print("cold", runtime, &mut cold);
+        let function = Arc::new(function(runtime, &dir, "warm"));
+        let mut warm = Vec::new();
+        for _ in 0..WARM_CALLS {
+            warm.push(one(&pool, &clock, &function).await);
+        }
+        print("warm", runtime, &mut warm[1..]);
+    }
+    pool.shutdown().await;
+}
+
+async fn one(pool: &Pool, clock: &Clock, function: &Arc<FunctionSpec>) -> Duration {
+    let request = InvokeRequest {
+        function: function.clone(),
+        payload: Bytes::from_static(b"{\"key\":\"value\"}"),
+        request_id: Random::system().uuid(),
+        invoked_arn: "arn:aws:lambda:us-east-1:000000000000:function:measure".to_owned(),
+        trace_id: None,
+        client_context: None,
+    };
+    let before = clock.monotonic();
+    let invocation = pool.invoke(request).await.unwrap();
+    let after = clock.monotonic();
+    assert!(matches!(invocation.outcome, Outcome::Success(_)), "{:?}", invocation.outcome);
+    after - before
+}
+
+fn print(what: &str, runtime: &str, times: &mut [Duration]) {
+    times.sort();
+    let at = |percent: usize| times[times.len() * percent / 100];
+    println!("{what} {runtime}: p50 {:?}, p95 {:?}, p99 {:?}, min {:?}", at(50), at(95), at(99), times[0]);
+}
+
+fn write(dir: &Path, file: &str, code: &str) {
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(dir.join(file), code).unwrap();
+}
+
+fn function(runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
+    FunctionSpec {
+        key: FunctionKey {
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            name: "measure".to_owned(),
+            version: "$LATEST".to_owned(),
+            revision: revision.to_owned(),
+        },
+        runtime: runtime.to_owned(),
+        handler: "app.handler".to_owned(),
+        memory_mib: 256,
+        timeout_ms: 3_000,
+        ephemeral_mib: 512,
+        environment: Vec::new(),
+        code_dir: dir.to_owned(),
+        log_group: "/aws/lambda/measure".to_owned(),
+        reserved_concurrency: None,
+        credentials: Arc::new(Nothing),
+    }
+}
