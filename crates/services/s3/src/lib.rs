@@ -21,6 +21,8 @@ mod objects;
 mod ranges;
 mod rows;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use fetch::ObjectReader;
 pub use gc::{Sweeper, referenced};

@@ -29,7 +29,7 @@ pub(crate) struct S3(S3Parts);
 
 /// Amazon S3, for the gateway.
 pub fn service(parts: S3Parts) -> Service {
-    let state = Arc::new(S3(parts));
+    let state = Arc::new(S3::new(parts));
     // S3 answers broken constraints in its own ways, so its handlers check them.
     let mut service = Service::new(&ops::SERVICE, None);
     operations!(service, state, {
@@ -73,6 +73,10 @@ pub fn service(parts: S3Parts) -> Service {
 }
 
 impl S3 {
+    pub(crate) fn new(parts: S3Parts) -> Self {
+        Self(parts)
+    }
+
     pub(crate) fn db(&self) -> &Db {
         &self.0.db
     }

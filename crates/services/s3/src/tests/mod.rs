@@ -1,0 +1,229 @@
+//! The service with its real parts, called without HTTP: a store in memory, blobs in a temporary directory.
+
+mod buckets;
+mod copies;
+mod deletes;
+mod listings;
+mod multipart;
+mod notifications;
+mod reads;
+mod writes;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambent_api::{ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Trailers};
+use lambent_base::{Arn, Clock, ManualClock, Place, Random};
+use lambent_blobs::{BlobOptions, BlobStore};
+use lambent_bus::Outbox;
+use lambent_bus::ports::{Caller, MayInvoke, PortError};
+use lambent_identity::{Identity, MasterKey, RootKey};
+use lambent_model_s3::{
+    CreateBucketRequest, GetObjectOutput, GetObjectRequest, PutObjectOutput, PutObjectRequest,
+};
+use lambent_store::Db;
+use parking_lot::Mutex;
+
+use crate::errors::S3Error;
+use crate::gc::Sweeper;
+use crate::limits;
+use crate::service::{S3, S3Parts};
+
+const ACCOUNT: &str = "000000000000";
+const START_MS: i64 = 1_790_000_000_000;
+pub(super) const BUCKET: &str = "photos";
+
+/// A cloud with nothing but S3.
+pub(super) struct Fixture {
+    pub s3: S3,
+    pub db: Db,
+    pub hand: ManualClock,
+    pub clock: Clock,
+    pub sweeper: Sweeper,
+    pub outbox: Outbox,
+    pub functions: Arc<Functions>,
+    pub directory: tempfile::TempDir,
+    identity: Arc<Identity>,
+}
+
+/// Functions that may be invoked, and by whom it was asked.
+#[derive(Default)]
+pub(super) struct Functions {
+    pub allowed: Mutex<Vec<String>>,
+    pub asked: Mutex<Vec<Caller>>,
+}
+
+impl MayInvoke for Functions {
+    fn may_invoke<'a>(
+        &'a self,
+        function: &'a Arn,
+        caller: &'a Caller,
+    ) -> BoxFuture<'a, Result<bool, PortError>> {
+        self.asked.lock().push(caller.clone());
+        let allowed = self.allowed.lock().contains(&function.to_string());
+        Box::pin(async move { Ok(allowed) })
+    }
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        let (clock, hand) = Clock::manual(START_MS);
+        let random = Random::seeded(1);
+        let db = Db::memory(clock.clone(), random.clone());
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(
+            directory.path(),
+            BlobOptions { reserve_bytes: 0 },
+            clock.clone(),
+            random.clone(),
+        );
+        let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
+        let functions = Arc::new(Functions::default());
+        let parts = S3Parts {
+            db: db.clone(),
+            blobs: blobs.unwrap(),
+            outbox: outbox.clone(),
+            functions: functions.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let root = RootKey {
+            account: ACCOUNT.to_owned(),
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret_access_key: "secret".to_owned(),
+        };
+        let identity = Identity::new(db.clone(), clock.clone(), random, root, MasterKey::new([7; 32]));
+        let sweeper = Sweeper::new(parts.clone());
+        let identity = Arc::new(identity);
+        Self { s3: S3::new(parts), db, hand, clock, sweeper, outbox, functions, directory, identity }
+    }
+
+    /// With a bucket.
+    pub(super) async fn with_bucket() -> Self {
+        let fixture = Self::new();
+        fixture.create_bucket(BUCKET).await.unwrap();
+        fixture
+    }
+
+    pub(super) async fn call(&self) -> Call {
+        self.call_in("us-east-1").await
+    }
+
+    pub(super) async fn call_in(&self, region: &str) -> Call {
+        let context = CallContext {
+            request_id: "0A49CE4060975EAC".to_owned(),
+            place: Place { account: ACCOUNT.to_owned(), region: region.to_owned() },
+            time_ms: self.clock.unix_ms(),
+            source_ip: "127.0.0.1".to_owned(),
+            endpoint: "http://127.0.0.1:4566".to_owned(),
+        };
+        let caller = self.identity.root_caller();
+        Call::decide(context, self.identity.clone(), &caller, "s3:*", "*".to_owned()).await.unwrap()
+    }
+
+    pub(super) async fn create_bucket(&self, name: &str) -> Result<(), S3Error> {
+        let input = CreateBucketRequest { bucket: name.to_owned(), ..CreateBucketRequest::default() };
+        self.s3.create_bucket(&self.call().await, input).await.map(drop)
+    }
+
+    /// Puts an object; `bytes` come in pieces.
+    pub(super) async fn put(&self, key: &str, bytes: &[u8]) -> PutObjectOutput {
+        self.put_as(put_request(key), bytes).await.unwrap()
+    }
+
+    pub(super) async fn put_as(
+        &self,
+        input: PutObjectRequest,
+        bytes: &[u8],
+    ) -> Result<PutObjectOutput, ApiError> {
+        self.put_body(input, pieces(bytes)).await
+    }
+
+    pub(super) async fn put_body(
+        &self,
+        input: PutObjectRequest,
+        body: Body,
+    ) -> Result<PutObjectOutput, ApiError> {
+        Ok(self.s3.put_object(&self.call().await, input, body).await?)
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Bytes {
+        self.get_as(get_request(key)).await.unwrap().1
+    }
+
+    pub(super) async fn get_as(&self, input: GetObjectRequest) -> Result<(GetObjectOutput, Bytes), ApiError> {
+        let (output, mut body) = self.s3.get_object(&self.call().await, input).await?;
+        assert_eq!(body.length(), output.content_length.map(i64::unsigned_abs));
+        let bytes = body.collect(usize::MAX, || unreachable!()).await?;
+        Ok((output, bytes))
+    }
+
+    /// How many files the blob store has.
+    pub(super) fn blob_files(&self) -> usize {
+        let directories = std::fs::read_dir(self.directory.path()).unwrap();
+        directories.map(|directory| std::fs::read_dir(directory.unwrap().path()).unwrap().count()).sum()
+    }
+
+    /// Lets the grace of dead data pass, and sweeps.
+    pub(super) async fn sweep(&self) {
+        self.hand.advance(Duration::from_millis(limits::GC_GRACE_MS.unsigned_abs() + 1));
+        assert_eq!(self.sweeper.sweep().await.unwrap(), None);
+    }
+}
+
+pub(super) fn put_request(key: &str) -> PutObjectRequest {
+    PutObjectRequest { bucket: BUCKET.to_owned(), key: key.to_owned(), ..PutObjectRequest::default() }
+}
+
+pub(super) fn get_request(key: &str) -> GetObjectRequest {
+    GetObjectRequest { bucket: BUCKET.to_owned(), key: key.to_owned(), ..GetObjectRequest::default() }
+}
+
+/// Bytes that tell their place.
+pub(super) fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8 ^ (at / 65_536) as u8).collect()
+}
+
+/// A body that streams in pieces of 10,000 bytes.
+pub(super) fn pieces(bytes: &[u8]) -> Body {
+    streamed(bytes, Some(bytes.len() as u64), &[])
+}
+
+/// A streamed body with a length of its own saying, and trailing headers.
+pub(super) fn streamed(bytes: &[u8], length: Option<u64>, trailers: &[(&str, &str)]) -> Body {
+    let mut pieces: Vec<Bytes> = bytes.chunks(10_000).map(Bytes::copy_from_slice).collect();
+    pieces.reverse();
+    let shared = Trailers::default();
+    let trailers = trailers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Body::stream(Scripted { pieces, trailers, shared: shared.clone() }, length).with_trailers(shared)
+}
+
+/// Gives its pieces, then its trailers.
+struct Scripted {
+    pieces: Vec<Bytes>,
+    trailers: Vec<(String, String)>,
+    shared: Trailers,
+}
+
+impl ByteStream for Scripted {
+    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
+        let piece = self.pieces.pop();
+        if piece.is_none() {
+            let trailers = std::mem::take(&mut self.trailers);
+            self.shared.lock().extend(trailers);
+        }
+        Poll::Ready(piece.map(Ok))
+    }
+}
+
+/// The code of an error, and its members as text.
+pub(super) fn code(error: &ApiError) -> &str {
+    &error.code
+}
+
+pub(super) fn member<'a>(error: &'a ApiError, name: &str) -> Option<&'a str> {
+    error.members.iter().find(|(member, _)| *member == name).map(|(_, value)| value.as_str())
+}
