@@ -4,6 +4,7 @@
 //! a `match` line and a line of `USAGE`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod e2e;
 mod models;
 mod tally;
@@ -16,6 +17,7 @@ usage: cargo xtask COMMAND [ARGUMENTS]
 
   test               checks everything: format, lints, house rules, generated code, unit and end-to-end tests
   e2e                runs the official clients against a freshly started `lambent up`
+  bench              measures speed and size, and prints one table
   models [--check]   writes the model crates from the pinned botocore
   tidy               checks the house rules that a machine can check
 ";
@@ -29,6 +31,7 @@ fn main() -> std::process::ExitCode {
     let result = match command {
         "test" => test::run(rest),
         "e2e" => e2e::run(rest),
+        "bench" => bench::run(rest),
         "models" => models::run(rest),
         "tidy" => tidy::run(rest),
         "help" | "--help" | "-h" => help(rest),

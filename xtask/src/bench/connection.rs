@@ -1,0 +1,132 @@
+//! A keep-alive HTTP/1.1 connection that costs as little as one can: prepared bytes out, a minimal parser for answers.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+const BUFFER_BYTES: usize = 256 * 1024;
+/// How much of an answer's body is kept; the rest is counted and dropped.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Longer than anything that is measured takes.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// One connection.
+pub(super) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    /// The part of the buffer that was read and not yet used.
+    filled: usize,
+}
+
+/// An answer whose body was read to its end.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Bytes of the body.
+    pub(super) length: u64,
+    /// The first of them.
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The answer as a message, for errors.
+    pub(super) fn text(&self) -> String {
+        format!("status {}: {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+impl Connection {
+    pub(super) fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream =
+            TcpStream::connect(address).with_context(|| format!("could not connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES], filled: 0 })
+    }
+
+    /// Sends a request, or a part of one.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.stream.write_all(bytes).context("could not send the request")
+    }
+
+    /// Reads one answer into `answer`, whose memory is used again.
+    pub(super) fn receive(&mut self, answer: &mut Answer) -> anyhow::Result<()> {
+        let head = loop {
+            if let Some(end) = self.buffer[..self.filled].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                break end + 4;
+            }
+            let room = &mut self.buffer[self.filled..];
+            if room.is_empty() {
+                bail!("the answer's head has more than {BUFFER_BYTES} bytes");
+            }
+            match self.stream.read(room).context("could not read the answer")? {
+                0 => bail!("the server closed the connection before it had answered"),
+                read => self.filled += read,
+            }
+        };
+        (answer.status, answer.length) = parse(&self.buffer[..head])?;
+        answer.body.clear();
+        let mut left = answer.length;
+        let mut start = head;
+        loop {
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.filled - start);
+            let keep = here.min(KEPT_BYTES_MAX.saturating_sub(answer.body.len()));
+            answer.body.extend_from_slice(&self.buffer[start..start + keep]);
+            left -= here as u64;
+            start += here;
+            if left == 0 {
+                break;
+            }
+            start = 0;
+            self.filled = self.stream.read(&mut self.buffer).context("could not read the answer's body")?;
+            if self.filled == 0 {
+                bail!("the server closed the connection {left} bytes before the end of its answer");
+            }
+        }
+        self.buffer.copy_within(start..self.filled, 0);
+        self.filled -= start;
+        Ok(())
+    }
+
+    /// Sends a request and gives the answer.
+    pub(super) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+        let mut answer = Answer::default();
+        self.send(request)?;
+        self.receive(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// Status and length of the body.
+fn parse(head: &[u8]) -> anyhow::Result<(u16, u64)> {
+    let text = std::str::from_utf8(head).context("the answer's head is not text")?;
+    let mut lines = text.split("\r\n");
+    let status_line = lines.next().unwrap_or_default();
+    let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status: u16 = status.with_context(|| format!("`{status_line}` has no status"))?;
+    let length = lines.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    match length {
+        Some(length) => Ok((status, length)),
+        None if status == 204 => Ok((status, 0)),
+        None => bail!("an answer with status {status} has no Content-Length"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_gives_status_and_length() {
+        let head = b"HTTP/1.1 404 Not Found\r\ndate: now\r\nContent-Length: 12\r\n\r\n";
+        assert_eq!(parse(head).unwrap(), (404, 12));
+        assert_eq!(parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap(), (204, 0));
+        assert!(parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! Small objects: GET and durable PUT of 1 KiB.
+
+use std::fs::File;
+use std::io::Write;
+
+use anyhow::Context;
+
+use super::load::{Load, median};
+use super::requests::{Api, Request};
+use super::server::{Folder, Server};
+use super::table::Table;
+use super::{Bench, CONNECTIONS};
+
+pub(super) const BUCKET: &str = "bench";
+const SMALL_BYTES: usize = 1024;
+/// Objects that are read in turn.
+const GET_OBJECTS: usize = 100;
+/// The most objects that one row writes.
+const PUT_OBJECTS_MAX: usize = 60_000;
+const SYNCS: usize = 300;
+const TARGET_GET: &str = "at most 60 us of server CPU";
+const TARGET_PUT: &str = "at most 150 us of server CPU";
+
+/// A server with a bucket.
+pub(super) fn with_bucket(bench: &Bench, folder: &Folder) -> anyhow::Result<Server> {
+    let server = Server::lambent(bench, folder)?;
+    let target = format!("/{BUCKET}");
+    server.api(bench).call(Request {
+        service: "s3",
+        method: "PUT",
+        target: &target,
+        headers: &[],
+        body: b"",
+    })?;
+    Ok(server)
+}
+
+pub(super) fn measure_get(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+    let folder = Folder::new(bench)?;
+    let server = with_bucket(bench, &folder)?;
+    let api = server.api(bench);
+    let puts = puts(&api, "get", GET_OBJECTS)?;
+    let load = Load {
+        address: server.address,
+        connections: 1,
+        requests: &puts,
+        again: false,
+        time: super::ROW_TIME,
+    };
+    load.run(&bench.clock, server.pid())?;
+    let gets = (0..GET_OBJECTS).map(|index| {
+        let target = format!("/{BUCKET}/get/{index:08}");
+        api.signed(Request { service: "s3", method: "GET", target: &target, headers: &[], body: b"" })
+    });
+    let gets = gets.collect::<anyhow::Result<Vec<_>>>()?;
+    for connections in CONNECTIONS {
+        let load = Load {
+            address: server.address,
+            connections,
+            requests: &gets,
+            again: true,
+            time: bench.row_time(),
+        };
+        let outcome = load.run(&bench.clock, server.pid())?;
+        table.load("S3 GET 1 KiB", connections, &outcome, String::new(), TARGET_GET);
+    }
+    Ok(())
+}
+
+pub(super) fn measure_put(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+    let folder = Folder::new(bench)?;
+    table.figure(
+        "fdatasync of a 1 KiB append, this disk",
+        format!("p50 {:.0} us", sync_us(bench, &folder)?),
+        "",
+    );
+    let server = with_bucket(bench, &folder)?;
+    let api = server.api(bench);
+    for connections in CONNECTIONS {
+        let requests = puts(&api, &format!("put-{connections}"), bench.count(PUT_OBJECTS_MAX))?;
+        let load = Load {
+            address: server.address,
+            connections,
+            requests: &requests,
+            again: false,
+            time: bench.row_time(),
+        };
+        let outcome = load.run(&bench.clock, server.pid())?;
+        table.load("S3 PUT 1 KiB, durable", connections, &outcome, String::new(), TARGET_PUT);
+    }
+    Ok(())
+}
+
+/// PUTs of distinct keys below a prefix.
+fn puts(api: &Api<'_>, prefix: &str, count: usize) -> anyhow::Result<Vec<Vec<u8>>> {
+    let body = [b'x'; SMALL_BYTES];
+    let put = |index| {
+        let target = format!("/{BUCKET}/{prefix}/{index:08}");
+        let headers = [("content-type", "application/octet-stream")];
+        api.signed(Request { service: "s3", method: "PUT", target: &target, headers: &headers, body: &body })
+    };
+    (0..count).map(put).collect()
+}
+
+/// What one durable write costs at least: the median time of an append and its fdatasync, in microseconds.
+fn sync_us(bench: &Bench, folder: &Folder) -> anyhow::Result<f64> {
+    let path = folder.path().join("sync");
+    let mut file = File::create(&path).with_context(|| format!("could not make {}", path.display()))?;
+    let mut times = Vec::new();
+    for _ in 0..SYNCS {
+        let started = bench.clock.monotonic();
+        file.write_all(&[b'x'; SMALL_BYTES])?;
+        file.sync_data()?;
+        times.push((bench.clock.monotonic() - started).as_secs_f64() * 1e6);
+    }
+    Ok(median(times))
+}
