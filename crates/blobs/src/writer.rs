@@ -34,8 +34,8 @@ pub struct BlobWriter {
 
 /// Where the file is.
 enum Disk {
-    Idle(Option<Draft>),
-    Busy(JoinHandle<Result<Draft, BlobError>>),
+    Idle(Option<Box<Draft>>),
+    Busy(JoinHandle<Result<Box<Draft>, BlobError>>),
     Failed,
 }
 
@@ -85,7 +85,7 @@ impl BlobWriter {
     }
 
     /// Waits for the write under way.
-    async fn settle(&mut self) -> Result<Option<Draft>, BlobError> {
+    async fn settle(&mut self) -> Result<Option<Box<Draft>>, BlobError> {
         match &mut self.disk {
             Disk::Idle(draft) => Ok(draft.take()),
             Disk::Busy(job) => {
@@ -103,11 +103,11 @@ impl BlobWriter {
     }
 }
 
-fn append(store: &Inner, draft: Option<Draft>, pieces: &[Bytes]) -> Result<Draft, BlobError> {
+fn append(store: &Inner, draft: Option<Box<Draft>>, pieces: &[Bytes]) -> Result<Box<Draft>, BlobError> {
     store.check_space()?;
     let mut draft = match draft {
         Some(draft) => draft,
-        None => Draft::create(store)?,
+        None => Box::new(Draft::create(store)?),
     };
     for piece in pieces {
         draft.file.write_all(piece).map_err(|e| BlobError::io("write", &draft.path, e))?;
@@ -116,7 +116,7 @@ fn append(store: &Inner, draft: Option<Draft>, pieces: &[Bytes]) -> Result<Draft
     Ok(draft)
 }
 
-fn publish(store: &Inner, mut draft: Draft) -> Result<Blob, BlobError> {
+fn publish(store: &Inner, mut draft: Box<Draft>) -> Result<Blob, BlobError> {
     let sums = std::mem::replace(&mut draft.sums, BlockSums::new());
     let length = sums.length();
     draft.file.write_all(&sums.into_trailer()).map_err(|e| BlobError::io("write", &draft.path, e))?;

@@ -26,6 +26,9 @@ async fn main() -> Result<(), AnyError> {
 
     open(&clock, directory.path(), "make")?.close().await;
     let db = open(&clock, directory.path(), "open")?;
+    let cpu = cpu_time()?;
+    tokio::time::sleep(duration).await;
+    println!("idle for {seconds} s: cpu {} us", (cpu_time()? - cpu).as_micros());
     for tasks in TASKS {
         puts(&db, &clock, tasks, duration).await?;
     }
