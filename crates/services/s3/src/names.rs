@@ -69,7 +69,7 @@ pub(crate) fn url_encoded(name: &str) -> String {
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'*' | b'_' => {
-                encoded.push(byte.into())
+                encoded.push(byte.into());
             }
             b' ' => encoded.push('+'),
             _ => {

@@ -24,20 +24,20 @@ pub(crate) const PRINCIPAL: &str = "s3.amazonaws.com";
 /// What happens to objects here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventName {
-    ObjectCreatedPut,
-    ObjectCreatedCopy,
-    ObjectCreatedCompleteMultipartUpload,
-    ObjectRemovedDelete,
+    CreatedByPut,
+    CreatedByCopy,
+    CreatedByCompletion,
+    Removed,
 }
 
 impl EventName {
     /// As records say it; rules write `s3:` before it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::ObjectCreatedPut => "ObjectCreated:Put",
-            Self::ObjectCreatedCopy => "ObjectCreated:Copy",
-            Self::ObjectCreatedCompleteMultipartUpload => "ObjectCreated:CompleteMultipartUpload",
-            Self::ObjectRemovedDelete => "ObjectRemoved:Delete",
+            Self::CreatedByPut => "ObjectCreated:Put",
+            Self::CreatedByCopy => "ObjectCreated:Copy",
+            Self::CreatedByCompletion => "ObjectCreated:CompleteMultipartUpload",
+            Self::Removed => "ObjectRemoved:Delete",
         }
     }
 }
@@ -320,7 +320,7 @@ fn shown(rule: Rule) -> LambdaFunctionConfiguration {
         .chain(rule.suffix.map(|suffix| part("Suffix", suffix)))
         .collect();
     let filter = (!parts.is_empty())
-        .then(|| NotificationConfigurationFilter { key: Some(S3KeyFilter { filter_rules: Some(parts) }) });
+        .then_some(NotificationConfigurationFilter { key: Some(S3KeyFilter { filter_rules: Some(parts) }) });
     LambdaFunctionConfiguration {
         events: rule.events.iter().map(|event| Event::from(event.as_str())).collect(),
         filter,
@@ -367,14 +367,14 @@ mod tests {
     #[test]
     fn rules_want_what_they_name() {
         let any = rule(&["s3:ObjectCreated:*"], Some("in/"), Some(".jpg"));
-        assert!(any.wants(EventName::ObjectCreatedPut, "in/a.jpg"));
-        assert!(any.wants(EventName::ObjectCreatedCompleteMultipartUpload, "in/.jpg"));
-        assert!(!any.wants(EventName::ObjectRemovedDelete, "in/a.jpg"));
-        assert!(!any.wants(EventName::ObjectCreatedPut, "out/a.jpg"));
-        assert!(!any.wants(EventName::ObjectCreatedPut, "in/a.png"));
+        assert!(any.wants(EventName::CreatedByPut, "in/a.jpg"));
+        assert!(any.wants(EventName::CreatedByCompletion, "in/.jpg"));
+        assert!(!any.wants(EventName::Removed, "in/a.jpg"));
+        assert!(!any.wants(EventName::CreatedByPut, "out/a.jpg"));
+        assert!(!any.wants(EventName::CreatedByPut, "in/a.png"));
         let exact = rule(&["s3:ObjectCreated:Copy", "s3:ObjectRemoved:Delete"], None, None);
-        assert!(exact.wants(EventName::ObjectCreatedCopy, "x"));
-        assert!(!exact.wants(EventName::ObjectCreatedPut, "x"));
+        assert!(exact.wants(EventName::CreatedByCopy, "x"));
+        assert!(!exact.wants(EventName::CreatedByPut, "x"));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl S3 {
             condition,
             since: Some(upload.replaces),
             row: &row,
-            event: EventName::ObjectCreatedCompleteMultipartUpload,
+            event: EventName::CreatedByCompletion,
         };
         self.publish(txn, call, &new).await?;
         Ok(row)

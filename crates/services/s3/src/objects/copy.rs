@@ -201,7 +201,7 @@ impl Copy<'_> {
             condition: self.condition,
             since: None,
             row,
-            event: EventName::ObjectCreatedCopy,
+            event: EventName::CreatedByCopy,
         }
     }
 }

@@ -161,7 +161,7 @@ impl S3 {
         let change = Change {
             bucket_name: doomed.bucket,
             key: doomed.key,
-            event: EventName::ObjectRemovedDelete,
+            event: EventName::Removed,
             sequencer: self.next_sequencer(Some(&object)),
             row: None,
         };

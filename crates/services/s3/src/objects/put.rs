@@ -46,7 +46,7 @@ impl S3 {
             condition,
             since: None,
             row,
-            event: EventName::ObjectCreatedPut,
+            event: EventName::CreatedByPut,
         };
         self.publish_taken(call, new, &taken.place).await?;
         let mut output = PutObjectOutput { e_tag: Some(quoted(&row.etag)), ..PutObjectOutput::default() };

@@ -259,10 +259,10 @@ async fn checksum_plans() {
         let made = fixture.s3.create_multipart_upload(&fixture.call().await, planned(algorithm, kind)).await;
         match (made, expected) {
             (Ok(made), Ok(kind)) => {
-                assert_eq!(made.checksum_type.map(|kind| kind.as_str().to_owned()).as_deref(), kind)
+                assert_eq!(made.checksum_type.map(|kind| kind.as_str().to_owned()).as_deref(), kind);
             }
             (Err(error), Err(message)) => {
-                assert!(ApiError::from(error).message.starts_with(message), "{algorithm:?}")
+                assert!(ApiError::from(error).message.starts_with(message), "{algorithm:?}");
             }
             (made, _) => panic!("{algorithm:?} {kind:?}: {made:?}"),
         }

@@ -79,7 +79,11 @@ async fn right_checksums_are_stored_and_wrong_ones_refused() {
                 got.checksum_sha1,
                 got.checksum_sha256,
             ];
-            assert_eq!(shown.into_iter().flatten().collect::<Vec<_>>(), [right.clone()], "{algorithm:?}");
+            assert_eq!(
+                shown.into_iter().flatten().collect::<Vec<_>>().as_slice(),
+                std::slice::from_ref(&right),
+                "{algorithm:?}"
+            );
             let error = fixture.put_as(header(&wrong), &bytes).await.unwrap_err();
             assert_eq!(code(&error), "BadDigest", "{algorithm:?}");
             // The same behind the body: announced, and not announced.
