@@ -1,7 +1,7 @@
 //! The demonstration's own cloud: this binary again, in a directory that is gone afterwards.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::CliError;
 use crate::cloud::{Cloud, RootKey};
+use crate::{CliError, ui};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,7 +48,7 @@ impl DemoCloud {
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
         };
-        let log = folder.path().join("log");
+        let log = log_of(&folder);
         let stderr = fs::File::create(&log).map_err(CliError::disk("write", &log))?;
         let mut child =
             command(&data, &root, allow_weak_isolation)?.stderr(stderr).spawn().map_err(CliError::Start)?;
@@ -65,6 +65,14 @@ impl DemoCloud {
 
     pub(super) fn access(&self) -> Cloud {
         self.cloud.clone()
+    }
+
+    /// Shows the end of what the cloud said on its own stderr, which is nothing as long as all is well.
+    pub(super) fn say_its_log(&self) {
+        let said = tail(&log_of(&self.folder));
+        if !said.is_empty() {
+            ui::say(format_args!("The cloud's own log ends with:\n{said}\n"));
+        }
     }
 
     /// Asks the cloud to end, and makes it end if it does not.
@@ -96,6 +104,10 @@ fn command(data: &Path, root: &RootKey, allow_weak_isolation: bool) -> Result<Co
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     Ok(command)
+}
+
+fn log_of(folder: &TempDir) -> PathBuf {
+    folder.path().join("log")
 }
 
 fn tail(log: &Path) -> String {

@@ -62,6 +62,9 @@ fn photos() -> Result<u8, CliError> {
             told = tell(&cloud, &files, &function, &photos) => told,
             _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
         };
+        if told.is_err() {
+            cloud.say_its_log();
+        }
         cloud.stop().await;
         told
     })?;

@@ -65,7 +65,7 @@ pub(super) fn story(
         ("THUMBNAIL", RIGHT),
         ("", RIGHT),
         ("AFTER", RIGHT),
-        ("START", RIGHT),
+        ("INIT", RIGHT),
         ("RUN", RIGHT),
         ("BILLED", RIGHT),
         ("MEMORY", RIGHT),
