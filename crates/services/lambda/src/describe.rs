@@ -10,7 +10,6 @@ use lambent_model_lambda::{
     TracingConfigResponse, TracingMode,
 };
 use lambent_wire::Timestamp;
-use sha2::{Digest, Sha256};
 
 use crate::names::LATEST;
 use crate::rows::{FunctionRow, Phase, Settings};
@@ -27,10 +26,10 @@ pub(crate) fn whole(
     note: Option<String>,
 ) -> FunctionConfiguration {
     let mut shown = listed(row, place, is_qualified);
-    let runtime = text::hex(&Sha256::digest(row.settings.runtime.as_bytes()));
+    let runtime = &row.settings.runtime;
     shown.runtime_version_config = Some(RuntimeVersionConfig {
         error: None,
-        runtime_version_arn: Some(format!("arn:aws:lambda:{}::runtime:{runtime}", place.region)),
+        runtime_version_arn: Some(format!("arn:aws:lambda:{}::runtime:lambent-{runtime}", place.region)),
     });
     show_phase(&mut shown, &row.phase, note);
     shown

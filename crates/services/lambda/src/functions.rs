@@ -183,7 +183,7 @@ impl Lambda {
             if rows::get_function(&txn, &name.place, &name.name).await?.is_some() {
                 return Err(LambdaError::Api(errors::function_exists(&name.name)));
             }
-            packages::use_code(&txn, package, &name.place, &name.name);
+            packages::use_code(&txn, package, &name.place, &name.name).await?;
             txn.put(&keys::pending(&name.place, &name.name), b"");
             rows::put_function(&txn, &name.place, row).await
         });

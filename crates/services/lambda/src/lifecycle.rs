@@ -62,10 +62,9 @@ impl Lambda {
         if let Err(error) = &unpacked {
             tracing::error!(%error, function = name, "a deployment package could not be unpacked");
         }
-        let run_revision = &row.settings.run_revision;
         let mut attempt = 0;
         loop {
-            match self.settle(place, name, run_revision, unpacked.is_ok()).await {
+            match self.settle(place, &row, unpacked.is_ok()).await {
                 Err(error) if attempt < SETTLE_ATTEMPTS => {
                     tracing::warn!(%error, function = name, "the end of a change is not written yet");
                     tokio::time::sleep(SETTLE_PAUSE * 2_u32.pow(attempt)).await;
@@ -76,20 +75,22 @@ impl Lambda {
         }
     }
 
-    /// Writes the end of the change that made these settings, unless another has taken its place.
-    async fn settle(
+    /// Writes the end of the change that `begun` shows, unless another has taken its place.
+    pub(crate) async fn settle(
         &self,
         place: &Place,
-        name: &str,
-        run_revision: &str,
+        begun: &FunctionRow,
         is_good: bool,
     ) -> Result<(), LambdaError> {
-        let revision_id = &self.parts.random.uuid();
+        let (name, begun, revision_id) = (&begun.name, &begun.settings, &self.parts.random.uuid());
         let committed = self.parts.db.run(|txn| async move {
-            let Some(mut row) = rows::get_function(&txn, place, name).await? else { return Ok(()) };
-            if !is_busy(&row) || row.settings.run_revision != run_revision {
+            let row = rows::get_function(&txn, place, name).await?;
+            let is_same = |row: &FunctionRow| is_busy(row) && row.settings.run_revision == begun.run_revision;
+            let Some(mut row) = row.filter(is_same) else {
+                // Deleted meanwhile, perhaps, and its code unpacked after that was thrown away.
+                packages::mark_unused(&txn, &begun.code.sha256);
                 return Ok(());
-            }
+            };
             row.revision_id.clone_from(revision_id);
             end_change(&txn, place, &mut row, is_good);
             txn.delete(&keys::pending(place, name));

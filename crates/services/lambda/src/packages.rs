@@ -45,17 +45,35 @@ pub(crate) struct Staged<'a> {
 }
 
 /// Names a package by a function, in the function's own transaction.
-pub(crate) fn use_code(txn: &Txn, package: &Staged<'_>, place: &Place, name: &str) {
+///
+/// Where another request has brought the same content meanwhile, its blob stays and the staged one is nobody's.
+pub(crate) async fn use_code(
+    txn: &Txn,
+    package: &Staged<'_>,
+    place: &Place,
+    name: &str,
+) -> Result<(), LambdaError> {
     let CodeRef { sha256, size } = &package.code;
-    rows::put(txn, &keys::code(sha256), &CodeRow { blob: package.blob.to_bytes(), size: *size });
-    txn.put(&keys::code_blob(package.blob), b"");
+    if trusted_blob(txn, sha256).await?.is_none() {
+        if let Some(old) = rows::get::<CodeRow>(txn, &keys::code(sha256)).await? {
+            txn.delete(&keys::code_blob(BlobId::from_bytes(old.blob)));
+        }
+        rows::put(txn, &keys::code(sha256), &CodeRow { blob: package.blob.to_bytes(), size: *size });
+        txn.put(&keys::code_blob(package.blob), b"");
+    }
     txn.put(&keys::code_user(sha256, place, name), b"");
     txn.delete(&keys::code_unused(sha256));
+    Ok(())
 }
 
 /// Lets go of a package, in the function's own transaction.
 pub(crate) fn drop_code(txn: &Txn, sha256: &str, place: &Place, name: &str) {
     txn.delete(&keys::code_user(sha256, place, name));
+    mark_unused(txn, sha256);
+}
+
+/// Has a package looked at, whether anybody still names it.
+pub(crate) fn mark_unused(txn: &Txn, sha256: &str) {
     txn.put(&keys::code_unused(sha256), b"");
     txn.on_commit(keys::UNUSED);
 }
@@ -131,7 +149,9 @@ impl Lambda {
     pub(crate) async fn keep(&self, checked: Checked) -> Result<Staged<'_>, LambdaError> {
         let lock = self.code_lock.read().await;
         let Checked { code, zip } = checked;
-        let (blob, is_new) = match self.kept_blob(&code.sha256).await? {
+        let sha256 = &code.sha256;
+        let kept = self.parts.db.read(|txn| async move { trusted_blob(&txn, sha256).await });
+        let (blob, is_new) = match kept.await? {
             Some(blob) => (blob, false),
             None => (self.write_blob(zip).await?.id, true),
         };
@@ -141,11 +161,15 @@ impl Lambda {
     /// To be called after the commit that should have named the package.
     pub(crate) async fn settle_staged<T>(&self, staged: Staged<'_>, committed: &Result<T, LambdaError>) {
         // After any other error nobody knows whether the commit happened: then the blobs' own sweep decides.
-        if staged.is_new
-            && matches!(committed, Err(LambdaError::Api(_)))
+        let is_settled = matches!(committed, Ok(_) | Err(LambdaError::Api(_)));
+        if !staged.is_new || !is_settled {
+            return;
+        }
+        let named = self.referenced_blobs(vec![staged.blob]).await;
+        if named.is_ok_and(|named| named.is_empty())
             && let Err(error) = self.parts.blobs.delete(staged.blob).await
         {
-            tracing::warn!(%error, "the blob of a refused package stays until it is swept");
+            tracing::warn!(%error, "the blob of a package that nobody names stays until it is swept");
         }
     }
 
@@ -243,17 +267,6 @@ impl Lambda {
             .into()),
             Err(FetchError::Failed(cause)) => Err(LambdaError::package("fetch", cause)),
         }
-    }
-
-    /// The blob of a package that can be relied on: one that has users, or was never marked as without.
-    async fn kept_blob(&self, sha256: &str) -> Result<Option<BlobId>, LambdaError> {
-        let read = self.parts.db.read(|txn| async move {
-            let Some(row) = rows::get::<CodeRow>(&txn, &keys::code(sha256)).await? else { return Ok(None) };
-            let is_marked = txn.get(&keys::code_unused(sha256)).await?.is_some();
-            let is_kept = !is_marked || has_users(&txn, sha256).await?;
-            Ok(is_kept.then_some(BlobId::from_bytes(row.blob)))
-        });
-        read.await
     }
 
     async fn write_blob(&self, zip: Spool) -> Result<Blob, LambdaError> {
@@ -359,6 +372,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => Err(LambdaError::Worker(error.to_string())),
     }
+}
+
+/// The blob of a package that can be relied on: one that has users, or was never marked as without.
+async fn trusted_blob(txn: &Txn, sha256: &str) -> Result<Option<BlobId>, LambdaError> {
+    let Some(row) = rows::get::<CodeRow>(txn, &keys::code(sha256)).await? else { return Ok(None) };
+    let is_marked = txn.get(&keys::code_unused(sha256)).await?.is_some();
+    let is_trusted = !is_marked || has_users(txn, sha256).await?;
+    Ok(is_trusted.then_some(BlobId::from_bytes(row.blob)))
 }
 
 async fn has_users(txn: &Txn, sha256: &str) -> Result<bool, LambdaError> {

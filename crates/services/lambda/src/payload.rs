@@ -18,16 +18,16 @@ pub(crate) fn check(payload: &[u8]) -> Result<(), String> {
         Ok(()) => return Ok(()),
         Err(error) => error,
     };
-    let word: String = first_word(payload);
-    let problem = if word.is_empty() {
-        error.to_string()
-    } else {
-        format!(
-            "Unrecognized token '{word}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' \
-             or 'false')"
-        )
-    };
-    Err(located(&problem, error.line(), error.column()))
+    let word = first_word(payload);
+    if word.is_empty() {
+        return Err(located(&error.to_string(), error.line(), error.column()));
+    }
+    let problem = format!(
+        "Unrecognized token '{word}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or \
+         'false')"
+    );
+    // AWS's parser stands behind the word when it complains.
+    Err(located(&problem, error.line(), error.column() + word.len()))
 }
 
 fn not_utf8(payload: &[u8], at: usize) -> String {
@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn words_and_broken_values_are_told_apart() {
-        assert!(check(b"hello").unwrap_err().starts_with("Unrecognized token 'hello': was expecting (JSON"));
+        let told = check(b"hello").unwrap_err();
+        assert!(told.starts_with("Unrecognized token 'hello': was expecting (JSON"), "{told}");
+        assert!(told.ends_with("line: 1, column: 6]"), "{told}");
         assert!(check(b"{\"a\":").unwrap_err().contains("line: 1, column: 5]"));
         assert!(check(b"{} {}").is_err());
     }

@@ -86,7 +86,7 @@ impl Lambda {
                 packages::drop_code(&txn, sha256, &name.place, &name.name);
             }
             if let Some(package) = package {
-                packages::use_code(&txn, package, &name.place, &name.name);
+                packages::use_code(&txn, package, &name.place, &name.name).await?;
             }
             txn.put(&keys::pending(&name.place, &name.name), b"");
             rows::put_function(&txn, &name.place, &row).await?;

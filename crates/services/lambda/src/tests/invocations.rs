@@ -194,3 +194,19 @@ async fn services_invoke_what_the_functions_policy_allows_them() {
     cloud.send("DELETE", "/2015-03-31/functions/thumb/policy/s3", &[], Bytes::new()).await;
     assert!(matches!(invoke("thumb", "photos").await, Err(PortError::NotAllowed(_))));
 }
+
+#[tokio::test]
+#[ignore = "prints what a warm invocation costs here, without wire's socket and without the pool"]
+async fn cost_of_a_warm_invocation() {
+    let cloud = cloud().await;
+    let clock = lambent_base::Clock::system();
+    let count = 20_000_u32;
+    for payload in [br#"{"key":"value"}"#.to_vec(), format!("\"{}\"", "x".repeat(100_000)).into_bytes()] {
+        let before = clock.monotonic();
+        for _ in 0..count {
+            cloud.invoke("thumb", &[], &payload).await;
+            cloud.runner.asked.lock().clear();
+        }
+        println!("{} bytes: {:?} each", payload.len(), (clock.monotonic() - before) / count);
+    }
+}

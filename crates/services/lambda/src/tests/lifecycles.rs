@@ -197,3 +197,57 @@ async fn a_change_that_cannot_be_taken_up_leaves_the_old_one_running() {
     assert_eq!(cloud.json("PUT", "/2015-03-31/functions/a/code", body).await.status, 200);
     assert_eq!(cloud.settled("a").await.json["LastUpdateStatus"], "Successful");
 }
+
+/// How many blobs there are.
+fn blobs(cloud: &Cloud) -> usize {
+    let folders = std::fs::read_dir(cloud.code_path("../blobs")).unwrap().map(|entry| entry.unwrap().path());
+    folders.map(|folder| std::fs::read_dir(folder).unwrap().count()).sum()
+}
+
+#[tokio::test]
+async fn requests_that_bring_the_same_code_at_once_keep_one_blob() {
+    let cloud = Cloud::new().await;
+    let zip = zips::handler("1");
+    let made = tokio::join!(
+        cloud.create("a", &zip, json!({})),
+        cloud.create("b", &zip, json!({})),
+        cloud.create("c", &zip, json!({})),
+    );
+    assert_eq!([made.0.status, made.1.status, made.2.status], [201; 3]);
+    for name in ["a", "b", "c"] {
+        assert_eq!(cloud.settled(name).await.json["State"], "Active");
+    }
+    assert_eq!((blobs(&cloud), cloud.unpacked()), (1, vec![digest(&zip)]));
+    for name in ["a", "b", "c"] {
+        delete(&cloud, name).await;
+    }
+    assert!(!cloud.lambda.sweep().await.unwrap());
+    assert_eq!((blobs(&cloud), cloud.unpacked().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn of_two_functions_with_one_name_one_is_made() {
+    let cloud = Cloud::new().await;
+    let (one, two) = (zips::handler("1"), zips::handler("2"));
+    let made = tokio::join!(cloud.create("a", &one, json!({})), cloud.create("a", &two, json!({})));
+    let mut statuses = [made.0.status, made.1.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+    cloud.settled("a").await;
+    assert_eq!((blobs(&cloud), cloud.unpacked().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn code_that_is_unpacked_after_its_function_is_gone_goes_too() {
+    let cloud = Cloud::new().await;
+    let zip = zips::handler("1");
+    cloud.create("a", &zip, json!({})).await;
+    let begun = row(&cloud, "a").await.unwrap();
+    delete(&cloud, "a").await;
+    // What the background may do between the two, at the worst moment.
+    cloud.lambda.ensure_unpacked(&begun.settings.code).await.unwrap();
+    cloud.lambda.settle(&place(), &begun, true).await.unwrap();
+    assert_eq!(row(&cloud, "a").await, None);
+    assert!(!cloud.lambda.sweep().await.unwrap());
+    assert!(cloud.unpacked().is_empty());
+}
