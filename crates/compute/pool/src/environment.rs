@@ -17,8 +17,8 @@ use crate::function::FunctionKey;
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
 use crate::parts::Endpoint;
 
-/// Output is read in pieces of this size, a pipe's usual capacity.
-const READ_BYTES: usize = 64 * 1024;
+/// Output is read in pieces of this size; every environment keeps a buffer.
+const READ_BYTES: usize = 16 * 1024;
 /// After a call's end so much of what was printed is still read; more waits for the next call.
 const MAX_LATE_BYTES: usize = 256 * 1024;
 
@@ -119,7 +119,7 @@ impl Environment {
     pub(crate) fn drain_output(&mut self) {
         let mut taken = 0;
         while taken < MAX_LATE_BYTES {
-            match rustix::io::read(&self.output, &mut self.buffer) {
+            match rustix::io::read(&self.output, &mut *self.buffer) {
                 Ok(0) | Err(_) => return,
                 Ok(length) => {
                     self.log.push(&self.buffer[..length]);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::catalogue::{Catalogue, Family, Interpreter, Runtime};
 
@@ -93,9 +94,12 @@ impl Launch {
     }
 }
 
+static WRITING: Mutex<()> = Mutex::new(());
+
 /// Environments that are starting may read the file at any moment, so it is replaced, never rewritten.
 fn write_if_different(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let path = folder.join(name);
+    let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     if fs::read_to_string(&path).is_ok_and(|there| there == text) {
         return Ok(());
     }
