@@ -10,7 +10,7 @@ pub const USAGE: u8 = 2;
 pub const WEAK_ISOLATION: u8 = 3;
 /// No cloud is running in the data directory.
 pub const NO_CLOUD: u8 = 4;
-/// Stopped by Ctrl-C.
+/// Stopped by a signal, as Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
 /// Every exit code of every command, with its meaning.
@@ -20,5 +20,5 @@ pub const TABLE: [(u8, &str); 6] = [
     (USAGE, "the command line was not understood"),
     (WEAK_ISOLATION, "doctor: this host cannot isolate functions fully"),
     (NO_CLOUD, "no cloud is running in the data directory"),
-    (INTERRUPTED, "stopped by Ctrl-C"),
+    (INTERRUPTED, "stopped by a signal, as Ctrl-C"),
 ];

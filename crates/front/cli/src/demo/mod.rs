@@ -7,11 +7,13 @@ mod packages;
 mod pip;
 mod story;
 
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use lambent_base::Clock;
 use lambent_runtimes::{Catalogue, Family};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::Client;
 use crate::{CliError, bill, doctor, exit, runtime, ui};
@@ -57,10 +59,14 @@ fn photos() -> Result<u8, CliError> {
     }
     let weak = weak_isolation();
     ui::block_on(async {
-        let cloud = DemoCloud::start(cache.root(), weak).await?;
+        let mut asked_to_stop = pin!(asked_to_stop());
+        let cloud = tokio::select! {
+            cloud = DemoCloud::start(cache.root(), weak) => cloud?,
+            stop = &mut asked_to_stop => return Err(stop),
+        };
         let told = tokio::select! {
             told = tell(&cloud, &files, &function, &photos) => told,
-            _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+            stop = &mut asked_to_stop => Err(stop),
         };
         if told.is_err() {
             cloud.say_its_log();
@@ -69,6 +75,19 @@ fn photos() -> Result<u8, CliError> {
         told
     })?;
     Ok(exit::DONE)
+}
+
+/// Returns on Ctrl-C and on a polite request to end: the cloud must not outlive its demonstration.
+async fn asked_to_stop() -> CliError {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return CliError::Start(error),
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    CliError::Interrupted
 }
 
 /// The demonstration's function is our own, so it may run where strangers' code may not; that is said aloud.
