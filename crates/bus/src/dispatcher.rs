@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambent_store::{KeyRange, KeyReader, Page, ScanOptions, StoreError, Watch, get_large};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::deliver::{Deliver, Delivery};
 use crate::error::BusError;
@@ -52,11 +52,22 @@ struct Work {
     deliverers: Deliverers,
 }
 
-/// What one look at the store found.
+/// What one look at the store came to.
 struct Found {
-    events: Vec<(Bytes, Bytes)>,
+    started: usize,
     /// When the next put-off event is due, if that is later than now.
     next_due_ms: Option<i64>,
+    /// Whether there was no room for all that there is.
+    more: bool,
+}
+
+/// Why the dispatcher woke up.
+enum Wake {
+    /// A commit, or a due time.
+    Look,
+    /// A delivery ended: there is room for one more.
+    Room,
+    Stop,
 }
 
 impl Dispatcher {
@@ -81,71 +92,76 @@ impl Dispatcher {
 
     /// Works until it is stopped or deposed.
     pub(crate) async fn run(mut self) {
-        let mut store_pause = FIRST_STORE_PAUSE;
-        while !*self.stop.borrow() {
-            self.rounds.send_modify(|rounds| *rounds += 1);
-            let wait = match self.find().await {
-                Ok(found) => {
-                    store_pause = FIRST_STORE_PAUSE;
-                    for (key, row) in found.events {
-                        self.begin(key, row);
-                    }
-                    self.until(found.next_due_ms)
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be read; trying again");
-                    let pause = store_pause;
-                    store_pause = (store_pause * 2).min(MAX_STORE_PAUSE);
-                    Some(pause)
-                }
-            };
-            if self.wait(wait).await.is_break() {
-                break;
+        let mut found = self.look().await;
+        loop {
+            match self.wait(found.next_due_ms).await {
+                Wake::Stop => break,
+                Wake::Room if !found.more => {}
+                Wake::Room | Wake::Look => found = self.look().await,
             }
         }
         self.end().await;
     }
 
-    /// Looks for as many events as there is room for.
+    /// Looks into the store until it answers or the work is over.
+    async fn look(&mut self) -> Found {
+        let mut pause = FIRST_STORE_PAUSE;
+        loop {
+            self.rounds.send_modify(|rounds| *rounds += 1);
+            match self.find().await {
+                Ok(found) => return found,
+                Err(error) => tracing::error!(%error, "the outbox cannot be read; trying again"),
+            }
+            if tokio::time::timeout(pause, stopped(&mut self.stop)).await.is_ok() {
+                return Found { started: 0, next_due_ms: None, more: false };
+            }
+            pause = (pause * 2).min(MAX_STORE_PAUSE);
+        }
+    }
+
+    /// Starts as many deliveries as there is room for.
     async fn find(&mut self) -> Result<Found, StoreError> {
         let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
         if room == 0 {
-            return Ok(Found { events: Vec::new(), next_due_ms: None });
+            return Ok(Found { started: 0, next_due_ms: None, more: true });
         }
         let mut found = self.find_put_off(room).await?;
-        let room = room - found.events.len();
+        let room = room - found.started;
+        found.more |= room == 0;
         if room > 0 {
             let page = self.scan(&self.ready, room).await?;
             if let Some((last, _)) = page.rows.last() {
                 self.ready = KeyRange::prefix(keys::READY).after(last);
             }
-            found.events.extend(page.rows);
+            found.more |= page.more.is_some();
+            for (key, row) in page.rows {
+                self.begin(key, row);
+            }
         }
         Ok(found)
     }
 
-    /// Looks for put-off events that are due, and for the time when the next one is.
+    /// Starts put-off events that are due, and finds the time when the next one is.
     async fn find_put_off(&mut self, room: usize) -> Result<Found, StoreError> {
         let now_ms = self.work.owner.clock.unix_ms();
         let page = self.scan(&self.put_off, room + self.put_off_in_flight.len()).await?;
-        let mut found = Found { events: Vec::new(), next_due_ms: None };
-        let mut all_seen = page.more.is_none();
+        let mut found = Found { started: 0, next_due_ms: None, more: page.more.is_some() };
         for (key, row) in page.rows {
             // An unreadable due time is as good as now: the row is settled like any other.
             if let Some(due_ms) = due_ms(&key).filter(|due_ms| *due_ms > now_ms) {
-                found.next_due_ms = Some(due_ms);
-                all_seen = true;
+                (found.next_due_ms, found.more) = (Some(due_ms), false);
                 break;
             }
-            if found.events.len() == room {
-                all_seen = false;
+            if found.started == room {
+                found.more = true;
                 break;
             }
             if self.put_off_in_flight.insert(key.clone()) {
-                found.events.push((key, row));
+                found.started += 1;
+                self.begin(key, row);
             }
         }
-        if all_seen {
+        if !found.more {
             let from = keys::later_from(now_ms - LATE_COMMIT_MS);
             self.put_off = KeyRange::prefix(keys::LATER).starting_at(&from);
         }
@@ -162,42 +178,42 @@ impl Dispatcher {
         self.in_flight.insert(task.id(), entry);
     }
 
-    /// Sleeps until there may be something to do; breaks when the work is over.
-    async fn wait(&mut self, timer: Option<Duration>) -> std::ops::ControlFlow<()> {
+    /// Sleeps until there may be something to do.
+    async fn wait(&mut self, next_due_ms: Option<i64>) -> Wake {
         let full = self.in_flight.len() >= MAX_IN_FLIGHT;
+        let left = next_due_ms.map(|due_ms| self.until(due_ms));
         let timer = async move {
-            match timer {
+            match left {
                 Some(left) => tokio::time::sleep(left).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            _ = self.stop.changed() => return std::ops::ControlFlow::Break(()),
-            () = self.watch.changed(), if !full => {}
-            () = timer, if !full => {}
-            Some(ended) = self.tasks.join_next_with_id() => return self.ended(ended),
+            () = stopped(&mut self.stop) => Wake::Stop,
+            () = self.watch.changed(), if !full => Wake::Look,
+            () = timer, if !full => Wake::Look,
+            Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
         }
-        std::ops::ControlFlow::Continue(())
     }
 
-    fn ended(
-        &mut self,
-        ended: Result<(Id, Result<(), BusError>), tokio::task::JoinError>,
-    ) -> std::ops::ControlFlow<()> {
+    fn until(&self, due_ms: i64) -> Duration {
+        let left_ms = due_ms.saturating_sub(self.work.owner.clock.unix_ms());
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Result<(), BusError>), JoinError>) -> Wake {
         let (id, result) = match ended {
             Ok((id, result)) => (id, Some(result)),
             Err(error) => (error.id(), None),
         };
-        let Some((key, row)) = self.in_flight.remove(&id) else {
-            return std::ops::ControlFlow::Continue(());
-        };
+        let Some((key, row)) = self.in_flight.remove(&id) else { return Wake::Room };
         match result {
+            Some(Ok(())) => drop(self.put_off_in_flight.remove(&key)),
             Some(Err(BusError::Deposed)) => {
                 tracing::warn!("another process delivers events now; this one stops");
-                return std::ops::ControlFlow::Break(());
+                return Wake::Stop;
             }
             Some(Err(error)) => tracing::error!(%error, "an event stays until the next start"),
-            Some(Ok(())) => drop(self.put_off_in_flight.remove(&key)),
             None => {
                 let (work, entry) = (self.work.clone(), (key.clone(), row.clone()));
                 let delivery = Delivery::Failed("the delivery panicked".to_owned());
@@ -205,12 +221,7 @@ impl Dispatcher {
                 self.in_flight.insert(task.id(), entry);
             }
         }
-        std::ops::ControlFlow::Continue(())
-    }
-
-    fn until(&self, due_ms: Option<i64>) -> Option<Duration> {
-        let left_ms = due_ms?.saturating_sub(self.work.owner.clock.unix_ms());
-        Some(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+        Wake::Room
     }
 
     /// Lets deliveries end that end soon. The others are dropped: their events are still in the store.
@@ -263,6 +274,12 @@ impl Work {
             }
         }
     }
+}
+
+/// Returns when the work is over.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that whoever could stop us is gone: the same.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 fn due_ms(key: &[u8]) -> Option<i64> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -337,6 +338,48 @@ async fn an_idle_dispatcher_sleeps() {
     }
     assert_eq!(*workers.rounds.borrow(), last);
     assert!(last < 10, "{last} rounds for one event");
+}
+
+/// Holds every delivery for a while and counts how many it holds.
+#[derive(Default)]
+struct Crowd {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+impl Deliver for Crowd {
+    fn deliver<'a>(&'a self, _: &'a Event) -> BoxFuture<'a, Delivery> {
+        Box::pin(async {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            self.ended.fetch_add(1, Ordering::SeqCst);
+            Delivery::Done
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_of_events_is_delivered_in_bounded_parallel() {
+    let fixture = fixture();
+    for number in 0..1_000_u32 {
+        let not_before_ms = (number % 3 == 0).then_some(NOW_MS + 1);
+        fixture.put(NewEvent { not_before_ms, ..event(&number.to_be_bytes()) }).await;
+    }
+    fixture.hand.advance(Duration::from_millis(1));
+    let crowd = Arc::new(Crowd::default());
+    let deliverer: Arc<dyn Deliver> = crowd.clone();
+    let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), deliverer)])).await.unwrap();
+    while fixture.outbox.backlog().await.unwrap() != Backlog::default() {
+        tokio::task::yield_now().await;
+    }
+    workers.shutdown().await;
+    assert_eq!(crowd.ended.load(Ordering::SeqCst), 1_000);
+    assert_eq!(crowd.most.load(Ordering::SeqCst), 256);
 }
 
 #[tokio::test]

@@ -216,6 +216,25 @@ async fn a_shortened_journal_is_refused() {
 }
 
 #[tokio::test]
+async fn a_crash_while_the_store_is_made_does_no_harm() {
+    let made = killed_after(0).await;
+    let tree = made.path().join("fjall");
+    for missing in ["version", "keyspaces/1/current", "keyspaces/0", "keyspaces", "lock"] {
+        let path = tree.join(missing);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        } else {
+            fs::remove_file(&path).unwrap();
+        }
+        let half = tempfile::tempdir().unwrap();
+        copy_directory(made.path(), half.path());
+        fs::write(half.path().join("making"), b"").unwrap();
+        put_number(&open(half.path()), 0, 0).await;
+        assert_eq!(numbers(&open(half.path()), 0).await.unwrap(), 1, "without {missing}");
+    }
+}
+
+#[tokio::test]
 async fn a_closed_store_opens_again_with_everything() {
     let directory = tempfile::tempdir().unwrap();
     for life in 0..3 {

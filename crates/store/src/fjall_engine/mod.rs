@@ -4,7 +4,8 @@
 //! block cache, less than handing it to another thread costs; a page of a scan is bounded. A read that misses every
 //! cache holds its thread for one disk read.
 //!
-//! A data directory holds `LOCK`, `high-water` (see [`high_water`]) and fjall's own `fjall/`.
+//! A data directory holds `LOCK`, `high-water` (see [`high_water`]), fjall's own `fjall/`, and `making` while that is
+//! made for the first time: a process that dies then leaves half a tree, which is made anew.
 
 mod committer;
 mod data_lock;
@@ -35,6 +36,7 @@ use window::Window;
 
 /// Where fjall keeps its files, below the data directory.
 const TREE_DIRECTORY: &str = "fjall";
+const MAKING_FILE: &str = "making";
 
 /// What an operator may tune.
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +79,17 @@ impl FjallEngine {
         create_directory(directory)?;
         let lock = Arc::new(DataLock::acquire(directory)?);
         let tree_directory = directory.join(TREE_DIRECTORY);
-        let has_tree = tree_directory.try_exists().map_err(|e| StoreError::io("find", &tree_directory, e))?;
+        let has_tree = exists(&tree_directory)? && !exists(&directory.join(MAKING_FILE))?;
         let (high_water, promised) = HighWater::open(directory, has_tree)?;
         if promised > 0 && !has_tree {
             return Err(StoreError::Corrupt(format!("{} is missing", tree_directory.display())));
         }
-        let tree = Arc::new(Tree::open(&tree_directory, options.cache_bytes)?);
-        sync_directory(directory)?;
+        let tree = if has_tree {
+            Tree::open(&tree_directory, options.cache_bytes)?
+        } else {
+            make_tree(directory, &tree_directory, options.cache_bytes)?
+        };
+        let tree = Arc::new(tree);
         let version = tree.version()?;
         if version < promised {
             return Err(StoreError::Corrupt(format!(
@@ -199,9 +205,27 @@ impl Snapshot for FjallSnapshot {
     }
 }
 
+/// Makes the tree for the first time; nothing was ever acknowledged here.
+fn make_tree(directory: &Path, tree_directory: &Path, cache_bytes: u64) -> Result<Tree, StoreError> {
+    let making = directory.join(MAKING_FILE);
+    std::fs::write(&making, b"").map_err(|e| StoreError::io("write", &making, e))?;
+    sync_directory(directory)?;
+    if exists(tree_directory)? {
+        std::fs::remove_dir_all(tree_directory).map_err(|e| StoreError::io("remove", tree_directory, e))?;
+    }
+    let tree = Tree::open(tree_directory, cache_bytes)?;
+    sync_directory(directory)?;
+    std::fs::remove_file(&making).map_err(|e| StoreError::io("remove", &making, e))?;
+    sync_directory(directory)?;
+    Ok(tree)
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|e| StoreError::io("look for", path, e))
+}
+
 fn create_directory(directory: &Path) -> Result<(), StoreError> {
-    let missing = !directory.try_exists().map_err(|e| StoreError::io("find", directory, e))?;
-    if missing {
+    if !exists(directory)? {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(directory).map_err(|e| StoreError::io("create", directory, e))?;
