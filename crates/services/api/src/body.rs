@@ -95,6 +95,19 @@ impl Body {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
+    /// The bytes that are there already; none of a streamed body's are.
+    pub fn known(&self) -> &[u8] {
+        match &self.source {
+            Source::Bytes(bytes) => bytes,
+            Source::Stream(_) => &[],
+        }
+    }
+
+    /// The trailing headers, shared with the stream that fills them.
+    pub fn trailers(&self) -> Trailers {
+        Arc::clone(&self.trailers)
+    }
+
     /// Whether the body is known to have no bytes.
     pub fn is_empty(&self) -> bool {
         matches!(&self.source, Source::Bytes(bytes) if bytes.is_empty())

@@ -16,6 +16,7 @@ pub struct Service {
     pub info: &'static ServiceInfo,
     /// The error code for inputs that break the model's constraints; `None` where the service checks them itself (S3).
     validation_code: Option<&'static str>,
+    body_check: Option<BodyCheck>,
     routes: HashMap<&'static str, Route>,
 }
 
@@ -59,10 +60,18 @@ pub struct Reply {
 /// The action and resource that a policy decides on, computed from the input.
 pub type ResourceOf<I> = fn(&I, &Place) -> String;
 
+/// Compares the body of a buffered operation, all there, with what the request's headers and trailers claim of it.
+pub type BodyCheck = fn(&'static OperationInfo, &http::HeaderMap, &Body) -> Result<(), ApiError>;
+
 impl Service {
     /// A service without operations. `validation_code` as `ValidationException`, or `None` to leave constraints to handlers.
     pub fn new(info: &'static ServiceInfo, validation_code: Option<&'static str>) -> Self {
-        Self { info, validation_code, routes: HashMap::new() }
+        Self { info, validation_code, body_check: None, routes: HashMap::new() }
+    }
+
+    /// Has the bodies of the buffered operations that are added from now on checked before they are read.
+    pub fn check_bodies(&mut self, check: BodyCheck) {
+        self.body_check = Some(check);
     }
 
     /// The operation of this name.
@@ -85,11 +94,11 @@ impl Service {
         O::Input: Send,
         O::Output: Send,
     {
-        let validation_code = self.validation_code;
+        let checks = Checks { validation_code: self.validation_code, body: self.body_check };
         let handler: Handler = Arc::new(move |incoming| {
             let run = run.clone();
             Box::pin(async move {
-                let (input, mut incoming) = read_input::<O>(incoming, body, validation_code).await?;
+                let (input, mut incoming) = read_input::<O>(incoming, body, checks)?;
                 let resource = resource(&input, &incoming.context.place);
                 let body = std::mem::replace(&mut incoming.body, Body::empty());
                 let request_id = incoming.context.request_id.clone();
@@ -117,15 +126,25 @@ impl Route {
     }
 }
 
+/// What a service wants of every input.
+#[derive(Clone, Copy)]
+struct Checks {
+    validation_code: Option<&'static str>,
+    body: Option<BodyCheck>,
+}
+
 /// The typed input, and the request with its body if that streams.
-async fn read_input<O: Operation>(
+fn read_input<O: Operation>(
     mut incoming: Incoming,
     mode: BodyMode,
-    validation_code: Option<&'static str>,
+    checks: Checks,
 ) -> Result<(O::Input, Incoming), ApiError> {
     let bytes = match mode {
         BodyMode::Streamed => bytes::Bytes::new(),
         BodyMode::Buffered => {
+            if let Some(check) = checks.body {
+                check(O::INFO, &incoming.parts.headers, &incoming.body)?;
+            }
             std::mem::replace(&mut incoming.body, Body::empty()).into_bytes().unwrap_or_default()
         }
     };
@@ -138,7 +157,7 @@ async fn read_input<O: Operation>(
         body: &bytes,
     };
     let decoded = lambent_wire::decode::<O::Input>(incoming.protocol, O::INFO, &view)?;
-    match (decoded.violation, validation_code) {
+    match (decoded.violation, checks.validation_code) {
         (Some(message), Some(code)) => Err(ApiError::client(code, message)),
         _ => Ok((decoded.input, incoming)),
     }

@@ -1,9 +1,11 @@
 //! What clients claim about the bytes that they send, what is computed of them, and what answers show.
 //! Source: Amazon S3 User Guide, "Checking object integrity in Amazon S3".
 
+use http::HeaderMap;
 use lambent_api::{ApiError, Body};
 use lambent_checksums::{Algorithm, Checksum, ChecksumType, Hasher, Part};
 use lambent_model_s3 as model;
+use lambent_wire::OperationInfo;
 use serde::{Deserialize, Serialize};
 
 use crate::errors::{self, S3Error};
@@ -135,9 +137,7 @@ impl Given<'_> {
                 "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
             ));
         }
-        Checksum::from_base64(algorithm, value).map(Some).map_err(|_| {
-            errors::invalid_request(format!("Value for {} header is invalid.", algorithm.header()))
-        })
+        Checksum::from_base64(algorithm, value).map(Some).map_err(|_| invalid_header(algorithm))
     }
 
     /// The first checksum in its text form, as the list of parts and the end of an upload give them.
@@ -217,6 +217,49 @@ impl Computed {
             (algorithm, _) => Err(errors::bad_checksum(algorithm.name())),
         }
     }
+}
+
+/// Checks the document of an operation on its way in; a checksum of an object that an operation names is not one of
+/// its document.
+///
+/// Errors: `InvalidDigest`, `BadDigest`, `InvalidRequest`.
+pub(crate) fn check_document(
+    operation: &'static OperationInfo,
+    headers: &HeaderMap,
+    body: &Body,
+) -> Result<(), ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let of_the_object = operation.name == "CompleteMultipartUpload";
+    let mut checked = false;
+    if let Some(given) = text(Algorithm::Md5.header()) {
+        let claimed =
+            Checksum::from_base64(Algorithm::Md5, given).map_err(|_| errors::invalid_digest(given))?;
+        check_bytes(body.known(), &claimed)?;
+        checked = true;
+    }
+    if let Some(claimed) = trailing(body)? {
+        check_bytes(body.known(), &claimed)?;
+        checked = true;
+    }
+    for algorithm in ALL {
+        let Some(given) = text(algorithm.header()).filter(|_| !of_the_object) else { continue };
+        let claimed = Checksum::from_base64(algorithm, given).map_err(|_| invalid_header(algorithm))?;
+        check_bytes(body.known(), &claimed)?;
+        checked = true;
+    }
+    if operation.name == "DeleteObjects" && !checked {
+        let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
+        return Err(errors::invalid_request(message));
+    }
+    Ok(())
+}
+
+fn check_bytes(bytes: &[u8], claimed: &Checksum) -> Result<(), ApiError> {
+    Computed(vec![Hasher::of(claimed.algorithm(), bytes)]).check(claimed)
+}
+
+fn invalid_header(algorithm: Algorithm) -> ApiError {
+    errors::invalid_request(format!("Value for {} header is invalid.", algorithm.header()))
 }
 
 /// The checksum headers of an input, for [`Given::read`].
@@ -351,6 +394,38 @@ mod tests {
         assert_eq!(error.message, "The SHA1 you specified did not match the calculated checksum.");
         let error = computed.check(&Hasher::of(Algorithm::Md5, b"other")).unwrap_err();
         assert_eq!((error.code.as_ref(), error.members.len()), ("BadDigest", 2));
+    }
+
+    #[test]
+    fn documents_are_checked_by_header_and_trailer() {
+        let operation = |name: &str| {
+            let found = model::SERVICE.operations.iter().find(|operation| operation.name == name);
+            *found.unwrap()
+        };
+        let check = |name: &str, headers: &[(&'static str, &'static str)], trailers: &[(&str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (header, value) in headers {
+                map.insert(*header, value.parse().unwrap());
+            }
+            let body = Body::from(bytes::Bytes::from_static(b"test-checksum"));
+            for (trailer, value) in trailers {
+                body.trailers().lock().push(((*trailer).to_owned(), (*value).to_owned()));
+            }
+            check_document(operation(name), &map, &body).map_err(|error| error.code.into_owned())
+        };
+        let crc32 = "x-amz-checksum-crc32";
+        assert_eq!(check("DeleteObjects", &[], &[]), Err("InvalidRequest".to_owned()));
+        assert_eq!(check("CreateBucket", &[], &[]), Ok(()));
+        assert_eq!(check("DeleteObjects", &[(crc32, "lVk/nw==")], &[]), Ok(()));
+        assert_eq!(check("DeleteObjects", &[(crc32, "AAAAAA==")], &[]), Err("BadDigest".to_owned()));
+        assert_eq!(check("DeleteObjects", &[(crc32, "A")], &[]), Err("InvalidRequest".to_owned()));
+        assert_eq!(check("DeleteObjects", &[], &[(crc32, "lVk/nw==")]), Ok(()));
+        assert_eq!(check("DeleteObjects", &[], &[(crc32, "AAAAAA==")]), Err("BadDigest".to_owned()));
+        let md5 = "content-md5";
+        assert_eq!(check("DeleteObjects", &[(md5, "8ggd1h36cAoP1eKbnDzCPQ==")], &[]), Ok(()));
+        assert_eq!(check("CreateBucket", &[(md5, "AAAA")], &[]), Err("InvalidDigest".to_owned()));
+        // Here the checksum is the object's.
+        assert_eq!(check("CompleteMultipartUpload", &[(crc32, "AAAAAA==")], &[]), Ok(()));
     }
 
     #[test]

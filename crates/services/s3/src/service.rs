@@ -10,6 +10,7 @@ use lambent_bus::ports::MayInvoke;
 use lambent_model_s3::ops;
 use lambent_store::Db;
 
+use crate::checksums;
 use crate::names::{any_bucket, bucket_arn, object_arn};
 
 /// What the service is given when the platform is put together.
@@ -32,6 +33,7 @@ pub fn service(parts: S3Parts) -> Service {
     let state = Arc::new(S3::new(parts));
     // S3 answers broken constraints in its own ways, so its handlers check them.
     let mut service = Service::new(&ops::SERVICE, None);
+    service.check_bodies(checksums::check_document);
     operations!(service, state, {
         plain ops::CreateBucket => create_bucket, "s3:CreateBucket", |input, _| bucket_arn(&input.bucket);
         plain ops::HeadBucket => head_bucket, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
