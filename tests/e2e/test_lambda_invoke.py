@@ -48,12 +48,11 @@ def test_log_tail(awslambda, deploy):
     assert "LogResult" not in awslambda.invoke(FunctionName=name)
     number = r"\d+(\.\d+)?"
     report = rf"\tDuration: {number} ms\tBilled Duration: \d+ ms\tMemory Size: 256 MB\tMax Memory Used: \d+ MB\t"
-    cold = rf"START RequestId: ({UUID}) Version: \$LATEST\nhello tail\nEND RequestId: \1\nREPORT RequestId: \1{report}Init Duration: {number} ms\t\n"
-    warm = (
-        rf"START RequestId: ({UUID}) Version: \$LATEST\nhello tail\nEND RequestId: \1\nREPORT RequestId: \1{report}\n"
-    )
-    assert re.fullmatch(rf"(INIT_START [^\n]*\n)?([^\n]*3\.13[^\n]*\n)?{cold}", tails[0]), tails[0]
-    assert re.fullmatch(warm, tails[1]), tails[1]
+    lines = rf"START RequestId: (?P<id>{UUID}) Version: \$LATEST\nhello tail\nEND RequestId: (?P=id)\n"
+    first_lines = r"(INIT_START [^\n]*\n)?([^\n]*3\.13[^\n]*\n)?"
+    cold = rf"{first_lines}{lines}REPORT RequestId: (?P=id){report}Init Duration: {number} ms\t\n"
+    assert re.fullmatch(cold, tails[0]), tails[0]
+    assert re.fullmatch(rf"{lines}REPORT RequestId: (?P=id){report}\n", tails[1]), tails[1]
 
 
 def test_a_long_log_tail_is_its_last_4_kib(awslambda, deploy):

@@ -96,7 +96,8 @@ def test_every_operation_names_the_missing_bucket(s3, unique, operation):
     recorded = snapshot(FILE, "TestS3::test_get_object_no_such_bucket")
     with pytest.raises(ClientError) as excinfo:
         operation(s3, unique("missing"))
-    assert_like(error_of(excinfo), recorded["expected_error"])
+    # An error of GetBucketLocation has a member of its answer too: boto3's doing.
+    assert_like(error_of(excinfo), recorded["expected_error"], ignore={"LocationConstraint"})
 
 
 def test_virtual_hosts(cloud, s3, bucket):

@@ -17,7 +17,7 @@ def begin(s3, bucket, key="k", **settings):
 
 def upload(s3, bucket, upload_id, number, body, key="k", **settings):
     part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body, **settings)
-    sums = {name: part[name] for name in part if name.startswith("Checksum") and name != "ChecksumType"}
+    sums = {f"Checksum{kind}": part[f"Checksum{kind}"] for kind in [settings.get("ChecksumAlgorithm")] if kind}
     return {"PartNumber": number, "ETag": part["ETag"], **sums}
 
 

@@ -1,13 +1,11 @@
 from datetime import datetime, timedelta, timezone
-from unittest import mock
 
-import botocore.auth
 import pytest
 import requests
 
 from cloud import ROOT_SECRET
 from recorded import assert_like, snapshot
-from signing import xml_error
+from signing import presigned, xml_error
 
 FILE = "s3/test_s3"
 
@@ -18,10 +16,20 @@ def something(s3, bucket):
     return {"Bucket": bucket, "Key": "k"}
 
 
-def url(s3, operation, expires_s=60, ago=timedelta(), **parameters):
-    then = (datetime.now(timezone.utc) - ago).replace(tzinfo=None)
-    with mock.patch.object(botocore.auth, "get_current_datetime", lambda: then):
-        return s3.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s)
+@pytest.fixture(scope="session")
+def s3(cloud):
+    """Boto3 still presigns with version 2 unless it is told otherwise."""
+    return cloud.client("s3", signature_version="s3v4")
+
+
+def url(s3, operation, expires_s=60, **parameters):
+    return s3.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s)
+
+
+def url_from(cloud, which, clock_is_off, expires_s=60):
+    """A URL that was made by a clock which goes wrong by so much."""
+    at = datetime.now(timezone.utc) + clock_is_off
+    return presigned(cloud, "GET", f"/{which['Bucket']}/{which['Key']}", at=at, expires_s=expires_s)
 
 
 def problem(response):
@@ -39,6 +47,16 @@ def test_get_put_head_delete(s3, bucket):
     assert requests.get(url(s3, "get_object", **which)).status_code == 404
 
 
+def test_version_2_which_boto3_makes_by_default(cloud, something):
+    older = cloud.client("s3", signature_version="s3")
+    made = older.generate_presigned_url("get_object", Params=something, ExpiresIn=60)
+    assert "AWSAccessKeyId=" in made
+    assert requests.get(made).content == b"something"
+    assert requests.get(made.replace("/k?", "/other?")).status_code == 403
+    late = older.generate_presigned_url("get_object", Params=something, ExpiresIn=-10)
+    assert requests.get(late).status_code == 403
+
+
 def test_response_overrides_are_signed_into_it(s3, something):
     got = requests.get(url(s3, "get_object", **something, ResponseContentType="image/png"))
     assert got.headers["Content-Type"] == "image/png"
@@ -46,15 +64,15 @@ def test_response_overrides_are_signed_into_it(s3, something):
     assert requests.get(spoilt).status_code == 403
 
 
-def test_expired(s3, something):
+def test_expired(cloud, something):
     recorded = snapshot(FILE, "TestS3PresignedUrl::test_s3_presigned_url_expired[s3v4]")["expired-exception"]
-    late = requests.get(url(s3, "get_object", expires_s=2, ago=timedelta(seconds=10), **something))
+    late = requests.get(url_from(cloud, something, -timedelta(seconds=10), expires_s=2))
     assert late.status_code == 403
     assert_like(problem(late), recorded, ignore={"RequestId", "HostId"})
 
 
-def test_from_the_future(s3, something):
-    early = requests.get(url(s3, "get_object", ago=-timedelta(hours=1), **something))
+def test_from_the_future(cloud, something):
+    early = requests.get(url_from(cloud, something, timedelta(hours=1)))
     assert early.status_code == 403
     assert problem(early)["Error"]["Code"] == "AccessDenied"
     assert problem(early)["Error"]["Message"] == "Request is not yet valid"
