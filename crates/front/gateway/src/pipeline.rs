@@ -37,8 +37,7 @@ pub(crate) async fn handle(
         Err(error) => {
             let error = errors::in_dialect(error, errors::style_of(protocol));
             tracing::debug!(service = entry.service.info.signing_name, %method, path, %error, "refused");
-            let head =
-                lambent_wire::encode_error(protocol, entry.service.info, &error, &request_id, Some(&path));
+            let head = lambent_wire::encode_error(protocol, entry.service.info, &error, &request_id);
             respond(Reply { head, body: None }, &method)
         }
     }
@@ -89,7 +88,7 @@ impl Inner {
                         let permit =
                             self.memory_for(body.length().unwrap_or(max as u64).min(max as u64)).await;
                         let bytes = body.collect(max, || errors::too_large(info.signing_name, max)).await?;
-                        (Body::from(bytes), permit)
+                        (Body::from(bytes).with_trailers(body.trailers()), permit)
                     }
                 }
             }

@@ -228,12 +228,12 @@ fn answers_without_a_document_have_no_body() {
 #[test]
 fn errors_are_written_as_s3_does() {
     let error = ApiError::new("NoSuchKey", 404, "The specified key does not exist.").with("Key", "a<b");
-    let response = encode_error(ProtocolKind::RestXml, &s3::SERVICE, &error, "id", Some("/bucket/a<b"));
+    let response = encode_error(ProtocolKind::RestXml, &s3::SERVICE, &error, "id");
     assert_eq!(response.status, 404);
     assert_eq!(
         response.body,
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code>\
-        <Message>The specified key does not exist.</Message><Key>a&lt;b</Key><Resource>/bucket/a&lt;b</Resource>\
+        <Message>The specified key does not exist.</Message><Key>a&lt;b</Key>\
         <RequestId>id</RequestId><HostId>aWQ=</HostId></Error>"
     );
 }

@@ -15,13 +15,10 @@ pub fn encode_error(
     service: &'static ServiceInfo,
     error: &ApiError,
     request_id: &str,
-    resource: Option<&str>,
 ) -> EncodedResponse {
     let s3 = service.signing_name == "s3";
     let mut response = match protocol {
-        ProtocolKind::RestXml if s3 => {
-            respond("application/xml", s3_body(error, request_id, resource).into())
-        }
+        ProtocolKind::RestXml if s3 => respond("application/xml", s3_body(error, request_id).into()),
         ProtocolKind::RestXml => respond("application/xml", xml_body(service, error, request_id).into()),
         ProtocolKind::Query => respond("text/xml", xml_body(service, error, request_id).into()),
         ProtocolKind::RestJson => {
@@ -86,16 +83,14 @@ fn xml_body(service: &'static ServiceInfo, error: &ApiError, request_id: &str) -
     writer.finish()
 }
 
-fn s3_body(error: &ApiError, request_id: &str, resource: Option<&str>) -> String {
+/// S3's documentation shows a `Resource` too; S3 itself sends none.
+fn s3_body(error: &ApiError, request_id: &str) -> String {
     let mut writer = XmlWriter::new(XmlStyle::S3);
     writer.declaration();
     writer.start("Error", None);
     writer.text_element("Code", &error.code);
     writer.text_element("Message", &error.message);
     write_members(&mut writer, error);
-    if let Some(resource) = resource {
-        writer.text_element("Resource", resource);
-    }
     writer.text_element("RequestId", request_id);
     writer.text_element("HostId", &host_id(request_id));
     writer.end("Error");

@@ -388,16 +388,16 @@ mod tests {
             .with("Type", "User")
             .with_detail("Limits", serde_json::json!({ "Rate": [1, 2] }))
             .with_header("Retry-After", "1");
-        let rest = encode_error(ProtocolKind::RestJson, &REST, &error, "id", None);
+        let rest = encode_error(ProtocolKind::RestJson, &REST, &error, "id");
         assert_eq!(rest.status, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(
             (&rest.headers["x-amzn-errortype"], &rest.headers["retry-after"]),
             (&"Busy".parse().unwrap(), &"1".parse().unwrap())
         );
         assert_eq!(rest.body, r#"{"message":"Slow \"down\".","Type":"User","Limits":{"Rate":[1,2]}}"#);
-        let json = encode_error(ProtocolKind::Json10, &MANY, &ApiError::client("Bad", "No."), "id", None);
+        let json = encode_error(ProtocolKind::Json10, &MANY, &ApiError::client("Bad", "No."), "id");
         assert_eq!(json.body, r#"{"__type":"Bad","message":"No."}"#);
-        let query = encode_error(ProtocolKind::Query, &MANY, &error, "id", None);
+        let query = encode_error(ProtocolKind::Query, &MANY, &error, "id");
         assert_eq!(
             query.body,
             "<ErrorResponse xmlns=\"https://many.example.com/\"><Error><Type>Sender</Type><Code>Busy</Code>\

@@ -130,7 +130,7 @@ fn check_output(protocol: ProtocolKind, suite: &Json, case: &Json) -> Result<(),
         Some(_) => {
             let shape = info.errors[0];
             let error = error_of(shape, case);
-            encode_error(protocol, service, &error, request_id, None)
+            encode_error(protocol, service, &error, request_id)
         }
         None => {
             let output = value(info.output, &case["result"]).unwrap();
