@@ -30,8 +30,6 @@ CODES = {
              "logs": "MissingAuthenticationTokenException", "sts": "MissingAuthenticationToken"},
     "token": {"s3": "InvalidToken", "lambda": "UnrecognizedClientException",
               "logs": "UnrecognizedClientException", "sts": "InvalidClientTokenId"},
-    "region": {"s3": "AuthorizationHeaderMalformed", "lambda": "InvalidSignatureException",
-               "logs": "InvalidSignatureException"},
 }  # fmt: skip
 
 
@@ -94,10 +92,13 @@ def test_a_token_that_is_none(request_with, protocol):
     refused(request_with(token="bm90IGEgdG9rZW4="), protocol, "token")
 
 
-def test_another_region(request_with, protocol):
-    if protocol not in CODES["region"]:
-        pytest.skip("STS answers for every region, as its global endpoint does")
-    refused(request_with(region="eu-west-1"), protocol, "region")
+def test_another_region_is_another_place(cloud, deploy, awslambda):
+    name = deploy("def handler(event, context): return event")
+    path = f"/2015-03-31/functions/{name}"
+    assert call(cloud, "lambda", "GET", path).status == 200
+    elsewhere = call(cloud, "lambda", "GET", path, region="eu-west-1")
+    assert (elsewhere.status, code_of(elsewhere)) == (404, "ResourceNotFoundException")
+    assert b":lambda:eu-west-1:" in elsewhere.body
 
 
 def test_a_changed_body(cloud):

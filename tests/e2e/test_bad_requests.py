@@ -3,6 +3,7 @@
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +19,6 @@ def test_unknown_operations(cloud, bucket):
     assert (logs.status, code_of(logs)) == (400, "UnknownOperationException")
     iam = call(cloud, "iam", "POST", "/", body=b"Action=Fly&Version=2010-05-08", headers=FORM)
     assert (iam.status, code_of(iam)) == (400, "InvalidAction")
-    assert b"Could not find operation Fly for version 2010-05-08" in iam.body
     aws_lambda = call(cloud, "lambda", "GET", "/2015-03-31/flights")
     assert 400 <= aws_lambda.status < 500
     s3 = call(cloud, "s3", "POST", f"/{bucket}/k")
@@ -169,9 +169,9 @@ def test_bad_requests_in_the_crowd_disturb_nobody(cloud, s3, bucket):
         how = [
             {"secret": "wrong"},
             {"key": "AKIANOBODYKNOWSTHIS0"},
-            {"region": "eu-west-1"},
             {"token": "bm9uZQ=="},
-        ][number % 4]
+            {"at": datetime(2020, 1, 1, tzinfo=timezone.utc)},
+        ][number // 2 % 4]
         return call(cloud, "logs", "POST", "/", body=b"{" * 1000, headers=LOGS, **how).status in (400, 403)
 
     with ThreadPoolExecutor(16) as workers:
