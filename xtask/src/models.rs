@@ -30,6 +30,9 @@ struct Config {
 #[derive(Deserialize)]
 struct Allowed {
     operations: Vec<String>,
+    /// Enumerations whose values the service judges itself, in words of its own.
+    #[serde(default)]
+    open_enums: Vec<String>,
 }
 
 /// Regenerates the model crates; with `--check`, fails when what is checked in differs.
@@ -45,7 +48,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let data = botocore::fetch(&config.botocore)?;
     let mut stale = Vec::new();
     for (service, allowed) in &config.services {
-        let model = botocore::Model::load(&data, service, &allowed.operations)?;
+        let model = botocore::Model::load(&data, service, &allowed.operations, &allowed.open_enums)?;
         for (name, source) in generate(&model, &config.botocore) {
             let path = root.join("crates/models").join(service).join("src").join(name);
             let formatted = rustfmt(&source).with_context(|| format!("format {}", path.display()))?;

@@ -16,6 +16,7 @@ use crate::tools;
 pub(super) struct Model {
     root: Value,
     allowed: BTreeSet<String>,
+    open_enums: BTreeSet<String>,
     /// The shapes that allowed operations reach, by name.
     reached: BTreeMap<String, Value>,
 }
@@ -43,7 +44,12 @@ pub(super) fn fetch(version: &str) -> anyhow::Result<PathBuf> {
 }
 
 impl Model {
-    pub(super) fn load(data: &Path, service: &str, allowed: &[String]) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        data: &Path,
+        service: &str,
+        allowed: &[String],
+        open_enums: &[String],
+    ) -> anyhow::Result<Self> {
         let folder = data.join(service);
         let versions = fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))?;
         let mut versions = versions.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?;
@@ -60,9 +66,18 @@ impl Model {
         for name in &allowed {
             ensure!(root["operations"].get(name).is_some(), "{service} has no operation {name}");
         }
-        let mut model = Self { root, allowed, reached: BTreeMap::new() };
+        let open_enums: BTreeSet<String> = open_enums.iter().cloned().collect();
+        for name in &open_enums {
+            ensure!(root["shapes"][name].get("enum").is_some(), "{service} has no enumeration {name}");
+        }
+        let mut model = Self { root, allowed, open_enums, reached: BTreeMap::new() };
         model.reach();
         Ok(model)
+    }
+
+    /// Whether any text is a value of this enumeration, as far as validation goes.
+    pub(super) fn is_open_enum(&self, name: &str) -> bool {
+        self.open_enums.contains(name)
     }
 
     pub(super) fn full_name(&self) -> &str {

@@ -67,10 +67,10 @@ fn kind_source(model: &Model, name: &str, shape: &Value) -> String {
         "list" => format!("List(&{})", element_source(shape, "member")),
         "map" => format!("Map(&{}, &{})", element_source(shape, "key"), element_source(shape, "value")),
         "string" => match shape["enum"].as_array() {
-            Some(values) => {
+            Some(values) if !model.is_open_enum(name) => {
                 format!("Enum(&[{}])", values.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
             }
-            None => "Text".to_owned(),
+            _ => "Text".to_owned(),
         },
         "timestamp" => "Time".to_owned(),
         other => names::type_name(other),
