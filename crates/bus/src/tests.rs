@@ -293,21 +293,46 @@ async fn put_off_events_survive_a_restart_and_a_long_pause() {
     assert_eq!(&events.recv().await.unwrap().payload[..], b"later");
 }
 
+/// Tells that a delivery has begun, and ends it when it is told to.
+struct Slow(tokio::sync::watch::Receiver<bool>, mpsc::UnboundedSender<()>);
+
+impl Deliver for Slow {
+    fn deliver<'a>(&'a self, _: &'a Event) -> BoxFuture<'a, Delivery> {
+        Box::pin(async {
+            let _ = self.1.send(());
+            let _ = self.0.clone().wait_for(|go| *go).await;
+            Delivery::Done
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_deliveries_under_way_and_starts_no_other() {
+    let fixture = fixture();
+    fixture.put(event(b"first")).await;
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let (begun, mut has_begun) = mpsc::unbounded_channel();
+    let slow: Arc<dyn Deliver> = Arc::new(Slow(gone, begun));
+    let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), slow)])).await.unwrap();
+    has_begun.recv().await.unwrap();
+    let stopping = tokio::spawn(workers.shutdown());
+    tokio::task::yield_now().await;
+    fixture.put(event(b"second")).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!stopping.is_finished());
+    go.send_replace(true);
+    stopping.await.unwrap();
+    assert_eq!(fixture.outbox.backlog().await.unwrap(), Backlog { ready: 1, later: 0 });
+    assert!(has_begun.try_recv().is_err());
+}
+
 #[tokio::test]
 async fn a_deposed_process_settles_nothing() {
     let fixture = fixture();
     fixture.put(event(b"{}")).await;
     let (go, gone) = tokio::sync::watch::channel(false);
-    struct Slow(tokio::sync::watch::Receiver<bool>, mpsc::UnboundedSender<()>);
-    impl Deliver for Slow {
-        fn deliver<'a>(&'a self, _: &'a Event) -> BoxFuture<'a, Delivery> {
-            Box::pin(async {
-                let _ = self.1.send(());
-                let _ = self.0.clone().wait_for(|go| *go).await;
-                Delivery::Done
-            })
-        }
-    }
     let (begun, mut has_begun) = mpsc::unbounded_channel();
     let slow: Arc<dyn Deliver> = Arc::new(Slow(gone, begun));
     let old = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), slow)])).await.unwrap();

@@ -116,7 +116,8 @@ impl Db {
         }
     }
 
-    /// Deletes every row of a range of any size, in several transactions; returns how many there were.
+    /// Deletes every row of a range of any size, in several transactions; returns how many there were. Not for rows of
+    /// [`crate::put_large`], whose chunks lie elsewhere.
     pub async fn clear(&self, range: &KeyRange) -> Result<u64, StoreError> {
         let mut deleted = 0;
         let mut left = Some(range.clone());
