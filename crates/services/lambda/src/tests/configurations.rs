@@ -215,6 +215,7 @@ async fn requests_that_aws_refuses_are_refused_in_its_words() {
     let long = "x".repeat(4_096);
     let cases = [
         (json!({"Handler": null}), invalid, "Runtime and Handler are mandatory parameters for functions created with deployment packages.".to_owned()),
+        (json!({"Runtime": "non-existent-runtime"}), invalid, "Value non-existent-runtime at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [nodejs20.x, python3.14, provided.al2023, python3.12, python3.13, nodejs24.x, nodejs22.x, java25, python3.10, python3.11, java21, ruby3.3, ruby3.4, ruby3.2, python3.8, python3.9, java17, nodejs16.x, dotnet10, dotnet8, java11, dotnet6, nodejs18.x, provided.al2, java8.al2] or be a valid ARN".to_owned()),
         (json!({"Runtime": "nodejs14.x"}), invalid, "The runtime parameter of nodejs14.x is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions.".to_owned()),
         (json!({"Code": {}}), invalid, "Please provide a source for function code.".to_owned()),
         (json!({"Code": {"ZipFile": BASE64.encode("no zip")}}), invalid, "Could not unzip uploaded file. Please check your file, then try to upload again.".to_owned()),
