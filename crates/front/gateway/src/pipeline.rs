@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming as HttpBody;
+use hyper::body::{Body as _, Incoming as HttpBody};
 use lambent_api::{ApiError, Body, BodyMode, CallContext, Incoming, Reply};
 use lambent_base::Place;
 use lambent_wire::{ProtocolKind, Routed};
@@ -28,6 +28,7 @@ pub(crate) async fn handle(
     }
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let request_id = context.request_id.clone();
+    let has_body = !body.is_end_stream();
     let (entry, protocol) = match inner.target(&parts) {
         Ok(target) => target,
         Err(unknown) => return unknown_service(&unknown, &request_id),
@@ -38,7 +39,12 @@ pub(crate) async fn handle(
             let error = errors::in_dialect(error, errors::style_of(protocol));
             tracing::debug!(service = entry.service.info.signing_name, %method, path, %error, "refused");
             let head = lambent_wire::encode_error(protocol, entry.service.info, &error, &request_id);
-            respond(Reply { head, body: None }, &method)
+            let mut response = respond(Reply { head, body: None }, &method);
+            if has_body && entry.service.info.signing_name == "s3" {
+                // The refusal may come before the body is read; clients must know that the connection ends with it.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
         }
     }
 }
