@@ -15,8 +15,9 @@ pub(crate) struct Intake<'a> {
     pub claims: &'a Claims,
     /// Computed besides what the claims need.
     pub also: Option<Algorithm>,
-    /// Whether a small body is kept in memory, for its row.
-    pub inline: bool,
+    /// Whether the body is an object and not a part of one: a small one is then kept in memory, for its row, and S3 words
+    /// one error in another way.
+    pub whole_object: bool,
 }
 
 /// A body that came whole and as claimed. Its blob is on disk and named by no row yet.
@@ -53,7 +54,7 @@ impl S3 {
             return Err(errors::entity_too_large(size, limits::SINGLE_PUT_MAX_BYTES).into());
         }
         let mut digests = Digests::new(intake.claims, intake.also);
-        let place = if intake.inline && size <= limits::INLINE_MAX_BYTES {
+        let place = if intake.whole_object && size <= limits::INLINE_MAX_BYTES {
             let limit = usize::try_from(size).expect("inline bodies are small");
             let bytes = body.collect(limit, errors::incomplete_body).await?;
             if bytes.len() != limit {
@@ -65,7 +66,7 @@ impl S3 {
             Place::Blob(self.write_blob(body, size, &mut digests).await?)
         };
         let trailing = checksums::trailing(body);
-        match self.judge(intake.claims, trailing, &place, digests.finish(), size).await {
+        match self.judge(&intake, trailing, &place, digests.finish(), size).await {
             Ok((computed, claimed)) => Ok(Taken { place, size, computed, claimed }),
             Err(error) => {
                 self.forget(&place).await;
@@ -102,7 +103,7 @@ impl S3 {
     /// Checks every claim, the one behind the body included.
     async fn judge(
         &self,
-        claims: &Claims,
+        intake: &Intake<'_>,
         trailing: Result<Option<Checksum>, ApiError>,
         place: &Place,
         mut computed: Computed,
@@ -115,7 +116,11 @@ impl S3 {
             // Nothing announced this algorithm, so the bytes must be read again.
             computed.add(self.hash_again(place, size, trailing.algorithm()).await?);
         }
-        for claimed in [&claims.content_md5, &claims.checksum, &trailing].into_iter().flatten() {
+        let claims = intake.claims;
+        if let Some(claimed) = &claims.content_md5 {
+            computed.check_md5(claimed, intake.whole_object)?;
+        }
+        for claimed in [&claims.checksum, &trailing].into_iter().flatten() {
             computed.check(claimed)?;
         }
         Ok((computed, claims.checksum.or(trailing)))

@@ -43,7 +43,7 @@ impl S3 {
         };
         let mut body = self.read(&found, span).await?;
         let claims = &Claims::default();
-        let intake = Intake { claims, also: Some(row.algorithm()), inline: false };
+        let intake = Intake { claims, also: Some(row.algorithm()), whole_object: false };
         let taken = self.take(&mut body, intake).await?;
         let part = self.store_taken_part(call, named, input.part_number, &row, &taken).await?;
         let mut result = CopyPartResult {

@@ -36,7 +36,7 @@ impl S3 {
         let row = self.db().read(|txn| async move { upload(&txn, call, named).await }).await?;
         check_claims(claims, &row)?;
         let also = Some(row.algorithm());
-        let taken = self.take(&mut body, Intake { claims, also, inline: false }).await?;
+        let taken = self.take(&mut body, Intake { claims, also, whole_object: false }).await?;
         if let Err(error) = check_claimed(&taken, &row) {
             self.forget(&taken.place).await;
             return Err(error.into());
@@ -58,7 +58,7 @@ impl S3 {
         taken: &Taken,
     ) -> Result<PartRow, S3Error> {
         let Place::Blob(blob) = &taken.place else {
-            unreachable!("parts are taken in with `inline: false`");
+            unreachable!("parts are taken in with `whole_object: false`");
         };
         let row = PartRow {
             size: taken.size,

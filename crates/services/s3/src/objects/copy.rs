@@ -161,7 +161,7 @@ impl S3 {
         let whole = Span { start: 0, end: copy.found.size };
         let mut body = self.read(copy.found, whole).await?;
         let algorithm = copy.algorithm();
-        let intake = Intake { claims: &Claims::default(), also: Some(algorithm), inline: true };
+        let intake = Intake { claims: &Claims::default(), also: Some(algorithm), whole_object: true };
         let taken = self.take(&mut body, intake).await?;
         let row = new_row(&taken, taken.checksum(algorithm), metadata, call.time_ms());
         self.publish_taken(call, &copy.new_object(&row), &taken.place).await?;

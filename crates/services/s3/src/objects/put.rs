@@ -35,7 +35,7 @@ impl S3 {
         if body.length().is_some_and(|length| length > limits::INLINE_MAX_BYTES) {
             self.look_ahead(call, &input.bucket, &input.key, expected_owner, condition).await?;
         }
-        let intake = Intake { claims, also: None, inline: true };
+        let intake = Intake { claims, also: None, whole_object: true };
         let taken = self.take(&mut body, intake).await?;
         let checksum = taken.claimed.unwrap_or_else(|| taken.checksum(DEFAULT));
         let row = &new_row(&taken, checksum, metadata, call.time_ms());

@@ -132,6 +132,7 @@ async fn content_md5_is_verified() {
     }
     let error = fixture.put_as(with("CYketZBSTjX8czcs3cXVlg=="), b"something").await.unwrap_err();
     assert_eq!(code(&error), "BadDigest");
+    assert_eq!(member(&error, "ExpectedDigest"), Some("09891eb590524e35fc73372cddc5d596"));
     assert_eq!(member(&error, "CalculatedDigest"), Some("Q3uTDbhLgHnC3YBKcZNrXw=="));
 }
 
