@@ -74,8 +74,9 @@ def test_one_that_prints_100_mb(cloud, deploy, bystander, logs):
     assert "FunctionError" in answer or read(answer) == "printed"
     assert cloud.memory_peak_bytes() - before < 100 * MIB
     # It is still possible to read what was kept.
-    kept = lambda: logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="REPORT")["events"]
-    eventually(kept)
+    group = f"/aws/lambda/{name}"
+    eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+    eventually(lambda: logs.filter_log_events(logGroupName=group, filterPattern="REPORT")["events"])
 
 
 def test_one_that_prints_a_line_without_end(cloud, deploy, bystander):
