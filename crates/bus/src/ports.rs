@@ -1,9 +1,7 @@
 //! Small traits between services. The implementer's crate is never seen by the caller's.
 
-use std::fmt;
-
 use bytes::Bytes;
-use lambent_base::{Arn, BoxFuture, Place};
+use lambent_base::{Arn, BoxFuture};
 
 /// Runs functions: implemented by `lambda`.
 pub trait InvokeFunction: Send + Sync {
@@ -86,103 +84,7 @@ impl InvokeError {
     }
 }
 
-/// Stores log lines: implemented by `logs`.
-pub trait WriteLogs: Send + Sync {
-    /// Adds events to a stream, making group and stream when they are missing.
-    fn write_logs<'a>(
-        &'a self,
-        place: &'a Place,
-        group: &'a str,
-        stream: &'a str,
-        events: Vec<LogEvent>,
-    ) -> BoxFuture<'a, Result<(), PortError>>;
-}
-
-/// One log line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogEvent {
-    /// Milliseconds since 1970.
-    pub timestamp_ms: i64,
-    pub message: String,
-}
-
-/// Keeps invocation records: implemented by `metering`.
-pub trait RecordInvocation: Send + Sync {
-    /// Returns when the record is durable.
-    fn record(&self, record: InvocationRecord) -> BoxFuture<'_, Result<(), PortError>>;
-}
-
-/// Everything that log, metrics, trace and bill need of one run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvocationRecord {
-    pub request_id: String,
-    /// The function's ARN, without a version.
-    pub function: Arn,
-    /// The version that ran, as `$LATEST` or `3`.
-    pub version: String,
-    /// Milliseconds since 1970.
-    pub started_ms: i64,
-    /// The start of the environment, in microseconds; `None` when it was warm.
-    pub init_us: Option<u64>,
-    /// The run itself, in microseconds.
-    pub duration_us: u64,
-    pub billed_ms: u64,
-    pub memory_mib: u32,
-    pub max_memory_mib: u32,
-    pub outcome: InvocationOutcome,
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum InvocationOutcome {
-    Success,
-    /// The function's code failed.
-    FunctionError,
-    Timeout,
-    OutOfMemory,
-    /// The platform failed: not billed.
-    PlatformError,
-}
-
-impl InvocationOutcome {
-    /// The name in records and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::FunctionError => "function-error",
-            Self::Timeout => "timeout",
-            Self::OutOfMemory => "out-of-memory",
-            Self::PlatformError => "platform-error",
-        }
-    }
-
-    /// The outcome with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        let all = [Self::Success, Self::FunctionError, Self::Timeout, Self::OutOfMemory, Self::PlatformError];
-        all.into_iter().find(|outcome| outcome.as_str() == name)
-    }
-}
-
-impl fmt::Display for InvocationOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// A port's implementer failed; trying again may help.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PortError(pub String);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outcomes_have_names() {
-        for name in ["success", "function-error", "timeout", "out-of-memory", "platform-error"] {
-            assert_eq!(InvocationOutcome::parse(name).unwrap().to_string(), name);
-        }
-        assert_eq!(InvocationOutcome::parse("Success"), None);
-    }
-}

@@ -14,7 +14,7 @@ use lambent_gateway::{Gateway, GatewayConfig, Paths};
 use lambent_identity::Identity;
 use lambent_lambda::{Lambda, LambdaError, LambdaParts};
 use lambent_logs::Logs;
-use lambent_metering::{Meter, Prices};
+use lambent_metering::{Meter, PriceError, Prices};
 use lambent_pool::{Pool, PoolConfig, PoolError, PoolParts};
 use lambent_runtimes::Catalogue;
 use lambent_s3::{ObjectReader, S3Parts};
@@ -60,6 +60,8 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]
+    Prices(#[from] PriceError),
+    #[error(transparent)]
     Lambda(#[from] LambdaError),
 }
 
@@ -93,7 +95,8 @@ impl Cloud {
         let (stop, stopped) = watch::channel(false);
         let endpoint = Arc::new(SandboxEndpoint::default());
         let logs = Logs::new(ground.db.clone(), ground.clock.clone(), ground.random.clone());
-        let meter = Meter::new(ground.db.clone(), ground.clock.clone(), Prices::aws());
+        let prices = arguments.prices.as_deref().map_or_else(|| Ok(Prices::aws()), Prices::read)?;
+        let meter = Meter::new(ground.db.clone(), ground.clock.clone(), prices);
         let runtimes = Arc::new(Catalogue::new());
         let pool_config = PoolConfig {
             allow_weak_isolation: arguments.allow_weak_isolation,

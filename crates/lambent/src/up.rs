@@ -29,6 +29,9 @@ pub(crate) struct UpArgs {
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: String,
+    /// Bill at the prices of this file instead of AWS's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
     /// Run functions even where this host cannot isolate them fully (see `lambent doctor`)
     #[arg(long)]
     pub(crate) allow_weak_isolation: bool,
