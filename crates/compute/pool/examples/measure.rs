@@ -20,6 +20,24 @@ use tokio::net::TcpListener;
 const COLD_STARTS: usize = 30;
 const WARM_CALLS: usize = 5_000;
 
+/// (name, runtime, file, code); those with packages need a data directory in which they are installed (DATA=...).
+const CASES: [(&str, &str, &str, &str); 4] = [
+    ("python", "python3.11", "app.py", "def handler(event, context):\n    return event\n"),
+    ("node", "nodejs20.x", "app.js", "exports.handler = async (event) => event;\n"),
+    (
+        "python+boto3",
+        "python3.11",
+        "app.py",
+        "import boto3\ns3 = boto3.client('s3')\ndef handler(e, c):\n    return e\n",
+    ),
+    (
+        "node+sdk",
+        "nodejs20.x",
+        "app.mjs",
+        "import { S3Client } from '@aws-sdk/client-s3';\nnew S3Client({});\nexport const handler = async (e) => e;\n",
+    ),
+];
+
 struct Nothing;
 
 impl LogSink for Nothing {
@@ -69,25 +87,54 @@ async fn measure() {
         recorder: Arc::new(Nothing),
     };
     let pool = Pool::new(PoolConfig::new(data), parts).unwrap();
-    let python = "def handler(event, context):\n    return event\n";
-    let node = "exports.handler = async (event) => event;\n";
-    for (runtime, file, code) in [("python3.11", "app.py", python), ("nodejs20.x", "app.js", node)] {
-        let dir = temporary.path().join(runtime);
+    let only = std::env::args().nth(1).unwrap_or_default();
+    for (name, runtime, file, code) in CASES.into_iter().filter(|case| case.0.starts_with(&only)) {
+        let dir = temporary.path().join(name);
         write(&dir, file, code);
         let mut cold = Vec::new();
         for revision in 0..COLD_STARTS {
-            let function = Arc::new(function(runtime, &dir, &revision.to_string()));
+            let function = Arc::new(function(name, runtime, &dir, &revision.to_string()));
             cold.push(one(&pool, &clock, &function).await);
         }
-        print("cold", runtime, &mut cold);
-        let function = Arc::new(function(runtime, &dir, "warm"));
+        print("cold", name, &mut cold);
+        let function = Arc::new(function(name, runtime, &dir, "warm"));
         let mut warm = Vec::new();
         for _ in 0..WARM_CALLS {
             warm.push(one(&pool, &clock, &function).await);
         }
-        print("warm", runtime, &mut warm[1..]);
+        print("warm", name, &mut warm[1..]);
+        many(&pool, &clock, &function).await;
     }
     pool.shutdown().await;
+}
+
+/// Several callers at once, one environment each.
+async fn many(pool: &Pool, clock: &Clock, function: &Arc<FunctionSpec>) {
+    for callers in [4, 16] {
+        let call_all = || {
+            let callers: Vec<_> = (0..callers)
+                .map(|_| {
+                    let (pool, clock, function) = (pool.clone(), clock.clone(), function.clone());
+                    tokio::spawn(async move {
+                        for _ in 0..WARM_CALLS / 16 {
+                            one(&pool, &clock, &function).await;
+                        }
+                    })
+                })
+                .collect();
+            callers
+        };
+        for caller in call_all() {
+            caller.await.unwrap();
+        }
+        let before = clock.monotonic();
+        for caller in call_all() {
+            caller.await.unwrap();
+        }
+        let seconds = (clock.monotonic() - before).as_secs_f64();
+        let calls = u32::try_from(callers * (WARM_CALLS / 16)).unwrap();
+        println!("     {callers} callers: {:.0} calls/s", f64::from(calls) / seconds);
+    }
 }
 
 async fn one(pool: &Pool, clock: &Clock, function: &Arc<FunctionSpec>) -> Duration {
@@ -102,7 +149,11 @@ async fn one(pool: &Pool, clock: &Clock, function: &Arc<FunctionSpec>) -> Durati
     let before = clock.monotonic();
     let invocation = pool.invoke(request).await.unwrap();
     let after = clock.monotonic();
-    assert!(matches!(invocation.outcome, Outcome::Success(_)), "{:?}", invocation.outcome);
+    assert!(
+        matches!(invocation.outcome, Outcome::Success(_)),
+        "{}",
+        String::from_utf8_lossy(&invocation.log_tail)
+    );
     after - before
 }
 
@@ -118,12 +169,12 @@ fn write(dir: &Path, file: &str, code: &str) {
     std::fs::write(dir.join(file), code).unwrap();
 }
 
-fn function(runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
+fn function(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
     FunctionSpec {
         key: FunctionKey {
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
-            name: "measure".to_owned(),
+            name: name.to_owned(),
             version: "$LATEST".to_owned(),
             revision: revision.to_owned(),
         },

@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Exited(ExitStatus),
     /// It could not even be executed: the errno.
     NotExecuted(i32),
+    /// It could not be finished, by no fault of the function's.
+    Broken(String),
     /// The time given had passed.
     TimedOut,
 }
@@ -185,7 +187,7 @@ impl Environment {
             match Report::read(&packet[..length]) {
                 Report::Exited(status) => return Poll::Ready(Event::Exited(status)),
                 Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
-                Report::Failed { detail } => tracing::warn!(%detail, "an environment could not be finished"),
+                Report::Failed { detail } => return Poll::Ready(Event::Broken(detail)),
                 Report::Ready => {}
             }
         }

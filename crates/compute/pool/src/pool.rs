@@ -17,7 +17,7 @@ use crate::invocation::{Invocation, InvokeRequest};
 use crate::leases::{Answer, Grant, Held, Leases};
 use crate::logs::Logs;
 use crate::parts::{Endpoint, LogSink, Recorder};
-use crate::run::{Finished, run};
+use crate::run::{Finished, NotRun, run};
 use crate::start::start;
 
 /// Limits and places of a pool.
@@ -237,12 +237,18 @@ impl Inner {
                 lease.environment = Some(start(self, &request.function).await?);
             }
             let Some(environment) = &mut lease.environment else { continue };
-            // Else it died while it was idle, and the event was never given to it: another takes the call.
-            if let Ok(Finished { invocation, reusable }) = run(self, environment, request, fresh).await {
-                lease.reusable = reusable;
-                drop(lease);
-                self.parts.recorder.record(&invocation.record);
-                return Ok(invocation);
+            match run(self, environment, request, fresh).await {
+                Ok(Finished { invocation, reusable }) => {
+                    lease.reusable = reusable;
+                    drop(lease);
+                    self.parts.recorder.record(&invocation.record);
+                    return Ok(invocation);
+                }
+                Err(NotRun::Broken(detail)) => {
+                    return Err(InvokeError::Environment(format!("its first process could not {detail}")));
+                }
+                // Another takes the call.
+                Err(NotRun::Gone) => {}
             }
         }
     }

@@ -35,8 +35,13 @@ struct End {
     out_of_memory: bool,
 }
 
-/// An environment that ended by itself before it was given the event: the call can go to another.
-pub(crate) struct Gone;
+/// Why an environment could not be given the event.
+pub(crate) enum NotRun {
+    /// It ended by itself while it was idle: the call can go to another.
+    Gone,
+    /// It could not be finished, in words that complete "could not ...".
+    Broken(String),
+}
 
 /// One call while it runs.
 struct Run<'a> {
@@ -53,14 +58,14 @@ pub(crate) async fn run(
     environment: &mut Environment,
     request: &InvokeRequest,
     fresh: Option<Duration>,
-) -> Result<Finished, Gone> {
+) -> Result<Finished, NotRun> {
     let mut run = Run { inner, environment, request, init_ms: None };
     if fresh.is_none() && run.environment.has_ended() {
-        return Err(Gone);
+        return Err(NotRun::Gone);
     }
     let before = fresh.unwrap_or_else(|| inner.parts.clock.monotonic());
     let failed =
-        if run.environment.has_asked() { None } else { run.initialise(before, fresh.is_some()).await };
+        if run.environment.has_asked() { None } else { run.initialise(before, fresh.is_some()).await? };
     if fresh.is_some() && failed.is_none() {
         run.init_ms = Some(run.ms_since(before));
     }
@@ -68,7 +73,9 @@ pub(crate) async fn run(
     // A failed start is billed as part of the call, which AWS does by starting again within it.
     let started = if failed.is_some() { before } else { inner.parts.clock.monotonic() };
     run.environment.drain_output();
-    run.environment.log.start_tail();
+    if failed.is_none() {
+        run.environment.log.start_tail();
+    }
     run.environment.log.say(texts::start_line(&request.request_id, &request.function.key.version));
     let end = match failed {
         Some(end) => end,
@@ -79,13 +86,13 @@ pub(crate) async fn run(
 
 impl Run<'_> {
     /// Waits until the runtime asks for an event; gives the end of a call whose function could not be loaded.
-    async fn initialise(&mut self, before: Duration, fresh: bool) -> Option<End> {
+    async fn initialise(&mut self, before: Duration, fresh: bool) -> Result<Option<End>, NotRun> {
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
         let mut deadline = pin!(sleep(if fresh { INIT_TIMEOUT } else { timeout }));
         let mut late = !fresh;
         let end = loop {
             match self.environment.next(&self.inner.logs, deadline.as_mut()).await {
-                Event::Call(_, Call::Next) => return None,
+                Event::Call(_, Call::Next) => return Ok(None),
                 Event::Call(connection, Call::InitError { kind, body }) => {
                     self.environment.api.accept(connection);
                     let kind = kind.or_else(|| texts::error_type_of(&body));
@@ -100,6 +107,7 @@ impl Run<'_> {
                     deadline.as_mut().reset(tokio::time::Instant::now() + timeout);
                 }
                 Event::Exited(status) => break self.exited(status),
+                Event::Broken(detail) => return Err(NotRun::Broken(detail)),
                 Event::NotExecuted(errno) => {
                     let message = texts::entrypoint_message(&self.request.request_id, errno);
                     let kind = "Runtime.InvalidEntrypoint";
@@ -114,7 +122,7 @@ impl Run<'_> {
                 texts::init_report_line(self.ms_since(before), &format!("error\tError Type: {kind}"));
             self.environment.log.say(report);
         }
-        Some(end)
+        Ok(Some(end))
     }
 
     /// Gives the runtime the event and waits for what comes of it.
@@ -131,7 +139,8 @@ impl Run<'_> {
                     }
                 }
                 Event::Exited(status) => return self.exited(status),
-                Event::NotExecuted(_) => {}
+                // Said before a runtime's program starts, and that one has asked for its event.
+                Event::NotExecuted(_) | Event::Broken(_) => {}
                 Event::TimedOut => return self.timed_out(),
             }
         }

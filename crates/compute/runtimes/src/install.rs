@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -88,6 +89,7 @@ fn contents(family: Family) -> &'static str {
 /// Environments that run keep the folder that they were started with.
 fn publish(family: Family, new: &Path, target: &Path) -> Result<(), InstallError> {
     write(|| fs::write(new.join(STAMP), contents(family)), new)?;
+    write(|| make_readable(new), new)?;
     let old = target.with_extension(format!("old-{}", std::process::id()));
     if target.exists() {
         write(|| fs::rename(target, &old), target)?;
@@ -95,6 +97,25 @@ fn publish(family: Family, new: &Path, target: &Path) -> Result<(), InstallError
     write(|| fs::rename(new, target), target)?;
     if old.exists() {
         write(|| fs::remove_dir_all(&old), &old)?;
+    }
+    Ok(())
+}
+
+/// Functions run as users who own nothing, whatever the umask of the one who installs.
+fn make_readable(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    if found.is_symlink() {
+        return Ok(());
+    }
+    let mode = found.permissions().mode();
+    let readable = if found.is_dir() || mode & 0o100 != 0 { 0o555 } else { 0o444 };
+    if mode & readable != readable {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode | readable))?;
+    }
+    if found.is_dir() {
+        for entry in fs::read_dir(path)? {
+            make_readable(&entry?.path())?;
+        }
     }
     Ok(())
 }
@@ -234,6 +255,20 @@ mod tests {
         assert!(!PACKAGE_LOCK.contains("://"));
         assert!(!REQUIREMENTS.contains("://"));
         assert!(PACKAGE_LOCK.contains("\"integrity\""));
+    }
+
+    #[test]
+    fn what_is_installed_becomes_readable() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a/b");
+        fs::create_dir(dir.path().join("a")).unwrap();
+        fs::write(&file, "").unwrap();
+        for (path, mode) in [(file.clone(), 0o600), (dir.path().join("a"), 0o700)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        make_readable(dir.path()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir.path().join("a")), mode(&file)), (0o755, 0o644));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -96,7 +97,8 @@ impl Launch {
 
 static WRITING: Mutex<()> = Mutex::new(());
 
-/// Environments that are starting may read the file at any moment, so it is replaced, never rewritten.
+/// Environments that are starting may read the file at any moment, so it is replaced, never rewritten. Functions run as
+/// users who own nothing, so it is made readable for everyone.
 fn write_if_different(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let path = folder.join(name);
     let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +108,8 @@ fn write_if_different(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let new = folder.join(format!("{name}.{}.new", std::process::id()));
     fs::write(&new, text)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o644))?;
     fs::rename(new, path)
 }
 

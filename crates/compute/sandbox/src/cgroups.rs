@@ -59,6 +59,12 @@ impl Hierarchies {
             };
             let (memory, cpu) = (usable("memory"), usable("cpu"));
             let (cpuacct, pids) = (usable("cpuacct"), usable("pids"));
+            if let Some(cpu) = &cpu {
+                // All environments together count as much as one busy thread of the host's on every CPU; failing that
+                // they have the default, a single thread's.
+                let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+                let _ = write(&cpu.join("cpu.shares"), &(SHARES_PER_VCPU * cpus).to_string());
+            }
             return Self { memory, cpu, cpuacct, pids, version: 1, missing };
         }
         match v2_base(&mounts, &own, serial) {

@@ -17,8 +17,9 @@ use std::sync::Mutex;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
-/// Another process may take the device that we were told is free; so many times in a row it will not.
-const ATTEMPTS: usize = 32;
+/// Another process may take the device that we were told is free; so many times in a row, with pauses, it will not.
+const ATTEMPTS: usize = 500;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 /// Below this a file system has hardly room for its own tables.
 const BYTES_PER_INODE: &str = "65536";
 
@@ -112,8 +113,12 @@ fn copy_sparse(from: &Path, to: &Path) -> io::Result<File> {
     Ok(target)
 }
 
+static ATTACHING: Mutex<()> = Mutex::new(());
+
 fn attach(file: &File) -> io::Result<Disk> {
     let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
+    // Within this process one at a time, so that only other processes are in the way.
+    let _one_at_a_time = ATTACHING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for _ in 0..ATTEMPTS {
         // SAFETY: LOOP_CTL_GET_FREE takes no argument and returns a number.
         let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) };
@@ -124,7 +129,7 @@ fn attach(file: &File) -> io::Result<Disk> {
         let open = OpenOptions::new().read(true).write(true).open(&device)?;
         match configure(&open, file) {
             Ok(()) => return Ok(Disk { device, _open: open }),
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(PAUSE),
             Err(error) => return Err(error),
         }
     }
