@@ -47,6 +47,9 @@ impl Sts {
         input: model::AssumeRoleRequest,
     ) -> Result<model::AssumeRoleResponse, ApiError> {
         refuse_unsupported(&input)?;
+        if !is_arn(&input.role_arn) {
+            return Err(ApiError::client("ValidationError", format!("{} is invalid", input.role_arn)));
+        }
         let request = AssumeRole {
             role_arn: &input.role_arn,
             session_name: &input.role_session_name,
@@ -68,6 +71,13 @@ impl Sts {
             ..Default::default()
         })
     }
+}
+
+/// Whether the text has an ARN's six parts; the region and the account may be empty.
+fn is_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", partition, service, _, _, resource]
+        if !partition.is_empty() && !service.is_empty() && !resource.is_empty())
 }
 
 /// What would change the session's power is refused rather than passed over.
