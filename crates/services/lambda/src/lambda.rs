@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::cache::{Cache, Loaded};
 use crate::errors::{self, LambdaError};
-use crate::limits::UNPACKINGS_MAX;
+use crate::limits::{CHECKS_MAX, UNPACKINGS_MAX};
 use crate::names::FunctionName;
 use crate::parts::LambdaParts;
 use crate::rows::{self, FunctionRow};
@@ -23,6 +23,8 @@ pub struct Lambda {
     /// Held for reading by who brings code in, from its blob to the commit that names it, and for writing by who throws
     /// unused code away.
     pub(crate) code_lock: tokio::sync::RwLock<()>,
+    /// How many packages are on their way at once, from their arrival until they are kept.
+    pub(crate) check_slots: tokio::sync::Semaphore,
     /// How many packages are unpacked at once.
     pub(crate) unpack_slots: tokio::sync::Semaphore,
     live: Mutex<Vec<LiveCode>>,
@@ -41,6 +43,7 @@ impl Lambda {
             parts,
             cache: Cache::default(),
             code_lock: tokio::sync::RwLock::default(),
+            check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
             unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
             live: Mutex::default(),
         })

@@ -43,6 +43,8 @@ pub(crate) const CLIENT_CONTEXT_MAX: usize = 3_583;
 pub(crate) const PAGE_MAX: usize = 50;
 /// Functions whose rows and specs are held in memory.
 pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
+/// Deployment packages that are fetched, checked and stored at once; further requests wait.
+pub(crate) const CHECKS_MAX: usize = 4;
 /// Deployment packages that are unpacked at once.
 pub(crate) const UNPACKINGS_MAX: usize = 2;
 /// Rows that background work reads at a time.

@@ -30,9 +30,10 @@ pub(crate) enum PackageSource {
 }
 
 /// A package that was checked and is kept nowhere yet.
-pub(crate) struct Checked {
+pub(crate) struct Checked<'a> {
     pub(crate) code: CodeRef,
     zip: Spool,
+    _slot: tokio::sync::SemaphorePermit<'a>,
 }
 
 /// A package whose blob is durable, to be named by the next commit.
@@ -126,7 +127,12 @@ impl PackageSource {
 
 impl Lambda {
     /// Gets a package and checks it whole.
-    pub(crate) async fn checked(&self, call: &Call, source: PackageSource) -> Result<Checked, LambdaError> {
+    pub(crate) async fn checked(
+        &self,
+        call: &Call,
+        source: PackageSource,
+    ) -> Result<Checked<'_>, LambdaError> {
+        let slot = self.check_slots.acquire().await.expect("the semaphore is never closed");
         let zip = match source {
             PackageSource::Inline(zip) if zip.len() >= ZIP_BYTES_MAX => {
                 return Err(errors::zip_too_large(ZIP_BYTES_MAX).into());
@@ -140,15 +146,16 @@ impl Lambda {
         let checked = blocking(move || {
             let (sha256, size) = zip.digest()?;
             zip.check().map_err(refused)?;
-            Ok(Checked { code: CodeRef { sha256, size }, zip })
+            Ok((CodeRef { sha256, size }, zip))
         });
-        checked.await
+        let (code, zip) = checked.await?;
+        Ok(Checked { code, zip, _slot: slot })
     }
 
     /// Makes a package durable, unless the same content is kept already.
-    pub(crate) async fn keep(&self, checked: Checked) -> Result<Staged<'_>, LambdaError> {
+    pub(crate) async fn keep(&self, checked: Checked<'_>) -> Result<Staged<'_>, LambdaError> {
         let lock = self.code_lock.read().await;
-        let Checked { code, zip } = checked;
+        let Checked { code, zip, _slot } = checked;
         let sha256 = &code.sha256;
         let kept = self.parts.db.read(|txn| async move { trusted_blob(&txn, sha256).await });
         let (blob, is_new) = match kept.await? {
