@@ -7,7 +7,7 @@ use lambent_store::Db;
 use crate::errors::{self, S3Error};
 use crate::ranges::Span;
 use crate::rows::ObjectRow;
-use crate::{data, keys};
+use crate::{data, keys, names};
 
 /// Reads whole objects. Whether the caller may is decided before.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ impl ObjectReader {
     }
 
     async fn find(&self, account: &str, bucket: &str, key: &str) -> Result<ObjectRow, S3Error> {
+        names::check_bucket(bucket)?;
+        names::check_key(key)?;
         let (bucket_key, object_key) = (&keys::bucket(bucket), &keys::object(bucket, key));
         self.db
             .read(|txn| async move {

@@ -78,7 +78,12 @@ impl S3 {
         wanted: &[Wanted],
         condition: &WriteCondition,
     ) -> Result<ObjectRow, S3Error> {
-        let upload = upload(txn, call, named).await?;
+        let upload = match upload(txn, call, named).await {
+            Err(S3Error::Api(error)) if error.code == "NoSuchUpload" => {
+                return completed_before(txn, named, wanted).await?.ok_or(S3Error::Api(error));
+            }
+            other => other?,
+        };
         check_type(input, &upload)?;
         if wanted.is_empty() {
             return Err(errors::invalid_request("You must specify at least one part").into());
@@ -107,6 +112,25 @@ impl S3 {
         self.publish(txn, call, &new).await?;
         Ok(row)
     }
+}
+
+/// The object that this very completion made already, if it still stands: a client that lost the answer asks again.
+async fn completed_before(
+    txn: &Txn,
+    named: Named<'_>,
+    wanted: &[Wanted],
+) -> Result<Option<ObjectRow>, S3Error> {
+    let key = keys::object(named.bucket, named.key);
+    let Some(row) = txn.get(&key).await? else { return Ok(None) };
+    let row = ObjectRow::decode(&key, &row)?;
+    let ours = matches!(&row.data, Data::Spans { upload, .. } if upload == named.id);
+    let md5s: Option<Vec<Checksum>> = wanted.iter().map(|part| md5_of(&part.etag)).collect();
+    let same_parts = md5s.and_then(|md5s| multipart_etag(&md5s).ok()).is_some_and(|etag| etag == row.etag);
+    Ok(Some(row).filter(|_| ours && same_parts))
+}
+
+fn md5_of(etag: &str) -> Option<Checksum> {
+    Checksum::from_bytes(Algorithm::Md5, &lambent_base::text::unhex(etag)?)
 }
 
 /// The parts that the client lists.
@@ -242,9 +266,10 @@ fn object(call: &Call, id: &str, upload: &UploadRow, chosen: &Chosen) -> Result<
     let mut md5s = Vec::with_capacity(chosen.parts.len());
     let mut parts = Vec::with_capacity(chosen.parts.len());
     for part in &chosen.parts {
-        let md5 = lambent_base::text::unhex(&part.etag).unwrap_or_default();
-        let md5 = Checksum::from_bytes(Algorithm::Md5, &md5);
-        md5s.push(md5.ok_or_else(|| S3Error::PartEtag { upload: id.to_owned(), etag: part.etag.clone() })?);
+        md5s.push(
+            md5_of(&part.etag)
+                .ok_or_else(|| S3Error::PartEtag { upload: id.to_owned(), etag: part.etag.clone() })?,
+        );
         parts.push(Part { checksum: part.checksum.digest()?, bytes: part.size });
     }
     let count = u32::try_from(parts.len()).expect("an upload has at most 10,000 parts");

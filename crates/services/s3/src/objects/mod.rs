@@ -95,21 +95,24 @@ impl S3 {
         names::check_bucket(bucket)?;
         names::check_key(key)?;
         let object_key = &keys::object(bucket, key);
-        self.db()
+        let found = self
+            .db()
             .read(|txn| async move {
-                match txn.get(object_key).await? {
-                    Some(row) => {
-                        let row = ObjectRow::decode(object_key, &row)?;
-                        buckets::check_owner(call, &row.owner, expected_owner)?;
-                        Ok(row)
-                    }
-                    None => {
-                        buckets::bucket(&txn, call, bucket, expected_owner).await?;
-                        Err(errors::no_such_key(key).into())
-                    }
-                }
+                let Some(row) = txn.get(object_key).await? else {
+                    buckets::bucket(&txn, call, bucket, expected_owner).await?;
+                    return Ok::<_, S3Error>(None);
+                };
+                let row = ObjectRow::decode(object_key, &row)?;
+                buckets::check_owner(call, &row.owner, expected_owner)?;
+                Ok(Some(row))
             })
-            .await
+            .await?;
+        if let Some(row) = found {
+            return Ok(row);
+        }
+        // That a key is missing is told only to those who may list the bucket.
+        call.authorize("s3:ListBucket", names::bucket_arn(bucket)).await?;
+        Err(errors::no_such_key(key).into())
     }
 
     /// Grows with every write of a key, and with time across deletions of it.

@@ -1,5 +1,6 @@
 //! The service with its real parts, called without HTTP: a store in memory, blobs in a temporary directory.
 
+mod access;
 mod buckets;
 mod copies;
 mod deletes;
@@ -20,7 +21,7 @@ use lambent_base::{Arn, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
 use lambent_bus::ports::{Caller, MayInvoke, PortError};
-use lambent_identity::{Identity, MasterKey, RootKey};
+use lambent_identity::{CallerKind, Identity, MasterKey, Role, RoleName, RootKey};
 use lambent_model_s3::{
     CreateBucketRequest, GetObjectOutput, GetObjectRequest, PutObjectOutput, PutObjectRequest,
 };
@@ -113,15 +114,55 @@ impl Fixture {
     }
 
     pub(super) async fn call_in(&self, region: &str) -> Call {
-        let context = CallContext {
+        let caller = self.identity.root_caller();
+        Call::decide(self.context(region), self.identity.clone(), &caller, "s3:*", "*".to_owned())
+            .await
+            .unwrap()
+    }
+
+    /// The call of a role that may do what `statements` say; `action` on `resource` is decided on first.
+    pub(super) async fn call_of_role(
+        &self,
+        statements: serde_json::Value,
+        action: &'static str,
+        resource: &str,
+    ) -> Result<Call, ApiError> {
+        let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+        let name = RoleName { account: ACCOUNT, name: "worker" };
+        let role = Role {
+            account: ACCOUNT.to_owned(),
+            name: "worker".to_owned(),
+            path: "/".to_owned(),
+            id: String::new(),
+            trust_policy: r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(),
+            description: None,
+            max_session_seconds: 3600,
+            created_ms: 0,
+            policies: std::collections::BTreeMap::new(),
+            tags: Vec::new(),
+            revision: 0,
+        };
+        self.identity.create_role(role).await.ok();
+        self.identity.put_role_policy(name, "only", &policy).await.unwrap();
+        let caller = lambent_identity::Caller {
+            account: ACCOUNT.to_owned(),
+            arn: format!("arn:aws:sts::{ACCOUNT}:assumed-role/worker/test"),
+            user_id: "AROAEXAMPLE:test".to_owned(),
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            kind: CallerKind::RoleSession { role_name: "worker".to_owned(), session_policy: None },
+        };
+        let context = self.context("us-east-1");
+        Call::decide(context, self.identity.clone(), &caller, action, resource.to_owned()).await
+    }
+
+    fn context(&self, region: &str) -> CallContext {
+        CallContext {
             request_id: "0A49CE4060975EAC".to_owned(),
             place: Place { account: ACCOUNT.to_owned(), region: region.to_owned() },
             time_ms: self.clock.unix_ms(),
             source_ip: "127.0.0.1".to_owned(),
             endpoint: "http://127.0.0.1:4566".to_owned(),
-        };
-        let caller = self.identity.root_caller();
-        Call::decide(context, self.identity.clone(), &caller, "s3:*", "*".to_owned()).await.unwrap()
+        }
     }
 
     pub(super) async fn create_bucket(&self, name: &str) -> Result<(), S3Error> {

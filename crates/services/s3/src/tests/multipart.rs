@@ -188,6 +188,11 @@ async fn completion_checks_the_list() {
     );
     let done = complete(&fixture, finish("k", &id, vec![listed(1, tag.trim_matches('"'))])).await.unwrap();
     assert_eq!(done.location.as_deref(), Some("http://127.0.0.1:4566/photos/k"));
+    // A client that lost the answer asks again; one that asks for something else is told the truth.
+    let again = complete(&fixture, finish("k", &id, vec![listed(1, &tag)])).await.unwrap();
+    assert_eq!(again, done);
+    let other = vec![listed(1, "\"d41d8cd98f00b204e9800998ecf8427e\"")];
+    assert_eq!(code(&complete(&fixture, finish("k", &id, other)).await.unwrap_err()), "NoSuchUpload");
     assert_eq!(fixture.get("k").await, "part");
 }
 
