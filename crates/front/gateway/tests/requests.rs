@@ -1,4 +1,5 @@
 //! Requests over real sockets: what is answered, and what is refused in which words.
+#![expect(clippy::unwrap_used, reason = "a test's helpers may panic as the test does")]
 
 use std::sync::Arc;
 
