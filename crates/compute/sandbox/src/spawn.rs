@@ -38,7 +38,7 @@ pub struct SandboxConfig {
     pub state_dir: PathBuf,
 }
 
-/// Makes isolated environments. One for each daemon.
+/// Makes isolated environments, which end with it. One for each daemon.
 pub struct Sandbox {
     config: SandboxConfig,
     hierarchies: Hierarchies,
