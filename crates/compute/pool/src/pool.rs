@@ -120,7 +120,11 @@ impl Pool {
             rested: Notify::new(),
             missing: tokio::sync::OnceCell::new(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        let early = inner.clone();
+        // What takes a while is found out before the first call needs it, and not while the platform starts.
+        tokio::spawn(async move { early.missing_isolation().await.is_some() });
+        Ok(Self { inner })
     }
 
     /// Runs one call to its end. When the caller goes away the call still runs on, as on AWS.
@@ -286,19 +290,23 @@ impl Inner {
         if self.config.allow_weak_isolation {
             return Ok(());
         }
-        let find = || async {
-            let inner = self.clone();
-            tokio::task::spawn_blocking(move || inner.sandbox.capabilities().missing())
-                .await
-                .unwrap_or_default()
-        };
-        match self.missing.get_or_init(find).await {
+        match self.missing_isolation().await {
             None => Ok(()),
             Some(missing) => Err(InvokeError::Environment(format!(
                 "this host cannot isolate functions as promised: {missing}. `lambent doctor` tells more; \
                  `lambent up --allow-weak-isolation` runs them all the same"
             ))),
         }
+    }
+
+    async fn missing_isolation(self: &Arc<Self>) -> Option<&str> {
+        let find = || async {
+            let inner = self.clone();
+            tokio::task::spawn_blocking(move || inner.sandbox.capabilities().missing())
+                .await
+                .unwrap_or_default()
+        };
+        self.missing.get_or_init(find).await.as_deref()
     }
 
     fn is_too_old(&self, environment: &Environment) -> bool {

@@ -89,7 +89,8 @@ fn node(path: &Path) -> Option<Interpreter> {
         return None;
     }
     let prefix = program.parent()?.parent()?.to_owned();
-    let major = major_in(prefix.file_name()?.to_str()?).or_else(|| ask_node(&program))?;
+    let named = major_in(prefix.file_name()?.to_str()?);
+    let major = named.or_else(|| major_in_header(&prefix)).or_else(|| ask_node(&program))?;
     let interpreter = Interpreter { family: Family::Node, version: (major, 0), prefix, program };
     (major >= OLDEST_NODE).then_some(interpreter)
 }
@@ -99,6 +100,12 @@ fn major_in(name: &str) -> Option<u32> {
     let (major, rest) = name.trim_start_matches('v').split_once('.')?;
     rest.contains('.').then_some(())?;
     major.parse().ok()
+}
+
+/// Most installations bring the headers for native modules, which are read a hundred times faster than Node starts.
+fn major_in_header(prefix: &Path) -> Option<u32> {
+    let text = fs::read_to_string(prefix.join("include/node/node_version.h")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("#define NODE_MAJOR_VERSION "))?.trim().parse().ok()
 }
 
 fn ask_node(program: &Path) -> Option<u32> {

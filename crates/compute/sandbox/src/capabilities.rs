@@ -132,7 +132,7 @@ fn probe_spec() -> Spec {
         env: Vec::new(),
         working_dir: "/".to_owned(),
         memory_mib: 128,
-        scratch_mib: 16,
+        scratch_mib: 512,
         max_processes: 16,
         max_open_files: 64,
         runtime_api_port: 9001,

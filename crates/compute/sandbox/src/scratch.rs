@@ -23,6 +23,9 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 /// Below this a file system has hardly room for its own tables.
 const BYTES_PER_INODE: &str = "65536";
 
+/// What functions have unless they ask for more.
+const USUAL_MIB: u32 = 512;
+
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
@@ -42,11 +45,11 @@ pub(crate) struct Disk {
 }
 
 impl Scratch {
-    /// Finds out whether this host can give loop devices, by making one; the error says why not.
+    /// Finds out whether this host can give loop devices, by making one of the usual size; the error says why not.
     pub(crate) fn find(folder: &Path) -> Result<Self, String> {
         let scratch = Self { folder: folder.to_owned(), making: Mutex::new(()) };
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        scratch.disk("probe", 16).map_err(|error| error.to_string())?;
+        scratch.disk("probe", USUAL_MIB).map_err(|error| error.to_string())?;
         Ok(scratch)
     }
 

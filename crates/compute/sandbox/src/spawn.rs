@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
@@ -42,7 +42,8 @@ pub struct SandboxConfig {
 pub struct Sandbox {
     config: SandboxConfig,
     hierarchies: Hierarchies,
-    scratch: Result<Scratch, String>,
+    /// Found out with the first environment, since it takes some 30 ms.
+    scratch: OnceLock<Result<Scratch, String>>,
     filter: Vec<(u16, u8, u8, u32)>,
     root: bool,
     cloner: Sender<CloneJob>,
@@ -92,11 +93,6 @@ impl Sandbox {
         fs::create_dir_all(&mount_point)
             .map_err(|source| SandboxError::State { path: mount_point.clone(), source })?;
         let root = nix::unistd::geteuid().is_root();
-        let scratch = if root {
-            Scratch::find(&config.state_dir.join("scratch"))
-        } else {
-            Err("loop devices need root".to_owned())
-        };
         let (cloner, jobs) = channel();
         std::thread::Builder::new()
             .name("sandbox-cloner".to_owned())
@@ -105,7 +101,7 @@ impl Sandbox {
         Ok(Self {
             config,
             hierarchies: Hierarchies::find(),
-            scratch,
+            scratch: OnceLock::new(),
             filter: filter::compile()?,
             root,
             cloner,
@@ -132,7 +128,17 @@ impl Sandbox {
     }
 
     pub(crate) fn scratch_problem(&self) -> Option<&str> {
-        self.scratch.as_ref().err().map(String::as_str)
+        self.scratch().as_ref().err().map(String::as_str)
+    }
+
+    fn scratch(&self) -> &Result<Scratch, String> {
+        self.scratch.get_or_init(|| {
+            if self.root {
+                Scratch::find(&self.config.state_dir.join("scratch"))
+            } else {
+                Err("loop devices need root".to_owned())
+            }
+        })
     }
 
     pub(crate) fn is_root(&self) -> bool {
@@ -164,7 +170,7 @@ impl Sandbox {
     }
 
     fn disk(&self, spec: &Spec) -> Result<Option<Disk>, SandboxError> {
-        let Ok(scratch) = &self.scratch else { return Ok(None) };
+        let Ok(scratch) = self.scratch() else { return Ok(None) };
         scratch
             .disk(&spec.name, spec.scratch_mib)
             .map(Some)
