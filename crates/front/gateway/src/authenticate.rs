@@ -38,7 +38,16 @@ pub(crate) enum Claim<'a> {
 impl<'a> Claim<'a> {
     /// The claim of a request; one that is not signed at all is refused here.
     pub(crate) fn of(parts: &'a Parts, service: &str) -> Result<Self, AuthError> {
-        match lambent_sigv4::parse(parts) {
+        Self::from_parsed(lambent_sigv4::parse(parts), parts, service)
+    }
+
+    /// The same, for a request whose signature was read before.
+    pub(crate) fn from_parsed(
+        parsed: Result<Option<SignedRequest<'a>>, AuthError>,
+        parts: &'a Parts,
+        service: &str,
+    ) -> Result<Self, AuthError> {
+        match parsed {
             Ok(Some(signed)) => Ok(Self::V4(signed)),
             Ok(None) => Err(AuthError::NotSigned),
             Err(AuthError::SigV2) if service == "s3" => {

@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
 use lambent_api::{ApiError, Body, BodyMode, CallContext, Incoming, Reply};
 use lambent_base::Place;
+use lambent_sigv4::{AuthError, SignedRequest};
 use lambent_wire::{ProtocolKind, Routed};
 
 use crate::authenticate::{Authenticated, Claim, SignedBody};
@@ -29,11 +30,16 @@ pub(crate) async fn handle(
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let request_id = context.request_id.clone();
     let has_body = !body.is_end_stream();
-    let (entry, protocol) = match inner.target(&parts) {
+    let signed = lambent_sigv4::parse(&parts);
+    let (entry, protocol) = match inner.target(&parts, signed.as_ref().ok().and_then(Option::as_ref)) {
         Ok(target) => target,
         Err(unknown) => return unknown_service(&unknown, &request_id),
     };
-    match inner.run(entry, protocol, parts, body, context).await {
+    let result = match inner.admit(entry, protocol, &parts, signed, body).await {
+        Ok(authenticated) => inner.run(entry, protocol, parts, authenticated, context).await,
+        Err(error) => Err(error),
+    };
+    match result {
         Ok(reply) => respond(reply, &method),
         Err(error) => {
             let error = errors::in_dialect(error, errors::style_of(protocol));
@@ -50,21 +56,32 @@ pub(crate) async fn handle(
 }
 
 impl Inner {
-    /// Authenticate, route, read the body as the operation wants it, run.
+    /// Holds a request to the signature that it was read to carry.
+    async fn admit(
+        &self,
+        entry: &Entry,
+        protocol: ProtocolKind,
+        parts: &Parts,
+        signed: Result<Option<SignedRequest<'_>>, AuthError>,
+        body: HttpBody,
+    ) -> Result<Authenticated, ApiError> {
+        let (service, style) = (entry.service.info.signing_name, errors::style_of(protocol));
+        let claim = Claim::from_parsed(signed, parts, service);
+        let claim = claim.map_err(|error| errors::from_aws(error.aws_error(style)))?;
+        self.authenticate(parts, &claim, service, style, body).await
+    }
+
+    /// Routes, reads the body as the operation wants it, runs.
     async fn run(
         self: &Arc<Self>,
         entry: &Entry,
         protocol: ProtocolKind,
         mut parts: Parts,
-        body: HttpBody,
+        authenticated: Authenticated,
         mut context: CallContext,
     ) -> Result<Reply, ApiError> {
         let info = entry.service.info;
-        let style = errors::style_of(protocol);
-        let claim = Claim::of(&parts, info.signing_name);
-        let claim = claim.map_err(|error| errors::from_aws(error.aws_error(style)))?;
-        let Authenticated { caller, region, body } =
-            self.authenticate(&parts, &claim, info.signing_name, style, body).await?;
+        let Authenticated { caller, region, body } = authenticated;
         context.place = Place { account: caller.account.clone(), region };
 
         // The signature was made over the URI as it came; from here on a bucket in the host name is one in the path.

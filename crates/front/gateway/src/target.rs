@@ -1,6 +1,7 @@
 //! Which service a request is for.
 
 use http::request::Parts;
+use lambent_sigv4::SignedRequest;
 use lambent_wire::ProtocolKind;
 
 use crate::{Entry, Inner};
@@ -10,9 +11,12 @@ impl Inner {
     ///
     /// The credential scope names the service. A request without one is judged by what else it shows, so that even its
     /// refusal is in the words of the service that was meant.
-    pub(crate) fn target(&self, parts: &Parts) -> Result<(&Entry, ProtocolKind), String> {
-        let signed = lambent_sigv4::parse(parts).ok().flatten();
-        let name = signed.as_ref().map_or_else(|| self.guess(parts), |signed| signed.service());
+    pub(crate) fn target(
+        &self,
+        parts: &Parts,
+        signed: Option<&SignedRequest<'_>>,
+    ) -> Result<(&Entry, ProtocolKind), String> {
+        let name = signed.map_or_else(|| self.guess(parts), SignedRequest::service);
         let entry = self.services.iter().find(|entry| entry.service.info.signing_name == name).ok_or(name)?;
         Ok((entry, lambent_wire::choose(entry.service.info, &parts.headers)))
     }
