@@ -136,6 +136,10 @@ fn normalise(path: &str) -> String {
 /// Appends a header value without space around it, and with single spaces within.
 fn trimmed(value: &[u8], out: &mut Vec<u8>) {
     let value = value.trim_ascii();
+    if !value.contains(&b'\t') && !value.windows(2).any(|two| two == b"  ") {
+        out.extend_from_slice(value);
+        return;
+    }
     let mut after_space = false;
     for &byte in value {
         let is_space = byte == b' ' || byte == b'\t';

@@ -223,9 +223,9 @@ fn read_credential(text: Cow<'_, str>, place: Place) -> Result<Credential<'_>, A
 }
 
 fn read_signed_headers(text: Cow<'_, str>, place: Place) -> Result<Cow<'_, str>, AuthError> {
-    let mut before = "";
-    for name in text.split(';') {
-        if name <= before || name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii_graphic()) {
+    let mut before: &[u8] = b"";
+    for name in text.as_bytes().split(|byte| *byte == b';') {
+        if name <= before || name.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii_graphic()) {
             return Err(AuthError::SignedHeadersMalformed { place, found: text.into_owned() });
         }
         before = name;

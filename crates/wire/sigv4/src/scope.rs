@@ -16,12 +16,15 @@ pub(crate) struct Credential<'a> {
 impl<'a> Credential<'a> {
     /// `None` unless there are five pieces and none is empty.
     pub(crate) fn parse(text: Cow<'a, str>) -> Option<Self> {
-        let mut slashes = text.match_indices('/').map(|(at, _)| at);
-        let ends = [slashes.next()?, slashes.next()?, slashes.next()?, slashes.next()?];
-        if slashes.next().is_some() || text.split('/').any(str::is_empty) {
-            return None;
+        let (mut ends, mut found, mut start) = ([0; 4], 0, 0);
+        for (at, _) in text.bytes().enumerate().filter(|(_, byte)| *byte == b'/') {
+            if at == start {
+                return None;
+            }
+            *ends.get_mut(found)? = at;
+            (found, start) = (found + 1, at + 1);
         }
-        Some(Self { text, ends })
+        (found == ends.len() && start < text.len()).then_some(Self { text, ends })
     }
 
     pub(crate) fn access_key_id(&self) -> &str {

@@ -135,7 +135,8 @@ impl SignedRequest<'_> {
     }
 
     fn check_signed_headers(&self, parts: &Parts, rules: ServiceRules) -> Result<(), AuthError> {
-        let is_signed = |name: &str| self.signed_headers().any(|signed| signed == name);
+        let signed = || self.signed_headers.as_bytes().split(|byte| *byte == b';');
+        let is_signed = |name: &str| signed().any(|signed| signed == name.as_bytes());
         if !is_signed("host") {
             return Err(AuthError::HostNotSigned);
         }
