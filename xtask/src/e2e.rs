@@ -14,7 +14,7 @@ use crate::tools;
 /// What to run, and with which binary.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// The `lambent` to test; built for release when it is not given.
+    /// The `lambent` to test; built with the `ci` profile when it is not given.
     binary: Option<PathBuf>,
     only: Option<Suite>,
     /// Given to the suite's runner as they are.
@@ -87,8 +87,8 @@ fn parse(arguments: &[String]) -> anyhow::Result<Options> {
 }
 
 fn build() -> anyhow::Result<PathBuf> {
-    tools::run(&mut tools::cargo(&["build", "--locked", "--release", "--package", "lambent"]))?;
-    Ok(tools::target_dir().join("release/lambent"))
+    tools::run(&mut tools::cargo(&["build", "--locked", "--profile", "ci", "--package", "lambent"]))?;
+    Ok(tools::target_dir().join("ci/lambent"))
 }
 
 /// Makes the Python environment with the pinned clients; gives its folder of programs.
