@@ -104,10 +104,22 @@ impl Environment {
         }
     }
 
-    /// Whether the runtime has asked for its next event, without waiting for it.
+    /// Whether the runtime has asked for its next event, without waiting for it. Sends what is to be sent meanwhile.
     pub(crate) fn has_asked(&mut self) -> bool {
         let mut context = Context::from_waker(std::task::Waker::noop());
-        self.api.is_waiting() || matches!(self.api.poll_call(&mut context), Poll::Ready((_, Call::Next)))
+        while !self.api.is_waiting() {
+            match self.api.poll_call(&mut context) {
+                Poll::Pending => return false,
+                Poll::Ready((_, Call::Next)) => {}
+                Poll::Ready((connection, _)) => self.refuse(connection, "no event is being handled"),
+            }
+        }
+        true
+    }
+
+    /// Answers what a runtime says out of turn.
+    pub(crate) fn refuse(&mut self, connection: usize, why: &str) {
+        self.api.refuse(connection, "403 Forbidden", "InvalidStateTransition", why);
     }
 
     /// Whether the runtime's program is known to have ended.

@@ -98,7 +98,7 @@ impl Run<'_> {
                     let kind = kind.or_else(|| texts::error_type_of(&body));
                     break self.failed(body, kind, false);
                 }
-                Event::Call(connection, _) => self.refuse(connection, "it has no event yet"),
+                Event::Call(connection, _) => self.environment.refuse(connection, "it has no event yet"),
                 Event::TimedOut if late => break self.timed_out(),
                 Event::TimedOut => {
                     late = true;
@@ -169,16 +169,16 @@ impl Run<'_> {
                 Some(self.failed(body, kind, true))
             }
             Call::Response { .. } | Call::Error { .. } => {
-                self.refuse(connection, "this request id is not the one that runs");
+                self.environment.refuse(connection, "this request id is not the one that runs");
                 None
             }
             Call::Next => {
                 // Asking again without an answer is how a runtime would lose its event.
-                self.refuse(connection, "the last event has no answer yet");
+                self.environment.refuse(connection, "the last event has no answer yet");
                 None
             }
             Call::InitError { .. } => {
-                self.refuse(connection, "the function is loaded");
+                self.environment.refuse(connection, "the function is loaded");
                 None
             }
         }
@@ -265,10 +265,6 @@ impl Run<'_> {
         let object = texts::timeout_object(&self.request.request_id, self.request.function.timeout_ms);
         let end = self.failed(object, Some("Sandbox.Timedout".to_owned()), false);
         End { timed_out: true, ..end }
-    }
-
-    fn refuse(&mut self, connection: usize, why: &str) {
-        self.environment.api.refuse(connection, "403 Forbidden", "InvalidStateTransition", why);
     }
 
     fn event_head(&self) -> String {
