@@ -12,7 +12,7 @@ use lambent_base::Place;
 use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
 
-use crate::authenticate::Claim;
+use crate::authenticate::{Claim, Meant};
 use crate::body_out::Outgoing;
 use crate::{Inner, errors};
 
@@ -94,7 +94,8 @@ async fn run(
 ) -> Result<Value, ApiError> {
     let style = ErrorStyle::RestJson;
     let claim = Claim::of(parts, SIGNING_NAME).map_err(|error| errors::from_aws(error.aws_error(style)))?;
-    let authenticated = inner.authenticate(parts, &claim, SIGNING_NAME, style, body).await?;
+    let meant = Meant { service: SIGNING_NAME, operation: "", style };
+    let authenticated = inner.authenticate(parts, &claim, meant, body).await?;
     let path = parts.uri.path();
     let admin = inner.admin.iter().find(|admin| admin.path == path);
     let admin = admin.ok_or_else(|| ApiError::new("NotFound", 404, format!("there is nothing at {path}")))?;

@@ -28,6 +28,16 @@ pub(crate) enum SignedBody {
     Whole(Bytes, Option<OwnedSemaphorePermit>),
 }
 
+/// What a request is for, as far as it is known before the body is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Meant {
+    /// The signing name.
+    pub(crate) service: &'static str,
+    /// Empty where only the body tells.
+    pub(crate) operation: &'static str,
+    pub(crate) style: ErrorStyle,
+}
+
 /// A signature as the request claims it.
 pub(crate) enum Claim<'a> {
     V4(SignedRequest<'a>),
@@ -72,10 +82,10 @@ impl Inner {
         &self,
         parts: &Parts,
         claim: &Claim<'_>,
-        service: &'static str,
-        style: ErrorStyle,
+        meant: Meant,
         body: HttpBody,
     ) -> Result<Authenticated, ApiError> {
+        let Meant { service, style, .. } = meant;
         let (access_key_id, session_token) = claim.key_and_token();
         let credential = match self.identity.credential(access_key_id, session_token).await {
             Ok(credential) => credential,
@@ -107,7 +117,7 @@ impl Inner {
             let reader = PayloadReader::new(&verified, &parts.headers);
             SignedBody::Streaming(body, Box::new(reader.map_err(|error| body_in::chunk_error(&error))?))
         } else {
-            let (bytes, permit) = self.buffer(body, service).await?;
+            let (bytes, permit) = self.buffer(body, meant).await?;
             verify(Some(lambent_sigv4::sha256(&bytes)))?;
             SignedBody::Whole(bytes, permit)
         };
@@ -118,13 +128,13 @@ impl Inner {
     async fn buffer(
         &self,
         body: HttpBody,
-        service: &'static str,
+        Meant { service, operation, .. }: Meant,
     ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
         let max = limits::buffered_body_max(service);
         let hint = body.size_hint();
         let expected = hint.exact().unwrap_or(max as u64).min(max as u64);
         let permit = self.memory_for(expected).await;
-        Ok((body_in::buffered(body, max, errors::too_large(service, max)).await?, permit))
+        Ok((body_in::buffered(body, max, errors::too_large(service, operation, max)).await?, permit))
     }
 
     /// Waits until there is room for so many bytes. Small bodies go through uncounted.

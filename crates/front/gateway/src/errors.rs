@@ -44,14 +44,14 @@ pub(crate) fn in_dialect(mut error: ApiError, style: ErrorStyle) -> ApiError {
 }
 
 /// A body beyond the bound of its service.
-pub(crate) fn too_large(service: &str, max: usize) -> ApiError {
+pub(crate) fn too_large(service: &str, operation: &str, max: usize) -> ApiError {
     match service {
         "s3" => ApiError::client("MaxMessageLengthExceeded", "Your request was too big.")
             .with("MaxMessageLengthBytes", max.to_string()),
         "lambda" => ApiError::new(
             "RequestEntityTooLargeException",
             413,
-            format!("Request must be smaller than {max} bytes for the operation"),
+            format!("Request must be smaller than {max} bytes for the {operation} operation"),
         ),
         _ => ApiError::new(
             "RequestEntityTooLargeException",

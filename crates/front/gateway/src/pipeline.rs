@@ -12,7 +12,7 @@ use lambent_base::Place;
 use lambent_sigv4::{AuthError, SignedRequest};
 use lambent_wire::{ProtocolKind, Routed};
 
-use crate::authenticate::{Authenticated, Claim, SignedBody};
+use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
 use crate::body_out::Outgoing;
 use crate::{Entry, Inner, admin, body_in, errors, hosts, limits};
 
@@ -68,7 +68,11 @@ impl Inner {
         let (service, style) = (entry.service.info.signing_name, errors::style_of(protocol));
         let claim = Claim::from_parsed(signed, parts, service);
         let claim = claim.map_err(|error| errors::from_aws(error.aws_error(style)))?;
-        self.authenticate(parts, &claim, service, style, body).await
+        let operation = match entry.router.route(&parts.method, parts.uri.path(), "", &parts.headers) {
+            Routed::Operation(info, _) if protocol == ProtocolKind::RestJson => info.name,
+            _ => "",
+        };
+        self.authenticate(parts, &claim, Meant { service, operation, style }, body).await
     }
 
     /// Routes, reads the body as the operation wants it, runs.
@@ -110,7 +114,9 @@ impl Inner {
                         let max = limits::buffered_body_max(info.signing_name);
                         let permit =
                             self.memory_for(body.length().unwrap_or(max as u64).min(max as u64)).await;
-                        let bytes = body.collect(max, || errors::too_large(info.signing_name, max)).await?;
+                        let bytes = body
+                            .collect(max, || errors::too_large(info.signing_name, operation.name, max))
+                            .await?;
                         (Body::from(bytes).with_trailers(body.trailers()), permit)
                     }
                 }

@@ -14,6 +14,8 @@ pub mod limits {
     pub const DEPTH_MAX: usize = 64;
     /// How many broken constraints are reported at once.
     pub const VIOLATIONS_MAX: usize = 32;
+    /// How many elements of a list are shown where it breaks a constraint.
+    pub const ELEMENTS_SHOWN_MAX: usize = 64;
     /// How many members a structure may have (the width of the set that tells which were seen).
     pub const MEMBERS_MAX: usize = 128;
 }
@@ -31,6 +33,10 @@ struct Frame {
     seen: u128,
     count: i64,
     at: At,
+    /// Of a list of strings: the first of them, to show the list where it breaks a constraint.
+    shown: Vec<String>,
+    /// What the elements of a list break: AWS reports that once, of the list.
+    broken_by_elements: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -47,7 +53,14 @@ impl ReadContext {
         if self.frames.len() >= limits::DEPTH_MAX {
             return Err(ReadError::Limit(format!("values nest deeper than {} levels", limits::DEPTH_MAX)));
         }
-        self.frames.push(Frame { shape, seen: 0, count: 0, at: At::Start });
+        self.frames.push(Frame {
+            shape,
+            seen: 0,
+            count: 0,
+            at: At::Start,
+            shown: Vec::new(),
+            broken_by_elements: Vec::new(),
+        });
         Ok(())
     }
 
@@ -94,7 +107,12 @@ impl ReadContext {
                 }
             }
             Kind::List(_) | Kind::Map(..) => {
-                self.check_length(frame.shape.constraint, frame.count, || format!("of size {}", frame.count));
+                let shown = || format!("[{}]", frame.shown.join(", "));
+                self.check_length(frame.shape.constraint, frame.count, shown);
+                if !frame.broken_by_elements.is_empty() {
+                    let broken = frame.broken_by_elements.join(", ");
+                    self.violate_here(shown(), format!("Member must satisfy constraint: [{broken}]"));
+                }
             }
             _ => {}
         }
@@ -127,6 +145,12 @@ impl ReadContext {
 
     /// Checks a string, or the value of an enum, at the current place.
     pub fn check_string(&mut self, value: &str) {
+        if let Some(frame) = self.frames.last_mut()
+            && matches!(frame.at, At::Item)
+            && frame.shown.len() < limits::ELEMENTS_SHOWN_MAX
+        {
+            frame.shown.push(value.to_owned());
+        }
         self.check_string_of(self.target(), value);
     }
 
@@ -217,6 +241,14 @@ impl ReadContext {
     }
 
     fn violate_here(&mut self, value: impl Display, constraint: String) {
+        if let Some(frame) = self.frames.last_mut()
+            && matches!(frame.at, At::Item)
+        {
+            if !frame.broken_by_elements.contains(&constraint) {
+                frame.broken_by_elements.push(constraint);
+            }
+            return;
+        }
         let shown = (!self.target().sensitive).then(|| value.to_string());
         self.violate(Some(shown), self.path(), &constraint);
     }
@@ -288,9 +320,15 @@ mod tests {
         context.close();
         context.close();
         let message = context.violation_message().unwrap();
-        assert!(message.starts_with("4 validation errors detected: "), "{message}");
-        assert!(message.contains("Value 'ABCD' at 'names.2.member' failed to satisfy constraint: Member must have length less than or equal to 3"));
-        assert!(message.contains("Member must satisfy regular expression pattern: [a-z]+"));
+        assert!(message.starts_with("3 validation errors detected: "), "{message}");
+        let of_list = "Value '[ab, ABCD]' at 'names' failed to satisfy constraint: ";
+        let length = "Member must have length less than or equal to";
+        assert!(message.contains(&format!("{of_list}{length} 1")), "{message}");
+        let elements = format!("[{length} 3, Member must satisfy regular expression pattern: [a-z]+]");
+        assert!(
+            message.contains(&format!("{of_list}Member must satisfy constraint: {elements}")),
+            "{message}"
+        );
         assert!(
             message.contains(
                 "Value null at 'functionName' failed to satisfy constraint: Member must not be null"
