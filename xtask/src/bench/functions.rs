@@ -23,8 +23,9 @@ const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","P
 const COLD_STARTS: usize = 10;
 const ACTIVE_POLL: Duration = Duration::from_millis(20);
 const ACTIVE_POLLS_MAX: usize = 500;
-/// Before a row, so that there is a warm environment for each of its connections.
-const WARM_UP: Duration = Duration::from_secs(4);
+/// Before a row, so that there is a warm environment for each of its connections: this long for each, and at least.
+const WARM_UP_EACH: Duration = Duration::from_millis(150);
+const WARM_UP_MIN: Duration = Duration::from_secs(2);
 const TARGET_WARM: &str = "at most 400 us p50 at 1 connection, growing with connections";
 
 /// What a function is written in.
@@ -79,7 +80,8 @@ pub(super) fn measure_warm(bench: &Bench, table: &mut Table) -> anyhow::Result<(
             let requests = [invocation(&api, "echo")?];
             let load =
                 |time| Load { address: server.address, connections, requests: &requests, again: true, time };
-            load(WARM_UP).run(&bench.clock, server.pid())?;
+            let warm_up = (WARM_UP_EACH * u32::try_from(connections)?).max(WARM_UP_MIN);
+            load(warm_up).run(&bench.clock, server.pid())?;
             let outcome = load(bench.row_time()).run(&bench.clock, server.pid())?;
             let children = outcome.per_operation_us(outcome.cpu.children());
             let what = format!("Lambda Invoke, warm, {} echo", language.name());
