@@ -162,6 +162,60 @@ async fn parts_that_completion_leaves_out_are_swept() {
 }
 
 #[tokio::test]
+async fn an_object_can_have_ten_thousand_parts() {
+    let fixture = Fixture::with_bucket().await;
+    // The longest checksums make the longest rows.
+    let planned =
+        CreateMultipartUploadRequest { checksum_algorithm: Some(ChecksumAlgorithm::Sha256), ..begin("k") };
+    let id = create_as(&fixture, planned).await.unwrap();
+    let one = upload(&fixture, part("k", &id, 1), b"part").await.unwrap();
+    let tag = one.e_tag.clone().unwrap();
+    // Their bytes would fill the disk, so the rows of the parts are written without any.
+    let row = &crate::rows::PartRow {
+        size: PART as u64,
+        etag: tag.trim_matches('"').to_owned(),
+        modified_unix_s: 0,
+        checksum: crate::checksums::StoredChecksum::full(&Hasher::of(Algorithm::Sha256, b"part")),
+        blob: "0".repeat(32),
+    };
+    let id_of = id.as_str();
+    for first in (1..=10_000).step_by(1000) {
+        fixture
+            .db
+            .run(|txn| async move {
+                for number in first..first + 1000 {
+                    txn.put(&crate::keys::part(id_of, number), &crate::rows::encode(row)?);
+                }
+                Ok::<_, crate::errors::S3Error>(())
+            })
+            .await
+            .unwrap();
+    }
+    let with_checksum =
+        |number| CompletedPart { checksum_sha256: one.checksum_sha256.clone(), ..listed(number, &tag) };
+    let parts = (1..=10_000).map(with_checksum).collect();
+    let done = complete(&fixture, finish("k", &id, parts)).await.unwrap();
+    assert!(done.e_tag.unwrap().ends_with("-10000\""));
+    let size = 10_000 * PART as u64;
+    let head = lambent_model_s3::HeadObjectRequest {
+        bucket: BUCKET.to_owned(),
+        key: "k".to_owned(),
+        part_number: Some(10_000),
+        ..lambent_model_s3::HeadObjectRequest::default()
+    };
+    let head = fixture.s3.head_object(&fixture.call().await, head).await.unwrap();
+    let expected = format!("bytes {}-{}/{size}", size - PART as u64, size - 1);
+    assert_eq!((head.content_range, head.parts_count), (Some(expected), Some(10_000)));
+    fixture.put("k", b"small").await;
+    fixture.sweep().await;
+    let left = crate::keys::spans(id_of).range();
+    let left = &left;
+    let options = lambent_store::ScanOptions::rows(1);
+    let page = fixture.db.read(|txn| async move { txn.scan(left, options).await }).await;
+    assert_eq!(page.map_err(|error: lambent_store::StoreError| error.to_string()).unwrap().rows.len(), 0);
+}
+
+#[tokio::test]
 async fn completion_checks_the_list() {
     let fixture = Fixture::with_bucket().await;
     let id = create(&fixture, "k").await;
