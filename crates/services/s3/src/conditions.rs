@@ -1,11 +1,11 @@
 //! What must hold before an object is read or written.
 //! Source: Amazon S3 User Guide, "Add preconditions to S3 operations with conditional requests".
 
-use lambent_api::ApiError;
+use lambent_api::{ApiError, Call};
 use lambent_wire::Timestamp;
 
-use crate::errors;
 use crate::rows::ObjectRow;
+use crate::{errors, names};
 
 /// The conditions of a read, and of a copy's source.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,6 +98,16 @@ impl WriteCondition {
             (Some("*"), None) => Err(unaccepted("If-Match")),
             (Some(tag), None) => Ok(Self::Match(unquoted(tag).to_owned())),
         }
+    }
+
+    /// Comparing with an object's ETag tells something of the object, so it needs leave to read it.
+    ///
+    /// Errors: `AccessDenied`.
+    pub(crate) async fn authorize(&self, call: &Call, bucket: &str, key: &str) -> Result<(), ApiError> {
+        if matches!(self, Self::Match(_)) {
+            call.authorize("s3:GetObject", names::object_arn(bucket, key)).await?;
+        }
+        Ok(())
     }
 
     /// Errors: `PreconditionFailed`, `NoSuchKey`.

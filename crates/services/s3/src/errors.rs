@@ -56,11 +56,19 @@ impl From<S3Error> for ApiError {
             }
             S3Error::Store(failure @ (StoreError::DiskFull { .. } | StoreError::Unavailable(_))) => {
                 tracing::error!(%failure, "the store takes no request");
-                Self::new("ServiceUnavailable", 503, "Service is unable to handle request.")
+                unavailable()
+            }
+            S3Error::Blob(failure @ (BlobError::DiskFull { .. } | BlobError::CutOff)) => {
+                tracing::error!(%failure, "the blob store takes no request");
+                unavailable()
             }
             other => Self::internal(&other),
         }
     }
+}
+
+fn unavailable() -> ApiError {
+    ApiError::new("ServiceUnavailable", 503, "Service is unable to handle request.")
 }
 
 pub(crate) fn no_such_bucket(bucket: &str) -> ApiError {

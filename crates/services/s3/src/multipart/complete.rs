@@ -43,6 +43,7 @@ impl S3 {
     ) -> Result<CompleteMultipartUploadOutput, S3Error> {
         refuse_customer_key!(input)?;
         let condition = &WriteCondition::new(input.if_match.as_deref(), input.if_none_match.as_deref())?;
+        condition.authorize(call, &input.bucket, &input.key).await?;
         // Values are compared as text: composite ones end with the number of parts.
         if let Some((header, _)) =
             checksums::given!(input).unsupported.iter().find(|(_, value)| value.is_some())

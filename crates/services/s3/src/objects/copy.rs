@@ -66,6 +66,7 @@ impl S3 {
             ("x-amz-annotation-directive", input.annotation_directive.is_some()),
         ])?;
         let condition = &WriteCondition::new(input.if_match.as_deref(), input.if_none_match.as_deref())?;
+        condition.authorize(call, &input.bucket, &input.key).await?;
         let given = described!(input)?;
         let wanted = input.checksum_algorithm.as_ref().map(checksums::named).transpose()?;
         let source = CopySource::parse(&input.copy_source)?;

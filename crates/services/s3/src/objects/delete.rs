@@ -40,6 +40,7 @@ impl S3 {
         if input.if_match_size.is_some() {
             return Err(errors::header_not_implemented("x-amz-if-match-size").into());
         }
+        may_compare(call, &input.bucket, &input.key, input.if_match.as_deref()).await?;
         let expected_owner = input.expected_bucket_owner.as_deref();
         let doomed = &Doomed { bucket: &input.bucket, key: &input.key, if_match: input.if_match.as_deref() };
         self.db()
@@ -116,7 +117,7 @@ impl S3 {
             return Err(not_implemented("deletion by time or size"));
         }
         call.authorize("s3:DeleteObject", names::object_arn(bucket, &object.key)).await?;
-        Ok(())
+        may_compare(call, bucket, &object.key, object.e_tag.as_deref()).await
     }
 
     /// Deletes each of the objects that may go; the others keep their reason.
@@ -167,6 +168,14 @@ impl S3 {
         };
         self.record_event(txn, call, bucket, &change).await
     }
+}
+
+/// A condition on an ETag tells something of the object, so it needs leave to read it; `*` does not.
+async fn may_compare(call: &Call, bucket: &str, key: &str, if_match: Option<&str>) -> Result<(), ApiError> {
+    if if_match.is_some_and(|tag| unquoted(tag) != "*") {
+        call.authorize("s3:GetObject", names::object_arn(bucket, key)).await?;
+    }
+    Ok(())
 }
 
 fn check_bypass(given: Option<bool>) -> Result<(), ApiError> {

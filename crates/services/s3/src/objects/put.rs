@@ -28,6 +28,7 @@ impl S3 {
             return Err(errors::header_not_implemented("x-amz-write-offset-bytes").into());
         }
         let condition = &WriteCondition::new(input.if_match.as_deref(), input.if_none_match.as_deref())?;
+        condition.authorize(call, &input.bucket, &input.key).await?;
         let metadata = described!(input)?;
         let given = checksums::given!(input);
         let claims = &Claims::read(input.content_md5.as_deref(), &given, input.checksum_algorithm.as_ref())?;

@@ -1,10 +1,11 @@
 use lambent_api::ApiError;
 use lambent_model_s3::{
-    CopyObjectRequest, Delete, DeleteObjectsRequest, HeadObjectRequest, ObjectIdentifier,
+    CopyObjectRequest, Delete, DeleteObjectRequest, DeleteObjectsRequest, HeadObjectRequest,
+    ObjectIdentifier, PutObjectRequest,
 };
 use serde_json::json;
 
-use super::{BUCKET, Fixture, code, get_request};
+use super::{BUCKET, Fixture, code, get_request, pieces, put_request};
 
 #[tokio::test]
 async fn a_copy_needs_leave_to_read_its_source() {
@@ -71,4 +72,26 @@ async fn who_may_not_list_does_not_learn_which_keys_are_missing() {
     };
     let error: ApiError = fixture.s3.head_object(&call, head).await.unwrap_err().into();
     assert_eq!((code(&error), error.status), ("NoSuchKey", 404));
+}
+
+#[tokio::test]
+async fn comparing_etags_needs_leave_to_read() {
+    let fixture = Fixture::with_bucket().await;
+    let tag = fixture.put("k", b"1").await.e_tag;
+    let object = "arn:aws:s3:::photos/k";
+    let write =
+        json!({ "Effect": "Allow", "Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": object });
+    let call = fixture.call_of_role(json!([write]), "s3:PutObject", object).await.unwrap();
+    let put = PutObjectRequest { if_match: tag.clone(), ..put_request("k") };
+    let error: ApiError = fixture.s3.put_object(&call, put, pieces(b"2")).await.unwrap_err().into();
+    assert_eq!(code(&error), "AccessDenied");
+    let delete = |tag: Option<String>| DeleteObjectRequest {
+        bucket: BUCKET.to_owned(),
+        key: "k".to_owned(),
+        if_match: tag,
+        ..DeleteObjectRequest::default()
+    };
+    let error: ApiError = fixture.s3.delete_object(&call, delete(tag)).await.unwrap_err().into();
+    assert_eq!(code(&error), "AccessDenied");
+    fixture.s3.delete_object(&call, delete(Some("*".to_owned()))).await.unwrap();
 }
