@@ -140,6 +140,10 @@ impl<'a> PresignedV2<'a> {
             text.push_str(bucket);
         }
         text.push_str(parts.uri.path());
+        // A bucket alone is signed with a slash behind it, whether or not the URL has one.
+        if bucket.is_none() && parts.uri.path().rfind('/') == Some(0) && parts.uri.path() != "/" {
+            text.push('/');
+        }
         let mut separator = '?';
         for (name, value) in subresources(query) {
             text.push(separator);
@@ -209,6 +213,16 @@ mod tests {
         assert_eq!(claim.verify(&parts, None, "b", 1_795_283_366), Ok(()));
         assert!(matches!(claim.verify(&parts, None, "b", 1_795_283_367), Err(AuthError::Expired { .. })));
         assert!(matches!(claim.verify(&parts, None, "c", 0), Err(AuthError::SignatureMismatch(_))));
+    }
+
+    #[test]
+    fn a_bucket_alone_is_signed_with_a_slash() {
+        let parts = parts(
+            "GET",
+            "/b?list-type=2&encoding-type=url&AWSAccessKeyId=a&Signature=jAJbIdG%2Fap8yksJnr3VNwu47d40%3D&Expires=1795283366",
+        );
+        let claim = PresignedV2::parse(&parts).unwrap().unwrap();
+        assert_eq!(claim.verify(&parts, None, "b", 1_795_283_366), Ok(()));
     }
 
     #[test]
