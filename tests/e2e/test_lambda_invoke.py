@@ -158,9 +158,10 @@ def test_calls_at_the_same_time_run_at_the_same_time(cloud, deploy):
         me = str(uuid.uuid4())
         def handler(event, context):
             start = time.time()
-            time.sleep(1.5)
+            time.sleep(5)
             return {"me": me, "start": start, "end": time.time()}
-        """
+        """,
+        Timeout=20,
     )
     call = lambda _: read(cloud.client("lambda").invoke(FunctionName=name))
     with ThreadPoolExecutor(4) as workers:
