@@ -110,7 +110,16 @@ async fn step(txn: &Txn, now_unix_ms: i64) -> Result<Step, S3Error> {
         return Ok(Step::Wait(Some(due)));
     }
     let mut free = Vec::new();
-    let finished = match rows::decode(key, row)? {
+    let dead = match rows::decode(key, row) {
+        Ok(dead) => dead,
+        Err(failure) => {
+            // What it named stays for good; better than that nothing is ever deleted again.
+            tracing::error!(%failure, "dead data cannot be read and will not be deleted");
+            txn.delete(key);
+            return Ok(Step::Done(free));
+        }
+    };
+    let finished = match dead {
         DeadRow::Blob(blob) => {
             release(txn, blob, &mut free).await?;
             true
