@@ -20,8 +20,8 @@ const STARTS: usize = 10;
 /// How often a server that starts is asked for a connection.
 const CONNECT_POLL: Duration = Duration::from_micros(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// After the last request, until the server has come to rest.
-const REST: Duration = Duration::from_secs(3);
+/// After the last request, until the server has come to rest: tokio ends threads that had nothing to do for 10 s.
+const REST: Duration = Duration::from_secs(12);
 const IDLE_TIME: Duration = Duration::from_secs(10);
 const IDLE_FUNCTIONS: usize = 1000;
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
