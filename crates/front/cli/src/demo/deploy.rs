@@ -40,17 +40,8 @@ pub(super) async fn deploy(client: &Client, runtime: &str, package: &[u8]) -> Re
     for bucket in [PHOTOS_BUCKET, THUMBNAILS_BUCKET] {
         client.expect(&Request::new("CreateBucket", "s3", Method::PUT, &format!("/{bucket}"))).await?;
     }
-    let account = &client.cloud().root.account;
-    let function = json!({
-        "FunctionName": FUNCTION,
-        "Runtime": runtime,
-        "Handler": "thumbnail.handler",
-        "Role": format!("arn:aws:iam::{account}:role/{ROLE}"),
-        "Code": { "ZipFile": STANDARD.encode(package) },
-        "Timeout": 30,
-        "MemorySize": 512,
-        "Environment": { "Variables": { "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET } },
-    });
+    let mut function = configuration(&client.cloud().root.account, runtime);
+    function["Code"] = json!({ "ZipFile": STANDARD.encode(package) });
     lambda(client, "CreateFunction", Method::POST, "/2015-03-31/functions", &function).await?;
     wait_until_active(client).await?;
     let permission = json!({
@@ -65,6 +56,19 @@ pub(super) async fn deploy(client: &Client, runtime: &str, package: &[u8]) -> Re
     let request = Request::new("PutBucketNotificationConfiguration", "s3", Method::PUT, &path);
     client.expect(&request.body(notification_xml(NOTIFICATION))).await?;
     Ok(())
+}
+
+/// What CreateFunction is told besides the code; `runtime` is the one that the package's libraries were installed for.
+pub(super) fn configuration(account: &str, runtime: &str) -> Value {
+    json!({
+        "FunctionName": FUNCTION,
+        "Runtime": runtime,
+        "Handler": "thumbnail.handler",
+        "Role": format!("arn:aws:iam::{account}:role/{ROLE}"),
+        "Timeout": 30,
+        "MemorySize": 512,
+        "Environment": { "Variables": { "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET } },
+    })
 }
 
 /// Uploads every photo, then waits for every thumbnail; when one does not come, the error shows the function's log.

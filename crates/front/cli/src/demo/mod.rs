@@ -21,8 +21,10 @@ use child::DemoCloud;
 use files::Files;
 use packages::Cache;
 
-/// The runtime that the README names; the nearest interpreter of this host runs it.
-const RUNTIME: &str = "python3.13";
+/// What is wished for; the nearest interpreter of this host is taken, and the libraries are installed for it.
+const WISHED_RUNTIME: &str = "python3.13";
+/// The account of a cloud that was not told another, for the files of the README's walk-through.
+const ACCOUNT_BY_HAND: &str = "000000000000";
 
 /// Run an example application, from nothing to its bill
 #[derive(Args, Clone, Debug)]
@@ -48,11 +50,14 @@ fn photos() -> Result<u8, CliError> {
     let files = Files::create(std::path::Path::new("lambent-photos"))?;
     let cache = Cache::open()?;
     let catalogue = Catalogue::new();
-    let python = catalogue.resolve(RUNTIME)?.interpreter.ok_or(CliError::NoPip)?;
+    let python = catalogue.resolve(WISHED_RUNTIME)?.interpreter.ok_or(CliError::NoPip)?;
     runtime::install_with_progress(Family::Python, &catalogue, cache.root())?;
     let pip = pip::Pip::find(&catalogue)?;
     let function = packages::function(&cache, &pip, &python)?;
     files.write("function.zip", &function)?;
+    let runtime = format!("python{}.{}", python.version.0, python.version.1);
+    let configuration = deploy::configuration(ACCOUNT_BY_HAND, &runtime);
+    files.write("function.json", format!("{configuration:#}\n").as_bytes())?;
     let photos = packages::photos(&cache, &pip)?;
     for photo in &photos {
         files.write(&format!("photos/{}", photo.key), &photo.bytes)?;
@@ -65,7 +70,7 @@ fn photos() -> Result<u8, CliError> {
             stop = &mut asked_to_stop => return Err(stop),
         };
         let told = tokio::select! {
-            told = tell(&cloud, &files, &function, &photos) => told,
+            told = tell(&cloud, &files, &runtime, &function, &photos) => told,
             stop = &mut asked_to_stop => Err(stop),
         };
         if told.is_err() {
@@ -107,6 +112,7 @@ fn weak_isolation() -> bool {
 async fn tell(
     cloud: &DemoCloud,
     files: &Files,
+    runtime: &str,
     function: &[u8],
     photos: &[packages::Photo],
 ) -> Result<(), CliError> {
@@ -115,7 +121,7 @@ async fn tell(
         "A cloud runs at {}. Deploying the function and its role, buckets and notification ...",
         cloud.access().endpoint
     ));
-    deploy::deploy(&client, RUNTIME, function).await?;
+    deploy::deploy(&client, runtime, function).await?;
     ui::say(format_args!("Uploading {} photos ...", photos.len()));
     let thumbnails = deploy::upload_and_wait(&client, photos).await?;
     for thumbnail in &thumbnails {
