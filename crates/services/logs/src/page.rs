@@ -18,9 +18,10 @@ use crate::tokens::{Direction, Position};
 pub(crate) const PAGE_EVENTS_MAX: usize = 10_000;
 /// The most bytes of one page, with 26 for each event; one event is always given.
 const PAGE_BYTES_MAX: usize = 1 << 20;
-/// How much one call reads before it gives a page that may be short, or empty, and a token to go on.
-const READ_CHUNKS_MAX: usize = 20_000;
-const READ_BYTES_MAX: usize = 32 << 20;
+/// How much one call reads before it gives a page that may be short, or empty, and a token to go on. A busy small host
+/// must read this much well within the time that the store gives a transaction.
+const READ_CHUNKS_MAX: usize = 5_000;
+const READ_BYTES_MAX: usize = 8 << 20;
 /// How many references one scan fetches.
 const SCAN_ROWS: usize = 1_000;
 
