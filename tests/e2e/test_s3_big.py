@@ -3,6 +3,8 @@
 import hashlib
 import io
 
+import pytest
+
 GIB = 1024**3
 MEMORY_BYTES_MAX = 150 * 1024**2
 BLOCK = hashlib.shake_128(b"lambent").digest(1024**2)
@@ -44,6 +46,7 @@ def digest_of(pieces):
     return digest.hexdigest()
 
 
+@pytest.mark.timeout(300)
 def test_a_gigabyte_in_and_out(own_cloud):
     own_cloud.start()
     s3 = own_cloud.client("s3")
