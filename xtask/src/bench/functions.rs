@@ -133,13 +133,16 @@ pub(super) fn create_role(api: &Api<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The zip with a function that returns its event, in base64.
-pub(super) fn package(language: Language) -> anyhow::Result<String> {
+/// The zip with a function that returns its event, in base64. Another mark makes it other code, which the server has
+/// not unpacked yet.
+pub(super) fn package(language: Language, mark: &str) -> anyhow::Result<String> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let (name, source) = language.source();
     zip.start_file(name, SimpleFileOptions::default().unix_permissions(0o644))
         .context("could not begin a zip")?;
     zip.write_all(source.as_bytes())?;
+    zip.start_file("mark.txt", SimpleFileOptions::default()).context("could not go on with a zip")?;
+    zip.write_all(mark.as_bytes())?;
     let bytes = zip.finish().context("could not end a zip")?.into_inner();
     Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
 }
@@ -189,7 +192,7 @@ pub(super) fn wait_until_active(api: &Api<'_>, name: &str) -> anyhow::Result<()>
 }
 
 fn deploy(api: &Api<'_>, name: &str, language: Language) -> anyhow::Result<()> {
-    let request = create(api, name, language, &package(language)?)?;
+    let request = create(api, name, language, &package(language, name)?)?;
     let answer = Connection::open(api.address)?.exchange(&request)?;
     if answer.status != 201 {
         bail!("CreateFunction: expected status 201, got {}", answer.text());

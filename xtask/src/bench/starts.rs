@@ -102,7 +102,7 @@ pub(super) fn measure_idle(bench: &Bench, table: &mut Table) -> anyhow::Result<(
 fn deploy(bench: &Bench, server: &Server, count: usize) -> anyhow::Result<f64> {
     let api = server.api(bench);
     functions::create_role(&api)?;
-    let package = functions::package(Language::Python)?;
+    let package = functions::package(Language::Python, "idle")?;
     let name = |index: usize| format!("idle-{index:05}");
     let creates = (0..count).map(|index| functions::create(&api, &name(index), Language::Python, &package));
     let creates = creates.collect::<anyhow::Result<Vec<_>>>()?;
