@@ -1,5 +1,6 @@
 """Requests that are signed well and mean nothing."""
 
+import contextlib
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -139,9 +140,13 @@ def test_a_put_without_a_length(cloud, bucket):
 def test_what_is_no_http(cloud, text):
     address = urlsplit(cloud.endpoint)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        connection.sendall(text)
-        connection.shutdown(socket.SHUT_WR)
-        answer = connection.recv(65536)
+        answer = b""
+        # It may have hung up before it has heard everything.
+        with contextlib.suppress(OSError):
+            connection.sendall(text)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            answer = connection.recv(65536)
     assert not answer or answer.split()[1].startswith(b"4"), answer[:200]
 
 

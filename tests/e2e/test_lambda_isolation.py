@@ -76,9 +76,10 @@ def test_one_that_prints_100_mb(cloud, deploy, bystander, logs):
     # It is still possible to read what was kept.
     group = f"/aws/lambda/{name}"
     eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
-    # A search through so much comes in pages, most of them empty.
-    search = logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern="REPORT")
-    eventually(lambda: [event for page in search for event in page["events"]])
+    stream = logs.describe_log_streams(logGroupName=group)["logStreams"][0]["logStreamName"]
+    # Without a direction, the newest page comes first.
+    newest = lambda: logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
+    eventually(lambda: any(event["message"].startswith("REPORT ") for event in newest()))
 
 
 def test_one_that_prints_a_line_without_end(cloud, deploy, bystander):
@@ -125,8 +126,7 @@ def test_a_fork_bomb(cloud, deploy, bystander):
     answer = while_it_runs(cloud, name, bystander)
     assert answer["FunctionError"] == "Unhandled"
     # Nothing of it is left behind.
-    left = [process for process in descendants(cloud.process.pid) if "index" in command_line(process)]
-    assert len(descendants(cloud.process.pid)) < 200, left
+    eventually(lambda: len(descendants(cloud.process.pid)) < 50)
 
 
 def descendants(pid):
@@ -143,13 +143,6 @@ def descendants(pid):
             found.append(child)
             queue.append(child)
     return found
-
-
-def command_line(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def test_one_that_fills_its_disk(cloud, deploy, bystander):
