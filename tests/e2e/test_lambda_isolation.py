@@ -77,9 +77,9 @@ def test_one_that_prints_100_mb(cloud, deploy, bystander, logs):
     group = f"/aws/lambda/{name}"
     eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
     stream = logs.describe_log_streams(logGroupName=group)["logStreams"][0]["logStreamName"]
-    # Without a direction, the newest page comes first.
-    newest = lambda: logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
-    eventually(lambda: any(event["message"].startswith("REPORT ") for event in newest()))
+    first = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
+    assert any(event["message"].startswith("START ") for event in first)
+    assert "x" * 999 + "\n" in [event["message"] for event in first]
 
 
 def test_one_that_prints_a_line_without_end(cloud, deploy, bystander):
