@@ -21,7 +21,7 @@ pub enum CallerKind {
     /// The account itself: allowed everything in its account.
     Root,
     /// A session of a role: allowed what the role's policies and the session's own policy both allow.
-    RoleSession { role_name: String, session_policy: Option<Document> },
+    RoleSession { role_name: String, role_arn: String, session_policy: Option<Document> },
 }
 
 /// The proof that a policy decision allowed this caller this action. Only this crate makes one.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use lambent_base::Arn;
+
 use crate::policy::Effect;
 use crate::{Authorized, Caller, CallerKind, Document, Identity, IdentityError, RoleName};
 
@@ -28,7 +30,8 @@ impl Identity {
         let effect = match &caller.kind {
             _ if action == ALWAYS_ALLOWED => Effect::Allow,
             CallerKind::Root => Effect::Allow,
-            CallerKind::RoleSession { role_name, session_policy } => {
+            CallerKind::RoleSession { role_name, session_policy, .. } => {
+                let resource = self.with_role_path(action, &resource).await?;
                 let by_role = self.role_effect(caller, role_name, action, &resource).await?;
                 session_policy
                     .as_ref()
@@ -45,6 +48,21 @@ impl Identity {
             caller.arn
         );
         Err(IdentityError::Denied(message))
+    }
+
+    /// Requests to IAM name a role without its path, policies name it with it.
+    async fn with_role_path(&self, action: &str, resource: &str) -> Result<String, IdentityError> {
+        let arn: Option<Arn> = resource.parse().ok().filter(|_| action.starts_with("iam:"));
+        let name =
+            arn.as_ref().and_then(|arn| arn.resource.strip_prefix("role/").map(|name| (&arn.account, name)));
+        let Some((account, name)) = name.filter(|(_, name)| !name.contains('/')) else {
+            return Ok(resource.to_owned());
+        };
+        match self.role(RoleName { account, name }).await {
+            Ok(role) => Ok(role.arn()),
+            Err(IdentityError::NoSuchRole(_)) => Ok(resource.to_owned()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn role_effect(
@@ -182,6 +200,24 @@ mod tests {
         for (action, allowed) in [("s3:GetObject", true), ("s3:PutObject", false), ("iam:CreateRole", false)]
         {
             assert_eq!(identity.authorize(&caller, action, "x".into()).await.is_ok(), allowed, "{action}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_role_is_decided_on_with_its_path() {
+        let (identity, _) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        identity.create_role(Role { path: "/protected/".into(), ..role("boss") }).await.unwrap();
+        let policy = r#"{"Statement":[{"Effect":"Allow","Action":"iam:*","Resource":"*"},
+            {"Effect":"Deny","Action":"iam:*","Resource":"arn:aws:iam::000000000000:role/protected/*"}]}"#;
+        identity.put_role_policy(NAME, "p", policy).await.unwrap();
+        let session = session(&identity).await;
+        let caller =
+            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
+        for (name, allowed) in [("worker", true), ("boss", false), ("nobody", true)] {
+            let resource = format!("arn:aws:iam::000000000000:role/{name}");
+            let decided = identity.authorize(&caller, "iam:PutRolePolicy", resource).await;
+            assert_eq!(decided.is_ok(), allowed, "{name}");
         }
     }
 

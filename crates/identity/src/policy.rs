@@ -57,6 +57,9 @@ pub enum MalformedPolicy {
     Prohibited(&'static str),
     #[error("Missing required field {0}")]
     Missing(&'static str),
+    /// AWS has them; taken literally they would turn a deny into nothing.
+    #[error("Lambent does not evaluate policy variables yet: {0}")]
+    Variable(String),
 }
 
 impl Document {
@@ -178,7 +181,11 @@ impl Statement {
 
 impl Selection {
     fn parse(value: &Value, inverted: bool) -> Result<Self, MalformedPolicy> {
-        Ok(Self { patterns: strings(value)?, inverted })
+        let patterns = strings(value)?;
+        match patterns.iter().find(|pattern| pattern.contains("${")) {
+            Some(pattern) => Err(MalformedPolicy::Variable(pattern.clone())),
+            None => Ok(Self { patterns, inverted }),
+        }
     }
 
     fn selects(&self, text: &str) -> bool {
@@ -315,5 +322,8 @@ mod tests {
         let principal = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}"#;
         assert_eq!(Document::identity(principal), Err(MalformedPolicy::Prohibited("Principal")));
         assert_eq!(Document::trust(principal), Err(MalformedPolicy::Prohibited("Resource")));
+        let variable =
+            r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"arn:aws:s3:::home/${aws:userid}/*"}}"#;
+        assert!(matches!(Document::identity(variable), Err(MalformedPolicy::Variable(_))));
     }
 }

@@ -37,6 +37,7 @@ pub struct TemporaryCredentials {
 struct Session {
     account: String,
     role_name: String,
+    role_arn: String,
     role_id: String,
     session_name: String,
     access_key_id: String,
@@ -154,6 +155,7 @@ impl Identity {
         let session = Session {
             account: role.account.clone(),
             role_name: role.name.clone(),
+            role_arn: role.arn(),
             role_id: role.id.clone(),
             session_name: session_name.to_owned(),
             access_key_id: format!("ASIA{}", self.random.string(KEY_ALPHABET, 16)),
@@ -214,7 +216,11 @@ impl Session {
             arn: Arn::new("sts", "", &self.account, resource).to_string(),
             user_id: format!("{}:{}", self.role_id, self.session_name),
             access_key_id: self.access_key_id.clone(),
-            kind: CallerKind::RoleSession { role_name: self.role_name.clone(), session_policy },
+            kind: CallerKind::RoleSession {
+                role_name: self.role_name.clone(),
+                role_arn: self.role_arn.clone(),
+                session_policy,
+            },
         }
     }
 }
@@ -225,11 +231,8 @@ fn names(principal: &Principal, caller: &Caller) -> bool {
         Principal::Anyone => true,
         Principal::Aws(name) => {
             let root = Arn::new("iam", "", &caller.account, "root").to_string();
-            let role = match &caller.kind {
-                CallerKind::RoleSession { role_name, .. } => Some(format!(":role/{role_name}")),
-                CallerKind::Root => None,
-            };
-            let is_role = role.is_some_and(|end| name.ends_with(&end) && name.contains(&caller.account));
+            let is_role =
+                matches!(&caller.kind, CallerKind::RoleSession { role_arn, .. } if name == role_arn);
             *name == caller.account || *name == root || *name == caller.arn || is_role
         }
         Principal::Service(_) | Principal::Federated(_) => false,

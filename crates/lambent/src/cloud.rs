@@ -42,13 +42,17 @@ pub(crate) struct Cloud {
     stop: watch::Sender<bool>,
 }
 
-/// Why the cloud could not start. The texts go to the operator.
+/// Why the cloud could not start, or did not end well. The texts go to the operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("the runtime could not start: {0}")]
     Runtime(std::io::Error),
     #[error("could not listen on {address}: {source}; choose another address with --listen")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the gateway ended: {0}; start again, and report it if it comes back")]
+    Gateway(String),
+    #[error("a second signal came before everything had ended; records of the last runs may be missing")]
+    Hurried,
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]
@@ -123,6 +127,7 @@ impl Cloud {
             ],
             admin: vec![joints::bill(meter.clone())],
             downloads: vec![joints::code_downloads(lambda.clone())],
+            health: Some(joints::health(ground.db.clone())),
         };
         let config = GatewayConfig { region: owner.region, domain: arguments.domain.clone() };
         let Ground { clock, random, db, blobs, identity, outbox } = ground;

@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use lambent_api::{ApiError, Body, BoxFuture};
 use lambent_base::Place;
-use lambent_gateway::{Admin, Download, Gateway};
+use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
 use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
 use lambent_metering::{Meter, Month, RunOutcome, RunRecord};
 use lambent_pool::{Endpoint, InvocationRecord, LogBatch, LogSink, Recorder};
 use lambent_s3::ObjectReader;
+use lambent_store::Db;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -29,7 +30,7 @@ impl SandboxEndpoint {
 impl Endpoint for SandboxEndpoint {
     fn serve(&self, listener: TcpListener) -> BoxFuture<'static, ()> {
         match self.gateway.get().cloned() {
-            Some((gateway, stop)) => Box::pin(gateway.serve(listener, stop)),
+            Some((gateway, stop)) => Box::pin(gateway.serve_sandbox(listener, stop)),
             None => Box::pin(std::future::ready(())),
         }
     }
@@ -133,6 +134,11 @@ pub(crate) fn bill(meter: Meter) -> Admin {
             })
         }),
     }
+}
+
+/// Whether the store can still commit: without it nothing works.
+pub(crate) fn health(db: Db) -> HealthCheck {
+    Arc::new(move || db.health().map_err(|error| format!("store: {error}")))
 }
 
 /// The URLs that GetFunction gives out as Code.Location.

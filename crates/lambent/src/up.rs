@@ -1,6 +1,6 @@
 //! `lambent up`: runs the cloud until it is told to stop.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +40,7 @@ pub(crate) struct UpArgs {
 /// Runs the cloud; the exit code says how it ended.
 pub(crate) fn run(arguments: &UpArgs) -> ExitCode {
     init_logging();
+    raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&StartError::Runtime(error)),
@@ -64,18 +65,40 @@ async fn serve(arguments: &UpArgs) -> Result<(), StartError> {
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(cloud.gateway().clone().serve(listener, stopped));
     announce(address);
+    tokio::pin!(serving);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        ended = &mut serving => {
+            let ended = ended.err().map_or_else(|| "it stopped by itself".to_owned(), |error| error.to_string());
+            return Err(StartError::Gateway(ended));
+        }
     }
     tracing::info!("stopping");
     drop(published);
     let _ = stop.send(true);
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "the gateway ended with a panic");
+    let stopping = async {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the gateway ended with a panic");
+        }
+        cloud.stop().await;
+    };
+    tokio::select! {
+        () = stopping => Ok(()),
+        // What is acknowledged is durable anyway; only the records of the last runs may be missing.
+        _ = terminate.recv() => Err(StartError::Hurried),
+        _ = interrupt.recv() => Err(StartError::Hurried),
     }
-    cloud.stop().await;
-    Ok(())
+}
+
+/// Each environment and connection needs descriptors, and the usual soft limit is a remnant of `select`.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files could not be raised");
+    }
 }
 
 /// The one line on stdout, which scripts wait for.
@@ -94,5 +117,6 @@ fn failed(error: &StartError) -> ExitCode {
 fn init_logging() {
     let filter = lambent_base::env::var(lambent_base::env::LOG).unwrap_or_else(|| "warn".to_owned());
     let filter = tracing_subscriber::EnvFilter::new(filter);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }

@@ -17,7 +17,7 @@ use crate::body_out::Outgoing;
 use crate::{Inner, errors};
 
 pub(crate) const PREFIX: &str = "/_lambent/";
-/// Answers 200 without a signature: what is served at all is ready.
+/// Answered without a signature.
 const HEALTH: &str = "/_lambent/health";
 /// The service in the credential scope of requests to the platform itself.
 const SIGNING_NAME: &str = "lambent";
@@ -56,9 +56,7 @@ pub(crate) async fn answer(
     context: CallContext,
 ) -> Response<Outgoing> {
     if parts.uri.path() == HEALTH {
-        let services: Vec<&str> =
-            inner.services.iter().map(|entry| entry.service.info.signing_name).collect();
-        return json_response(StatusCode::OK, &json!({ "status": "ready", "services": services }));
+        return health(inner);
     }
     if let Some(answer) = download(inner, parts) {
         return match answer.await {
@@ -69,6 +67,20 @@ pub(crate) async fn answer(
     match run(inner, parts, body, context).await {
         Ok(value) => json_response(StatusCode::OK, &value),
         Err(error) => error_response(&error),
+    }
+}
+
+/// 200 when every part can work, 503 with the reason when one cannot.
+fn health(inner: &Inner) -> Response<Outgoing> {
+    match inner.health.as_ref().map_or(Ok(()), |check| check()) {
+        Ok(()) => {
+            let services: Vec<&str> =
+                inner.services.iter().map(|entry| entry.service.info.signing_name).collect();
+            json_response(StatusCode::OK, &json!({ "status": "ready", "services": services }))
+        }
+        Err(reason) => {
+            json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "failed", "reason": reason }))
+        }
     }
 }
 

@@ -40,7 +40,12 @@ pub struct Paths {
     pub services: Vec<Service>,
     pub admin: Vec<Admin>,
     pub downloads: Vec<Download>,
+    /// Asked by `/_lambent/health`.
+    pub health: Option<HealthCheck>,
 }
+
+/// The error names the part that is not well, and why.
+pub type HealthCheck = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The front of the cloud. Cheap to clone.
 #[derive(Clone)]
@@ -55,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) services: Vec<Entry>,
     pub(crate) admin: Vec<Admin>,
     pub(crate) downloads: Vec<Download>,
+    pub(crate) health: Option<HealthCheck>,
     /// KiB that buffered request bodies may take together.
     pub(crate) buffers: Arc<Semaphore>,
     pub(crate) connections: Arc<Semaphore>,
@@ -84,6 +90,7 @@ impl Gateway {
             services: paths.services.into_iter().map(entry).collect(),
             admin: paths.admin,
             downloads: paths.downloads,
+            health: paths.health,
             buffers: Arc::new(Semaphore::new(limits::BUFFERED_TOTAL_KIB)),
             connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
         }))

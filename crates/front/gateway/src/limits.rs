@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Connections served at once; more wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections that one function's sandbox may have to the cloud's endpoint.
+pub const SANDBOX_CONNECTIONS_MAX: usize = 128;
+/// How often an HTTP/2 connection is asked whether anybody is there.
+pub const HTTP_2_PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to send a request's head.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes that a connection reads at once, and so the most that a request's head may have.

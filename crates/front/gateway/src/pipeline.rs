@@ -68,8 +68,11 @@ impl Inner {
         let (service, style) = (entry.service.info.signing_name, errors::style_of(protocol));
         let claim = Claim::from_parsed(signed, parts, service);
         let claim = claim.map_err(|error| errors::from_aws(error.aws_error(style)))?;
-        let operation = match entry.router.route(&parts.method, parts.uri.path(), "", &parts.headers) {
-            Routed::Operation(info, _) if protocol == ProtocolKind::RestJson => info.name,
+        // Only Lambda's words for a body that is too large name the operation.
+        let routed = (protocol == ProtocolKind::RestJson)
+            .then(|| entry.router.route(&parts.method, parts.uri.path(), "", &parts.headers));
+        let operation = match routed {
+            Some(Routed::Operation(info, _)) => info.name,
             _ => "",
         };
         self.authenticate(parts, &claim, Meant { service, operation, style }, body).await
