@@ -78,8 +78,14 @@ impl Queue {
             state.waiting.push_back(Waiting { commit, bytes, reply, _room: room });
         }
         self.filled.notify_one();
-        // The committer answers whatever it took, unless it panicked half-way.
-        answer.await.unwrap_or(Err(StoreError::UnknownOutcome(id)))
+        match answer.await {
+            Ok(verdict) => verdict,
+            // The committer panicked half-way. Whoever asks for the outcome now must be told that only a restart knows.
+            Err(_) => {
+                self.stopped().await;
+                Err(StoreError::UnknownOutcome(id))
+            }
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), StoreError> {
@@ -134,6 +140,29 @@ pub(super) struct Committer {
     pub(super) batch_number: u64,
 }
 
+/// Leaves nobody waiting for a committer that has ended, however it ended.
+struct Ending(Arc<Queue>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                "the store's committer panicked; the store stops accepting writes until a restart"
+            );
+            let failure = StoreError::Unavailable("its committer panicked; restart".to_owned());
+            let waiting = {
+                let mut state = self.0.state.lock();
+                state.broken = Some(failure.clone());
+                std::mem::take(&mut state.waiting)
+            };
+            for Waiting { reply, .. } in waiting {
+                drop(reply.send(Err(failure.clone())));
+            }
+        }
+        self.0.stopped.send_replace(true);
+    }
+}
+
 /// A batch in the making.
 struct Batch<'a> {
     tree: &'a Tree,
@@ -145,11 +174,11 @@ struct Batch<'a> {
 impl Committer {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
+        let _ending = Ending(self.queue.clone());
         while let Some(batch) = self.next_batch() {
             self.decide(batch);
         }
         self.sync_high_water();
-        self.queue.stopped.send_replace(true);
     }
 
     /// Sleeps until something waits; wakes by itself only for a sync of the high-water mark that is due.
@@ -287,5 +316,66 @@ fn op_bytes(op: &Op) -> usize {
         Op::DeleteRange(range) => range.start.len() + range.end.len(),
         Op::Add(key, _) | Op::Max(key, _) => key.len() + 8,
         Op::PutStamped { prefix, suffix, value } => prefix.len() + suffix.len() + value.len() + 12,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &'static str) -> Commit {
+        Commit {
+            id: TxnId(1),
+            snapshot: None,
+            read_keys: vec![],
+            read_ranges: vec![],
+            ops: vec![Op::Put(Bytes::from_static(key.as_bytes()), Bytes::new())],
+            topics: vec![],
+        }
+    }
+
+    fn committer(directory: &std::path::Path, queue: Arc<Queue>) -> Committer {
+        Committer {
+            queue,
+            tree: Arc::new(Tree::open(&directory.join("tree"), 1024 * 1024).unwrap()),
+            reads: ActiveReads::new(0),
+            wakes: Arc::default(),
+            high_water: HighWater::open(directory, false).unwrap().0,
+            space: Space::open(directory, 0).unwrap(),
+            window: Window::new(0),
+            clock: Clock::system(),
+            version: 0,
+            batch_number: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_committer_leaves_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = Arc::new(Queue::new());
+        let committer = committer(directory.path(), queue.clone());
+        // fjall asserts that no key is empty, which transactions see to: nothing else makes it panic at will. One
+        // commit more than a batch takes waits behind the batch with that key.
+        let keys = std::iter::once("").chain(std::iter::repeat_n("k", MAX_BATCH_COMMITS));
+        let submit = |key| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.submit(put(key)).await })
+        };
+        let mut callers: Vec<_> = keys.map(submit).collect();
+        while queue.state.lock().waiting.len() < callers.len() {
+            tokio::task::yield_now().await;
+        }
+        let thread = std::thread::spawn(move || committer.run());
+        let last = callers.pop().unwrap().await.unwrap();
+        assert!(matches!(last, Err(StoreError::Unavailable(_))), "{last:?}");
+        for caller in callers {
+            let verdict = caller.await.unwrap();
+            assert!(matches!(verdict, Err(StoreError::UnknownOutcome(_))), "{verdict:?}");
+        }
+        thread.join().unwrap_err();
+        assert!(matches!(queue.check(), Err(StoreError::Unavailable(_))));
+        assert!(matches!(queue.submit(put("k")).await, Err(StoreError::Unavailable(_))));
+        queue.close();
+        queue.stopped().await;
     }
 }
