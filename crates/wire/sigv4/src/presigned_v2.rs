@@ -120,10 +120,10 @@ impl<'a> PresignedV2<'a> {
 
     fn string_to_sign(&self, parts: &Parts, bucket: Option<&str>) -> String {
         let query = parts.uri.query().unwrap_or_default();
-        // A header that was signed into a URL stands in its query; else in the request itself.
+        // Clients repeat in the query what they signed; what was really sent decides.
         let header = |name: &str| {
-            let sent = || parts.headers.get(name).and_then(|value| value.to_str().ok()).map(Cow::Borrowed);
-            parameter(query, name).or_else(sent).unwrap_or_default()
+            let sent = parts.headers.get(name).and_then(|value| value.to_str().ok()).map(Cow::Borrowed);
+            sent.or_else(|| parameter(query, name)).unwrap_or_default()
         };
         let mut text = format!(
             "{}\n{}\n{}\n{}\n",
@@ -233,6 +233,14 @@ mod tests {
             let claim = PresignedV2::parse(&parts).unwrap().unwrap();
             assert!(claim.verify(&parts, None, "b", 0).is_err(), "{method} {uri}");
         }
+    }
+
+    #[test]
+    fn the_content_type_that_is_sent_decides() {
+        let mut parts = parts("GET", &format!("{FROM_BOTOCORE}&content-type="));
+        parts.headers.insert("content-type", http::HeaderValue::from_static("text/html"));
+        let claim = PresignedV2::parse(&parts).unwrap().unwrap();
+        assert!(claim.verify(&parts, None, "b", 0).is_err());
     }
 
     #[test]

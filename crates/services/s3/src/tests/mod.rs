@@ -149,7 +149,11 @@ impl Fixture {
             arn: format!("arn:aws:sts::{ACCOUNT}:assumed-role/worker/test"),
             user_id: "AROAEXAMPLE:test".to_owned(),
             access_key_id: "ASIAEXAMPLE".to_owned(),
-            kind: CallerKind::RoleSession { role_name: "worker".to_owned(), session_policy: None },
+            kind: CallerKind::RoleSession {
+                role_name: "worker".to_owned(),
+                role_arn: "arn:aws:iam::000000000000:role/worker".to_owned(),
+                session_policy: None,
+            },
         };
         let context = self.context("us-east-1");
         Call::decide(context, self.identity.clone(), &caller, action, resource.to_owned()).await
