@@ -16,6 +16,8 @@ const MAX_CONNECTIONS: usize = 16;
 /// The largest response of a function. Source: AWS Lambda Developer Guide, "Lambda quotas" (6 MB).
 pub(crate) const MAX_RESPONSE_BYTES: usize = 6_291_556;
 const READ_BYTES: usize = 64 * 1024;
+/// A connection on which so much waits to be read by the runtime is not listened to any more until it has been.
+const MAX_UNSENT_BYTES: usize = 64 * 1024;
 const PREFIX: &str = "/2018-06-01/runtime/";
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -41,6 +43,8 @@ pub(crate) struct RuntimeApi {
     connections: Vec<Connection>,
     /// The connection on which the runtime waits for an event.
     waiting: Option<usize>,
+    /// The connection whose request body is being read; bodies on others wait, so that one at most is in memory.
+    receiving: Option<usize>,
 }
 
 struct Connection {
@@ -58,7 +62,7 @@ struct Request {
 
 impl RuntimeApi {
     pub(crate) fn new(listener: TcpListener) -> Self {
-        Self { listener, connections: Vec::new(), waiting: None }
+        Self { listener, connections: Vec::new(), waiting: None, receiving: None }
     }
 
     /// Whether an event can be sent.
@@ -66,8 +70,14 @@ impl RuntimeApi {
         self.waiting.is_some()
     }
 
-    /// Hands an event to the waiting runtime: `head` ends with an empty line.
+    /// Hands an event to the waiting runtime: `head` ends with an empty line. A connection on which most of an earlier
+    /// event is still unread is of no more use, and is dropped with it.
     pub(crate) fn send_event(&mut self, head: &[u8], payload: &[u8]) {
+        for at in (0..self.connections.len()).rev() {
+            if self.waiting != Some(at) && self.connections[at].is_clogged() {
+                self.remove(at);
+            }
+        }
         if let Some(connection) = self.waiting.take().and_then(|at| self.connections.get_mut(at)) {
             // Small events travel in one piece with their head; a copy of a few KiB is cheaper than a second write.
             connection.output.reserve(head.len() + payload.len());
@@ -96,14 +106,25 @@ impl RuntimeApi {
         let mut at = 0;
         while at < self.connections.len() {
             let waits = self.waiting == Some(at);
-            match self.connections[at].poll(context, waits) {
-                Ok(Some(Call::Next)) => {
-                    self.waiting = Some(at);
-                    return Poll::Ready((at, Call::Next));
+            let held_it = self.receiving == Some(at);
+            let may_receive = held_it || self.receiving.is_none();
+            let polled = self.connections[at].poll(context, waits, may_receive);
+            if may_receive {
+                self.receiving = self.connections[at].request.is_some().then_some(at);
+            }
+            match polled {
+                Ok(Some(call)) => {
+                    if matches!(call, Call::Next) {
+                        self.waiting = Some(at);
+                    }
+                    return Poll::Ready((at, call));
                 }
-                Ok(Some(call)) => return Poll::Ready((at, call)),
                 Ok(None) => at += 1,
                 Err(_gone) => self.remove(at),
+            }
+            if held_it && self.receiving.is_none() {
+                // Those before it may have waited for this, and nothing else would wake them.
+                at = 0;
             }
         }
         Poll::Pending
@@ -125,23 +146,42 @@ impl RuntimeApi {
 
     fn remove(&mut self, at: usize) {
         self.connections.remove(at);
-        self.waiting = match self.waiting {
-            Some(waiting) if waiting == at => None,
-            Some(waiting) if waiting > at => Some(waiting - 1),
+        let moved = |place: Option<usize>| match place {
+            Some(place) if place == at => None,
+            Some(place) if place > at => Some(place - 1),
             other => other,
         };
+        self.waiting = moved(self.waiting);
+        self.receiving = moved(self.receiving);
     }
 }
 
 impl Connection {
-    /// `Ok(None)` when nothing more can be done now; an error when the connection is of no more use.
-    fn poll(&mut self, context: &mut Context<'_>, waits: bool) -> io::Result<Option<Call>> {
+    /// `Ok(None)` when nothing more can be done now; an error when the connection is of no more use. A body that is not
+    /// here yet is read on only if it `may_receive`.
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        waits: bool,
+        may_receive: bool,
+    ) -> io::Result<Option<Call>> {
         loop {
             if let Some(call) = self.parse()? {
                 return Ok(Some(call));
             }
             // What answers an earlier POST is held back while the next question is already there; see `accept`.
+            let was_clogged = self.is_clogged();
             self.poll_write(context)?;
+            if self.is_clogged() {
+                return Ok(None);
+            }
+            if was_clogged {
+                // There may be whole requests that were read before.
+                continue;
+            }
+            if self.request.is_some() && !may_receive {
+                return Ok(None);
+            }
             if waits && self.input.len() >= READ_BYTES {
                 return Err(io::Error::other("the runtime talks while it should wait"));
             }
@@ -172,12 +212,18 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
+        // An event may have been large, and an idle environment should not hold its memory.
+        self.output = BytesMut::new();
         Ok(())
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.output.len() >= MAX_UNSENT_BYTES
     }
 
     /// The next whole request of what was read.
     fn parse(&mut self) -> io::Result<Option<Call>> {
-        loop {
+        while !self.is_clogged() {
             if self.request.is_none() {
                 let head = match Head::take(&mut self.input) {
                     Ok(Some(head)) => head,
@@ -203,6 +249,7 @@ impl Connection {
                 return Ok(Some(call));
             }
         }
+        Ok(None)
     }
 
     fn route(&mut self, request: Request) -> Option<Call> {
@@ -236,5 +283,124 @@ impl Connection {
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         self.output.put_slice(head.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream as Client;
+
+    use super::*;
+
+    const NEXT: &[u8] = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n";
+
+    async fn api_and_clients<const COUNT: usize>() -> (RuntimeApi, [Client; COUNT]) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let clients = [(); COUNT].map(|()| Client::connect(to).unwrap());
+        clients.iter().for_each(|client| client.set_nonblocking(true).unwrap());
+        (RuntimeApi::new(listener), clients)
+    }
+
+    fn poll(api: &mut RuntimeApi) -> Poll<(usize, Call)> {
+        api.poll_call(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+
+    async fn call(api: &mut RuntimeApi) -> (usize, Call) {
+        std::future::poll_fn(|context| api.poll_call(context)).await
+    }
+
+    fn is_full(error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::WouldBlock
+    }
+
+    #[tokio::test]
+    async fn who_asks_and_never_reads_is_not_listened_to() {
+        let (mut api, [mut client]) = api_and_clients().await;
+        let requests = b"GET /x HTTP/1.1\r\n\r\n".repeat(1_000);
+        let (mut written, mut answers) = (0, Vec::new());
+        let mut stuck = false;
+        while !stuck {
+            assert!(poll(&mut api).is_pending());
+            let [connection] = api.connections.as_slice() else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            assert!(connection.output.len() < MAX_UNSENT_BYTES + 1024, "{}", connection.output.len());
+            assert!(connection.input.len() <= 2 * READ_BYTES, "{}", connection.input.len());
+            match client.write(&requests[written % requests.len()..]) {
+                Ok(more) => written += more,
+                Err(error) => stuck = is_full(&error) && connection.is_clogged(),
+            }
+            tokio::task::yield_now().await;
+        }
+        // Once it reads, every whole request is answered.
+        let whole = written / (requests.len() / 1_000);
+        let answer = "HTTP/1.1 404 Not Found";
+        let mut found = 0;
+        let mut piece = vec![0; READ_BYTES];
+        while found < whole {
+            assert!(poll(&mut api).is_pending());
+            match client.read(&mut piece) {
+                Ok(length) => answers.extend_from_slice(&piece[..length]),
+                Err(error) => assert!(is_full(&error), "{error}"),
+            }
+            found += answers.windows(answer.len()).filter(|window| *window == answer.as_bytes()).count();
+            answers.drain(..answers.len().saturating_sub(answer.len() - 1));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(found, whole);
+    }
+
+    #[tokio::test]
+    async fn one_body_at_a_time_is_read() {
+        let (mut api, clients) = api_and_clients::<3>().await;
+        let body = vec![b'x'; MAX_RESPONSE_BYTES];
+        let head =
+            format!("POST {PREFIX}invocation/a/response HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+        let writers = clients.map(|mut client| {
+            let (head, body) = (head.clone(), body.clone());
+            std::thread::spawn(move || {
+                client.set_nonblocking(false).unwrap();
+                client.write_all(head.as_bytes()).unwrap();
+                client.write_all(&body).unwrap();
+                client
+            })
+        });
+        let mut found = 0;
+        while found < 3 {
+            let polled = poll(&mut api);
+            let unfinished = api.connections.iter().filter_map(|one| one.request.as_ref());
+            let large = unfinished.filter(|request| request.body.kept_bytes() > 2 * READ_BYTES).count();
+            assert!(large <= 1, "{large} bodies are being read");
+            if let Poll::Ready((_, Call::Response { body: Some(whole), .. })) = polled {
+                assert!(whole == body);
+                found += 1;
+            }
+            tokio::task::yield_now().await;
+        }
+        for writer in writers {
+            writer.join().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_nobody_reads_goes_with_its_connection() {
+        let (mut api, [mut first, mut second]) = api_and_clients().await;
+        first.write_all(NEXT).unwrap();
+        assert!(matches!(call(&mut api).await, (_, Call::Next)));
+        // More than a socket's buffers hold.
+        api.send_event(b"", &vec![b' '; 64 << 20]);
+        second.write_all(NEXT).unwrap();
+        assert!(matches!(call(&mut api).await, (_, Call::Next)));
+        assert_eq!(api.connections.len(), 2);
+        api.send_event(b"", b"{}");
+        assert_eq!(api.connections.len(), 1);
+        assert!(poll(&mut api).is_pending());
+        second.set_nonblocking(false).unwrap();
+        let mut event = [0; 2];
+        second.read_exact(&mut event).unwrap();
+        assert_eq!(&event, b"{}");
     }
 }

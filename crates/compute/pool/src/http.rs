@@ -141,6 +141,11 @@ impl Body {
         (!self.too_large).then(|| self.kept.freeze())
     }
 
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.len()
+    }
+
     fn keep(&mut self, left: u64, input: &mut BytesMut) -> u64 {
         let take = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
         if self.kept.len() + take > self.max_bytes {
