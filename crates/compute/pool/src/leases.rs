@@ -96,6 +96,7 @@ impl Leases {
             self.functions.entry(held.name.clone()).or_default().busy += 1;
             return (Answer::Granted(Grant::Room), held, ended);
         }
+        self.forget_who_gave_up();
         if self.waiting.len() >= max_waiting {
             let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
             return (Answer::Throttled(reason), held, ended);
@@ -121,6 +122,7 @@ impl Leases {
             return Some(environment);
         }
         let environment = self.offer(environment)?;
+        self.forget_who_gave_up();
         if self.waiting.is_empty() {
             let function = self.functions.entry(held.name.clone()).or_default();
             function.idle.push(environment);
@@ -135,7 +137,8 @@ impl Leases {
     /// How many there are.
     pub(crate) fn stats(&self) -> PoolStats {
         let idle = self.functions.values().map(|function| function.idle.len()).sum();
-        PoolStats { idle, busy: self.total - idle, waiting: self.waiting.len() }
+        let waiting = self.waiting.iter().filter(|waiter| !waiter.give.is_closed()).count();
+        PoolStats { idle, busy: self.total - idle, waiting }
     }
 
     /// Takes out what has been idle since before `then`; and how long ago the longest idle of the rest began.
@@ -168,6 +171,11 @@ impl Leases {
             self.functions.values_mut().flat_map(|function| function.idle.drain(..)).collect();
         self.total -= taken.len();
         taken
+    }
+
+    /// Calls that were throttled after their wait take no place in the queue.
+    fn forget_who_gave_up(&mut self) {
+        self.waiting.retain(|waiter| !waiter.give.is_closed());
     }
 
     fn take_longest_idle(&mut self) -> Option<Environment> {
@@ -209,4 +217,65 @@ impl Leases {
 
 fn name_of(key: &FunctionKey) -> Name {
     Name(key.account.clone(), key.region.clone(), key.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lambent_base::BoxFuture;
+
+    use super::*;
+    use crate::function::{Credentials, CredentialsSource};
+
+    struct Nobody;
+
+    impl CredentialsSource for Nobody {
+        fn credentials(&self) -> BoxFuture<'_, Result<Credentials, String>> {
+            Box::pin(async { Err("there are none".to_owned()) })
+        }
+    }
+
+    fn function() -> FunctionSpec {
+        FunctionSpec {
+            key: FunctionKey {
+                account: "000000000000".to_owned(),
+                region: "us-east-1".to_owned(),
+                name: "one".to_owned(),
+                version: "$LATEST".to_owned(),
+                revision: "1".to_owned(),
+            },
+            runtime: "python3.11".to_owned(),
+            handler: "app.handler".to_owned(),
+            memory_mib: 128,
+            timeout_ms: 3_000,
+            ephemeral_mib: 512,
+            environment: Vec::new(),
+            code_dir: "/nowhere".into(),
+            log_group: "/aws/lambda/one".to_owned(),
+            reserved_concurrency: None,
+            credentials: Arc::new(Nobody),
+        }
+    }
+
+    #[test]
+    fn who_gave_up_waiting_leaves_the_queue() {
+        let (mut leases, function) = (Leases::default(), function());
+        let (first, held, _) = leases.acquire(&function, 1, 1);
+        assert!(matches!(first, Answer::Granted(Grant::Room)));
+        for _ in 0..3 {
+            let (Answer::Wait(wait), ..) = leases.acquire(&function, 1, 1) else {
+                panic!("the only place in the queue is free");
+            };
+            assert_eq!(leases.stats().waiting, 1);
+            drop(wait);
+            assert_eq!(leases.stats().waiting, 0);
+        }
+        let (Answer::Wait(mut wait), ..) = leases.acquire(&function, 1, 1) else {
+            panic!("it is still free")
+        };
+        assert!(matches!(leases.acquire(&function, 1, 1).0, Answer::Throttled(_)), "now it is not");
+        assert!(leases.release(&held, None).is_none());
+        assert!(matches!(wait.try_recv(), Ok(Grant::Room)));
+    }
 }

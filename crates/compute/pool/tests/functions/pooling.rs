@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("pool_runs_calls_side_by_side", side_by_side),
         trial("pool_keeps_reserved_concurrency", reserved),
         trial("pool_keeps_the_accounts_concurrency", account_limit),
+        trial("pool_forgets_who_gave_up_waiting", gave_up),
         trial("pool_retires_what_is_out_of_date", retires),
         trial("pool_stops_what_is_idle", stops_idle),
         trial("pool_replaces_what_died_idle", replaces_dead),
@@ -104,6 +105,26 @@ async fn account_limit() {
     let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
     assert!(matches!(third, Err(InvokeError::Throttled(found)) if found == reason), "{third:?}");
     assert_eq!(bench.pool.stats().idle, 1);
+}
+
+async fn gave_up() {
+    let small = |config: &mut lambent_pool::PoolConfig| {
+        config.max_environments = 1;
+        config.max_wait = Duration::from_millis(1);
+    };
+    let (bench, meeting) = Bench::meeting_with(2, small);
+    let (slow, other) = (Arc::new(bench.python(MEET)), Arc::new(bench.python(COUNTER)));
+    let first = bench.call(&slow, "{}");
+    let second = async {
+        meeting.wait_for(1).await;
+        let refused = bench.call(&other, "{}").await;
+        meeting.join();
+        refused
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_ok());
+    assert!(matches!(second, Err(InvokeError::Throttled(_))), "{second:?}");
+    assert_eq!(bench.pool.stats().idle, 1, "nobody waits for its room");
 }
 
 async fn retires() {
