@@ -9,6 +9,7 @@ mod api;
 mod environment;
 mod error;
 mod function;
+mod gate;
 mod http;
 mod invocation;
 mod leases;

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::environment::Environment;
 use crate::error::{InvokeError, PoolError, ThrottleReason};
+use crate::gate::Gate;
 use crate::invocation::{Invocation, InvokeRequest};
 use crate::leases::{Answer, Grant, Held, Leases};
 use crate::logs::Logs;
@@ -96,8 +97,7 @@ pub(crate) struct Inner {
     /// Calls that run and environments that are being ended.
     working: AtomicUsize,
     rested: Notify,
-    /// What isolation is missing, found out with the first call.
-    missing: tokio::sync::OnceCell<Option<String>>,
+    gate: Gate,
 }
 
 impl Pool {
@@ -118,12 +118,12 @@ impl Pool {
             reaping: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             rested: Notify::new(),
-            missing: tokio::sync::OnceCell::new(),
+            gate: Gate::default(),
         };
         let inner = Arc::new(inner);
         let early = inner.clone();
         // What takes a while is found out before the first call needs it, and not while the platform starts.
-        tokio::spawn(async move { early.missing_isolation().await.is_some() });
+        tokio::spawn(async move { early.refuse_weak_isolation().await.is_ok() });
         Ok(Self { inner })
     }
 
@@ -290,23 +290,8 @@ impl Inner {
         if self.config.allow_weak_isolation {
             return Ok(());
         }
-        match self.missing_isolation().await {
-            None => Ok(()),
-            Some(missing) => Err(InvokeError::Environment(format!(
-                "this host cannot isolate functions as promised: {missing}. `lambent doctor` tells more; \
-                 `lambent up --allow-weak-isolation` runs them all the same"
-            ))),
-        }
-    }
-
-    async fn missing_isolation(self: &Arc<Self>) -> Option<&str> {
-        let find = || async {
-            let inner = self.clone();
-            tokio::task::spawn_blocking(move || inner.sandbox.capabilities().missing())
-                .await
-                .unwrap_or_default()
-        };
-        self.missing.get_or_init(find).await.as_deref()
+        let inner = self.clone();
+        self.gate.pass(move || inner.sandbox.capabilities().missing()).await
     }
 
     fn is_too_old(&self, environment: &Environment) -> bool {
