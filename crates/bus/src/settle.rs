@@ -43,6 +43,8 @@ impl Owner {
                 if current_epoch(&txn).await? != self.epoch {
                     return Err(BusError::Deposed);
                 }
+                // What is put below replaces the row that goes.
+                txn.frees_space();
                 txn.delete(key);
                 let (mut header, payload) = match decode(row) {
                     Ok(parts) => parts,

@@ -79,6 +79,8 @@ pub struct Commit {
     pub ops: Vec<Op>,
     /// Topics to wake when the commit is visible.
     pub topics: Vec<Bytes>,
+    /// It leads to more free space than it takes: see [`crate::Txn::frees_space`].
+    pub frees_space: bool,
 }
 
 impl Commit {

@@ -36,6 +36,7 @@ struct State {
     read_keys: Vec<Bytes>,
     read_ranges: Vec<KeyRange>,
     topics: Vec<Bytes>,
+    frees_space: bool,
     written_bytes: usize,
     failure: Option<StoreError>,
 }
@@ -145,6 +146,12 @@ impl Txn {
         }
     }
 
+    /// Says that this transaction makes room, now or by what follows from it, though it may write some small rows: it
+    /// is still accepted when the disk is too full for other writes. One that only deletes need not say so.
+    pub fn frees_space(&self) {
+        self.0.state.lock().frees_space = true;
+    }
+
     /// What to commit, or `None` when nothing was written.
     pub(crate) fn into_commit(self, id: TxnId) -> Result<Option<Commit>, StoreError> {
         self.check_age()?;
@@ -160,8 +167,8 @@ impl Txn {
             self.0.engine.wakes().wake(&state.topics);
             return Ok(None);
         }
-        let State { snapshot, read_keys, read_ranges, topics, .. } = state;
-        Ok(Some(Commit { id, snapshot, read_keys, read_ranges, ops, topics }))
+        let State { snapshot, read_keys, read_ranges, topics, frees_space, .. } = state;
+        Ok(Some(Commit { id, snapshot, read_keys, read_ranges, ops, topics, frees_space }))
     }
 
     /// The retriable failure that one of its operations met, whatever the closure made of it.

@@ -273,6 +273,44 @@ async fn a_nearly_full_disk_refuses_writes_and_goes_on_reading() {
 }
 
 #[tokio::test]
+async fn below_the_reserve_what_frees_space_goes_on_to_a_quarter() {
+    let free_bytes = |directory: &Path| {
+        let status = rustix::fs::statvfs(directory).unwrap();
+        status.f_bavail * status.f_frsize
+    };
+    // What is free changes while the test runs, but not by so much.
+    for (reserve_of_free, accepted) in [(2, true), (16, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        put_number(&open(directory.path()), 0, 0).await;
+        let reserve_bytes = free_bytes(directory.path()).saturating_mul(reserve_of_free);
+        let options = FjallOptions { reserve_bytes, ..FjallOptions::default() };
+        let engine = FjallEngine::open(directory.path(), options, Clock::system()).unwrap();
+        let db = Db::new(Arc::new(engine), Clock::system(), Random::system());
+        let write = async |frees: bool, key: &[u8]| {
+            db.run(|txn| async move {
+                if frees {
+                    txn.frees_space();
+                }
+                txn.put(key, b"v");
+                Ok::<_, StoreError>(())
+            })
+            .await
+        };
+        assert!(matches!(write(false, b"k").await, Err(StoreError::DiskFull { .. })));
+        let freeing = write(true, b"dead").await;
+        let deleting = db.clear(&KeyRange::prefix(b"n/")).await;
+        if accepted {
+            freeing.unwrap();
+            assert_eq!(deleting.unwrap(), 1);
+        } else {
+            assert!(matches!(freeing, Err(StoreError::DiskFull { .. })), "{freeing:?}");
+            assert!(matches!(deleting, Err(StoreError::DiskFull { .. })), "{deleting:?}");
+        }
+        assert_eq!(db.read(|txn| async move { txn.get(b"dead").await }).await.unwrap().is_some(), accepted);
+    }
+}
+
+#[tokio::test]
 async fn deleted_rows_stay_deleted_through_flushes_and_restarts() {
     let directory = tempfile::tempdir().unwrap();
     let value = vec![7; 60_000];

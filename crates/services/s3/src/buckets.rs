@@ -198,6 +198,7 @@ async fn delete_step(txn: &Txn, call: &Call, name: &str, expected: Option<&str>)
     }
     let options = ScanOptions::rows(UPLOADS_A_STEP).keys_only();
     let uploads = txn.scan(&keys::uploads(name).range(), options).await?;
+    txn.frees_space();
     for (key, _) in &uploads.rows {
         let (_, id) = keys::object_and_upload(key)?;
         txn.delete(key);

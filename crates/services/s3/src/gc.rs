@@ -109,6 +109,7 @@ async fn step(txn: &Txn, now_unix_ms: i64) -> Result<Step, S3Error> {
     if due > now_unix_ms {
         return Ok(Step::Wait(Some(due)));
     }
+    txn.frees_space();
     let mut free = Vec::new();
     let dead = match rows::decode(key, row) {
         Ok(dead) => dead,

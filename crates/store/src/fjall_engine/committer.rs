@@ -236,7 +236,8 @@ impl Committer {
 
     /// Checks one commit against everything before it, and adds its rows to the batch.
     fn accept(&mut self, commit: Commit, batch: &mut Batch<'_>) -> Result<(Version, Vec<Bytes>), StoreError> {
-        let grows = commit.ops.iter().any(|op| !matches!(op, Op::Delete(_) | Op::DeleteRange(_)));
+        let writes = commit.ops.iter().any(|op| !matches!(op, Op::Delete(_) | Op::DeleteRange(_)));
+        let grows = writes && !commit.frees_space;
         self.space.check(grows)?;
         self.window.check(&commit)?;
         let version = Version(self.version + 1);
@@ -331,6 +332,7 @@ mod tests {
             read_ranges: vec![],
             ops: vec![Op::Put(Bytes::from_static(key.as_bytes()), Bytes::new())],
             topics: vec![],
+            frees_space: false,
         }
     }
 

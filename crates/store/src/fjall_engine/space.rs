@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 
-/// Deletes are accepted down to this part of the reserve: they are how room is made.
+/// Deletes, and what leads to them, are accepted down to this part of the reserve: they are how room is made.
 const RESERVE_FOR_DELETES_DIVISOR: u64 = 4;
 
 /// The file system of a directory.

@@ -100,6 +100,7 @@ mod tests {
             read_ranges: ranges.to_vec(),
             ops: vec![],
             topics: vec![],
+            frees_space: false,
         }
     }
 

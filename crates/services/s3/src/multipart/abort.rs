@@ -22,6 +22,7 @@ impl S3 {
         self.db()
             .run(|txn| async move {
                 upload(&txn, call, named).await?;
+                txn.frees_space();
                 txn.delete(&keys::upload(named.bucket, named.key, named.id));
                 gc::bury(&txn, call.time_ms(), named.id, &DeadRow::Parts(named.id.to_owned()))
             })
