@@ -7,6 +7,8 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::http::{Body, Head, Problem};
@@ -68,6 +70,18 @@ impl RuntimeApi {
     /// Whether an event can be sent.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
+    }
+
+    /// Whether the connection on which the runtime waited for an event is closed. Asks the socket itself: that it is
+    /// closed may not have been noticed yet.
+    pub(crate) fn has_lost_runtime(&self) -> bool {
+        let Some(connection) = self.waiting.and_then(|at| self.connections.get(at)) else { return false };
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match rustix::net::recv(&connection.stream, &mut [0_u8; 1], flags) {
+            Ok((_, length)) => length == 0,
+            Err(Errno::AGAIN | Errno::INTR) => false,
+            Err(_) => true,
+        }
     }
 
     /// Hands an event to the waiting runtime: `head` ends with an empty line. A connection on which most of an earlier
@@ -402,5 +416,16 @@ mod tests {
         let mut event = [0; 2];
         second.read_exact(&mut event).unwrap();
         assert_eq!(&event, b"{}");
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_left_while_it_waited_is_missed_at_once() {
+        let (mut api, [mut client]) = api_and_clients().await;
+        client.write_all(NEXT).unwrap();
+        assert!(matches!(call(&mut api).await, (_, Call::Next)));
+        assert!(!api.has_lost_runtime());
+        drop(client);
+        assert!(api.has_lost_runtime());
+        assert!(api.is_waiting(), "what was not read yet says otherwise");
     }
 }

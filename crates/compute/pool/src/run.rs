@@ -37,7 +37,7 @@ struct End {
 
 /// Why an environment could not be given the event.
 pub(crate) enum NotRun {
-    /// It ended by itself while it was idle: the call can go to another.
+    /// It ended by itself before it got the event: the call can go to another.
     Gone,
     /// It could not be finished, in words that complete "could not ...".
     Broken(String),
@@ -61,11 +61,14 @@ pub(crate) async fn run(
 ) -> Result<Finished, NotRun> {
     let mut run = Run { inner, environment, request, init_ms: None };
     if fresh.is_none() && run.environment.has_ended() {
-        return Err(NotRun::Gone);
+        return Err(run.gone().await);
     }
     let before = fresh.unwrap_or_else(|| inner.parts.clock.monotonic());
     let failed =
         if run.environment.has_asked() { None } else { run.initialise(before, fresh.is_some()).await? };
+    if fresh.is_none() && failed.is_none() && run.environment.api.has_lost_runtime() {
+        return Err(run.gone().await);
+    }
     if fresh.is_some() && failed.is_none() {
         run.init_ms = Some(run.ms_since(before));
     }
@@ -106,6 +109,10 @@ impl Run<'_> {
                     self.environment.log.say(report);
                     deadline.as_mut().reset(tokio::time::Instant::now() + timeout);
                 }
+                // Whatever ended it, it was not this event.
+                Event::Exited(_) | Event::Broken(_) | Event::NotExecuted(_) if !fresh => {
+                    return Err(self.gone().await);
+                }
                 Event::Exited(status) => break self.exited(status),
                 Event::Broken(detail) => return Err(NotRun::Broken(detail)),
                 Event::NotExecuted(errno) => {
@@ -123,6 +130,14 @@ impl Run<'_> {
             self.environment.log.say(report);
         }
         Ok(Some(end))
+    }
+
+    /// The end of an environment that never got the event; what it printed after its last call is kept.
+    async fn gone(&mut self) -> NotRun {
+        self.environment.drain_output();
+        self.environment.log.end_line();
+        self.environment.log.hand_over(&self.inner.logs).await;
+        NotRun::Gone
     }
 
     /// Gives the runtime the event and waits for what comes of it.

@@ -20,6 +20,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("pool_retires_what_is_out_of_date", retires),
         trial("pool_stops_what_is_idle", stops_idle),
         trial("pool_replaces_what_died_idle", replaces_dead),
+        trial("pool_replaces_what_ends_after_each_call", replaces_ended),
+        trial("pool_replaces_what_hung_up", replaces_hung_up),
         trial("pool_finishes_what_its_caller_left", caller_leaves),
         trial("pool_leaves_nothing_behind", leaves_nothing),
     ]
@@ -191,6 +193,60 @@ def handler(event, context):
     let answer = bench.again(&function, "{}").await;
     assert!(answer.0.record.init_ms.is_some(), "a new environment took the call");
     assert!(answer.0.record.error_type.is_none());
+}
+
+/// Serves one event and ends, a little after the next call has come.
+const ONE_EVENT_RUNTIME: &str = r#"#!/bin/bash
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
+headers=$(curl -sS -o /tmp/event -D - "$api/invocation/next")
+id=$(grep -Fi Lambda-Runtime-Aws-Request-Id <<< "$headers" | tr -d '[:space:]' | cut -d: -f2)
+curl -sS -o /dev/null "$api/invocation/$id/response" -d '"served"'
+sleep 0.2
+echo "last words for $id"
+exit 3
+"#;
+
+async fn replaces_ended() {
+    let bench = Bench::new();
+    let function = bench.function("provided.al2023", "h", &[("bootstrap", ONE_EVENT_RUNTIME, 0o755)]);
+    let function = Arc::new(function);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let answer = bench.again(&function, "{}").await;
+        assert_eq!(answer.result(), json!("served"));
+        assert!(answer.0.record.init_ms.is_some(), "a new environment took the call");
+        ids.push(answer.0.record.request_id.clone());
+    }
+    let logged = bench.all_logged().await;
+    for id in &ids[..2] {
+        assert!(logged.contains(&format!("last words for {id}\n")), "{logged:?}");
+    }
+}
+
+/// Asks for a second event, hangs up before it comes, says so to the platform, and lives on.
+const HANGING_UP_RUNTIME: &str = r#"#!/bin/bash
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
+headers=$(curl -sS -o /tmp/event -D - "$api/invocation/next")
+id=$(grep -Fi Lambda-Runtime-Aws-Request-Id <<< "$headers" | tr -d '[:space:]' | cut -d: -f2)
+curl -sS -o /dev/null "$api/invocation/$id/response" -d '"served"'
+exec 3<> /dev/tcp/127.0.0.1/9001
+printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n' >&3
+exec 3>&-
+curl -sS -o /dev/null http://127.0.0.1:4566
+sleep 60
+"#;
+
+async fn replaces_hung_up() {
+    let (bench, meeting) = Bench::meeting(usize::MAX);
+    let function = bench.function("provided.al2023", "h", &[("bootstrap", HANGING_UP_RUNTIME, 0o755)]);
+    let function = Arc::new(function);
+    for count in 1..=2 {
+        let answer = bench.again(&function, "{}").await;
+        assert_eq!(answer.result(), json!("served"));
+        assert!(answer.0.record.init_ms.is_some(), "a new environment took the call");
+        // It has hung up.
+        meeting.wait_for(count).await;
+    }
 }
 
 /// Whether it is a live (not a zombie) child of this process.
