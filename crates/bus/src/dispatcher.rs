@@ -2,8 +2,12 @@
 //!
 //! It sleeps until a commit wakes it, a delivery ends, or the next put-off event is due. The head of the ready events
 //! is a cursor in memory: deleted rows before it are never walked again (they are, once, after a start).
+//!
+//! No target takes all the room: the head passes over ready events of a target that has enough under way. The first
+//! of them becomes a cursor of that target's own, from which it catches up as its deliveries end. Put-off events of
+//! such a target, once due, line up with the ready ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +20,14 @@ use crate::deliver::{Deliver, Delivery};
 use crate::error::BusError;
 use crate::event::{Event, decode};
 use crate::keys;
-use crate::settle::Owner;
+use crate::settle::{Outcome, Owner};
 
 /// The most deliveries at once.
 const MAX_IN_FLIGHT: usize = 256;
+/// The most deliveries at once to one target, so that a slow one leaves room for others.
+const MAX_IN_FLIGHT_TO_ONE: usize = 64;
+/// How many ready events are read at once after the first page, when there are some to pass over.
+const PASSING_PAGE_ROWS: usize = 64;
 /// How long a delivery under way may take to end when the workers stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// A transaction may put an event at a due time that has passed when it commits, by no more than this.
@@ -38,12 +46,24 @@ pub(crate) struct Dispatcher {
     ready: KeyRange,
     /// Where put-off events that may be due begin: from the first look on, not in the more distant past.
     put_off: KeyRange,
+    /// Where the first ready event that was passed over begins, by the ARN of the target that it waits for.
+    behind: BTreeMap<String, KeyRange>,
     tasks: JoinSet<Result<(), BusError>>,
-    in_flight: HashMap<Id, (Bytes, Bytes)>,
+    in_flight: HashMap<Id, InFlight>,
+    /// How many deliveries are in flight, by the ARN of their target.
+    in_flight_to: HashMap<String, usize>,
     /// Keys of the put-off events that are in flight: their rows are met again until they are settled.
     put_off_in_flight: HashSet<Bytes>,
     /// How often it woke up: for tests of idleness.
     rounds: watch::Sender<u64>,
+}
+
+/// An event that a task works on.
+struct InFlight {
+    key: Bytes,
+    row: Bytes,
+    /// The ARN of the target that it is delivered to; none when it only lines up.
+    target: Option<String>,
 }
 
 /// What a delivery needs.
@@ -83,8 +103,10 @@ impl Dispatcher {
             stop,
             ready: KeyRange::prefix(keys::READY),
             put_off: KeyRange::prefix(keys::LATER),
+            behind: BTreeMap::new(),
             tasks: JoinSet::new(),
             in_flight: HashMap::new(),
+            in_flight_to: HashMap::new(),
             put_off_in_flight: HashSet::new(),
             rounds,
         }
@@ -96,7 +118,7 @@ impl Dispatcher {
         loop {
             match self.wait(found.next_due_ms).await {
                 Wake::Stop => break,
-                Wake::Room if !found.more => {}
+                Wake::Room if !found.more && !self.can_catch_up() => {}
                 Wake::Room | Wake::Look => found = self.look().await,
             }
         }
@@ -126,22 +148,84 @@ impl Dispatcher {
             return Ok(Found { started: 0, next_due_ms: None, more: true });
         }
         let mut found = self.find_put_off(room).await?;
-        let room = room - found.started;
-        found.more |= room == 0;
-        if room > 0 {
-            let page = self.scan(&self.ready, room).await?;
-            if let Some((last, _)) = page.rows.last() {
-                self.ready = KeyRange::prefix(keys::READY).after(last);
-            }
-            found.more |= page.more.is_some();
-            for (key, row) in page.rows {
-                self.begin(key, row);
-            }
+        let mut targets = self.behind.keys().cloned().collect::<Vec<_>>();
+        targets.retain(|target| !self.is_crowded(target));
+        for target in targets {
+            self.catch_up(&target).await?;
         }
+        found.more |= self.find_ready().await?;
         Ok(found)
     }
 
-    /// Starts put-off events that are due, and finds the time when the next one is.
+    /// Starts ready events from the head on, but passes over those of targets that have enough under way or are
+    /// behind; says whether there was no room for all others.
+    async fn find_ready(&mut self) -> Result<bool, StoreError> {
+        let mut rows = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
+        loop {
+            let page = self.scan(&self.ready, rows).await?;
+            for (key, row) in page.rows {
+                if self.is_full() {
+                    return Ok(true);
+                }
+                self.ready = KeyRange::prefix(keys::READY).after(&key);
+                let target = target_of(&row);
+                if self.must_wait(&target) {
+                    let first = || KeyRange::prefix(keys::READY).starting_at(&key);
+                    self.behind.entry(target).or_insert_with(first);
+                } else {
+                    self.begin(key, row, target);
+                }
+            }
+            if page.more.is_none() || *self.stop.borrow() {
+                return Ok(false);
+            }
+            rows = PASSING_PAGE_ROWS;
+        }
+    }
+
+    /// Starts events of a target that were passed over, as many as there is room for.
+    async fn catch_up(&mut self, target: &str) -> Result<(), StoreError> {
+        let under_way = self.in_flight_to.get(target).copied().unwrap_or(0);
+        let mut rows = MAX_IN_FLIGHT_TO_ONE.saturating_sub(under_way);
+        while let Some(from) = self.behind.get(target) {
+            let passed = from.clone().before(&self.ready.start);
+            let page = self.scan(&passed, rows).await?;
+            for (key, row) in page.rows {
+                if self.is_full() || self.is_crowded(target) || *self.stop.borrow() {
+                    return Ok(());
+                }
+                self.behind.insert(target.to_owned(), KeyRange::prefix(keys::READY).after(&key));
+                if target_of(&row) == target {
+                    self.begin(key, row, target.to_owned());
+                }
+            }
+            if page.more.is_none() {
+                self.behind.remove(target);
+            }
+            rows = PASSING_PAGE_ROWS;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.in_flight.len() >= MAX_IN_FLIGHT
+    }
+
+    /// Whether a target has enough under way.
+    fn is_crowded(&self, target: &str) -> bool {
+        self.in_flight_to.get(target).is_some_and(|&deliveries| deliveries >= MAX_IN_FLIGHT_TO_ONE)
+    }
+
+    /// Whether a target has enough under way, or earlier events to deliver first.
+    fn must_wait(&self, target: &str) -> bool {
+        self.is_crowded(target) || self.behind.contains_key(target)
+    }
+
+    fn can_catch_up(&self) -> bool {
+        self.behind.keys().any(|target| !self.is_crowded(target))
+    }
+
+    /// Starts put-off events that are due, or lines them up, and finds the time when the next one is.
     async fn find_put_off(&mut self, room: usize) -> Result<Found, StoreError> {
         let now_ms = self.work.owner.clock.unix_ms();
         let page = self.scan(&self.put_off, room + self.put_off_in_flight.len()).await?;
@@ -158,7 +242,12 @@ impl Dispatcher {
             }
             if self.put_off_in_flight.insert(key.clone()) {
                 found.started += 1;
-                self.begin(key, row);
+                let target = target_of(&row);
+                if self.must_wait(&target) {
+                    self.settle(InFlight { key, row, target: None }, Outcome::LinesUp);
+                } else {
+                    self.begin(key, row, target);
+                }
             }
         }
         if !found.more {
@@ -172,15 +261,36 @@ impl Dispatcher {
         self.work.owner.db.read(|txn| async move { txn.scan(range, ScanOptions::rows(rows)).await }).await
     }
 
-    fn begin(&mut self, key: Bytes, row: Bytes) {
-        let (work, entry) = (self.work.clone(), (key.clone(), row.clone()));
+    /// Starts a delivery.
+    fn begin(&mut self, key: Bytes, row: Bytes, target: String) {
+        *self.in_flight_to.entry(target.clone()).or_default() += 1;
+        let entry = InFlight { key: key.clone(), row: row.clone(), target: Some(target) };
+        let work = self.work.clone();
         let task = self.tasks.spawn(async move { work.deliver(&key, &row).await });
         self.in_flight.insert(task.id(), entry);
     }
 
+    /// Starts to settle an event without a delivery.
+    fn settle(&mut self, event: InFlight, outcome: Outcome) {
+        let (work, key, row) = (self.work.clone(), event.key.clone(), event.row.clone());
+        let task = self.tasks.spawn(async move { work.settle(&key, &row, &outcome).await });
+        self.in_flight.insert(task.id(), event);
+    }
+
+    /// A task has ended, a delivery if it had a target.
+    fn leave(&mut self, target: Option<&str>) {
+        let Some(target) = target else { return };
+        if let Some(deliveries) = self.in_flight_to.get_mut(target) {
+            *deliveries -= 1;
+            if *deliveries == 0 {
+                self.in_flight_to.remove(target);
+            }
+        }
+    }
+
     /// Sleeps until there may be something to do.
     async fn wait(&mut self, next_due_ms: Option<i64>) -> Wake {
-        let full = self.in_flight.len() >= MAX_IN_FLIGHT;
+        let full = self.is_full();
         let left = next_due_ms.map(|due_ms| self.until(due_ms));
         let timer = async move {
             match left {
@@ -206,20 +316,20 @@ impl Dispatcher {
             Ok((id, result)) => (id, Some(result)),
             Err(error) => (error.id(), None),
         };
-        let Some((key, row)) = self.in_flight.remove(&id) else { return Wake::Room };
+        let Some(ended) = self.in_flight.remove(&id) else { return Wake::Room };
+        let Some(result) = result else {
+            let outcome = Outcome::Tried(Delivery::Failed("the delivery panicked".to_owned()));
+            self.settle(ended, outcome);
+            return Wake::Room;
+        };
+        self.leave(ended.target.as_deref());
         match result {
-            Some(Ok(())) => drop(self.put_off_in_flight.remove(&key)),
-            Some(Err(BusError::Deposed)) => {
+            Ok(()) => drop(self.put_off_in_flight.remove(&ended.key)),
+            Err(BusError::Deposed) => {
                 tracing::warn!("another process delivers events now; this one stops");
                 return Wake::Stop;
             }
-            Some(Err(error)) => tracing::error!(%error, "an event stays until the next start"),
-            None => {
-                let (work, entry) = (self.work.clone(), (key.clone(), row.clone()));
-                let delivery = Delivery::Failed("the delivery panicked".to_owned());
-                let task = self.tasks.spawn(async move { work.settle(&key, &row, &delivery).await });
-                self.in_flight.insert(task.id(), entry);
-            }
+            Err(error) => tracing::error!(%error, "an event stays until the next start"),
         }
         Wake::Room
     }
@@ -247,7 +357,7 @@ impl Work {
             Err(error @ BusError::Store(_)) => Delivery::Busy(error.to_string()),
             Err(error) => Delivery::Refused(error.to_string()),
         };
-        self.settle(key, row, &delivery).await
+        self.settle(key, row, &Outcome::Tried(delivery)).await
     }
 
     async fn load(&self, row: &Bytes) -> Result<Event, BusError> {
@@ -260,11 +370,11 @@ impl Work {
         header.event(payload)
     }
 
-    /// Settles, and keeps trying while the store fails: the delivery has happened and must be accounted for.
-    async fn settle(&self, key: &Bytes, row: &Bytes, delivery: &Delivery) -> Result<(), BusError> {
+    /// Settles, and keeps trying while the store fails: a delivery that has happened must be accounted for.
+    async fn settle(&self, key: &Bytes, row: &Bytes, outcome: &Outcome) -> Result<(), BusError> {
         let mut pause = FIRST_STORE_PAUSE;
         loop {
-            match self.owner.settle(key, row, delivery).await {
+            match self.owner.settle(key, row, outcome).await {
                 Err(BusError::Store(error)) => {
                     tracing::error!(%error, "an attempt cannot be recorded; trying again");
                     tokio::time::sleep(pause).await;
@@ -280,6 +390,11 @@ impl Work {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that whoever could stop us is gone: the same.
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// The target of the event in a row; unreadable rows have the empty one in common.
+fn target_of(row: &Bytes) -> String {
+    decode(row).map_or_else(|_| String::new(), |(header, _)| header.target)
 }
 
 fn due_ms(key: &[u8]) -> Option<i64> {

@@ -12,6 +12,14 @@ use crate::error::BusError;
 use crate::event::{Header, decode, encode};
 use crate::keys;
 
+/// What became of an event that was taken up.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Tried(Delivery),
+    /// It was put off and is due, but its target has enough under way: it lines up with the ready ones.
+    LinesUp,
+}
+
 /// The process that delivers.
 #[derive(Clone)]
 pub(crate) struct Owner {
@@ -34,10 +42,8 @@ impl Owner {
         Ok(Self { db, clock, random, epoch })
     }
 
-    /// Does with the event in `row` under `key` what its attempt's end asks for.
-    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, delivery: &Delivery) -> Result<(), BusError> {
-        let pause = |header: &Header| self.pause(header, delivery);
-        let pause = &pause;
+    /// Does with the event in `row` under `key` what its outcome asks for.
+    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, outcome: &Outcome) -> Result<(), BusError> {
         self.db
             .run(|txn| async move {
                 if current_epoch(&txn).await? != self.epoch {
@@ -46,28 +52,40 @@ impl Owner {
                 // What is put below replaces the row that goes.
                 txn.frees_space();
                 txn.delete(key);
-                let (mut header, payload) = match decode(row) {
-                    Ok(parts) => parts,
-                    Err(error) => return keep_unreadable(&txn, row, &error),
-                };
-                match delivery {
-                    Delivery::Done => return remove_body(&txn, &header).await,
-                    Delivery::Failed(error) => {
-                        header.failures += 1;
-                        header.note_error(error);
+                match outcome {
+                    Outcome::Tried(delivery) => self.account(&txn, row, delivery).await,
+                    Outcome::LinesUp => {
+                        txn.put_stamped(keys::READY, b"", row);
+                        txn.on_commit(keys::TOPIC);
+                        Ok(())
                     }
-                    Delivery::Busy(error) => {
-                        header.busy += 1;
-                        header.note_error(error);
-                    }
-                    Delivery::Refused(error) => header.note_error(error),
-                }
-                match pause(&header) {
-                    Some(pause) => self.put_off(&txn, &header, &payload, pause),
-                    None => self.give_up(&txn, header, &payload),
                 }
             })
             .await
+    }
+
+    /// Removes the event's body, or puts the event where it waits for what comes next.
+    async fn account(&self, txn: &Txn, row: &Bytes, delivery: &Delivery) -> Result<(), BusError> {
+        let (mut header, payload) = match decode(row) {
+            Ok(parts) => parts,
+            Err(error) => return keep_unreadable(txn, row, &error),
+        };
+        match delivery {
+            Delivery::Done => return remove_body(txn, &header).await,
+            Delivery::Failed(error) => {
+                header.failures += 1;
+                header.note_error(error);
+            }
+            Delivery::Busy(error) => {
+                header.busy += 1;
+                header.note_error(error);
+            }
+            Delivery::Refused(error) => header.note_error(error),
+        }
+        match self.pause(&header, delivery) {
+            Some(pause) => self.put_off(txn, &header, &payload, pause),
+            None => self.give_up(txn, header, &payload),
+        }
     }
 
     /// How long to wait before the next attempt; `None` when there is none.

@@ -95,6 +95,10 @@ fn function() -> Arn {
     "arn:aws:lambda:us-east-1:000000000000:function:thumbnail".parse().unwrap()
 }
 
+fn numbered(number: u32) -> Arn {
+    format!("arn:aws:lambda:us-east-1:000000000000:function:number-{number}").parse().unwrap()
+}
+
 fn event(payload: &[u8]) -> NewEvent {
     let bucket = Caller::Service {
         principal: "s3.amazonaws.com".to_owned(),
@@ -294,12 +298,12 @@ async fn put_off_events_survive_a_restart_and_a_long_pause() {
 }
 
 /// Tells that a delivery has begun, and ends it when it is told to.
-struct Slow(tokio::sync::watch::Receiver<bool>, mpsc::UnboundedSender<()>);
+struct Slow(tokio::sync::watch::Receiver<bool>, mpsc::UnboundedSender<Event>);
 
 impl Deliver for Slow {
-    fn deliver<'a>(&'a self, _: &'a Event) -> BoxFuture<'a, Delivery> {
+    fn deliver<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Delivery> {
         Box::pin(async {
-            let _ = self.1.send(());
+            let _ = self.1.send(event.clone());
             let _ = self.0.clone().wait_for(|go| *go).await;
             Delivery::Done
         })
@@ -393,7 +397,8 @@ async fn a_crowd_of_events_is_delivered_in_bounded_parallel() {
     let fixture = fixture();
     for number in 0..1_000_u32 {
         let not_before_ms = (number % 3 == 0).then_some(NOW_MS + 1);
-        fixture.put(NewEvent { not_before_ms, ..event(&number.to_be_bytes()) }).await;
+        let target = numbered(number % 8);
+        fixture.put(NewEvent { not_before_ms, target, ..event(&number.to_be_bytes()) }).await;
     }
     fixture.hand.advance(Duration::from_millis(1));
     let crowd = Arc::new(Crowd::default());
@@ -405,6 +410,80 @@ async fn a_crowd_of_events_is_delivered_in_bounded_parallel() {
     workers.shutdown().await;
     assert_eq!(crowd.ended.load(Ordering::SeqCst), 1_000);
     assert_eq!(crowd.most.load(Ordering::SeqCst), 256);
+}
+
+/// An event of `target` that is ready, or was put off and is due.
+fn event_of(target: u32, not_before_ms: Option<i64>) -> NewEvent {
+    NewEvent { target: numbered(target), not_before_ms, ..event(b"{}") }
+}
+
+#[tokio::test]
+async fn a_target_that_never_answers_delays_no_other() {
+    for not_before_ms in [None, Some(NOW_MS + 1)] {
+        let fixture = fixture();
+        for _ in 0..300 {
+            fixture.put(event_of(1, not_before_ms)).await;
+        }
+        fixture.put(event_of(2, not_before_ms)).await;
+        fixture.hand.advance(Duration::from_millis(1));
+        let slow = numbered(1);
+        let answer = move |event: &Event| (event.target != slow).then_some(Delivery::Done);
+        let (_workers, mut events) = fixture.start(answer).await;
+        let mut to_the_slow = 0;
+        while events.recv().await.unwrap().target != numbered(2) {
+            to_the_slow += 1;
+        }
+        assert!(to_the_slow <= 64, "{to_the_slow}");
+        fixture.put(event_of(3, None)).await;
+        while events.recv().await.unwrap().target != numbered(3) {
+            to_the_slow += 1;
+        }
+        assert_eq!(to_the_slow, 64);
+        let waiting = async || {
+            let backlog = fixture.outbox.backlog().await.unwrap();
+            backlog.ready + backlog.later
+        };
+        while waiting().await > 300 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(waiting().await, 300);
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_fell_behind_catches_up_in_order_without_an_attempt_lost() {
+    let fixture = fixture();
+    let numbers = 0..500_u32;
+    for number in numbers.clone() {
+        let payload = Bytes::copy_from_slice(&number.to_be_bytes());
+        fixture.put(NewEvent { payload, ..event_of(number % 2, None) }).await;
+    }
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let (begun, mut has_begun) = mpsc::unbounded_channel();
+    let slow: Arc<dyn Deliver> = Arc::new(Slow(gone, begun));
+    let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), slow)])).await.unwrap();
+    let mut delivered = Vec::new();
+    while delivered.len() < 128 {
+        delivered.push(has_begun.recv().await.unwrap());
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(has_begun.try_recv().is_err(), "each of the two targets gets 64 at once");
+    go.send_replace(true);
+    while delivered.len() < numbers.len() {
+        delivered.push(has_begun.recv().await.unwrap());
+    }
+    assert_eq!(fixture.settled().await, Backlog::default());
+    workers.shutdown().await;
+    assert!(has_begun.try_recv().is_err());
+    assert!(delivered.iter().all(|event| (event.failures, event.busy) == (0, 0)));
+    for target in 0..2 {
+        let of_target = delivered.iter().filter(|event| event.target == numbered(target));
+        let order: Vec<_> = of_target.map(|event| event.payload.clone()).collect();
+        let sent: Vec<_> = numbers.clone().filter(|number| number % 2 == target).collect();
+        assert_eq!(order, sent.iter().map(|number| number.to_be_bytes().to_vec()).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]
