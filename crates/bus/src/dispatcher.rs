@@ -179,6 +179,9 @@ impl Dispatcher {
             if page.more.is_none() || *self.stop.borrow() {
                 return Ok(false);
             }
+            if self.is_full() {
+                return Ok(true);
+            }
             rows = PASSING_PAGE_ROWS;
         }
     }
@@ -188,10 +191,13 @@ impl Dispatcher {
         let under_way = self.in_flight_to.get(target).copied().unwrap_or(0);
         let mut rows = MAX_IN_FLIGHT_TO_ONE.saturating_sub(under_way);
         while let Some(from) = self.behind.get(target) {
+            if self.is_full() || self.is_crowded(target) || *self.stop.borrow() {
+                break;
+            }
             let passed = from.clone().before(&self.ready.start);
             let page = self.scan(&passed, rows).await?;
             for (key, row) in page.rows {
-                if self.is_full() || self.is_crowded(target) || *self.stop.borrow() {
+                if self.is_full() || self.is_crowded(target) {
                     return Ok(());
                 }
                 self.behind.insert(target.to_owned(), KeyRange::prefix(keys::READY).after(&key));
