@@ -189,7 +189,8 @@ impl Filling<'_> {
             }
             Direction::Backward => {
                 let end = Position::at(chunk.first_ms.saturating_add(SPAN_MAX_MS + 1));
-                if end >= self.to {
+                // The chunks of a busy minute overlap: a page that would lose all it found goes on reading.
+                if end >= self.to || self.found.events.range(&end..).next().is_none() {
                     return false;
                 }
                 self.found.events = self.found.events.split_off(&end);
