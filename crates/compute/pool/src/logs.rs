@@ -93,6 +93,15 @@ impl EnvironmentLog {
         self.bytes = 0;
         logs.add(&self.to, std::mem::take(&mut self.events), units);
     }
+
+    /// Hands over what is left without waiting for room: for the platform's end, which waits for nobody.
+    pub(crate) fn leave(&mut self, logs: &Logs) {
+        self.end_line();
+        self.bytes = 0;
+        if !self.events.is_empty() {
+            logs.add(&self.to, std::mem::take(&mut self.events), 0);
+        }
+    }
 }
 
 fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {

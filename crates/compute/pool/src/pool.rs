@@ -8,7 +8,7 @@ use std::time::Duration;
 use lambent_base::{Clock, Random};
 use lambent_sandbox::{Capabilities, Sandbox, SandboxConfig};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use crate::environment::Environment;
@@ -20,6 +20,11 @@ use crate::logs::Logs;
 use crate::parts::{Endpoint, LogSink, Recorder};
 use crate::run::{Finished, NotRun, run};
 use crate::start::start;
+
+/// A platform that is stopped is soon down, though a call may run for 15 minutes.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// What is killed is gone in milliseconds; a process that the kernel does not let go is left behind after this.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limits and places of a pool.
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ pub struct PoolConfig {
     pub max_environment_age: Duration,
     /// Log bytes held for a slow sink before functions are made to wait.
     pub log_buffer_bytes: usize,
+    /// How long a shutdown waits for running calls before it ends their environments.
+    pub shutdown_grace: Duration,
     /// Run functions even where the host cannot isolate them fully (`lambent doctor` names what is missing).
     pub allow_weak_isolation: bool,
 }
@@ -53,6 +60,7 @@ impl PoolConfig {
             idle_timeout: Duration::from_secs(300),
             max_environment_age: Duration::from_secs(6 * 3600),
             log_buffer_bytes: 16 << 20,
+            shutdown_grace: SHUTDOWN_GRACE,
             allow_weak_isolation: false,
         }
     }
@@ -97,6 +105,8 @@ pub(crate) struct Inner {
     /// Calls that run and environments that are being ended.
     working: AtomicUsize,
     rested: Notify,
+    /// True once running calls are given up.
+    killing: watch::Sender<bool>,
     gate: Gate,
 }
 
@@ -118,6 +128,7 @@ impl Pool {
             reaping: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             rested: Notify::new(),
+            killing: watch::Sender::new(false),
             gate: Gate::default(),
         };
         let inner = Arc::new(inner);
@@ -133,7 +144,13 @@ impl Pool {
         let work = Working::new(&inner);
         let running = tokio::spawn(async move {
             let _work = work;
-            inner.invoke(&request).await
+            let mut killing = inner.killing.subscribe();
+            tokio::select! {
+                biased;
+                done = inner.invoke(&request) => done,
+                // Its lease is dropped, and ends the environment.
+                _ = killing.wait_for(|killing| *killing) => Err(InvokeError::ShuttingDown),
+            }
         });
         running.await.unwrap_or(Err(InvokeError::ShuttingDown))
     }
@@ -163,18 +180,18 @@ impl Pool {
         found.map_err(|_| InvokeError::ShuttingDown)
     }
 
-    /// Refuses new calls, lets the running ones end, stops every environment, and writes the last log lines.
+    /// Refuses new calls, lets the running ones end for [`PoolConfig::shutdown_grace`], stops every environment, and
+    /// writes the last log lines. Calls that had to be given up end with [`InvokeError::ShuttingDown`].
     pub async fn shutdown(&self) {
-        let idle = self.inner.leases.lock().close();
-        self.inner.end_and_wait(idle).await;
-        loop {
-            let rested = self.inner.rested.notified();
-            if self.inner.working.load(Ordering::SeqCst) == 0 {
-                break;
-            }
-            rested.await;
+        let inner = &self.inner;
+        let idle = inner.leases.lock().close();
+        inner.end(idle);
+        if tokio::time::timeout(inner.config.shutdown_grace, inner.rest()).await.is_err() {
+            inner.killing.send_replace(true);
+            // Nothing more can be done about one that stays; it ends with the process at the latest.
+            let _ = tokio::time::timeout(KILL_TIMEOUT, inner.rest()).await;
         }
-        self.inner.logs.flush(&*self.inner.parts.logs).await;
+        inner.logs.flush(&*inner.parts.logs).await;
     }
 }
 
@@ -209,6 +226,10 @@ impl Drop for Lease {
         let mut environment = self.environment.take();
         if let Some(environment) = &mut environment {
             environment.idle_since = self.inner.parts.clock.monotonic();
+            if *self.inner.killing.borrow() {
+                environment.drain_output();
+                environment.log.leave(&self.inner.logs);
+            }
         }
         let (kept, ended) = if self.reusable { (environment, None) } else { (None, environment) };
         let is_kept = kept.is_some();
@@ -292,6 +313,17 @@ impl Inner {
         }
         let inner = self.clone();
         self.gate.pass(move || inner.sandbox.capabilities().missing()).await
+    }
+
+    /// Waits until no call runs and nothing is being ended.
+    async fn rest(&self) {
+        loop {
+            let rested = self.rested.notified();
+            if self.working.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            rested.await;
+        }
     }
 
     fn is_too_old(&self, environment: &Environment) -> bool {

@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("pool_replaces_what_ends_after_each_call", replaces_ended),
         trial("pool_replaces_what_hung_up", replaces_hung_up),
         trial("pool_finishes_what_its_caller_left", caller_leaves),
+        trial("pool_shuts_down_under_a_long_call", shuts_down),
         trial("pool_leaves_nothing_behind", leaves_nothing),
     ]
 }
@@ -271,6 +272,22 @@ async fn caller_leaves() {
     }
     bench.pool.shutdown().await;
     assert_eq!(bench.sink.records.lock().unwrap().len(), 1, "it ran to its end and was recorded");
+}
+
+async fn shuts_down() {
+    let (bench, meeting) = Bench::meeting_with(2, |config| config.shutdown_grace = Duration::ZERO);
+    let mut function =
+        bench.python(&MEET.replace("    return", "    print('begun', flush=True)\n    return"));
+    function.timeout_ms = 900_000;
+    let function = Arc::new(function);
+    let ended = async {
+        meeting.wait_for(1).await;
+        bench.all_logged().await
+    };
+    let (call, logged) = tokio::join!(bench.call(&function, "{}"), ended);
+    assert!(matches!(call, Err(InvokeError::ShuttingDown)), "{call:?}");
+    assert!(logged.contains(&"begun\n".to_owned()), "{logged:?}");
+    assert_eq!(bench.pool.stats(), lambent_pool::PoolStats::default());
 }
 
 async fn leaves_nothing() {
