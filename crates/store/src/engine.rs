@@ -9,7 +9,7 @@ use lambent_base::BoxFuture;
 
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions};
-use crate::wakes::Wakes;
+pub use crate::wakes::Wakes;
 
 /// A place in the order of commits: strictly increasing, 0 before the first commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

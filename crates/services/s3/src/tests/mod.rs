@@ -4,6 +4,7 @@ mod access;
 mod buckets;
 mod copies;
 mod deletes;
+mod full_disk;
 mod listings;
 mod multipart;
 mod notifications;
@@ -71,9 +72,14 @@ impl MayInvoke for Functions {
 
 impl Fixture {
     pub(super) fn new() -> Self {
+        Self::on(Db::memory)
+    }
+
+    /// On a store of the test's own.
+    pub(super) fn on(store: impl FnOnce(Clock, Random) -> Db) -> Self {
         let (clock, hand) = Clock::manual(START_MS);
         let random = Random::seeded(1);
-        let db = Db::memory(clock.clone(), random.clone());
+        let db = store(clock.clone(), random.clone());
         let directory = tempfile::tempdir().unwrap();
         let blobs = BlobStore::open(
             directory.path(),
