@@ -11,6 +11,7 @@ use crate::support::{Bench, trial};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("hostile_never_returns", never_returns),
+        trial("hostile_talks_without_end", talks),
         trial("hostile_takes_all_memory", takes_memory),
         trial("hostile_prints_100_mb", prints),
         trial("hostile_forks_without_end", forks),
@@ -51,6 +52,28 @@ def handler(event, context):
     assert!(answer.0.record.timed_out);
     assert_eq!(bench.pool.stats().idle, 0);
     assert_eq!(bench.again(&function, "0").await.result(), json!(1));
+}
+
+async fn talks() {
+    let bench = Bench::new();
+    let code = r"
+import os, socket
+def handler(event, context):
+    asks = f'GET {event} HTTP/1.1\r\n\r\n'.encode() * 1000
+    for _ in range(4):
+        talk = socket.create_connection(('127.0.0.1', 9001))
+        if os.fork() == 0:
+            while True: talk.sendall(asks)
+        if os.fork() == 0:
+            while True: talk.recv(1 << 20)
+    while True: pass
+";
+    for path in ["/nothing", "/2018-06-01/runtime/invocation/next"] {
+        let mut function = bench.python(code);
+        function.timeout_ms = 1_000;
+        let error = bench.once(function, &json!(path).to_string()).await.error();
+        assert_eq!(error["errorType"], "Sandbox.Timedout");
+    }
 }
 
 async fn takes_memory() {
