@@ -22,6 +22,8 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 /// must read this much well within the time that the store gives a transaction.
 const READ_CHUNKS_MAX: usize = 5_000;
 const READ_BYTES_MAX: usize = 8 << 20;
+/// How many references one call looks at, those of streams that are not asked for included.
+const LOOK_MAX: usize = 50_000;
 /// How many references one scan fetches.
 const SCAN_ROWS: usize = 1_000;
 
@@ -70,7 +72,7 @@ pub(crate) async fn read(txn: &Txn, query: &Query<'_>) -> Result<Found, LogsErro
         Filling { query, from: query.from.clone(), to: query.to.clone(), found: Found::default(), bytes: 0 };
     let backward = query.direction == Direction::Backward;
     let mut left = Some(query.range());
-    let (mut chunks_read, mut bytes_read) = (0, 0);
+    let (mut looked_at, mut chunks_read, mut bytes_read) = (0, 0, 0);
     while let Some(range) = left {
         let options = ScanOptions::rows(SCAN_ROWS).keys_only();
         let options = if backward { options.reverse() } else { options };
@@ -80,9 +82,13 @@ pub(crate) async fn read(txn: &Txn, query: &Query<'_>) -> Result<Found, LogsErro
             if page.is_beyond(&chunk) {
                 return Ok(page.found);
             }
-            let spent = chunks_read >= READ_CHUNKS_MAX || bytes_read >= READ_BYTES_MAX;
-            if spent && page.stop_before(&chunk) {
+            looked_at += 1;
+            let read_enough = chunks_read >= READ_CHUNKS_MAX || bytes_read >= READ_BYTES_MAX;
+            if (read_enough || looked_at >= LOOK_MAX) && page.stop_before(&chunk) {
                 return Ok(page.found);
+            }
+            if !query.wants(&chunk) {
+                continue;
             }
             let Some(stored) = chunk::load(txn, query.group, &chunk).await? else { continue };
             chunks_read += 1;
@@ -105,17 +111,21 @@ impl Query<'_> {
         }
     }
 
-    /// The chunk that a row refers to, if the query wants it.
+    /// The chunk that a row refers to, if it is the first row that does.
     fn chunk(&self, key: &[u8]) -> Result<Option<ChunkRef>, LogsError> {
-        let found = match self.streams {
-            Streams::One(_) => keys::read_chunk_part(key)?,
-            _ => Some(keys::read_time(key)?),
-        };
-        Ok(found.filter(|chunk| match self.streams {
+        match self.streams {
+            Streams::One(_) => Ok(keys::read_chunk_part(key)?),
+            _ => Ok(Some(keys::read_time(key)?)),
+        }
+    }
+
+    /// Whether a chunk is of a stream that the query asks for.
+    fn wants(&self, chunk: &ChunkRef) -> bool {
+        match self.streams {
             Streams::One(_) | Streams::All => true,
             Streams::Prefix(prefix) => chunk.stream.starts_with(prefix),
             Streams::Named(names) => names.contains(&chunk.stream),
-        }))
+        }
     }
 }
 
