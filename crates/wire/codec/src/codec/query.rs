@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-
 use super::params::decode_pairs;
 use super::query_tree::Tree;
 use super::text;
-use crate::{Document, Kind, Member, ReadContext, ReadError, Reader, Shape, Timestamp};
+use crate::{Kind, Member, ReadContext, ReadError, Reader, Shape};
 
 /// Reads the parameters of a URL's query string and of a form body together.
 #[derive(Debug)]
@@ -157,39 +155,7 @@ impl Reader for QueryReader<'_> {
         Ok(None)
     }
 
-    fn string(&mut self) -> Result<String, ReadError> {
-        let (text, context) = self.text()?;
-        Ok(text::string(context, text))
-    }
-
-    fn blob(&mut self) -> Result<Bytes, ReadError> {
-        let (text, context) = self.text()?;
-        text::blob(context, text)
-    }
-
-    fn boolean(&mut self) -> Result<bool, ReadError> {
-        let (text, context) = self.text()?;
-        text::boolean(context, text)
-    }
-
-    fn long(&mut self) -> Result<i64, ReadError> {
-        let (text, context) = self.text()?;
-        text::long(context, text)
-    }
-
-    fn double(&mut self) -> Result<f64, ReadError> {
-        let (text, context) = self.text()?;
-        text::double(context, text)
-    }
-
-    fn timestamp(&mut self) -> Result<Timestamp, ReadError> {
-        let (text, context) = self.text()?;
-        text::timestamp(context, text)
-    }
-
-    fn document(&mut self) -> Result<Document, ReadError> {
-        text::document(self.text()?.0)
-    }
+    text::scalars!();
 
     fn skip(&mut self) -> Result<(), ReadError> {
         // The parent already stands at the next parameter.

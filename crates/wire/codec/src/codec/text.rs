@@ -105,3 +105,43 @@ pub(super) fn timestamp_text(value: Timestamp, format: TimestampFormat, millis: 
         _ => value.format(format),
     }
 }
+
+/// The scalar methods of a [`crate::Reader`] whose values are all text, on top of its `text()`.
+macro_rules! scalars {
+    () => {
+        fn string(&mut self) -> Result<String, $crate::ReadError> {
+            let (text, context) = self.text()?;
+            Ok($crate::codec::text::string(context, text))
+        }
+
+        fn blob(&mut self) -> Result<::bytes::Bytes, $crate::ReadError> {
+            let (text, context) = self.text()?;
+            $crate::codec::text::blob(context, text)
+        }
+
+        fn boolean(&mut self) -> Result<bool, $crate::ReadError> {
+            let (text, context) = self.text()?;
+            $crate::codec::text::boolean(context, text)
+        }
+
+        fn long(&mut self) -> Result<i64, $crate::ReadError> {
+            let (text, context) = self.text()?;
+            $crate::codec::text::long(context, text)
+        }
+
+        fn double(&mut self) -> Result<f64, $crate::ReadError> {
+            let (text, context) = self.text()?;
+            $crate::codec::text::double(context, text)
+        }
+
+        fn timestamp(&mut self) -> Result<$crate::Timestamp, $crate::ReadError> {
+            let (text, context) = self.text()?;
+            $crate::codec::text::timestamp(context, text)
+        }
+
+        fn document(&mut self) -> Result<$crate::Document, $crate::ReadError> {
+            $crate::codec::text::document(self.text()?.0)
+        }
+    };
+}
+pub(super) use scalars;

@@ -1,10 +1,8 @@
 //! Reads an XML body.
 
-use bytes::Bytes;
-
 use super::text;
 use super::xml_tree::{Element, Tree, local};
-use crate::{Document, Kind, Location, Member, ReadContext, ReadError, Reader, Shape, Timestamp};
+use crate::{Kind, Location, Member, ReadContext, ReadError, Reader, Shape};
 
 /// Reads a document's root element as a structure. The root's own name is not checked: clients differ in it.
 #[derive(Debug)]
@@ -235,39 +233,7 @@ impl Reader for XmlReader<'_> {
         Ok(None)
     }
 
-    fn string(&mut self) -> Result<String, ReadError> {
-        let (text, context) = self.text()?;
-        Ok(text::string(context, text))
-    }
-
-    fn blob(&mut self) -> Result<Bytes, ReadError> {
-        let (text, context) = self.text()?;
-        text::blob(context, text)
-    }
-
-    fn boolean(&mut self) -> Result<bool, ReadError> {
-        let (text, context) = self.text()?;
-        text::boolean(context, text)
-    }
-
-    fn long(&mut self) -> Result<i64, ReadError> {
-        let (text, context) = self.text()?;
-        text::long(context, text)
-    }
-
-    fn double(&mut self) -> Result<f64, ReadError> {
-        let (text, context) = self.text()?;
-        text::double(context, text)
-    }
-
-    fn timestamp(&mut self) -> Result<Timestamp, ReadError> {
-        let (text, context) = self.text()?;
-        text::timestamp(context, text)
-    }
-
-    fn document(&mut self) -> Result<Document, ReadError> {
-        text::document(self.text()?.0)
-    }
+    text::scalars!();
 
     fn skip(&mut self) -> Result<(), ReadError> {
         // The parent already stands at the next element.
