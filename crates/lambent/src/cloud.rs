@@ -10,6 +10,7 @@ use lambent_base::{Clock, Random};
 use lambent_blobs::{BlobError, BlobId, BlobOptions, BlobStore};
 use lambent_bus::ports::{InvokeFunction, MayInvoke};
 use lambent_bus::{BusError, Deliver, DeliverToFunctions, Outbox, Workers};
+use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
 use lambent_identity::Identity;
 use lambent_lambda::{Lambda, LambdaError, LambdaParts};
@@ -129,7 +130,11 @@ impl Cloud {
             downloads: vec![joints::code_downloads(lambda.clone())],
             health: Some(joints::health(ground.db.clone())),
         };
-        let config = GatewayConfig { region: owner.region, domain: arguments.domain.clone() };
+        let config = GatewayConfig {
+            region: owner.region,
+            domain: arguments.domain.clone(),
+            patience: Patience::default(),
+        };
         let Ground { clock, random, db, blobs, identity, outbox } = ground;
         let gateway = Gateway::new(config, clock, random, identity, paths);
         endpoint.set(gateway.clone(), stopped);

@@ -128,21 +128,41 @@ impl Inner {
     async fn buffer(
         &self,
         body: HttpBody,
-        Meant { service, operation, .. }: Meant,
+        Meant { service, operation, style }: Meant,
     ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
         let max = limits::buffered_body_max(service);
-        let hint = body.size_hint();
-        let expected = hint.exact().unwrap_or(max as u64).min(max as u64);
-        let permit = self.memory_for(expected).await;
-        Ok((body_in::buffered(body, max, errors::too_large(service, operation, max)).await?, permit))
+        let expected = body.size_hint().exact().unwrap_or(max as u64).min(max as u64);
+        let permit = self.memory_for(expected, style).await?;
+        let too_large = errors::too_large(service, operation, max);
+        let reading = body_in::buffered(body, max, too_large, self.config.patience.idle);
+        Ok((self.in_time(expected, reading).await?, permit))
     }
 
-    /// Waits until there is room for so many bytes. Small bodies go through uncounted.
-    pub(crate) async fn memory_for(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+    /// Waits until there is room for so many bytes, but not for ever. Small bodies go through uncounted.
+    pub(crate) async fn memory_for(
+        &self,
+        bytes: u64,
+        style: ErrorStyle,
+    ) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
         if bytes <= limits::BUFFERED_UNCOUNTED_BYTES {
-            return None;
+            return Ok(None);
         }
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        self.buffers.clone().acquire_many_owned(kib).await.ok()
+        let room = self.buffers.clone().acquire_many_owned(kib);
+        match tokio::time::timeout(self.config.patience.room, room).await {
+            Ok(permit) => Ok(Some(permit.expect("the semaphore is never closed"))),
+            Err(_) => Err(errors::no_memory(style)),
+        }
+    }
+
+    /// Holds the reading of a body of so many bytes to the time that it may take: what has a share of the memory for
+    /// all gives it back some day, however slowly its client sends.
+    pub(crate) async fn in_time(
+        &self,
+        bytes: u64,
+        reading: impl Future<Output = Result<Bytes, ApiError>>,
+    ) -> Result<Bytes, ApiError> {
+        let patience = self.config.patience.for_whole(bytes);
+        tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| Err(errors::too_slow()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,13 +12,14 @@ use lambent_api::{ApiError, Body, ByteStream, Trailers};
 use lambent_sigv4::{ChunkError, PayloadReader};
 use tokio::time::{Sleep, sleep};
 
-use crate::limits;
+use crate::errors;
 
-/// A body that streams to its handler, verified on the way (S3).
+/// A body that streams to its handler, verified on the way (S3), and held to `patience` with its pauses.
 pub(crate) fn verified(
     incoming: Incoming,
     reader: PayloadReader,
     headers: &HeaderMap,
+    patience: Duration,
 ) -> Result<Body, ApiError> {
     let length = if reader.is_chunked() {
         header_number(headers, "x-amz-decoded-content-length")
@@ -35,23 +37,25 @@ pub(crate) fn verified(
         reader: Some(reader),
         ready: Vec::new().into_iter(),
         trailers: trailers.clone(),
-        idle: Box::pin(sleep(limits::BODY_IDLE_TIMEOUT)),
+        idle: Box::pin(sleep(patience)),
+        patience,
     };
     Ok(Body::stream(stream, length).with_trailers(trailers))
 }
 
-/// A whole body in memory, at most `max` bytes.
+/// A whole body in memory, at most `max` bytes, and held to `patience` with its pauses.
 pub(crate) async fn buffered(
     mut incoming: Incoming,
     max: usize,
     too_large: ApiError,
+    patience: Duration,
 ) -> Result<Bytes, ApiError> {
     if incoming.size_hint().lower() > max as u64 {
         return Err(too_large);
     }
     let mut first = Bytes::new();
     let mut all = bytes::BytesMut::new();
-    while let Some(frame) = next_frame(&mut incoming).await? {
+    while let Some(frame) = next_frame(&mut incoming, patience).await? {
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + first.len() + data.len() > max {
             return Err(too_large);
@@ -66,12 +70,15 @@ pub(crate) async fn buffered(
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-async fn next_frame(incoming: &mut Incoming) -> Result<Option<hyper::body::Frame<Bytes>>, ApiError> {
-    match tokio::time::timeout(limits::BODY_IDLE_TIMEOUT, incoming.frame()).await {
+async fn next_frame(
+    incoming: &mut Incoming,
+    patience: Duration,
+) -> Result<Option<hyper::body::Frame<Bytes>>, ApiError> {
+    match tokio::time::timeout(patience, incoming.frame()).await {
         Ok(Some(Ok(frame))) => Ok(Some(frame)),
         Ok(None) => Ok(None),
         Ok(Some(Err(error))) => Err(broken(&error)),
-        Err(_) => Err(too_slow()),
+        Err(_) => Err(errors::too_slow()),
     }
 }
 
@@ -82,6 +89,8 @@ struct VerifiedStream {
     ready: std::vec::IntoIter<Bytes>,
     trailers: Trailers,
     idle: Pin<Box<Sleep>>,
+    /// With a pause.
+    patience: Duration,
 }
 
 impl ByteStream for VerifiedStream {
@@ -99,10 +108,10 @@ impl ByteStream for VerifiedStream {
                 Poll::Pending => {
                     ready!(this.idle.as_mut().poll(cx));
                     this.reader = None;
-                    return Poll::Ready(Some(Err(too_slow())));
+                    return Poll::Ready(Some(Err(errors::too_slow())));
                 }
             };
-            this.idle.as_mut().reset(tokio::time::Instant::now() + limits::BODY_IDLE_TIMEOUT);
+            this.idle.as_mut().reset(tokio::time::Instant::now() + this.patience);
             if let Err(error) = this.take(frame) {
                 this.reader = None;
                 return Poll::Ready(Some(Err(error)));
@@ -131,7 +140,7 @@ impl VerifiedStream {
 }
 
 pub(crate) fn chunk_error(error: &ChunkError) -> ApiError {
-    crate::errors::from_aws(error.aws_error())
+    errors::from_aws(error.aws_error())
 }
 
 /// The client closed the connection, or sent something that is not HTTP.
@@ -140,14 +149,6 @@ fn broken(error: &hyper::Error) -> ApiError {
     ApiError::client(
         "IncompleteBody",
         "You did not provide the number of bytes specified by the Content-Length HTTP header.",
-    )
-}
-
-fn too_slow() -> ApiError {
-    ApiError::client(
-        "RequestTimeout",
-        "Your socket connection to the server was not read from or written to within the timeout period. \
-         Idle connections will be closed.",
     )
 }
 

@@ -6,6 +6,9 @@ use lambent_identity::IdentityError;
 use lambent_sigv4::{AuthError, AwsError, ErrorStyle};
 use lambent_wire::{ProtocolKind, ServiceInfo};
 
+/// Source: "Common Errors" in the API references of AWS's services.
+const BUSY: &str = "The request has failed due to a temporary failure of the server.";
+
 /// How a service words the errors that all services share.
 pub(crate) fn style_of(protocol: ProtocolKind) -> ErrorStyle {
     match protocol {
@@ -58,6 +61,24 @@ pub(crate) fn too_large(service: &str, operation: &str, max: usize) -> ApiError 
             413,
             format!("a request may have at most {max} bytes"),
         ),
+    }
+}
+
+/// A body that comes too slowly, or not at all.
+pub(crate) fn too_slow() -> ApiError {
+    ApiError::client(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout period. \
+         Idle connections will be closed.",
+    )
+}
+
+/// Other requests' bodies have all the memory that there is for bodies.
+pub(crate) fn no_memory(style: ErrorStyle) -> ApiError {
+    match style {
+        ErrorStyle::S3 => ApiError::new("SlowDown", 503, "Please reduce your request rate."),
+        ErrorStyle::Query => ApiError::new("ServiceUnavailable", 503, BUSY),
+        ErrorStyle::Json | ErrorStyle::RestJson => ApiError::new("ServiceUnavailableException", 503, BUSY),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct GatewayConfig {
     pub region: String,
     /// The suffix under which buckets are host names, as `localhost` in `photos.s3.localhost`.
     pub domain: String,
+    /// With request bodies that are slow to come.
+    pub patience: limits::Patience,
 }
 
 /// Everything that can be asked for.

@@ -14,6 +14,13 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a client may pause inside a request's body.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A body that is read into memory may take so long, whatever its length, and longer by its length at
+/// [`BUFFERED_BODY_BYTES_PER_S`].
+pub const BUFFERED_BODY_GRACE: Duration = Duration::from_secs(30);
+/// The slowest that a body which is read into memory may come, so that nobody holds the memory for all for ever.
+pub const BUFFERED_BODY_BYTES_PER_S: u64 = 256 * 1024;
+/// How long a request waits for memory for its body before it is refused.
+pub const BUFFER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// KiB of request bodies that are held in memory at once, over all requests; more wait.
 pub const BUFFERED_TOTAL_KIB: usize = 256 * 1024;
 /// Bodies up to this many bytes are not counted.
@@ -31,5 +38,36 @@ pub fn buffered_body_max(signing_name: &str) -> usize {
         // PutLogEvents with 1 MiB of events, each character escaped.
         "logs" => 8 << 20,
         _ => 1 << 20,
+    }
+}
+
+/// How patient the gateway is with request bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// With a pause inside any body.
+    pub idle: Duration,
+    /// With a whole body that is read into memory, beside the time that its length is worth.
+    pub grace: Duration,
+    /// How fast such a body has to come, in bytes for each second.
+    pub bytes_per_s: u64,
+    /// With the lack of memory for such a body.
+    pub room: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            idle: BODY_IDLE_TIMEOUT,
+            grace: BUFFERED_BODY_GRACE,
+            bytes_per_s: BUFFERED_BODY_BYTES_PER_S,
+            room: BUFFER_WAIT_MAX,
+        }
+    }
+}
+
+impl Patience {
+    /// How long a body of so many bytes may take to come into memory.
+    pub(crate) fn for_whole(&self, bytes: u64) -> Duration {
+        self.grace + Duration::from_secs(bytes / self.bytes_per_s.max(1))
     }
 }

@@ -110,16 +110,15 @@ impl Inner {
         let (body, _memory) = match body {
             SignedBody::Whole(bytes, permit) => (Body::from(bytes), permit),
             SignedBody::Streaming(stream, reader) => {
-                let mut body = body_in::verified(stream, *reader, &parts.headers)?;
+                let mut body = body_in::verified(stream, *reader, &parts.headers, self.config.patience.idle)?;
                 match route.body {
                     BodyMode::Streamed => (body, None),
                     BodyMode::Buffered => {
                         let max = limits::buffered_body_max(info.signing_name);
-                        let permit =
-                            self.memory_for(body.length().unwrap_or(max as u64).min(max as u64)).await;
-                        let bytes = body
-                            .collect(max, || errors::too_large(info.signing_name, operation.name, max))
-                            .await?;
+                        let expected = body.length().unwrap_or(max as u64).min(max as u64);
+                        let permit = self.memory_for(expected, errors::style_of(protocol)).await?;
+                        let too_large = || errors::too_large(info.signing_name, operation.name, max);
+                        let bytes = self.in_time(expected, body.collect(max, too_large)).await?;
                         (Body::from(bytes).with_trailers(body.trailers()), permit)
                     }
                 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers may panic as the test does")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -9,12 +10,14 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lambent_base::{Clock, ManualClock, Random};
+use lambent_gateway::limits::{self, Patience};
 use lambent_gateway::{Admin, Gateway, GatewayConfig, Paths};
 use lambent_identity::{Identity, MasterKey, RootKey};
 use lambent_sigv4::{ServiceRules, Signer, sha256};
 use lambent_store::Db;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 const NOW_S: i64 = 1_800_000_000;
 const KEY: &str = "AKIAROOTROOTROOTROOT";
@@ -29,6 +32,10 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(Patience::default()).await
+    }
+
+    async fn start_with(patience: Patience) -> Self {
         let (clock, hand) = Clock::manual(NOW_S * 1000);
         let db = Db::memory(clock.clone(), Random::seeded(1));
         let root = RootKey {
@@ -49,7 +56,7 @@ impl Server {
             }),
         };
         let paths = Paths { services, admin: vec![echo], ..Paths::default() };
-        let config = GatewayConfig { region: "us-east-1".into(), domain: "localhost".into() };
+        let config = GatewayConfig { region: "us-east-1".into(), domain: "localhost".into(), patience };
         let gateway = Gateway::new(config, clock, Random::seeded(4), identity, paths);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -102,6 +109,19 @@ fn signed(signer: &Signer<'_>, body: &str, uri: &str) -> Parts {
     parts
 }
 
+/// A connection on which a signed request for STS has begun, with a body of so many bytes to come.
+async fn announced(server: &Server, bytes: usize) -> TcpStream {
+    let mut head = signed(&signer("sts"), WHO_AM_I, "/");
+    head.headers.insert("content-length", bytes.into());
+    let mut text = "POST / HTTP/1.1\r\n".to_owned();
+    for (name, value) in &head.headers {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(format!("{text}\r\n").as_bytes()).await.unwrap();
+    stream
+}
+
 const WHO_AM_I: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 
 #[tokio::test]
@@ -135,7 +155,7 @@ async fn what_is_not_properly_signed_is_refused_by_name() {
         assert_eq!(status, StatusCode::FORBIDDEN, "{code}: {body}");
         assert!(body.contains(&format!("<Code>{code}</Code>")), "expected {code}: {body}");
     }
-    server.hand.advance(std::time::Duration::from_secs(14 * 60));
+    server.hand.advance(Duration::from_secs(14 * 60));
     let (status, _, body) = server.send(signed(&signer("sts"), WHO_AM_I, "/"), WHO_AM_I).await;
     assert_eq!(status, StatusCode::OK, "fourteen minutes of skew are allowed: {body}");
     server.stop().await;
@@ -167,7 +187,7 @@ async fn bad_inputs_get_the_services_words() {
     assert!(body.contains("<Code>ValidationError</Code>"), "{body}");
     assert!(body.contains("2 validation errors detected"), "{body}");
 
-    let large = "x".repeat(lambent_gateway::limits::buffered_body_max("sts") + 1);
+    let large = "x".repeat(limits::buffered_body_max("sts") + 1);
     let (status, _, body) = server.send(signed(&signer("sts"), &large, "/"), large.clone()).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
     server.stop().await;
@@ -201,5 +221,69 @@ async fn http_2_is_served_on_the_same_port() {
     assert_eq!(sender.send_request(request).await.unwrap().status(), StatusCode::OK);
     drop(sender);
     connection.await.unwrap().unwrap();
+    server.stop().await;
+}
+
+/// What the server says until it closes the connection.
+async fn heard(mut stream: impl AsyncReadExt + Unpin) -> String {
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).await.unwrap();
+    String::from_utf8(told).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_cut_off() {
+    let patience =
+        Patience { grace: Duration::from_millis(200), bytes_per_s: 1 << 30, ..Patience::default() };
+    let server = Server::start_with(patience).await;
+    let (reader, mut writer) = announced(&server, 1 << 20).await.into_split();
+    let dripping = tokio::spawn(async move {
+        while writer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let told = heard(reader).await;
+    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("<Code>RequestTimeout</Code>"), "{told}");
+    dripping.abort();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_pauses_is_cut_off() {
+    let server =
+        Server::start_with(Patience { idle: Duration::from_millis(100), ..Patience::default() }).await;
+    let mut stream = announced(&server, 100).await;
+    stream.write_all(b"Action=").await.unwrap();
+    let told = heard(stream).await;
+    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("<Code>RequestTimeout</Code>"), "{told}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_body_waits_for_memory_for_ever() {
+    let patience = Patience { room: Duration::from_millis(100), ..Patience::default() };
+    let server = Server::start_with(patience).await;
+    let bytes = limits::buffered_body_max("sts");
+    let fitting = limits::BUFFERED_TOTAL_KIB * 1024 / bytes;
+    let beyond = 10;
+    let (told, mut hear) = mpsc::unbounded_channel();
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..fitting + beyond {
+        let (stream, told) = (announced(&server, bytes).await, told.clone());
+        waiting.spawn(async move { told.send(heard(stream).await).unwrap() });
+    }
+    for _ in 0..beyond {
+        let told = hear.recv().await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+        assert!(told.contains("<Code>ServiceUnavailable</Code>"), "{told}");
+    }
+    let (status, _, body) = server.send(signed(&signer("sts"), WHO_AM_I, "/"), WHO_AM_I).await;
+    assert_eq!(status, StatusCode::OK, "small requests are not concerned: {body}");
+    waiting.shutdown().await;
+    // Those who held the memory are gone; the server gets to know that in its own time.
+    let large = format!("{WHO_AM_I}&X={}", "x".repeat(bytes / 2));
+    while server.send(signed(&signer("sts"), &large, "/"), large.clone()).await.0
+        == StatusCode::SERVICE_UNAVAILABLE
+    {}
     server.stop().await;
 }
