@@ -111,3 +111,33 @@ def test_asynchronous_invocations_survive(own_cloud):
     s3 = own_cloud.client("s3")
     wanted = {f"by-event-{number}" for number in range(10)}
     eventually(lambda: keys(s3, "seen") == wanted, timeout_s=60, every_s=0.25)
+
+
+def test_no_delivered_event_goes_unbilled(own_cloud):
+    """Killed as soon as an event's work is seen, or a little later: one function for each, as a bill has no single runs."""
+    own_cloud.start()
+    deploy_marker(own_cloud)
+    names = [f"billed-{number}" for number in range(10)]
+    awslambda = own_cloud.client("lambda")
+    for name in names:
+        awslambda.create_function(
+            FunctionName=name, Runtime="python3.13", Handler="index.handler", Timeout=30, MemorySize=512,
+            Role=awslambda.get_function_configuration(FunctionName="marker")["Role"],
+            Code={"ZipFile": packages.python(MARK)}, Environment={"Variables": {"SEEN": "seen"}},
+        )  # fmt: skip
+        awslambda.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
+    for number, name in enumerate(names):
+        event = f'{{"Records": [{{"s3": {{"object": {{"key": "{name}"}}}}}}]}}'
+        own_cloud.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=event)
+        s3 = own_cloud.client("s3")
+        eventually(lambda: name in keys(s3, "seen"), every_s=0.002)
+        threading.Event().wait(0.01 * number)
+        own_cloud.kill()
+        own_cloud.start()
+    # What was not settled runs again; what was settled never does, and must have been billed before.
+    billed = lambda: {line.split()[0] for line in own_cloud.command("bill").stdout.splitlines() if line.strip()}
+    eventually(lambda: billed() >= set(names), timeout_s=30, every_s=0.25)
+    logs = own_cloud.client("logs")
+    for name in names:
+        told = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="REPORT")
+        assert told["events"], name

@@ -1,11 +1,16 @@
 //! Where events go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambent_base::BoxFuture;
 
 use crate::event::Event;
-use crate::ports::{Invocation, InvokeFunction};
+use crate::ports::{Invocation, InvokeFunction, KeepRuns};
+
+/// The first pause after the records of runs could not be kept; it doubles up to [`MAX_KEEP_PAUSE`].
+const FIRST_KEEP_PAUSE: Duration = Duration::from_millis(100);
+const MAX_KEEP_PAUSE: Duration = Duration::from_secs(10);
 
 /// The kind of events whose targets are functions.
 pub const FUNCTION: &str = "function";
@@ -30,9 +35,25 @@ pub enum Delivery {
     Refused(String),
 }
 
-/// Delivers to functions.
+/// Delivers to functions. An event is delivered once its run is on record, and not before: whoever crashes in between
+/// runs it again.
 #[derive(Clone)]
-pub struct DeliverToFunctions(pub Arc<dyn InvokeFunction>);
+pub struct DeliverToFunctions {
+    pub functions: Arc<dyn InvokeFunction>,
+    pub runs: Arc<dyn KeepRuns>,
+}
+
+impl DeliverToFunctions {
+    /// Keeps trying while the records cannot be kept: what ran must not run again only because of that.
+    async fn keep_runs(&self) {
+        let mut pause = FIRST_KEEP_PAUSE;
+        while let Err(error) = self.runs.keep_runs().await {
+            tracing::error!(%error, "the record of an event's run cannot be kept; trying again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_KEEP_PAUSE);
+        }
+    }
+}
 
 impl Deliver for DeliverToFunctions {
     fn deliver<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Delivery> {
@@ -44,7 +65,11 @@ impl Deliver for DeliverToFunctions {
                 caller: event.caller.clone(),
                 earlier_attempts: event.failures,
             };
-            match self.0.invoke(invocation).await {
+            let answer = self.functions.invoke(invocation).await;
+            if answer.is_ok() {
+                self.keep_runs().await;
+            }
+            match answer {
                 Ok(invoked) => match invoked.function_error {
                     None => Delivery::Done,
                     Some(error) => {

@@ -11,7 +11,7 @@ use lambent_store::{Db, Faults, MemoryEngine};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked};
+use crate::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, PortError};
 use crate::{
     Backlog, BusError, Deliver, DeliverToFunctions, Delivery, Event, FUNCTION, MAX_PAYLOAD_BYTES, NewEvent,
     Outbox, RetryPolicy, Workers,
@@ -529,9 +529,21 @@ impl InvokeFunction for Functions {
     }
 }
 
+/// Records that can be kept at the second try.
+#[derive(Default)]
+struct Runs(AtomicUsize);
+
+impl KeepRuns for Runs {
+    fn keep_runs(&self) -> BoxFuture<'_, Result<(), PortError>> {
+        let tries = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        Box::pin(std::future::ready(if tries == 1 { Err(PortError("not now".to_owned())) } else { Ok(()) }))
+    }
+}
+
 #[tokio::test]
 async fn answers_of_functions_decide_what_becomes_of_events() {
-    let deliverer = DeliverToFunctions(Arc::new(Functions));
+    let runs = Arc::new(Runs::default());
+    let deliverer = DeliverToFunctions { functions: Arc::new(Functions), runs: runs.clone() };
     let outcome = async |payload: &[u8]| {
         let NewEvent { kind, target, caller, payload, retry, .. } = event(payload);
         let event = Event {
@@ -549,8 +561,10 @@ async fn answers_of_functions_decide_what_becomes_of_events() {
         deliverer.deliver(&event).await
     };
     assert_eq!(outcome(b"ok").await, Delivery::Done);
+    assert_eq!(runs.0.load(Ordering::SeqCst), 2, "delivered only once its run is on record");
     let failed = "Unhandled: {\"errorMessage\":\"boom\"}".to_owned();
     assert_eq!(outcome(b"error").await, Delivery::Failed(failed));
+    assert_eq!(runs.0.load(Ordering::SeqCst), 3, "a run that failed is a run");
     assert!(matches!(outcome(b"throttled").await, Delivery::Busy(_)));
     assert!(matches!(outcome(b"missing").await, Delivery::Refused(_)));
 }

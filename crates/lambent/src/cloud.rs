@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::joints::{self, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
+use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
 use crate::up::UpArgs;
 
 /// How often blobs that nothing names are looked for, after once at the start.
@@ -141,7 +141,8 @@ impl Cloud {
 
         lambda.start().await?;
         let invoke: Arc<dyn InvokeFunction> = lambda.clone();
-        let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions(invoke));
+        let runs = Arc::new(EndedRuns { pool: pool.clone(), meter: meter.clone() });
+        let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions { functions: invoke, runs });
         let deliveries = outbox.start(HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)])).await?;
         let background = background(db.clone(), blobs, lambda, s3, logs, meter.clone());
         Ok(Self { data_dir, db, gateway, pool, meter, deliveries, background, stop })

@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use lambent_api::{ApiError, Body, BoxFuture};
 use lambent_base::Place;
+use lambent_bus::ports::{KeepRuns, PortError};
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
 use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
 use lambent_metering::{Meter, Month, RunOutcome, RunRecord};
-use lambent_pool::{Endpoint, InvocationRecord, LogBatch, LogSink, Recorder};
+use lambent_pool::{Endpoint, InvocationRecord, LogBatch, LogSink, Pool, Recorder};
 use lambent_s3::ObjectReader;
 use lambent_store::Db;
 use tokio::net::TcpListener;
@@ -86,6 +87,21 @@ impl Recorder for FunctionMeter {
                 _ => RunOutcome::Success,
             },
         });
+    }
+}
+
+/// What is known of runs that have ended: the lines in the pool, the records in the meter.
+pub(crate) struct EndedRuns {
+    pub(crate) pool: Pool,
+    pub(crate) meter: Meter,
+}
+
+impl KeepRuns for EndedRuns {
+    fn keep_runs(&self) -> BoxFuture<'_, Result<(), PortError>> {
+        Box::pin(async {
+            let ((), kept) = tokio::join!(self.pool.flush_logs(), self.meter.flush());
+            kept.map_err(|error| PortError(error.to_string()))
+        })
     }
 }
 

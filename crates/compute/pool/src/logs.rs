@@ -118,6 +118,8 @@ pub(crate) struct Logs {
     budget: Semaphore,
     units: u32,
     wake: Notify,
+    /// One write at a time, so that whoever flushes also waits for what is being written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -135,6 +137,7 @@ impl Logs {
             budget: Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS)),
             units,
             wake: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -170,6 +173,7 @@ impl Logs {
 
     /// Writes what was gathered.
     pub(crate) async fn flush(&self, sink: &dyn LogSink) {
+        let _turn = self.writing.lock().await;
         let gathered = std::mem::take(&mut *self.gathered.lock());
         if !gathered.batches.is_empty() {
             sink.write(gathered.batches.into_values().collect()).await;

@@ -168,6 +168,11 @@ impl Pool {
         self.inner.end_and_wait(old).await;
     }
 
+    /// Returns when the sink has taken every line of the calls that have ended.
+    pub async fn flush_logs(&self) {
+        self.inner.logs.flush(&*self.inner.parts.logs).await;
+    }
+
     /// Counts for metrics and `lambent top`.
     pub fn stats(&self) -> PoolStats {
         self.inner.leases.lock().stats()

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use lambent_bus::ports::{Caller, Invocation, InvokeError as PortError, InvokeFunction};
+use lambent_base::BoxFuture;
+use lambent_bus::ports::{
+    Caller, Invocation, InvokeError as PortError, InvokeFunction, KeepRuns, PortError as NotKept,
+};
 use lambent_bus::{Deliver, DeliverToFunctions, FUNCTION};
 use lambent_pool::{ErrorKind, InvokeError, Outcome, ThrottleReason};
 use serde_json::json;
@@ -146,6 +149,15 @@ async fn dry_runs_run_nothing() {
     assert!(cloud.runner.asked.lock().is_empty());
 }
 
+/// Nobody bills these runs.
+struct NoRuns;
+
+impl KeepRuns for NoRuns {
+    fn keep_runs(&self) -> BoxFuture<'_, Result<(), NotKept>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
 #[tokio::test]
 async fn events_are_run_by_the_outbox_and_survive_until_then() {
     let cloud = cloud().await;
@@ -156,7 +168,8 @@ async fn events_are_run_by_the_outbox_and_survive_until_then() {
 
     // The process ends here, and another one finds the event.
     let cloud = cloud.restarted().await;
-    let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions(cloud.lambda.clone()));
+    let functions: Arc<dyn Deliver> =
+        Arc::new(DeliverToFunctions { functions: cloud.lambda.clone(), runs: Arc::new(NoRuns) });
     let outbox = &cloud.lambda.parts.outbox;
     let workers = outbox.start(HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap();
     while outbox.backlog().await.unwrap().ready > 0 {
