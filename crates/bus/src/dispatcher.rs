@@ -3,9 +3,10 @@
 //! It sleeps until a commit wakes it, a delivery ends, or the next put-off event is due. The head of the ready events
 //! is a cursor in memory: deleted rows before it are never walked again (they are, once, after a start).
 //!
-//! No target takes all the room: the head passes over ready events of a target that has enough under way. The first
-//! of them becomes a cursor of that target's own, from which it catches up as its deliveries end. Put-off events of
-//! such a target, once due, line up with the ready ones.
+//! No target takes all the room, nor do a few together: a target may have as many deliveries under way as there is room
+//! left to share, and the last of the room is for targets that have none. The head passes over ready events of a target
+//! that has enough under way. The first of them becomes a cursor of that target's own, from which it catches up as
+//! deliveries end. Put-off events of such a target, once due, line up with the ready ones.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +27,9 @@ use crate::settle::{Outcome, Owner};
 const MAX_IN_FLIGHT: usize = 256;
 /// The most deliveries at once to one target, so that a slow one leaves room for others.
 const MAX_IN_FLIGHT_TO_ONE: usize = 64;
+/// How much of [`MAX_IN_FLIGHT`] is kept for targets that have nothing under way, one delivery each: so many targets
+/// may never answer without delaying any other.
+const KEPT_FOR_OTHERS: usize = 64;
 /// How many ready events are read at once after the first page, when there are some to pass over.
 const PASSING_PAGE_ROWS: usize = 64;
 /// How long a delivery under way may take to end when the workers stop.
@@ -148,9 +152,7 @@ impl Dispatcher {
             return Ok(Found { started: 0, next_due_ms: None, more: true });
         }
         let mut found = self.find_put_off(room).await?;
-        let mut targets = self.behind.keys().cloned().collect::<Vec<_>>();
-        targets.retain(|target| !self.is_crowded(target));
-        for target in targets {
+        for target in self.behind.keys().cloned().collect::<Vec<_>>() {
             self.catch_up(&target).await?;
         }
         found.more |= self.find_ready().await?;
@@ -219,7 +221,9 @@ impl Dispatcher {
 
     /// Whether a target has enough under way.
     fn is_crowded(&self, target: &str) -> bool {
-        self.in_flight_to.get(target).is_some_and(|&deliveries| deliveries >= MAX_IN_FLIGHT_TO_ONE)
+        let to_share = (MAX_IN_FLIGHT - KEPT_FOR_OTHERS).saturating_sub(self.in_flight.len());
+        let most = to_share.min(MAX_IN_FLIGHT_TO_ONE);
+        self.in_flight_to.get(target).is_some_and(|&deliveries| deliveries >= most)
     }
 
     /// Whether a target has enough under way, or earlier events to deliver first.

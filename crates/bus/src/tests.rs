@@ -409,7 +409,8 @@ async fn a_crowd_of_events_is_delivered_in_bounded_parallel() {
     }
     workers.shutdown().await;
     assert_eq!(crowd.ended.load(Ordering::SeqCst), 1_000);
-    assert_eq!(crowd.most.load(Ordering::SeqCst), 256);
+    let most = crowd.most.load(Ordering::SeqCst);
+    assert!((150..=256).contains(&most), "{most}");
 }
 
 /// An event of `target` that is ready, or was put off and is due.
@@ -447,6 +448,43 @@ async fn a_target_that_never_answers_delays_no_other() {
             tokio::task::yield_now().await;
         }
         assert_eq!(waiting().await, 300);
+    }
+}
+
+#[tokio::test]
+async fn many_targets_that_never_answer_delay_no_other() {
+    let silent = 60;
+    for not_before_ms in [None, Some(NOW_MS + 1)] {
+        let fixture = fixture();
+        // One after the other, so that the first ones are the greediest.
+        for target in 0..silent {
+            for _ in 0..70 {
+                fixture.put(event_of(target, not_before_ms)).await;
+            }
+        }
+        fixture.hand.advance(Duration::from_millis(1));
+        let answers = move |event: &Event| (0..silent).all(|target| event.target != numbered(target));
+        let (_workers, mut events) =
+            fixture.start(move |event| answers(event).then_some(Delivery::Done)).await;
+        let healthy = numbered(silent);
+        let mut under_way = HashMap::<Arn, usize>::new();
+        for round in 0..20 {
+            let not_before_ms = (round % 2 == 1).then_some(NOW_MS + 2 + round);
+            fixture.put(event_of(silent, not_before_ms)).await;
+            fixture.advance(Duration::from_millis(1)).await;
+            loop {
+                let delivered = events.recv().await.unwrap();
+                if delivered.target == healthy {
+                    break;
+                }
+                *under_way.entry(delivered.target).or_default() += 1;
+            }
+        }
+        while under_way.len() < 60 {
+            *under_way.entry(events.recv().await.unwrap().target).or_default() += 1;
+        }
+        let (all, most) = (under_way.values().sum::<usize>(), under_way.values().max().unwrap());
+        assert!(all < 256 && *most <= 64, "{under_way:?}");
     }
 }
 
