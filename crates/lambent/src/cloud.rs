@@ -18,7 +18,7 @@ use lambent_logs::Logs;
 use lambent_metering::{Meter, PriceError, Prices};
 use lambent_pool::{Pool, PoolConfig, PoolError, PoolParts};
 use lambent_runtimes::Catalogue;
-use lambent_s3::{ObjectReader, S3Parts};
+use lambent_s3::{ObjectReader, OpenReaders, S3Parts};
 use lambent_store::{Db, FjallEngine, FjallOptions, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -79,6 +79,7 @@ struct Ground {
     blobs: BlobStore,
     identity: Arc<Identity>,
     outbox: Outbox,
+    readers: OpenReaders,
 }
 
 impl Cloud {
@@ -95,7 +96,15 @@ impl Cloud {
         let master = data_dir.master_key(&random)?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
-        let ground = Ground { clock, random, db, blobs, identity: Arc::new(identity), outbox };
+        let ground = Ground {
+            clock,
+            random,
+            db,
+            blobs,
+            identity: Arc::new(identity),
+            outbox,
+            readers: OpenReaders::default(),
+        };
 
         let (stop, stopped) = watch::channel(false);
         let endpoint = Arc::new(SandboxEndpoint::default());
@@ -135,7 +144,7 @@ impl Cloud {
             domain: arguments.domain.clone(),
             patience: Patience::default(),
         };
-        let Ground { clock, random, db, blobs, identity, outbox } = ground;
+        let Ground { clock, random, db, blobs, identity, outbox, .. } = ground;
         let gateway = Gateway::new(config, clock, random, identity, paths);
         endpoint.set(gateway.clone(), stopped);
 
@@ -170,7 +179,7 @@ impl Cloud {
 }
 
 fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path) -> Arc<Lambda> {
-    let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone());
+    let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone(), ground.readers.clone());
     Lambda::new(LambdaParts {
         db: ground.db.clone(),
         blobs: ground.blobs.clone(),
@@ -190,6 +199,7 @@ fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
         db: ground.db.clone(),
         blobs: ground.blobs.clone(),
         outbox: ground.outbox.clone(),
+        readers: ground.readers.clone(),
         functions,
         clock: ground.clock.clone(),
         random: ground.random.clone(),

@@ -11,26 +11,24 @@ use lambent_store::{Db, ScanOptions};
 use crate::errors::S3Error;
 use crate::keys;
 use crate::ranges::Span;
-use crate::rows::{self, Data, ObjectRow, SpanRow};
+use crate::readers::{Held, Hold};
+use crate::rows::{self, Data, SpanRow};
 use crate::service::S3;
 
 /// How many parts of an object are looked up at once while it streams; few in tests, whose objects have few.
 const SPANS_A_PAGE: usize = if cfg!(test) { 2 } else { 64 };
 
 impl S3 {
-    /// Bytes of an object, as they stand now; what happens to the object later does not change them.
-    pub(crate) async fn read(&self, object: &ObjectRow, span: Span) -> Result<Body, S3Error> {
-        read(self.db(), self.blobs(), object, span).await
+    /// Bytes of an object, as they stand now; what happens to the object later does not change them, nor end them
+    /// before the body is read or dropped.
+    pub(crate) async fn read(&self, found: &Held, span: Span) -> Result<Body, S3Error> {
+        read(self.db(), self.blobs(), found, span).await
     }
 }
 
 /// See [`S3::read`].
-pub(crate) async fn read(
-    db: &Db,
-    blobs: &BlobStore,
-    object: &ObjectRow,
-    span: Span,
-) -> Result<Body, S3Error> {
+pub(crate) async fn read(db: &Db, blobs: &BlobStore, found: &Held, span: Span) -> Result<Body, S3Error> {
+    let object = &found.row;
     let length = Some(span.length());
     match &object.data {
         _ if span.length() == 0 => Ok(Body::empty()),
@@ -43,17 +41,30 @@ pub(crate) async fn read(
             Ok(Body::stream(Pieces::of(Source::Blob(reader)), length))
         }
         Data::Spans { upload, .. } => {
-            let reader = SpanReader::open(db.clone(), blobs.clone(), upload, span).await?;
+            let parts = Parts {
+                db: db.clone(),
+                blobs: blobs.clone(),
+                upload: upload.clone(),
+                _hold: found.hold.clone(),
+            };
+            let reader = SpanReader::open(parts, span).await?;
             Ok(Body::stream(Pieces::of(Source::Spans(Box::new(reader))), length))
         }
     }
 }
 
-/// Reads the parts of an object one after the other.
-struct SpanReader {
+/// Where the parts of an object are.
+struct Parts {
     db: Db,
     blobs: BlobStore,
     upload: String,
+    /// Dropped with the reader: the sweeper may have them then.
+    _hold: Option<Hold>,
+}
+
+/// Reads the parts of an object one after the other.
+struct SpanReader {
+    parts: Parts,
     /// Parts that are looked up: blob and the bytes wanted of it, the next one last.
     ahead: Vec<(BlobId, Span)>,
     /// What is not looked up yet: bytes of the object.
@@ -62,9 +73,8 @@ struct SpanReader {
 }
 
 impl SpanReader {
-    async fn open(db: Db, blobs: BlobStore, upload: &str, span: Span) -> Result<Self, S3Error> {
-        let upload = upload.to_owned();
-        let mut reader = Self { db, blobs, upload, ahead: Vec::new(), left: span, current: None };
+    async fn open(parts: Parts, span: Span) -> Result<Self, S3Error> {
+        let mut reader = Self { parts, ahead: Vec::new(), left: span, current: None };
         reader.look_ahead().await?;
         // The first blob is opened before the answer begins, so that its failure can still be one.
         reader.open_next().await?;
@@ -91,14 +101,14 @@ impl SpanReader {
 
     async fn open_next(&mut self) -> Result<(), S3Error> {
         if let Some((blob, span)) = self.ahead.pop() {
-            self.current = Some(self.blobs.open_range(blob, span.start..span.end).await?);
+            self.current = Some(self.parts.blobs.open_range(blob, span.start..span.end).await?);
         }
         Ok(())
     }
 
     /// Finds the parts that hold the next bytes.
     async fn look_ahead(&mut self) -> Result<(), S3Error> {
-        let (db, upload, left) = (&self.db, self.upload.as_str(), self.left);
+        let (db, upload, left) = (&self.parts.db, self.parts.upload.as_str(), self.left);
         let (rows, end) = db.read(|txn| async move { spans_from(&txn, upload, left).await }).await?;
         if rows.is_empty() {
             return Err(S3Error::DataMissing { missing: left.length() });

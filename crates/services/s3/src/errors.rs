@@ -51,9 +51,7 @@ impl From<S3Error> for ApiError {
     fn from(error: S3Error) -> Self {
         match error {
             S3Error::Api(error) => *error,
-            S3Error::Store(StoreError::Contended { .. }) => {
-                Self::new("SlowDown", 503, "Please reduce your request rate.")
-            }
+            S3Error::Store(StoreError::Contended { .. }) => slow_down(),
             S3Error::Store(failure @ (StoreError::DiskFull { .. } | StoreError::Unavailable(_))) => {
                 tracing::error!(%failure, "the store takes no request");
                 unavailable()
@@ -69,6 +67,11 @@ impl From<S3Error> for ApiError {
 
 fn unavailable() -> ApiError {
     ApiError::new("ServiceUnavailable", 503, "Service is unable to handle request.")
+}
+
+/// Too many requests change the same thing at once.
+pub(crate) fn slow_down() -> ApiError {
+    ApiError::new("SlowDown", 503, "Please reduce your request rate.")
 }
 
 pub(crate) fn no_such_bucket(bucket: &str) -> ApiError {

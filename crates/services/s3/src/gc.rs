@@ -8,6 +8,7 @@ use lambent_blobs::BlobId;
 use lambent_store::{KeyRange, ScanOptions, StoreError, Txn};
 
 use crate::errors::S3Error;
+use crate::readers::OpenReaders;
 use crate::rows::{self, Data, DeadRow, ObjectRow, PartRow, SpanRow};
 use crate::service::S3Parts;
 use crate::{keys, limits};
@@ -17,7 +18,11 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// Remembers that this may be deleted once the grace is over; `id` tells it from others of the same millisecond.
 pub(crate) fn bury(txn: &Txn, now_unix_ms: i64, id: &str, dead: &DeadRow) -> Result<(), S3Error> {
-    txn.put(&keys::dead(now_unix_ms + limits::GC_GRACE_MS, id), &rows::encode(dead)?);
+    bury_until(txn, now_unix_ms + limits::GC_GRACE_MS, id, dead)
+}
+
+fn bury_until(txn: &Txn, due_unix_ms: i64, id: &str, dead: &DeadRow) -> Result<(), S3Error> {
+    txn.put(&keys::dead(due_unix_ms, id), &rows::encode(dead)?);
     txn.on_commit(keys::DEAD_TOPIC);
     Ok(())
 }
@@ -89,7 +94,11 @@ impl Sweeper {
     pub(crate) async fn sweep(&self) -> Result<Option<i64>, S3Error> {
         loop {
             let now_unix_ms = self.parts.clock.unix_ms();
-            let step = self.parts.db.run(|txn| async move { step(&txn, now_unix_ms).await }).await?;
+            let step = self
+                .parts
+                .db
+                .run(|txn| async move { step(&txn, &self.parts.readers, now_unix_ms).await })
+                .await?;
             match step {
                 Step::Wait(next) => return Ok(next),
                 Step::Done(free) => {
@@ -102,7 +111,7 @@ impl Sweeper {
     }
 }
 
-async fn step(txn: &Txn, now_unix_ms: i64) -> Result<Step, S3Error> {
+async fn step(txn: &Txn, readers: &OpenReaders, now_unix_ms: i64) -> Result<Step, S3Error> {
     let page = txn.scan_snapshot(&keys::all_dead(), ScanOptions::rows(1)).await?;
     let Some((key, row)) = page.rows.first() else { return Ok(Step::Wait(None)) };
     let due = keys::due_of_dead(key)?;
@@ -123,6 +132,16 @@ async fn step(txn: &Txn, now_unix_ms: i64) -> Result<Step, S3Error> {
     let finished = match dead {
         DeadRow::Blob(blob) => {
             release(txn, blob, &mut free).await?;
+            true
+        }
+        // Asked here, so that it is asked before each step: who begins to read later finds no row that names these.
+        DeadRow::Spans(upload) if readers.reads(&upload) => {
+            bury_until(
+                txn,
+                now_unix_ms + limits::GC_READ_PAUSE_MS,
+                &upload,
+                &DeadRow::Spans(upload.clone()),
+            )?;
             true
         }
         DeadRow::Spans(upload) => {

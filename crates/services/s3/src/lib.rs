@@ -19,6 +19,7 @@ mod names;
 mod notifications;
 mod objects;
 mod ranges;
+mod readers;
 mod rows;
 mod service;
 #[cfg(test)]
@@ -26,4 +27,5 @@ mod tests;
 
 pub use fetch::ObjectReader;
 pub use gc::{Sweeper, referenced};
+pub use readers::OpenReaders;
 pub use service::{S3Parts, service};

@@ -37,6 +37,8 @@ pub(crate) const NOTIFICATION_RULES_MAX: usize = 100;
 pub(crate) const NOTIFICATION_ID_MAX_CHARS: usize = 255;
 /// How long replaced data stays readable, so that readers in flight finish, in milliseconds.
 pub(crate) const GC_GRACE_MS: i64 = 15 * 60 * 1000;
+/// How long the sweeper leaves dead data alone that it found being read, in milliseconds.
+pub(crate) const GC_READ_PAUSE_MS: i64 = 60 * 1000;
 /// How many dead objects one step of the sweeper looks at.
 pub(crate) const GC_STEP_ROWS: usize = 200;
 /// Rows that one read of a listing takes from the store.

@@ -12,6 +12,7 @@ use lambent_store::Db;
 
 use crate::checksums;
 use crate::names::{any_bucket, bucket_arn, object_arn};
+use crate::readers::OpenReaders;
 
 /// What the service is given when the platform is put together.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct S3Parts {
     pub db: Db,
     pub blobs: BlobStore,
     pub outbox: Outbox,
+    /// The same for everybody who reads objects.
+    pub readers: OpenReaders,
     /// Asked before a notification rule is taken.
     pub functions: Arc<dyn MayInvoke>,
     pub clock: Clock,
@@ -89,6 +92,10 @@ impl S3 {
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
+    }
+
+    pub(crate) fn readers(&self) -> &OpenReaders {
+        &self.0.readers
     }
 
     pub(crate) fn functions(&self) -> &dyn MayInvoke {

@@ -38,8 +38,8 @@ impl S3 {
         let source_owner = input.expected_source_bucket_owner.as_deref();
         let found = self.copied(call, &source, source_owner, conditions).await?;
         let span = match input.copy_source_range.as_deref() {
-            None => Span { start: 0, end: found.size },
-            Some(range) => ranges::copied(range, found.size)?,
+            None => Span { start: 0, end: found.row.size },
+            Some(range) => ranges::copied(range, found.row.size)?,
         };
         let mut body = self.read(&found, span).await?;
         let claims = &Claims::default();

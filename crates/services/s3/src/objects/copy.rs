@@ -14,6 +14,7 @@ use crate::ingest::Intake;
 use crate::metadata::{described, refuse};
 use crate::notifications::EventName;
 use crate::ranges::Span;
+use crate::readers::Held;
 use crate::rows::{Data, Metadata, ObjectRow};
 use crate::service::S3;
 use crate::{keys, limits, names};
@@ -80,13 +81,13 @@ impl S3 {
         for _ in 0..COPY_TRIES {
             let found = self.copied(call, &source, source_owner, conditions).await?;
             check_in_place(&input, &source)?;
-            let metadata = metadata_of_copy(&input, &given, &found)?;
+            let metadata = metadata_of_copy(&input, &given, &found.row)?;
             let copy = &Copy { input: &input, source: &source, found: &found, condition, wanted };
             if let Some(row) = self.copy(call, copy, metadata).await? {
                 return Ok(output(&row));
             }
         }
-        Err(ApiError::new("SlowDown", 503, "Please reduce your request rate.").into())
+        Err(errors::slow_down().into())
     }
 
     /// The source of a copy, if the caller may read it and the conditions hold.
@@ -96,10 +97,10 @@ impl S3 {
         source: &CopySource,
         expected_owner: Option<&str>,
         conditions: ReadConditions<'_>,
-    ) -> Result<ObjectRow, S3Error> {
+    ) -> Result<Held, S3Error> {
         call.authorize("s3:GetObject", names::object_arn(&source.bucket, &source.key)).await?;
         let found = self.find(call, &source.bucket, &source.key, expected_owner).await?;
-        conditions.check_source(&found, call.time_ms().div_euclid(1000))?;
+        conditions.check_source(&found.row, call.time_ms().div_euclid(1000))?;
         Ok(found)
     }
 
@@ -110,7 +111,7 @@ impl S3 {
         copy: &Copy<'_>,
         metadata: Metadata,
     ) -> Result<Option<ObjectRow>, S3Error> {
-        if copy.found.size > limits::SINGLE_PUT_MAX_BYTES {
+        if copy.found.row.size > limits::SINGLE_PUT_MAX_BYTES {
             return Err(errors::invalid_request(format!(
                 "The specified copy source is larger than the maximum allowable size for a copy source: {}",
                 limits::SINGLE_PUT_MAX_BYTES
@@ -131,7 +132,7 @@ impl S3 {
         copy: &Copy<'_>,
         metadata: Metadata,
     ) -> Result<Option<ObjectRow>, S3Error> {
-        let mut row = copy.found.clone();
+        let mut row = copy.found.row.clone();
         row.metadata = metadata;
         row.modified_unix_s = call.time_ms().div_euclid(1000);
         let row = &row;
@@ -142,7 +143,7 @@ impl S3 {
                 // The source's reference keeps the blob alive until this one is counted.
                 let now = txn.get(source_key).await?;
                 let now = now.map(|now| ObjectRow::decode(source_key, &now)).transpose()?;
-                if now.map(|now| now.sequencer) != Some(copy.found.sequencer) {
+                if now.map(|now| now.sequencer) != Some(copy.found.row.sequencer) {
                     return Ok(false);
                 }
                 self.publish(&txn, call, &copy.new_object(row)).await?;
@@ -159,7 +160,7 @@ impl S3 {
         copy: &Copy<'_>,
         metadata: Metadata,
     ) -> Result<Option<ObjectRow>, S3Error> {
-        let whole = Span { start: 0, end: copy.found.size };
+        let whole = Span { start: 0, end: copy.found.row.size };
         let mut body = self.read(copy.found, whole).await?;
         let algorithm = copy.algorithm();
         let intake = Intake { claims: &Claims::default(), also: Some(algorithm), whole_object: true };
@@ -174,7 +175,7 @@ impl S3 {
 struct Copy<'a> {
     input: &'a CopyObjectRequest,
     source: &'a CopySource,
-    found: &'a ObjectRow,
+    found: &'a Held,
     condition: &'a WriteCondition,
     wanted: Option<Algorithm>,
 }
@@ -182,16 +183,16 @@ struct Copy<'a> {
 impl Copy<'_> {
     /// The algorithm that is asked for, else the source's.
     fn algorithm(&self) -> Algorithm {
-        let sources = self.found.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let sources = self.found.row.checksum.as_ref().map(|checksum| checksum.algorithm);
         self.wanted.or(sources).unwrap_or(DEFAULT)
     }
 
     /// Whether the source's bytes, ETag and checksum are just what the copy has.
     fn can_share(&self) -> bool {
-        let checksum_fits = self.found.checksum.as_ref().is_some_and(|checksum| {
+        let checksum_fits = self.found.row.checksum.as_ref().is_some_and(|checksum| {
             checksum.checksum_type == ChecksumType::FullObject && checksum.algorithm == self.algorithm()
         });
-        checksum_fits && !matches!(self.found.data, Data::Spans { .. })
+        checksum_fits && !matches!(self.found.row.data, Data::Spans { .. })
     }
 
     fn new_object<'b>(&'b self, row: &'b ObjectRow) -> NewObject<'b> {

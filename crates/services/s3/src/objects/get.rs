@@ -35,16 +35,16 @@ macro_rules! select {
         refuse_customer_key!($input)?;
         check_version($input.version_id.as_deref())?;
         let expected_owner = $input.expected_bucket_owner.as_deref();
-        let object = $self.find($call, &$input.bucket, &$input.key, expected_owner).await?;
+        let found = $self.find($call, &$input.bucket, &$input.key, expected_owner).await?;
         let conditions = ReadConditions {
             if_match: $input.if_match.as_deref(),
             if_none_match: $input.if_none_match.as_deref(),
             if_modified_since: $input.if_modified_since,
             if_unmodified_since: $input.if_unmodified_since,
         };
-        conditions.check(&object, $call.time_ms().div_euclid(1000))?;
-        let selection = $self.select(&object, $input.range.as_deref(), $input.part_number).await?;
-        (object, selection)
+        conditions.check(&found.row, $call.time_ms().div_euclid(1000))?;
+        let selection = $self.select(&found.row, $input.range.as_deref(), $input.part_number).await?;
+        (found, selection)
     }};
 }
 
@@ -87,9 +87,9 @@ impl S3 {
         call: &Call,
         input: GetObjectRequest,
     ) -> Result<(GetObjectOutput, Body), S3Error> {
-        let (object, selection) = select!(self, call, input);
-        let body = self.read(&object, selection.span).await?;
-        Ok((fill!(GetObjectOutput, input, object, selection), body))
+        let (found, selection) = select!(self, call, input);
+        let body = self.read(&found, selection.span).await?;
+        Ok((fill!(GetObjectOutput, input, found.row, selection), body))
     }
 
     pub(crate) async fn head_object(
@@ -97,8 +97,8 @@ impl S3 {
         call: &Call,
         input: HeadObjectRequest,
     ) -> Result<HeadObjectOutput, S3Error> {
-        let (object, selection) = select!(self, call, input);
-        Ok(fill!(HeadObjectOutput, input, object, selection))
+        let (found, selection) = select!(self, call, input);
+        Ok(fill!(HeadObjectOutput, input, found.row, selection))
     }
 
     async fn select(

@@ -11,6 +11,7 @@ use lambent_store::Txn;
 use crate::conditions::WriteCondition;
 use crate::errors::{self, S3Error};
 use crate::notifications::EventName;
+use crate::readers::Held;
 use crate::rows::{Data, ObjectRow};
 use crate::service::S3;
 use crate::{buckets, gc, keys, names};
@@ -84,20 +85,19 @@ impl S3 {
             .await
     }
 
-    /// An object that the caller may see, with one read of the store.
+    /// An object that the caller may see, and whose data stays: with one read of the store, or two if it has parts.
     pub(crate) async fn find(
         &self,
         call: &Call,
         bucket: &str,
         key: &str,
         expected_owner: Option<&str>,
-    ) -> Result<ObjectRow, S3Error> {
+    ) -> Result<Held, S3Error> {
         names::check_bucket(bucket)?;
         names::check_key(key)?;
         let object_key = &keys::object(bucket, key);
-        let found = self
-            .db()
-            .read(|txn| async move {
+        let look = || {
+            self.db().read(|txn| async move {
                 let Some(row) = txn.get(object_key).await? else {
                     buckets::bucket(&txn, call, bucket, expected_owner).await?;
                     return Ok::<_, S3Error>(None);
@@ -106,9 +106,9 @@ impl S3 {
                 buckets::check_owner(call, &row.owner, expected_owner)?;
                 Ok(Some(row))
             })
-            .await?;
-        if let Some(row) = found {
-            return Ok(row);
+        };
+        if let Some(found) = self.readers().hold(look).await? {
+            return Ok(found);
         }
         // That a key is missing is told only to those who may list the bucket.
         call.authorize("s3:ListBucket", names::bucket_arn(bucket)).await?;

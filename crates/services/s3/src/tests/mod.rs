@@ -9,6 +9,7 @@ mod listings;
 mod multipart;
 mod notifications;
 mod reads;
+mod sweeps;
 mod writes;
 
 use std::pin::Pin;
@@ -32,6 +33,7 @@ use parking_lot::Mutex;
 use crate::errors::S3Error;
 use crate::gc::Sweeper;
 use crate::limits;
+use crate::readers::OpenReaders;
 use crate::service::{S3, S3Parts};
 
 const ACCOUNT: &str = "000000000000";
@@ -93,6 +95,7 @@ impl Fixture {
             db: db.clone(),
             blobs: blobs.unwrap(),
             outbox: outbox.clone(),
+            readers: OpenReaders::default(),
             functions: functions.clone(),
             clock: clock.clone(),
             random: random.clone(),

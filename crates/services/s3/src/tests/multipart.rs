@@ -9,7 +9,7 @@ use lambent_model_s3::{
 
 use super::{BUCKET, Fixture, code, get_request, member, pattern, pieces};
 
-const PART: usize = 5 * 1024 * 1024;
+pub(super) const PART: usize = 5 * 1024 * 1024;
 
 async fn create(fixture: &Fixture, key: &str) -> String {
     create_as(fixture, begin(key)).await.unwrap()
@@ -68,7 +68,11 @@ async fn complete(
 }
 
 /// An object of parts with these sizes; the bytes, and the ETags of the parts.
-async fn object_of(fixture: &Fixture, key: &str, sizes: &[usize]) -> (Vec<u8>, Vec<CompletedPart>) {
+pub(super) async fn object_of(
+    fixture: &Fixture,
+    key: &str,
+    sizes: &[usize],
+) -> (Vec<u8>, Vec<CompletedPart>) {
     let bytes = pattern(sizes.iter().sum());
     let id = create(fixture, key).await;
     let mut parts = Vec::new();
