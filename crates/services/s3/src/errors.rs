@@ -21,9 +21,9 @@ pub(crate) enum S3Error {
     Store(#[from] StoreError),
     #[error("the object's data failed: {0}")]
     Blob(#[from] BlobError),
-    #[error("expected a row of version {expected} under `{key}`, got {got}; run `lambent check`")]
+    #[error("expected a row of version {expected} under `{key}`, got {got}; restore it from a backup")]
     RowVersion { key: String, expected: u8, got: u8 },
-    #[error("the row under `{key}` does not read back: {source}; run `lambent check`")]
+    #[error("the row under `{key}` does not read back: {source}; restore it from a backup")]
     Row { key: String, source: serde_json::Error },
     #[error("a key does not have the layout of its table: {0}")]
     Key(#[from] KeyError),

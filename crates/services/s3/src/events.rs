@@ -46,6 +46,7 @@ fn event(call: &Call, bucket: &BucketRow, change: &Change<'_>, rule: &Rule) -> R
         payload: Bytes::from(payload),
         request_id: None,
         not_before_ms: None,
+        trace: call.context.trace.clone(),
         retry: RetryPolicy::LAMBDA,
     })
 }

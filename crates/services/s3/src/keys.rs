@@ -11,6 +11,7 @@
 //! | `s3/span/` UPLOAD, offset `u64` | [`crate::rows::SpanRow`]: a part of a completed upload, by its first byte |
 //! | `s3/ref/` BLOB (raw) | how many rows name the blob (a counter) |
 //! | `s3/dead/` due `i64`, id (raw) | [`crate::rows::DeadRow`]: data that nothing names any more |
+//! | `s3/damaged/` key (raw) | the bytes that were found under the key and do not read back |
 
 use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
@@ -23,6 +24,7 @@ const PART: &[u8] = b"s3/part/";
 const SPAN: &[u8] = b"s3/span/";
 const REF: &[u8] = b"s3/ref/";
 const DEAD: &[u8] = b"s3/dead/";
+const DAMAGED: &[u8] = b"s3/damaged/";
 
 /// Woken when data has become garbage.
 pub(crate) const DEAD_TOPIC: &[u8] = b"s3/dead";
@@ -115,6 +117,16 @@ pub(crate) fn offset_of_span(key: &[u8]) -> Result<u64, KeyError> {
     reader.u64()
 }
 
+#[cfg(test)]
+pub(crate) fn all_spans() -> KeyRange {
+    Key::new(SPAN).range()
+}
+
+#[cfg(test)]
+pub(crate) fn all_blob_references() -> KeyRange {
+    Key::new(REF).range()
+}
+
 pub(crate) fn blob_references(blob: &str) -> Key {
     Key::new(REF).raw(blob.as_bytes())
 }
@@ -131,6 +143,16 @@ pub(crate) fn all_dead() -> KeyRange {
 /// When the data under a key of [`all_dead`] may go, in milliseconds since 1970.
 pub(crate) fn due_of_dead(key: &[u8]) -> Result<i64, KeyError> {
     KeyReader::new(key, DEAD)?.i64()
+}
+
+/// Where a row that does not read back is kept; `key` is where it was found.
+pub(crate) fn damaged(key: &[u8]) -> Key {
+    Key::new(DAMAGED).raw(key)
+}
+
+/// Everything that was set aside.
+pub(crate) fn all_damaged() -> KeyRange {
+    Key::new(DAMAGED).range()
 }
 
 #[cfg(test)]

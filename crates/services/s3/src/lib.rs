@@ -22,10 +22,12 @@ mod ranges;
 mod readers;
 mod rows;
 mod service;
+mod sweeper;
 #[cfg(test)]
 mod tests;
 
 pub use fetch::ObjectReader;
-pub use gc::{Sweeper, referenced};
+pub use gc::referenced;
 pub use readers::OpenReaders;
 pub use service::{S3Parts, service};
+pub use sweeper::Sweeper;

@@ -39,8 +39,10 @@ pub(crate) const NOTIFICATION_ID_MAX_CHARS: usize = 255;
 pub(crate) const GC_GRACE_MS: i64 = 15 * 60 * 1000;
 /// How long the sweeper leaves dead data alone that it found being read, in milliseconds.
 pub(crate) const GC_READ_PAUSE_MS: i64 = 60 * 1000;
-/// How many dead objects one step of the sweeper looks at.
+/// How many parts of dead objects one step of the sweeper looks at.
 pub(crate) const GC_STEP_ROWS: usize = 200;
+/// How many bytes of their rows: they may all have to be written elsewhere in one transaction.
+pub(crate) const GC_STEP_BYTES: usize = 1024 * 1024;
 /// Rows that one read of a listing takes from the store.
 pub(crate) const LIST_PAGE_ROWS: usize = 1001;
 /// Bytes that one read of a listing takes from the store.

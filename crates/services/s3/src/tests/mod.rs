@@ -31,10 +31,10 @@ use lambent_store::Db;
 use parking_lot::Mutex;
 
 use crate::errors::S3Error;
-use crate::gc::Sweeper;
 use crate::limits;
 use crate::readers::OpenReaders;
 use crate::service::{S3, S3Parts};
+use crate::sweeper::Sweeper;
 
 const ACCOUNT: &str = "000000000000";
 const START_MS: i64 = 1_790_000_000_000;
@@ -47,6 +47,7 @@ pub(super) struct Fixture {
     pub hand: ManualClock,
     pub clock: Clock,
     pub sweeper: Sweeper,
+    pub blobs: BlobStore,
     pub outbox: Outbox,
     pub functions: Arc<Functions>,
     pub directory: tempfile::TempDir,
@@ -88,12 +89,13 @@ impl Fixture {
             BlobOptions { reserve_bytes: 0 },
             clock.clone(),
             random.clone(),
-        );
+        )
+        .unwrap();
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let functions = Arc::new(Functions::default());
         let parts = S3Parts {
             db: db.clone(),
-            blobs: blobs.unwrap(),
+            blobs: blobs.clone(),
             outbox: outbox.clone(),
             readers: OpenReaders::default(),
             functions: functions.clone(),
@@ -108,7 +110,7 @@ impl Fixture {
         let identity = Identity::new(db.clone(), clock.clone(), random, root, MasterKey::new([7; 32]));
         let sweeper = Sweeper::new(parts.clone());
         let identity = Arc::new(identity);
-        Self { s3: S3::new(parts), db, hand, clock, sweeper, outbox, functions, directory, identity }
+        Self { s3: S3::new(parts), db, hand, clock, sweeper, blobs, outbox, functions, directory, identity }
     }
 
     /// With a bucket.
@@ -175,6 +177,7 @@ impl Fixture {
             time_ms: self.clock.unix_ms(),
             source_ip: "127.0.0.1".to_owned(),
             endpoint: "http://127.0.0.1:4566".to_owned(),
+            trace: None,
         }
     }
 
@@ -213,6 +216,18 @@ impl Fixture {
         assert_eq!(body.length(), output.content_length.map(i64::unsigned_abs));
         let bytes = body.collect(usize::MAX, || unreachable!()).await?;
         Ok((output, bytes))
+    }
+
+    /// The path of the one blob that there is.
+    pub(super) fn only_blob(&self) -> std::path::PathBuf {
+        let directories = std::fs::read_dir(self.directory.path()).unwrap();
+        let list = |directory: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_dir(directory.unwrap().path()).unwrap()
+        };
+        let mut files = directories.flat_map(list).map(|file| file.unwrap().path());
+        let only = files.next().unwrap();
+        assert!(files.next().is_none());
+        only
     }
 
     /// How many files the blob store has.

@@ -3,13 +3,15 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use bytes::Bytes;
 use lambent_model_s3::{DeleteObjectRequest, HeadObjectRequest};
+use lambent_store::{KeyRange, ScanOptions, StoreError};
 
 use super::multipart::{PART, object_of};
 use super::{BUCKET, Fixture, get_request, pattern};
-use crate::limits;
 use crate::readers::OpenReaders;
 use crate::rows::{Data, ObjectRow};
+use crate::{gc, keys, limits};
 
 async fn delete(fixture: &Fixture, key: &str) {
     let doomed = DeleteObjectRequest {
@@ -127,4 +129,113 @@ async fn an_object_that_goes_before_it_is_held_is_not_found() {
         std::future::ready(Ok(Some(row(&looks.get().to_string()))))
     };
     assert!(readers.hold(restless).await.unwrap_err().to_string().contains("reduce"));
+}
+
+/// Writes rows past the service, as a damaged store would have them; `None` deletes.
+async fn spoil(fixture: &Fixture, key: &[u8], row: Option<&[u8]>) {
+    let put = fixture.db.run(|txn| async move {
+        match row {
+            Some(row) => txn.put(key, row),
+            None => txn.delete(key),
+        }
+        Ok::<_, StoreError>(())
+    });
+    put.await.unwrap();
+}
+
+/// Every row under a range.
+async fn rows_of(fixture: &Fixture, range: &KeyRange) -> Vec<(Bytes, Bytes)> {
+    let scan = fixture.db.read(|txn| async move { txn.scan(range, ScanOptions::default()).await });
+    scan.await.unwrap().rows
+}
+
+/// Rows that were set aside: where they were found, and what.
+async fn set_aside(fixture: &Fixture) -> Vec<(Bytes, Bytes)> {
+    let prefix = keys::damaged(b"").len();
+    let rows = rows_of(fixture, &keys::all_damaged()).await;
+    rows.into_iter().map(|(key, row)| (key.slice(prefix..), row)).collect()
+}
+
+/// How many of the blobs on disk the sweep of orphans would leave alone.
+async fn kept_from_orphans(fixture: &Fixture) -> usize {
+    fixture.hand.advance(2 * lambent_blobs::limits::ORPHAN_AGE);
+    let report = fixture
+        .blobs
+        .sweep(
+            |ids| async move { gc::referenced(&fixture.db, &ids).await },
+            lambent_blobs::limits::ORPHAN_AGE,
+        )
+        .await
+        .unwrap();
+    assert_eq!(report.removed, 0);
+    fixture.blob_files()
+}
+
+#[tokio::test]
+async fn dead_data_that_does_not_read_back_is_set_aside() {
+    let fixture = Fixture::with_bucket().await;
+    let short = Bytes::from_static(b"s3/dead/no");
+    let cases: [(Bytes, &[u8]); 3] = [
+        (short, b"anything"),
+        (keys::dead(0, "x").into_bytes(), b"no row of ours"),
+        (keys::dead(1, "y").into_bytes(), b"\x01{\"Blob\":\"../../etc/passwd\"}"),
+    ];
+    for (key, row) in &cases {
+        spoil(&fixture, key, Some(row)).await;
+    }
+    fixture.put("k", &pattern(100_000)).await;
+    delete(&fixture, "k").await;
+    fixture.sweep().await;
+    assert_eq!(fixture.blob_files(), 0);
+    let mut expected = cases.map(|(key, row)| (key, Bytes::from_static(row)));
+    expected.sort();
+    assert_eq!(set_aside(&fixture).await, expected);
+}
+
+#[tokio::test]
+async fn a_damaged_part_leaves_its_blob_and_stops_nothing() {
+    let fixture = Fixture::with_bucket().await;
+    object_of(&fixture, "big", &[PART, PART, 1]).await;
+    let spans = rows_of(&fixture, &keys::all_spans()).await;
+    let damaged = spans[1].0.clone();
+    spoil(&fixture, &damaged, Some(b"\x01{}")).await;
+    delete(&fixture, "big").await;
+    fixture.put("after", &pattern(100_000)).await;
+    delete(&fixture, "after").await;
+    fixture.sweep().await;
+    assert_eq!(set_aside(&fixture).await, [(damaged, Bytes::from_static(b"\x01{}"))]);
+    assert_eq!(rows_of(&fixture, &keys::all_spans()).await, []);
+    assert_eq!(kept_from_orphans(&fixture).await, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_count_of_references_leaves_the_blob() {
+    for row in [Some(&b"odd"[..]), Some(&[0; 8]), Some(&(-3_i64).to_le_bytes()), None] {
+        let fixture = Fixture::with_bucket().await;
+        fixture.put("k", &pattern(100_000)).await;
+        let count = rows_of(&fixture, &keys::all_blob_references()).await.remove(0).0;
+        spoil(&fixture, &count, row).await;
+        delete(&fixture, "k").await;
+        fixture.put("after", &pattern(100_000)).await;
+        delete(&fixture, "after").await;
+        fixture.sweep().await;
+        let found = Bytes::copy_from_slice(row.unwrap_or_default());
+        assert_eq!(set_aside(&fixture).await, [(count, found)]);
+        assert_eq!(kept_from_orphans(&fixture).await, 1, "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_cannot_be_removed_stops_nothing() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("k", &pattern(100_000)).await;
+    let blob = fixture.only_blob();
+    std::fs::remove_file(&blob).unwrap();
+    // Not even root removes a directory as if it were a file.
+    std::fs::create_dir(&blob).unwrap();
+    fixture.put("after", &pattern(100_000)).await;
+    delete(&fixture, "k").await;
+    delete(&fixture, "after").await;
+    fixture.sweep().await;
+    assert_eq!(fixture.only_blob(), blob);
 }

@@ -255,18 +255,3 @@ async fn replaced_data_is_swept_after_its_grace_and_not_before() {
     assert_eq!(fixture.blob_files(), 0);
     assert_eq!(fixture.get("k").await, "short");
 }
-
-#[tokio::test]
-async fn a_damaged_row_does_not_stop_the_sweep() {
-    let fixture = Fixture::with_bucket().await;
-    let damaged = &crate::keys::dead(0, "x");
-    let put = fixture.db.run(|txn| async move {
-        txn.put(damaged, b"no row of ours");
-        Ok::<_, lambent_store::StoreError>(())
-    });
-    put.await.unwrap();
-    fixture.put("k", &pattern(INLINE + 1)).await;
-    fixture.put("k", b"short").await;
-    fixture.sweep().await;
-    assert_eq!(fixture.blob_files(), 0);
-}
