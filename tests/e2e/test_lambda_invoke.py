@@ -87,7 +87,7 @@ def test_the_context(awslambda, deploy):
         MemorySize=192,
         Timeout=7,
     )
-    client_context = base64.b64encode(json.dumps({"custom": {"foo": "bar"}}).encode()).decode()
+    client_context = base64.b64encode(json.dumps({"custom": {"foo": "Größe 🌍"}}, ensure_ascii=False).encode()).decode()
     answer = awslambda.invoke(FunctionName=name, ClientContext=client_context)
     context = read(answer)
     assert context["arn"] == function_arn(name)
@@ -96,7 +96,7 @@ def test_the_context(awslambda, deploy):
     assert context["group"] == f"/aws/lambda/{name}"
     assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", context["stream"])
     assert 5000 < context["remaining"] <= 7000
-    assert context["client"] == {"foo": "bar"}
+    assert context["client"] == {"foo": "Größe 🌍"}
 
 
 def test_the_environment(awslambda, deploy):
@@ -123,6 +123,36 @@ def test_the_environment(awslambda, deploy):
     assert re.match(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", variables["_X_AMZN_TRACE_ID"])
     for secret in ("LAMBENT_ROOT_ACCESS_KEY_ID", "LAMBENT_ROOT_SECRET_ACCESS_KEY"):
         assert secret not in variables
+
+
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+
+
+def traced(client, trace):
+    """Lets a client send a tracing header with what it asks of Lambda."""
+    add = lambda request, **_: request.headers.__setitem__("X-Amzn-Trace-Id", trace)
+    client.meta.events.register("before-sign.lambda.Invoke", add)
+    return client
+
+
+def test_the_callers_trace_goes_on(cloud, deploy):
+    """From a caller to a function, and from that one to another, whose event waits in between."""
+    inner = deploy("import os\ndef handler(event, context): print('inner', os.environ['_X_AMZN_TRACE_ID'])")
+    outer = deploy(
+        """
+        import os, boto3
+        def handler(event, context):
+            boto3.client("lambda").invoke(FunctionName=event["inner"], InvocationType="Event")
+            return os.environ["_X_AMZN_TRACE_ID"]
+        """
+    )
+    client = traced(cloud.client("lambda"), TRACE)
+    assert read(client.invoke(FunctionName=outer, Payload=json.dumps({"inner": inner}))) == TRACE
+    logs = cloud.client("logs")
+    group = f"/aws/lambda/{inner}"
+    eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+    told = lambda: logs.filter_log_events(logGroupName=group, filterPattern="inner")["events"]
+    assert eventually(told)[0]["message"].strip() == f"inner {TRACE}"
 
 
 def test_event_invocations_run_later(awslambda, deploy, s3, bucket):

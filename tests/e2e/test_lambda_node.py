@@ -52,10 +52,13 @@ def test_the_context(awslambda, deploy):
         })
     """
     name = deploy(packages.node(code), MemorySize=192, Timeout=8, **NODE)
-    answer = awslambda.invoke(FunctionName=name)
+    client = {"custom": {"name": "Größe 🌍"}}
+    encoded = base64.b64encode(json.dumps(client, ensure_ascii=False).encode()).decode()
+    answer = awslambda.invoke(FunctionName=name, ClientContext=encoded)
     context = read(answer)
     expected = {
         "callbackWaitsForEmptyEventLoop": True,
+        "clientContext": client,
         "functionVersion": "$LATEST",
         "functionName": name,
         "memoryLimitInMB": "192",

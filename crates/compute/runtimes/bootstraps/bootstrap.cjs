@@ -82,7 +82,7 @@ class Connection {
   }
 
   headOf(end) {
-    const lines = this.pending.toString('latin1', 0, end).split('\r\n');
+    const lines = this.pending.toString('utf8', 0, end).split('\r\n');
     const headers = {};
     for (const line of lines.slice(1)) {
       const colon = line.indexOf(':');

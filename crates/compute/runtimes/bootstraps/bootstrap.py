@@ -57,7 +57,7 @@ class Connection:
         data = self.rest
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self.receive()
-        lines = data[:end].decode("latin-1").split("\r\n")
+        lines = data[:end].decode().split("\r\n")
         headers = {}
         for line in lines[1:]:
             name, _, value = line.partition(":")
