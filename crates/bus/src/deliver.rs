@@ -63,6 +63,7 @@ impl Deliver for DeliverToFunctions {
                 payload: event.payload.clone(),
                 request_id: event.request_id.clone(),
                 caller: event.caller.clone(),
+                trace: event.trace.clone(),
                 earlier_attempts: event.failures,
             };
             let answer = self.functions.invoke(invocation).await;

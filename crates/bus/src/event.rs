@@ -29,6 +29,8 @@ pub struct NewEvent {
     pub payload: Bytes,
     /// The id that the delivery carries in every attempt; a new UUID if there is none.
     pub request_id: Option<String>,
+    /// `X-Amzn-Trace-Id` of what caused it.
+    pub trace: Option<String>,
     /// Not before this time, in milliseconds since 1970; at once if there is none.
     pub not_before_ms: Option<i64>,
     pub retry: RetryPolicy,
@@ -43,6 +45,7 @@ impl NewEvent {
             caller,
             payload,
             request_id: None,
+            trace: None,
             not_before_ms: None,
             retry: RetryPolicy::LAMBDA,
         }
@@ -80,6 +83,8 @@ pub struct Event {
     pub caller: Caller,
     pub payload: Bytes,
     pub request_id: String,
+    /// `X-Amzn-Trace-Id` of what caused it.
+    pub trace: Option<String>,
     /// When it was put, in milliseconds since 1970.
     pub created_ms: i64,
     /// How many deliveries failed by the target's own fault.
@@ -99,6 +104,8 @@ pub(crate) struct Header {
     /// Principal, source ARN and source account; none when the caller is authorised already.
     service: Option<(String, String, String)>,
     request_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
     pub(crate) created_ms: i64,
     pub(crate) failures: u32,
     pub(crate) busy: u32,
@@ -127,6 +134,7 @@ impl Header {
             target: event.target.to_string(),
             service,
             request_id,
+            trace: event.trace.clone(),
             created_ms,
             failures: 0,
             busy: 0,
@@ -174,6 +182,7 @@ impl Header {
             caller,
             payload,
             request_id: self.request_id.clone(),
+            trace: self.trace.clone(),
             created_ms: self.created_ms,
             failures: self.failures,
             busy: self.busy,

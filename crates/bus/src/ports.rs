@@ -37,6 +37,8 @@ pub struct Invocation {
     /// The id that logs and the bill carry; the same for every attempt at one asynchronous event.
     pub request_id: String,
     pub caller: Caller,
+    /// `X-Amzn-Trace-Id` of what caused it.
+    pub trace: Option<String>,
     /// Attempts at one asynchronous event before this one; 0 for a synchronous call.
     pub earlier_attempts: u32,
 }

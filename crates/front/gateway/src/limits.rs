@@ -25,6 +25,8 @@ pub const BUFFER_WAIT_MAX: Duration = Duration::from_secs(10);
 pub const BUFFERED_TOTAL_KIB: usize = 256 * 1024;
 /// Bodies up to this many bytes are not counted.
 pub const BUFFERED_UNCOUNTED_BYTES: u64 = 256 * 1024;
+/// Bytes of an `X-Amzn-Trace-Id` that is carried on: the longest that AWS's own parts make, and some more.
+pub const TRACE_BYTES_MAX: usize = 512;
 /// How long requests under way may still take when the server stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -151,8 +151,15 @@ impl Inner {
             time_ms: self.clock.unix_ms(),
             source_ip: peer.ip().to_string(),
             endpoint: format!("http://{}", hosts::host_of(parts)),
+            trace: trace_of(parts),
         }
     }
+}
+
+/// The tracing header, unless it is longer than any.
+fn trace_of(parts: &Parts) -> Option<String> {
+    let text = parts.headers.get("x-amzn-trace-id")?.to_str().ok()?;
+    (text.len() <= limits::TRACE_BYTES_MAX).then(|| text.to_owned())
 }
 
 fn respond(reply: Reply, method: &Method) -> Response<Outgoing> {

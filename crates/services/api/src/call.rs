@@ -26,6 +26,8 @@ pub struct CallContext {
     pub source_ip: String,
     /// Scheme and authority that the client used, as `http://127.0.0.1:4566`: for URLs in answers.
     pub endpoint: String,
+    /// `X-Amzn-Trace-Id` as the client sent it: what the request sets off carries it on.
+    pub trace: Option<String>,
 }
 
 impl Call {

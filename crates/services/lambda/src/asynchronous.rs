@@ -15,6 +15,7 @@ use crate::lambda::Lambda;
 use crate::limits::SYNC_PAYLOAD_MAX;
 use crate::names::{FunctionName, LATEST};
 use crate::policy::{self, ServiceCaller};
+use crate::trace;
 
 impl Lambda {
     /// Makes an event durable, to be run soon.
@@ -35,6 +36,7 @@ impl Lambda {
         );
         let mut event = NewEvent::for_function(arn, Caller::Authorized, payload);
         event.request_id = Some(call.request_id().to_owned());
+        event.trace = call.context.trace.clone();
         let event = &event;
         let committed = self.parts.db.run(|txn| async move {
             self.parts.outbox.put(&txn, event.clone()).await.map(drop).map_err(from_bus)
@@ -43,7 +45,7 @@ impl Lambda {
     }
 
     async fn invoke_as(&self, invocation: Invocation) -> Result<Invoked, InvokeError> {
-        let Invocation { function, payload, request_id, caller, earlier_attempts: _ } = invocation;
+        let Invocation { function, payload, request_id, caller, trace, earlier_attempts: _ } = invocation;
         if payload.len() > SYNC_PAYLOAD_MAX {
             return Err(InvokeError::PayloadTooLarge { bytes: payload.len(), limit: SYNC_PAYLOAD_MAX });
         }
@@ -62,7 +64,7 @@ impl Lambda {
             payload,
             request_id,
             invoked_arn: function.to_string(),
-            trace_id: None,
+            trace_id: trace.and_then(|trace| trace::carried(&trace, &self.parts.random)),
             client_context: None,
         };
         match self.parts.runner.run(request).await {

@@ -18,6 +18,7 @@ use crate::limits::{ASYNC_PAYLOAD_MAX, CLIENT_CONTEXT_MAX, SYNC_PAYLOAD_MAX};
 use crate::names::{FunctionName, LATEST};
 use crate::payload;
 use crate::rows::Phase;
+use crate::trace;
 
 /// What to run, besides the function itself.
 pub(crate) struct Run {
@@ -26,6 +27,8 @@ pub(crate) struct Run {
     /// As the caller wrote it, with its qualifier.
     pub(crate) invoked_arn: String,
     pub(crate) client_context: Option<String>,
+    /// The caller's `X-Amzn-Trace-Id`.
+    pub(crate) trace: Option<String>,
 }
 
 impl Lambda {
@@ -54,6 +57,7 @@ impl Lambda {
                     request_id: call.request_id().to_owned(),
                     invoked_arn: name.qualified_arn(),
                     client_context,
+                    trace: call.context.trace.clone(),
                 };
                 let has_tail = input.log_type == Some(LogType::Tail);
                 Ok(response(self.run(&loaded, run).await?, has_tail))
@@ -79,9 +83,9 @@ impl Lambda {
         if let Some(problem) = loaded.foreign_architecture() {
             return Err(model::invalid_runtime_exception(problem));
         }
-        let Run { payload, request_id, invoked_arn, client_context } = run;
-        let request =
-            InvokeRequest { function, payload, request_id, invoked_arn, trace_id: None, client_context };
+        let Run { payload, request_id, invoked_arn, client_context, trace } = run;
+        let trace_id = trace.and_then(|trace| trace::carried(&trace, &self.parts.random));
+        let request = InvokeRequest { function, payload, request_id, invoked_arn, trace_id, client_context };
         self.parts.runner.run(request).await.map_err(errors::not_run)
     }
 }

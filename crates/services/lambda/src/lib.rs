@@ -31,6 +31,7 @@ mod spec;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod updates;
 
 pub use download::CODE_PATH;

@@ -153,6 +153,7 @@ impl Cloud {
                 Routed::Operation(operation, labels) => (operation, labels),
                 other => panic!("no operation for {method} {uri}: {other:?}"),
             };
+        let trace = parts.headers.get("x-amzn-trace-id").map(|value| value.to_str().unwrap().to_owned());
         let incoming = Incoming {
             protocol: ProtocolKind::RestJson,
             service: &ops::SERVICE,
@@ -165,6 +166,7 @@ impl Cloud {
                 time_ms: self.clock.unix_ms(),
                 source_ip: "127.0.0.1".to_owned(),
                 endpoint: "http://127.0.0.1:4566".to_owned(),
+                trace,
             },
             caller: self.identity.root_caller(),
             identity: self.identity.clone(),

@@ -149,12 +149,39 @@ async fn dry_runs_run_nothing() {
     assert!(cloud.runner.asked.lock().is_empty());
 }
 
+#[tokio::test]
+async fn the_callers_trace_goes_on_now_and_later() {
+    let cloud = cloud().await;
+    let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+    cloud.invoke("thumb", &[("x-amzn-trace-id", trace)], b"{}").await;
+    cloud.invoke("thumb", &[("x-amzn-trace-id", trace), ("x-amz-invocation-type", "Event")], b"{}").await;
+    cloud.invoke("thumb", &[], b"{}").await;
+    cloud.deliver().await;
+    let asked = cloud.runner.asked.lock();
+    let traces: Vec<_> = asked.iter().map(|request| request.trace_id.as_deref()).collect();
+    assert_eq!(traces, [Some(trace), None, Some(trace)]);
+}
+
 /// Nobody bills these runs.
 struct NoRuns;
 
 impl KeepRuns for NoRuns {
     fn keep_runs(&self) -> BoxFuture<'_, Result<(), NotKept>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Cloud {
+    /// Runs what is in the outbox.
+    async fn deliver(&self) {
+        let functions = DeliverToFunctions { functions: self.lambda.clone(), runs: Arc::new(NoRuns) };
+        let functions: Arc<dyn Deliver> = Arc::new(functions);
+        let outbox = &self.lambda.parts.outbox;
+        let workers = outbox.start(HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap();
+        while outbox.backlog().await.unwrap().ready > 0 {
+            tokio::task::yield_now().await;
+        }
+        workers.shutdown().await;
     }
 }
 
@@ -168,14 +195,7 @@ async fn events_are_run_by_the_outbox_and_survive_until_then() {
 
     // The process ends here, and another one finds the event.
     let cloud = cloud.restarted().await;
-    let functions: Arc<dyn Deliver> =
-        Arc::new(DeliverToFunctions { functions: cloud.lambda.clone(), runs: Arc::new(NoRuns) });
-    let outbox = &cloud.lambda.parts.outbox;
-    let workers = outbox.start(HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap();
-    while outbox.backlog().await.unwrap().ready > 0 {
-        tokio::task::yield_now().await;
-    }
-    workers.shutdown().await;
+    cloud.deliver().await;
     let asked = cloud.runner.asked.lock();
     assert_eq!((asked.len(), &asked[0].payload[..]), (1, &b"{\"n\":1}"[..]));
 }
@@ -192,6 +212,7 @@ async fn services_invoke_what_the_functions_policy_allows_them() {
             source: format!("arn:aws:s3:::{bucket}").parse().unwrap(),
             source_account: "000000000000".to_owned(),
         },
+        trace: None,
         earlier_attempts: 0,
     };
     let invoke = async |function: &str, bucket: &str| {
