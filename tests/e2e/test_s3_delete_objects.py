@@ -1,9 +1,11 @@
 import base64
 import hashlib
+import json
 
 import pytest
 from botocore.exceptions import ClientError
 
+from cloud import ACCOUNT
 from recorded import assert_like, snapshot
 from signing import call
 
@@ -57,3 +59,64 @@ def test_a_checksum_is_required(cloud, bucket):
     answer = call(cloud, "s3", "POST", f"/{bucket}?delete", body=body)
     assert answer.status == 400
     assert b"<Code>InvalidRequest</Code>" in answer.body
+
+
+@pytest.fixture
+def acting_as(cloud, iam, sts, unique):
+    """S3 as a role that may do what the statements say."""
+
+    def acting_as(*statements):
+        name = unique("role")
+        document = lambda *statements: json.dumps({"Version": "2012-10-17", "Statement": statements})
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))
+        if statements:
+            iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=document(*statements))
+        role = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        given = sts.assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+        return cloud.client("s3", given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+    return acting_as
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_each_key_is_decided_on_by_itself(s3, bucket, acting_as, quiet):
+    for key in ["kept", "tmp/a", "tmp/b", "zebra"]:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    resource = f"arn:aws:s3:::{bucket}/tmp/*"
+    cleaner = acting_as({"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": resource})
+    wanted = {**names("kept", "tmp/a", "tmp/b", "zebra"), "Quiet": quiet}
+    answer = cleaner.delete_objects(Bucket=bucket, Delete=wanted)
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert [item["Key"] for item in answer.get("Deleted", [])] == ([] if quiet else ["tmp/a", "tmp/b"])
+    refused = answer["Errors"]
+    assert [(item["Key"], item["Code"]) for item in refused] == [("kept", "AccessDenied"), ("zebra", "AccessDenied")]
+    assert "s3:DeleteObject" in refused[0]["Message"] and f"{bucket}/kept" in refused[0]["Message"]
+    left = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert left == ["kept", "zebra"]
+
+
+def test_who_may_delete_nothing_deletes_nothing(s3, bucket, acting_as):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    nobody = acting_as()
+    answer = nobody.delete_objects(Bucket=bucket, Delete=names("k", "not there"))
+    assert "Deleted" not in answer
+    assert [item["Code"] for item in answer["Errors"]] == ["AccessDenied", "AccessDenied"]
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+
+
+def test_a_version_needs_leave_for_versions(s3, bucket, acting_as):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    resource = f"arn:aws:s3:::{bucket}/*"
+    cleaner = acting_as({"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": resource})
+    wanted = {"Objects": [{"Key": "k", "VersionId": "null"}]}
+    (refused,) = cleaner.delete_objects(Bucket=bucket, Delete=wanted)["Errors"]
+    assert (refused["Key"], refused["VersionId"], refused["Code"]) == ("k", "null", "AccessDenied")
+    assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete=wanted)
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_a_missing_bucket_is_missing_as_a_whole(acting_as, unique):
+    with pytest.raises(ClientError) as excinfo:
+        acting_as().delete_objects(Bucket=unique("nowhere"), Delete=names("k"))
+    assert excinfo.value.response["Error"]["Code"] == "NoSuchBucket"

@@ -1,5 +1,7 @@
 //! Who makes a request, and the proof that it was allowed.
 
+use std::sync::Arc;
+
 use crate::Document;
 
 /// The principal behind a verified signature.
@@ -27,17 +29,26 @@ pub enum CallerKind {
 /// The proof that a policy decision allowed this caller this action. Only this crate makes one.
 #[derive(Clone, Debug)]
 pub struct Authorized {
-    caller: Caller,
+    caller: Arc<Caller>,
     action: &'static str,
     resource: String,
 }
 
+/// What a caller wants to do, for a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// As `s3:PutObject`.
+    pub action: &'static str,
+    /// The ARN that it is done to.
+    pub resource: String,
+}
+
 impl Authorized {
-    pub(crate) fn new(caller: Caller, action: &'static str, resource: String) -> Self {
+    pub(crate) fn new(caller: Arc<Caller>, action: &'static str, resource: String) -> Self {
         Self { caller, action, resource }
     }
 
-    pub fn caller(&self) -> &Caller {
+    pub fn caller(&self) -> &Arc<Caller> {
         &self.caller
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lambent_base::Arn;
 
 use crate::policy::Effect;
-use crate::{Authorized, Caller, CallerKind, Document, Identity, IdentityError, RoleName};
+use crate::{Authorized, Caller, CallerKind, Document, Identity, IdentityError, RoleName, Wanted};
 
 /// A role's policies, parsed once for each revision of the role.
 pub(crate) struct CompiledRole {
@@ -27,11 +27,36 @@ impl Identity {
         action: &'static str,
         resource: String,
     ) -> Result<Authorized, IdentityError> {
+        self.decide(caller, action, &resource).await?;
+        Ok(Authorized::new(Arc::new(caller.clone()), action, resource))
+    }
+
+    /// [`Identity::authorize`] for each of these by itself, in their order: a no to one leaves the others alone.
+    ///
+    /// Errors: when it cannot be decided; a no is none.
+    pub async fn authorize_each(
+        &self,
+        caller: &Caller,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<Result<Authorized, IdentityError>>, IdentityError> {
+        let caller = Arc::new(caller.clone());
+        let mut decisions = Vec::with_capacity(wanted.len());
+        for Wanted { action, resource } in wanted {
+            decisions.push(match self.decide(&caller, action, &resource).await {
+                Ok(()) => Ok(Authorized::new(Arc::clone(&caller), action, resource)),
+                Err(denied @ IdentityError::Denied(_)) => Err(denied),
+                Err(failure) => return Err(failure),
+            });
+        }
+        Ok(decisions)
+    }
+
+    async fn decide(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), IdentityError> {
         let effect = match &caller.kind {
             _ if action == ALWAYS_ALLOWED => Effect::Allow,
             CallerKind::Root => Effect::Allow,
             CallerKind::RoleSession { role_name, session_policy, .. } => {
-                let resource = self.with_role_path(action, &resource).await?;
+                let resource = self.with_role_path(action, resource).await?;
                 let by_role = self.role_effect(caller, role_name, action, &resource).await?;
                 session_policy
                     .as_ref()
@@ -39,7 +64,7 @@ impl Identity {
             }
         };
         let reason = match effect {
-            Effect::Allow => return Ok(Authorized::new(caller.clone(), action, resource)),
+            Effect::Allow => return Ok(()),
             Effect::Deny => "with an explicit deny in an identity-based policy".to_owned(),
             Effect::Nothing => format!("because no identity-based policy allows the {action} action"),
         };
@@ -185,6 +210,32 @@ mod tests {
         let allowed = identity.authorize(&caller, "s3:GetObject", object()).await.unwrap();
         assert_eq!(allowed.resource(), "arn:aws:s3:::photos/a.jpg");
         assert!(identity.authorize(&caller, "s3:PutObject", object()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn each_wish_is_decided_on_by_itself() {
+        let (identity, _) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        let policy =
+            r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#;
+        identity.put_role_policy(NAME, "read", policy).await.unwrap();
+        let session = session(&identity).await;
+        let caller =
+            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
+        let wish = |action, resource: &str| Wanted { action, resource: resource.to_owned() };
+        let wishes = vec![
+            wish("s3:GetObject", "arn:aws:s3:::other/a"),
+            wish("s3:GetObject", "arn:aws:s3:::photos/a"),
+            wish("s3:PutObject", "arn:aws:s3:::photos/a"),
+        ];
+        let decisions = identity.authorize_each(&caller, wishes.clone()).await.unwrap();
+        assert!(matches!(&decisions[0], Err(IdentityError::Denied(why)) if why.contains("other/a")));
+        let allowed = decisions[1].as_ref().unwrap();
+        assert_eq!((allowed.action(), allowed.resource()), ("s3:GetObject", "arn:aws:s3:::photos/a"));
+        assert!(matches!(&decisions[2], Err(IdentityError::Denied(_))));
+        identity.delete_role_policy(NAME, "read").await.unwrap();
+        identity.delete_role(NAME).await.unwrap();
+        assert!(identity.authorize_each(&caller, wishes).await.is_err(), "a session without its role");
     }
 
     #[tokio::test]

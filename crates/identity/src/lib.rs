@@ -13,7 +13,7 @@ mod roles;
 mod seal;
 mod sessions;
 
-pub use caller::{Authorized, Caller, CallerKind};
+pub use caller::{Authorized, Caller, CallerKind, Wanted};
 pub use error::IdentityError;
 pub use policy::{Document, MalformedPolicy, Principal};
 pub use roles::{Role, RoleName, limits};

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use lambent_base::Place;
-use lambent_identity::{Authorized, Caller, Identity, IdentityError};
+use lambent_identity::{Authorized, Caller, Identity, IdentityError, Wanted};
 use lambent_wire::ApiError;
 
-/// The request around an operation, and the decision that let it in.
+/// The request around an operation, and what was decided on it before it ran.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub context: CallContext,
-    authorized: Authorized,
+    caller: Arc<Caller>,
+    decisions: Vec<Result<Authorized, ApiError>>,
     identity: Arc<Identity>,
 }
 
@@ -40,7 +41,28 @@ impl Call {
         resource: String,
     ) -> Result<Self, ApiError> {
         let authorized = identity.authorize(caller, action, resource).await.map_err(denied)?;
-        Ok(Self { context, authorized, identity })
+        let caller = Arc::clone(authorized.caller());
+        Ok(Self { context, caller, decisions: vec![Ok(authorized)], identity })
+    }
+
+    /// A call of an operation that takes several actions, each of which is allowed or denied by itself.
+    ///
+    /// Errors: when it cannot be decided; a no is none.
+    pub async fn decide_each(
+        context: CallContext,
+        identity: Arc<Identity>,
+        caller: &Caller,
+        wanted: Vec<Wanted>,
+    ) -> Result<Self, ApiError> {
+        let decisions = identity.authorize_each(caller, wanted).await.map_err(denied)?;
+        let decisions = decisions.into_iter().map(|decision| decision.map_err(denied)).collect();
+        Ok(Self { context, caller: Arc::new(caller.clone()), decisions, identity })
+    }
+
+    /// What was decided on each thing that the operation wants, in their order: the proof of a yes, or the error that
+    /// says no. An operation that wants one thing is not run unless that is allowed.
+    pub fn decisions(&self) -> &[Result<Authorized, ApiError>] {
+        &self.decisions
     }
 
     /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source.
@@ -49,7 +71,7 @@ impl Call {
     }
 
     pub fn caller(&self) -> &Caller {
-        self.authorized.caller()
+        &self.caller
     }
 
     pub fn account(&self) -> &str {

@@ -10,7 +10,7 @@ mod service;
 
 pub use body::{Body, ByteStream, Trailers};
 pub use call::{ACCESS_DENIED, Call, CallContext, not_implemented};
-pub use service::{BodyCheck, BodyMode, Incoming, Reply, ResourceOf, Route, Service};
+pub use service::{Access, BodyCheck, BodyMode, Incoming, Reply, ResourceOf, Route, Service, WantedOf};
 
 pub use lambent_base::BoxFuture;
 pub use lambent_wire::ApiError;

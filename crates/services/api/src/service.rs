@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lambent_base::{BoxFuture, Place};
-use lambent_identity::{Caller, Identity};
+use lambent_identity::{Caller, Identity, Wanted};
 use lambent_wire::{
     ApiError, EncodedResponse, Labels, Operation, OperationInfo, ProtocolKind, RequestView, ServiceInfo,
 };
@@ -57,8 +57,19 @@ pub struct Reply {
     pub body: Option<Body>,
 }
 
-/// The action and resource that a policy decides on, computed from the input.
+/// The resource that a policy decides on, computed from the input.
 pub type ResourceOf<I> = fn(&I, &Place) -> String;
+
+/// All that an input wants, of an operation whose parts are decided on one by one; an error refuses the whole.
+pub type WantedOf<I> = fn(&I, &Place) -> Result<Vec<Wanted>, ApiError>;
+
+/// What policies decide on before an operation runs.
+pub enum Access<I> {
+    /// This action on one resource: a no is the answer.
+    One(&'static str, ResourceOf<I>),
+    /// Several things, each by itself: the handler finds the decisions in [`Call::decisions`].
+    Each(WantedOf<I>),
+}
 
 /// Compares the body of a buffered operation, all there, with what the request's headers and trailers claim of it.
 pub type BodyCheck = fn(&'static OperationInfo, &http::HeaderMap, &Body) -> Result<(), ApiError>;
@@ -83,15 +94,14 @@ impl Service {
     pub fn add<O: Operation + 'static>(
         &mut self,
         body: BodyMode,
-        action: &'static str,
-        resource: ResourceOf<O::Input>,
+        access: Access<O::Input>,
         run: impl Fn(Call, O::Input, Body) -> BoxFuture<'static, Result<(O::Output, Option<Body>), ApiError>>
         + Send
         + Sync
         + Clone
         + 'static,
     ) where
-        O::Input: Send,
+        O::Input: Send + Sync,
         O::Output: Send,
     {
         let checks = Checks { validation_code: self.validation_code, body: self.body_check };
@@ -99,12 +109,10 @@ impl Service {
             let run = run.clone();
             Box::pin(async move {
                 let (input, mut incoming) = read_input::<O>(incoming, body, checks)?;
-                let resource = resource(&input, &incoming.context.place);
                 let body = std::mem::replace(&mut incoming.body, Body::empty());
                 let request_id = incoming.context.request_id.clone();
                 let call =
-                    Call::decide(incoming.context, incoming.identity, &incoming.caller, action, resource)
-                        .await?;
+                    access.decide(&input, incoming.context, incoming.identity, &incoming.caller).await?;
                 let (output, body) = run(call, input, body).await?;
                 let mut head =
                     lambent_wire::encode(incoming.protocol, incoming.service, O::INFO, &output, &request_id);
@@ -125,6 +133,35 @@ impl Route {
         (self.handler)(incoming)
     }
 }
+
+impl<I> Access<I> {
+    async fn decide(
+        &self,
+        input: &I,
+        context: CallContext,
+        identity: Arc<Identity>,
+        caller: &Caller,
+    ) -> Result<Call, ApiError> {
+        match self {
+            Self::One(action, resource) => {
+                let resource = resource(input, &context.place);
+                Call::decide(context, identity, caller, action, resource).await
+            }
+            Self::Each(wanted) => {
+                let wanted = wanted(input, &context.place)?;
+                Call::decide_each(context, identity, caller, wanted).await
+            }
+        }
+    }
+}
+
+impl<I> Clone for Access<I> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I> Copy for Access<I> {}
 
 /// What a service wants of every input.
 #[derive(Clone, Copy)]
@@ -166,29 +203,32 @@ fn read_input<O: Operation>(
 /// Adds operations to a [`Service`]: `operations!(service, state, { kind Operation => method, "action", resource; ... })`.
 ///
 /// The kinds: `plain` methods take `(&Call, Input)` and give `Output`; `upload` methods take a [`Body`] too; `download`
-/// methods give `(Output, Body)`.
+/// methods give `(Output, Body)`. Where an operation's parts are decided on one by one, a [`WantedOf`] stands in place
+/// of action and resource.
 #[macro_export]
 macro_rules! operations {
-    ($service:expr, $state:expr, { $($kind:ident $operation:path => $method:ident, $action:literal, $resource:expr;)* }) => {$(
-        $crate::operations!(@add $kind, $service, $state, $operation, $method, $action, $resource);
+    ($service:expr, $state:expr, { $($kind:ident $operation:path => $method:ident, $($access:expr),+;)* }) => {$(
+        $crate::operations!(@add $kind, $service, $state, $operation, $method, $crate::operations!(@access $($access),+));
     )*};
-    (@add plain, $service:expr, $state:expr, $operation:path, $method:ident, $action:literal, $resource:expr) => {{
+    (@access $action:expr, $resource:expr) => { $crate::Access::One($action, $resource) };
+    (@access $wanted:expr) => { $crate::Access::Each($wanted) };
+    (@add plain, $service:expr, $state:expr, $operation:path, $method:ident, $access:expr) => {{
         let state = ::std::sync::Arc::clone(&$state);
-        $service.add::<$operation>($crate::BodyMode::Buffered, $action, $resource, move |call, input, _body| {
+        $service.add::<$operation>($crate::BodyMode::Buffered, $access, move |call, input, _body| {
             let state = ::std::sync::Arc::clone(&state);
             ::std::boxed::Box::pin(async move { Ok((state.$method(&call, input).await?, None)) })
         });
     }};
-    (@add upload, $service:expr, $state:expr, $operation:path, $method:ident, $action:literal, $resource:expr) => {{
+    (@add upload, $service:expr, $state:expr, $operation:path, $method:ident, $access:expr) => {{
         let state = ::std::sync::Arc::clone(&$state);
-        $service.add::<$operation>($crate::BodyMode::Streamed, $action, $resource, move |call, input, body| {
+        $service.add::<$operation>($crate::BodyMode::Streamed, $access, move |call, input, body| {
             let state = ::std::sync::Arc::clone(&state);
             ::std::boxed::Box::pin(async move { Ok((state.$method(&call, input, body).await?, None)) })
         });
     }};
-    (@add download, $service:expr, $state:expr, $operation:path, $method:ident, $action:literal, $resource:expr) => {{
+    (@add download, $service:expr, $state:expr, $operation:path, $method:ident, $access:expr) => {{
         let state = ::std::sync::Arc::clone(&$state);
-        $service.add::<$operation>($crate::BodyMode::Buffered, $action, $resource, move |call, input, _body| {
+        $service.add::<$operation>($crate::BodyMode::Buffered, $access, move |call, input, _body| {
             let state = ::std::sync::Arc::clone(&state);
             ::std::boxed::Box::pin(async move {
                 let (output, body) = state.$method(&call, input).await?;

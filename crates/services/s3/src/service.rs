@@ -12,6 +12,7 @@ use lambent_store::Db;
 
 use crate::checksums;
 use crate::names::{any_bucket, bucket_arn, object_arn};
+use crate::objects::wanted_deletions;
 use crate::readers::OpenReaders;
 
 /// What the service is given when the platform is put together.
@@ -53,10 +54,7 @@ pub fn service(parts: S3Parts) -> Service {
         plain ops::HeadObject => head_object, "s3:GetObject", |input, _| object_arn(&input.bucket, &input.key);
         plain ops::DeleteObject => delete_object, "s3:DeleteObject",
             |input, _| object_arn(&input.bucket, &input.key);
-        plain ops::DeleteObjects => delete_objects, "s3:DeleteObject", |input, _| {
-            let first = input.delete.objects.first();
-            object_arn(&input.bucket, first.map(|object| object.key.as_str()).unwrap_or_default())
-        };
+        plain ops::DeleteObjects => delete_objects, wanted_deletions;
         plain ops::CopyObject => copy_object, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
         plain ops::CreateMultipartUpload => create_multipart_upload, "s3:PutObject",
             |input, _| object_arn(&input.bucket, &input.key);

@@ -1,6 +1,8 @@
 //! DeleteObject and DeleteObjects.
 
 use lambent_api::{ApiError, Call, not_implemented};
+use lambent_base::Place;
+use lambent_identity::{Authorized, Wanted};
 use lambent_model_s3::{
     DeleteObjectOutput, DeleteObjectRequest, DeleteObjectsOutput, DeleteObjectsRequest, DeletedObject, Error,
     ObjectIdentifier,
@@ -17,6 +19,27 @@ use crate::{buckets, gc, keys, limits, names};
 
 /// How many objects of one DeleteObjects go in one transaction.
 const OBJECTS_A_STEP: usize = 50;
+
+/// An object of a list that the caller may delete; only [`may_delete`] makes it.
+struct Permitted<'a>(&'a ObjectIdentifier);
+
+/// What DeleteObjects wants: each object is decided on by itself.
+///
+/// Errors: `MalformedXML` for a list that is empty or too long.
+pub(crate) fn wanted_deletions(
+    input: &DeleteObjectsRequest,
+    _place: &Place,
+) -> Result<Vec<Wanted>, ApiError> {
+    let objects = &input.delete.objects;
+    if objects.is_empty() || objects.len() > limits::DELETE_MAX_OBJECTS {
+        return Err(errors::malformed_xml());
+    }
+    let wanted = |object: &ObjectIdentifier| Wanted {
+        action: if object.version_id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" },
+        resource: names::object_arn(&input.bucket, &object.key),
+    };
+    Ok(objects.iter().map(wanted).collect())
+}
 
 /// One object to delete.
 struct Doomed<'a> {
@@ -57,19 +80,17 @@ impl S3 {
         call: &Call,
         input: DeleteObjectsRequest,
     ) -> Result<DeleteObjectsOutput, S3Error> {
-        let objects = &input.delete.objects;
         check_bypass(input.bypass_governance_retention)?;
-        if objects.is_empty() || objects.len() > limits::DELETE_MAX_OBJECTS {
-            return Err(errors::malformed_xml().into());
-        }
         let expected_owner = input.expected_bucket_owner.as_deref();
         // Also when no object is left to delete after the checks, a bucket must be there.
         self.read_bucket(call, &input.bucket, expected_owner).await?;
         let mut refused = Vec::new();
-        let mut allowed = Vec::with_capacity(objects.len());
-        for object in objects {
-            match self.may_delete(call, &input.bucket, object).await {
-                Ok(()) => allowed.push(object),
+        let mut allowed = Vec::with_capacity(input.delete.objects.len());
+        let undecided = &Err(errors::access_denied());
+        for (index, object) in input.delete.objects.iter().enumerate() {
+            let decision = call.decisions().get(index).unwrap_or(undecided);
+            match may_delete(call, &input.bucket, object, decision).await {
+                Ok(permitted) => allowed.push(permitted),
                 Err(error) => refused.push(failed(object, error)),
             }
         }
@@ -80,7 +101,7 @@ impl S3 {
                 .db()
                 .run(|txn| async move { self.delete_some(&txn, call, step_of, expected_owner).await })
                 .await?;
-            for (object, outcome) in step.iter().zip(outcomes) {
+            for (Permitted(object), outcome) in step.iter().zip(outcomes) {
                 match outcome {
                     Ok(()) => {
                         deleted.push(DeletedObject {
@@ -100,37 +121,17 @@ impl S3 {
         })
     }
 
-    /// The policy decides on every object for itself; the first was decided on before the handler ran.
-    async fn may_delete(&self, call: &Call, bucket: &str, object: &ObjectIdentifier) -> Result<(), ApiError> {
-        names::check_key(&object.key)?;
-        if object.key.is_empty() {
-            return Err(ApiError::client(
-                "UserKeyMustBeSpecified",
-                "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.",
-            ));
-        }
-        if object.version_id.as_deref().is_some_and(|id| id != "null") {
-            let message = "The specified version does not exist.";
-            return Err(ApiError::new("NoSuchVersion", 404, message));
-        }
-        if object.last_modified_time.is_some() || object.size.is_some() {
-            return Err(not_implemented("deletion by time or size"));
-        }
-        call.authorize("s3:DeleteObject", names::object_arn(bucket, &object.key)).await?;
-        may_compare(call, bucket, &object.key, object.e_tag.as_deref()).await
-    }
-
     /// Deletes each of the objects that may go; the others keep their reason.
     async fn delete_some(
         &self,
         txn: &Txn,
         call: &Call,
-        (bucket_name, objects): (&str, &[&ObjectIdentifier]),
+        (bucket_name, objects): (&str, &[Permitted<'_>]),
         expected_owner: Option<&str>,
     ) -> Result<Vec<Result<(), ApiError>>, S3Error> {
         let bucket = buckets::bucket(txn, call, bucket_name, expected_owner).await?;
         let mut outcomes = Vec::with_capacity(objects.len());
-        for object in objects {
+        for Permitted(object) in objects {
             let doomed = Doomed { bucket: bucket_name, key: &object.key, if_match: object.e_tag.as_deref() };
             outcomes.push(match self.delete_one(txn, call, &bucket, &doomed).await {
                 Ok(()) => Ok(()),
@@ -169,6 +170,36 @@ impl S3 {
         };
         self.record_event(txn, call, bucket, &change).await
     }
+}
+
+/// Whether an object of the list may go, as was decided before the handler ran.
+async fn may_delete<'a>(
+    call: &Call,
+    bucket: &str,
+    object: &'a ObjectIdentifier,
+    decision: &Result<Authorized, ApiError>,
+) -> Result<Permitted<'a>, ApiError> {
+    let authorized = decision.as_ref().map_err(Clone::clone)?;
+    // A leave to delete another object is none.
+    if authorized.resource() != names::object_arn(bucket, &object.key) {
+        return Err(errors::access_denied());
+    }
+    names::check_key(&object.key)?;
+    if object.key.is_empty() {
+        return Err(ApiError::client(
+            "UserKeyMustBeSpecified",
+            "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.",
+        ));
+    }
+    if object.version_id.as_deref().is_some_and(|id| id != "null") {
+        let message = "The specified version does not exist.";
+        return Err(ApiError::new("NoSuchVersion", 404, message));
+    }
+    if object.last_modified_time.is_some() || object.size.is_some() {
+        return Err(not_implemented("deletion by time or size"));
+    }
+    may_compare(call, bucket, &object.key, object.e_tag.as_deref()).await?;
+    Ok(Permitted(object))
 }
 
 /// A condition on an ETag tells something of the object, so it needs leave to read it; `*` does not.

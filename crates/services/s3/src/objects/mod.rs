@@ -17,6 +17,7 @@ use crate::service::S3;
 use crate::{buckets, gc, keys, names};
 
 pub(crate) use copy::CopySource;
+pub(crate) use delete::wanted_deletions;
 
 /// An object that is to be written.
 pub(crate) struct NewObject<'a> {

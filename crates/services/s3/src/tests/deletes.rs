@@ -28,7 +28,7 @@ async fn delete_all(
         delete: Delete { objects, quiet: Some(quiet) },
         ..DeleteObjectsRequest::default()
     };
-    Ok(fixture.s3.delete_objects(&fixture.call().await, input).await?)
+    Ok(fixture.s3.delete_objects(&fixture.call_to_delete(&input).await?, input).await?)
 }
 
 #[tokio::test]

@@ -25,13 +25,15 @@ use lambent_bus::Outbox;
 use lambent_bus::ports::{Caller, MayInvoke, PortError};
 use lambent_identity::{CallerKind, Identity, MasterKey, Role, RoleName, RootKey};
 use lambent_model_s3::{
-    CreateBucketRequest, GetObjectOutput, GetObjectRequest, PutObjectOutput, PutObjectRequest,
+    CreateBucketRequest, DeleteObjectsRequest, GetObjectOutput, GetObjectRequest, PutObjectOutput,
+    PutObjectRequest,
 };
 use lambent_store::Db;
 use parking_lot::Mutex;
 
 use crate::errors::S3Error;
 use crate::limits;
+use crate::objects::wanted_deletions;
 use crate::readers::OpenReaders;
 use crate::service::{S3, S3Parts};
 use crate::sweeper::Sweeper;
@@ -131,6 +133,22 @@ impl Fixture {
             .unwrap()
     }
 
+    /// The root's call of DeleteObjects.
+    pub(super) async fn call_to_delete(&self, input: &DeleteObjectsRequest) -> Result<Call, ApiError> {
+        self.call_to_delete_by(&self.identity.root_caller(), input).await
+    }
+
+    /// Anybody's call of DeleteObjects: as the gateway makes it, each object is decided on.
+    pub(super) async fn call_to_delete_by(
+        &self,
+        caller: &lambent_identity::Caller,
+        input: &DeleteObjectsRequest,
+    ) -> Result<Call, ApiError> {
+        let context = self.context("us-east-1");
+        let wanted = wanted_deletions(input, &context.place)?;
+        Call::decide_each(context, self.identity.clone(), caller, wanted).await
+    }
+
     /// The call of a role that may do what `statements` say; `action` on `resource` is decided on first.
     pub(super) async fn call_of_role(
         &self,
@@ -138,6 +156,13 @@ impl Fixture {
         action: &'static str,
         resource: &str,
     ) -> Result<Call, ApiError> {
+        let caller = self.role(statements).await;
+        let context = self.context("us-east-1");
+        Call::decide(context, self.identity.clone(), &caller, action, resource.to_owned()).await
+    }
+
+    /// A role that may do what `statements` say.
+    pub(super) async fn role(&self, statements: serde_json::Value) -> lambent_identity::Caller {
         let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
         let name = RoleName { account: ACCOUNT, name: "worker" };
         let role = Role {
@@ -155,7 +180,7 @@ impl Fixture {
         };
         self.identity.create_role(role).await.ok();
         self.identity.put_role_policy(name, "only", &policy).await.unwrap();
-        let caller = lambent_identity::Caller {
+        lambent_identity::Caller {
             account: ACCOUNT.to_owned(),
             arn: format!("arn:aws:sts::{ACCOUNT}:assumed-role/worker/test"),
             user_id: "AROAEXAMPLE:test".to_owned(),
@@ -165,9 +190,7 @@ impl Fixture {
                 role_arn: "arn:aws:iam::000000000000:role/worker".to_owned(),
                 session_policy: None,
             },
-        };
-        let context = self.context("us-east-1");
-        Call::decide(context, self.identity.clone(), &caller, action, resource.to_owned()).await
+        }
     }
 
     fn context(&self, region: &str) -> CallContext {
