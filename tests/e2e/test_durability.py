@@ -141,3 +141,61 @@ def test_no_delivered_event_goes_unbilled(own_cloud):
     for name in names:
         told = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="REPORT")
         assert told["events"], name
+
+
+# Says that it has begun, and waits until it may end.
+PATIENT = """
+    import time, uuid, boto3
+    s3 = boto3.client("s3")
+    def handler(event, context):
+        s3.put_object(Bucket="begun", Key=f"{context.function_name}/{uuid.uuid4()}")
+        while "Contents" not in s3.list_objects_v2(Bucket="may-end"):
+            time.sleep(0.1)
+"""
+
+
+def test_what_a_stop_kills_is_on_record_and_events_come_again(own_cloud):
+    own_cloud.start()
+    s3, awslambda = own_cloud.client("s3"), own_cloud.client("lambda")
+    role = make_role(own_cloud.client("iam"), "patient", [{"Effect": "Allow", "Action": "*", "Resource": "*"}])
+    for name in ("begun", "may-end"):
+        s3.create_bucket(Bucket=name)
+    for name in ("called", "sent"):
+        awslambda.create_function(
+            FunctionName=name, Runtime="python3.13", Handler="index.handler", Role=role, Timeout=900, MemorySize=512,
+            Code={"ZipFile": packages.python(PATIENT)},
+        )  # fmt: skip
+        awslambda.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
+    begun = lambda: sorted(key.split("/")[0] for key in keys(own_cloud.client("s3"), "begun"))
+
+    def call():
+        try:
+            own_cloud.client("lambda").invoke(FunctionName="called")
+        except (BotoCoreError, ClientError) as error:
+            refused.append(error)
+
+    refused = []
+    caller = threading.Thread(target=call)
+    caller.start()
+    awslambda.invoke(FunctionName="sent", InvocationType="Event")
+    eventually(lambda: begun() == ["called", "sent"])
+    assert own_cloud.stop() == 0, own_cloud.tail()
+    caller.join()
+    assert len(refused) == 1
+
+    own_cloud.start()
+    own_cloud.client("s3").put_object(Bucket="may-end", Key="now")
+    eventually(lambda: begun() == ["called", "sent", "sent"])
+    logs = own_cloud.client("logs")
+    reports = lambda name: [
+        event["message"]
+        for event in logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="REPORT")["events"]
+    ]
+    eventually(lambda: len(reports("sent")) == 2)
+    first, second = reports("sent")
+    [called] = reports("called")
+    for killed in (called, first):
+        assert "Status: error\tError Type: Runtime.Shutdown" in killed
+    assert "Status:" not in second
+    bill = {line.split()[0]: line.split() for line in own_cloud.command("bill").stdout.splitlines() if line.strip()}
+    assert bill["called"][1] == "1" and bill["sent"][1] == "2", bill

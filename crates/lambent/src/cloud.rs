@@ -165,9 +165,9 @@ impl Cloud {
         &self.data_dir
     }
 
-    /// Lets everything that is under way end, and closes the store.
-    pub(crate) async fn stop(mut self) {
-        self.deliveries.shutdown().await;
+    /// Lets everything that is under way end, and closes the store. `served` is over when the last request is.
+    pub(crate) async fn stop(mut self, served: impl Future<Output = ()>) {
+        tokio::join!(served, self.deliveries.shutdown());
         self.pool.shutdown().await;
         let _ = self.stop.send(true);
         self.background.shutdown().await;

@@ -77,12 +77,12 @@ async fn serve(arguments: &UpArgs) -> Result<(), StartError> {
     tracing::info!("stopping");
     drop(published);
     let _ = stop.send(true);
-    let stopping = async {
+    let served = async {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gateway ended with a panic");
         }
-        cloud.stop().await;
     };
+    let stopping = cloud.stop(served);
     tokio::select! {
         () = stopping => Ok(()),
         // What is acknowledged is durable anyway; only the records of the last runs may be missing.

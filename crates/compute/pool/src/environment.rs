@@ -35,6 +35,8 @@ pub(crate) enum Event {
     Broken(String),
     /// The time given had passed.
     TimedOut,
+    /// The platform stops, and waits no longer.
+    Stopped,
 }
 
 /// A live environment. Dropping it kills what is in it, which blocks for some milliseconds.

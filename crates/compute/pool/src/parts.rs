@@ -41,7 +41,8 @@ pub trait LogSink: Send + Sync {
     fn write(&self, batches: Vec<LogBatch>) -> BoxFuture<'_, ()>;
 }
 
-/// Takes one record for every call that ran, including those whose caller went away. Must not block.
+/// Takes one record for every call that ran, including those whose caller went away, and those that a shutdown ended.
+/// Must not block.
 pub trait Recorder: Send + Sync {
     fn record(&self, record: &InvocationRecord);
 }

@@ -1,6 +1,7 @@
 //! The pool itself.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -106,7 +107,7 @@ pub(crate) struct Inner {
     working: AtomicUsize,
     rested: Notify,
     /// True once running calls are given up.
-    killing: watch::Sender<bool>,
+    pub(crate) killing: watch::Sender<bool>,
     gate: Gate,
 }
 
@@ -145,11 +146,18 @@ impl Pool {
         let running = tokio::spawn(async move {
             let _work = work;
             let mut killing = inner.killing.subscribe();
+            let mut call = pin!(inner.invoke(&request));
             tokio::select! {
                 biased;
-                done = inner.invoke(&request) => done,
-                // Its lease is dropped, and ends the environment.
-                _ = killing.wait_for(|killing| *killing) => Err(InvokeError::ShuttingDown),
+                done = &mut call => return done,
+                _ = killing.wait_for(|killing| *killing) => {}
+            }
+            // A call that runs has still to be told, and makes its record then; others have none. The lease is dropped, and
+            // ends the environment.
+            tokio::select! {
+                biased;
+                done = &mut call => done,
+                () = std::future::ready(()) => Err(InvokeError::ShuttingDown),
             }
         });
         running.await.unwrap_or(Err(InvokeError::ShuttingDown))
@@ -186,7 +194,7 @@ impl Pool {
     }
 
     /// Refuses new calls, lets the running ones end for [`PoolConfig::shutdown_grace`], stops every environment, and
-    /// writes the last log lines. Calls that had to be given up end with [`InvokeError::ShuttingDown`].
+    /// writes the last log lines. Calls that had to be given up end with [`InvokeError::ShuttingDown`], on record.
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         let idle = inner.leases.lock().close();
@@ -268,11 +276,10 @@ impl Inner {
             }
             let Some(environment) = &mut lease.environment else { continue };
             match run(self, environment, request, fresh).await {
-                Ok(Finished { invocation, reusable }) => {
+                Ok(Finished { invocation, reusable, stopped }) => {
                     lease.reusable = reusable;
                     drop(lease);
-                    self.parts.recorder.record(&invocation.record);
-                    return Ok(invocation);
+                    return if stopped { Err(InvokeError::ShuttingDown) } else { Ok(invocation) };
                 }
                 Err(NotRun::Broken(detail)) => {
                     return Err(InvokeError::Environment(format!("its first process could not {detail}")));

@@ -1,12 +1,13 @@
 //! One call in one environment, from the event to the record.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_sandbox::ExitStatus;
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{Sleep, sleep};
 
 use crate::api::{Call, MAX_RESPONSE_BYTES};
 use crate::environment::{Environment, Event};
@@ -19,11 +20,15 @@ use crate::texts;
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const KILLED: i32 = 9;
+/// The error type of a call that a shutdown did not wait for.
+const STOPPED: &str = "Runtime.Shutdown";
 
 /// How a call ended, and whether its environment may serve another.
 pub(crate) struct Finished {
     pub(crate) invocation: Invocation,
     pub(crate) reusable: bool,
+    /// The platform stopped it.
+    pub(crate) stopped: bool,
 }
 
 /// What became of an environment that was asked for an event's result.
@@ -33,6 +38,7 @@ struct End {
     reusable: bool,
     timed_out: bool,
     out_of_memory: bool,
+    stopped: bool,
 }
 
 /// Why an environment could not be given the event.
@@ -50,6 +56,8 @@ struct Run<'a> {
     request: &'a InvokeRequest,
     /// Of an environment that was started for this call: how long that took, once it is known.
     init_ms: Option<f64>,
+    /// True once running calls are given up.
+    killing: watch::Receiver<bool>,
 }
 
 /// Runs a call. `fresh` says when the start of its environment began, if it was started for this call.
@@ -59,7 +67,7 @@ pub(crate) async fn run(
     request: &InvokeRequest,
     fresh: Option<Duration>,
 ) -> Result<Finished, NotRun> {
-    let mut run = Run { inner, environment, request, init_ms: None };
+    let mut run = Run { inner, environment, request, init_ms: None, killing: inner.killing.subscribe() };
     if fresh.is_none() && run.environment.has_ended() {
         return Err(run.gone().await);
     }
@@ -94,7 +102,7 @@ impl Run<'_> {
         let mut deadline = pin!(sleep(if fresh { INIT_TIMEOUT } else { timeout }));
         let mut late = !fresh;
         let end = loop {
-            match self.environment.next(&self.inner.logs, deadline.as_mut()).await {
+            match self.next(deadline.as_mut()).await {
                 Event::Call(_, Call::Next) => return Ok(None),
                 Event::Call(connection, Call::InitError { kind, body }) => {
                     self.environment.api.accept(connection);
@@ -110,9 +118,10 @@ impl Run<'_> {
                     deadline.as_mut().reset(tokio::time::Instant::now() + timeout);
                 }
                 // Whatever ended it, it was not this event.
-                Event::Exited(_) | Event::Broken(_) | Event::NotExecuted(_) if !fresh => {
+                Event::Exited(_) | Event::Broken(_) | Event::NotExecuted(_) | Event::Stopped if !fresh => {
                     return Err(self.gone().await);
                 }
+                Event::Stopped => break self.stopped(),
                 Event::Exited(status) => break self.exited(status),
                 Event::Broken(detail) => return Err(NotRun::Broken(detail)),
                 Event::NotExecuted(errno) => {
@@ -147,7 +156,7 @@ impl Run<'_> {
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
         let mut deadline = pin!(sleep(timeout));
         loop {
-            match self.environment.next(&self.inner.logs, deadline.as_mut()).await {
+            match self.next(deadline.as_mut()).await {
                 Event::Call(connection, call) => {
                     if let Some(end) = self.answer(connection, call) {
                         return end;
@@ -157,7 +166,17 @@ impl Run<'_> {
                 // Said before a runtime's program starts, and that one has asked for its event.
                 Event::NotExecuted(_) | Event::Broken(_) => {}
                 Event::TimedOut => return self.timed_out(),
+                Event::Stopped => return self.stopped(),
             }
+        }
+    }
+
+    /// What happens next, the platform's own end included.
+    async fn next(&mut self, deadline: Pin<&mut Sleep>) -> Event {
+        tokio::select! {
+            biased;
+            _ = self.killing.wait_for(|killing| *killing) => Event::Stopped,
+            event = self.environment.next(&self.inner.logs, deadline) => event,
         }
     }
 
@@ -214,8 +233,15 @@ impl Run<'_> {
         log.say(texts::end_line(&record.request_id));
         log.say(texts::report_line(&record));
         let log_tail = log.take_tail();
-        log.hand_over(&self.inner.logs).await;
-        Finished { invocation: Invocation { outcome: end.outcome, log_tail, record }, reusable: end.reusable }
+        // Before anything that waits: whoever gives up waiting for a slow sink must not lose the record.
+        self.inner.parts.recorder.record(&record);
+        if end.stopped {
+            log.leave(&self.inner.logs);
+        } else {
+            log.hand_over(&self.inner.logs).await;
+        }
+        let invocation = Invocation { outcome: end.outcome, log_tail, record };
+        Finished { invocation, reusable: end.reusable, stopped: end.stopped }
     }
 
     /// The platform's own line about an end that the function could not report itself.
@@ -229,7 +255,7 @@ impl Run<'_> {
             && !end.reusable
             && matches!(
                 kind.as_str(),
-                "Runtime.ExitError" | "Runtime.OutOfMemory" | "Runtime.InvalidEntrypoint"
+                "Runtime.ExitError" | "Runtime.OutOfMemory" | "Runtime.InvalidEntrypoint" | STOPPED
             )
         {
             let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
@@ -264,7 +290,7 @@ impl Run<'_> {
     fn failed(&self, payload: Bytes, error_type: Option<String>, reusable: bool) -> End {
         let outcome = Outcome::FunctionError { kind: ErrorKind::Unhandled, payload };
         let error_type = Some(error_type.unwrap_or_else(|| "Runtime.Unknown".to_owned()));
-        End { outcome, error_type, reusable, timed_out: false, out_of_memory: false }
+        End { outcome, error_type, reusable, timed_out: false, out_of_memory: false, stopped: false }
     }
 
     fn exited(&self, status: ExitStatus) -> End {
@@ -274,6 +300,12 @@ impl Run<'_> {
         let message = texts::exit_message(&self.request.request_id, status);
         let end = self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
         End { out_of_memory, ..end }
+    }
+
+    fn stopped(&self) -> End {
+        let message = texts::stopped_message(&self.request.request_id);
+        let end = self.failed(texts::error_object(STOPPED, &message), Some(STOPPED.to_owned()), false);
+        End { stopped: true, ..end }
     }
 
     fn timed_out(&self) -> End {
@@ -309,7 +341,14 @@ impl Run<'_> {
 impl End {
     fn success(body: Bytes) -> Self {
         let outcome = Outcome::Success(body);
-        Self { outcome, error_type: None, reusable: true, timed_out: false, out_of_memory: false }
+        Self {
+            outcome,
+            error_type: None,
+            reusable: true,
+            timed_out: false,
+            out_of_memory: false,
+            stopped: false,
+        }
     }
 }
 

@@ -75,6 +75,11 @@ pub(crate) fn exit_message(request_id: &str, status: ExitStatus) -> String {
     format!("RequestId: {request_id} Error: {why}")
 }
 
+/// A call that a shutdown did not wait for.
+pub(crate) fn stopped_message(request_id: &str) -> String {
+    format!("RequestId: {request_id} Error: The platform was stopped while the function ran")
+}
+
 /// A custom runtime's `bootstrap` that cannot be executed.
 pub(crate) fn entrypoint_message(request_id: &str, errno: i32) -> String {
     if errno == NOT_FOUND {

@@ -287,6 +287,18 @@ async fn shuts_down() {
     let (call, logged) = tokio::join!(bench.call(&function, "{}"), ended);
     assert!(matches!(call, Err(InvokeError::ShuttingDown)), "{call:?}");
     assert!(logged.contains(&"begun\n".to_owned()), "{logged:?}");
+    let records = bench.sink.records.lock().unwrap();
+    assert_eq!(records.len(), 1, "it ran, and is billed");
+    assert_eq!(records[0].error_type.as_deref(), Some("Runtime.Shutdown"));
+    assert!(records[0].billed_ms > 0 && !records[0].timed_out);
+    let id = &records[0].request_id;
+    let told = logged.concat();
+    assert!(
+        told.contains(&format!("RequestId: {id} Error: The platform was stopped while the function ran\n")),
+        "{told}"
+    );
+    assert!(told.contains(&format!("END RequestId: {id}\nREPORT RequestId: {id}\t")), "{told}");
+    assert!(told.ends_with("Status: error\tError Type: Runtime.Shutdown\n"), "{told}");
     assert_eq!(bench.pool.stats(), lambent_pool::PoolStats::default());
 }
 
