@@ -1,5 +1,5 @@
 //! What an engine does for [`crate::Db`]. Services never see this; a new engine implements it and must pass
-//! the conformance suite in `tests/`.
+//! the conformance suite in `tests/`. [`resolve`] and [`Window`] are what the engines share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use lambent_base::BoxFuture;
 
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions};
+pub use crate::resolve::{Before, Rows, resolve};
 pub use crate::wakes::Wakes;
+pub use crate::window::Window;
 
 /// A place in the order of commits: strictly increasing, 0 before the first commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

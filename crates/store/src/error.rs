@@ -55,6 +55,13 @@ pub enum StoreError {
     /// Bytes that were written by us do not read back as what they should be.
     #[error("the store is damaged: {0}; restore a backup, or run `lambent check`")]
     Corrupt(String),
+    /// The database was written by another version of this program.
+    #[error(
+        "the store has format {found}, this program knows {known}; run the version of Lambent that wrote it"
+    )]
+    Format { found: i32, known: i32 },
+    #[error("expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE: {reason}")]
+    InvalidUrl { reason: String },
     #[error("{holder} has the data directory {} open; stop it first", directory.display())]
     Locked { directory: PathBuf, holder: String },
     #[error("the disk of {} has {free_bytes} bytes left, fewer than the reserve of {reserve_bytes}; free some space", directory.display())]

@@ -18,6 +18,7 @@ mod range;
 mod resolve;
 mod txn;
 mod wakes;
+mod window;
 
 pub use db::Db;
 pub use engine::Version;

@@ -146,6 +146,24 @@ pub struct Page {
     pub more: Option<Bytes>,
 }
 
+impl Page {
+    /// The first page of `rows`, which come in the order of the scan; they end after it, or with a row more.
+    pub fn fill(rows: impl IntoIterator<Item = (Bytes, Bytes)>, options: ScanOptions) -> Self {
+        let mut page = Self::default();
+        let mut bytes = 0;
+        for (key, value) in rows {
+            if page.rows.len() >= options.max_rows || bytes >= options.max_bytes {
+                let last = page.rows.last().map(|(key, _)| key);
+                page.more = last.map(|last| if options.reverse { last.clone() } else { successor(last) });
+                break;
+            }
+            bytes += key.len() + value.len();
+            page.rows.push((key, value));
+        }
+        page
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,19 +10,20 @@ use crate::limits::MAX_RANGE_DELETE_ROWS;
 use crate::range::KeyRange;
 
 /// The state just before a commit.
-pub(crate) trait Before {
+pub trait Before {
+    /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
     /// The keys of the range, at most `limit`.
     fn keys(&self, range: &KeyRange, limit: usize) -> Result<Vec<Bytes>, StoreError>;
 }
 
 /// New values by key; `None` deletes.
-pub(crate) type Rows = BTreeMap<Bytes, Option<Bytes>>;
+pub type Rows = BTreeMap<Bytes, Option<Bytes>>;
 
 /// The rows that the operations leave behind.
 ///
 /// Errors: `NotACounter`, `RangeTooLarge`, and those of `before`.
-pub(crate) fn resolve(ops: Vec<Op>, version: Version, before: &dyn Before) -> Result<Rows, StoreError> {
+pub fn resolve(ops: Vec<Op>, version: Version, before: &dyn Before) -> Result<Rows, StoreError> {
     let mut rows = Rows::new();
     let mut stamps = 0;
     for op in ops {

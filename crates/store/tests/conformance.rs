@@ -1,6 +1,8 @@
 //! What every engine must do. A new engine adds itself to `harness.rs` and passes all of it.
 #![expect(clippy::unwrap_used, reason = "a test's helpers may panic as the test does")]
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[macro_use]
 #[path = "conformance/harness.rs"]
 mod harness;
@@ -25,3 +27,28 @@ mod scans;
 mod stamps;
 #[path = "conformance/watches.rs"]
 mod watches;
+
+fn all_cases() -> Vec<harness::Case> {
+    [
+        conflicts::cases(),
+        counters::cases(),
+        history::cases(),
+        large::cases(),
+        limits::cases(),
+        rows::cases(),
+        scans::cases(),
+        stamps::cases(),
+        watches::cases(),
+    ]
+    .concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_in_batches() {
+    harness::run_on_postgres(all_cases(), lambent_store_postgres::Commits::Batched).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_with_one_transaction_each() {
+    harness::run_on_postgres(all_cases(), lambent_store_postgres::Commits::OneEach).await;
+}

@@ -12,7 +12,6 @@ mod data_lock;
 mod high_water;
 mod space;
 mod tree;
-mod window;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -27,12 +26,12 @@ use crate::engine::{Commit, Engine, Snapshot, TxnId, Version};
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions};
 use crate::wakes::Wakes;
+use crate::window;
 use committer::{Committer, Queue};
 use data_lock::DataLock;
 use high_water::{HighWater, sync_directory};
 use space::Space;
 use tree::Tree;
-use window::Window;
 
 /// Where fjall keeps its files, below the data directory.
 const TREE_DIRECTORY: &str = "fjall";
@@ -125,7 +124,7 @@ impl FjallEngine {
             wakes: self.wakes.clone(),
             high_water,
             space: Space::open(directory, options.reserve_bytes)?,
-            window: Window::new(version),
+            window: window::Window::new(version),
             clock,
             version,
             // Slots that a former process used may be overwritten: nobody asks it for outcomes any more.

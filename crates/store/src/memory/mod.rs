@@ -1,6 +1,8 @@
 //! An engine in memory: nothing is durable. It is the oracle of the conformance suite and the ground of the
-//! services' tests; with [`Faults`] it does, repeatably, what real engines do rarely.
+//! services' tests; with [`Faults`] it does, repeatably, what real engines do rarely, and with
+//! [`MemoryEngine::crash_after`] it dies at any point.
 
+mod crash;
 mod state;
 
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use crate::engine::{Commit, Engine, Snapshot, TxnId, Version};
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions};
 use crate::wakes::Wakes;
+use crash::Crash;
 use state::State;
 
 /// How often, in a thousand, the engine misbehaves in a way that the contract allows.
@@ -41,6 +44,7 @@ struct Shared {
     wakes: Wakes,
     random: Random,
     faults: Mutex<Faults>,
+    crash: Crash,
 }
 
 struct MemorySnapshot {
@@ -56,18 +60,38 @@ impl MemoryEngine {
 
     /// An empty store that misbehaves as `faults` says, in an order that `seed` decides.
     pub fn with_faults(seed: u64, faults: Faults) -> Self {
+        Self::on_state(State::default(), Random::seeded(seed), faults)
+    }
+
+    fn on_state(state: State, random: Random, faults: Faults) -> Self {
+        let reads = ActiveReads::new(state.version());
         Self(Arc::new(Shared {
-            state: Mutex::default(),
-            reads: ActiveReads::new(0),
+            state: Mutex::new(state),
+            reads,
             wakes: Wakes::default(),
-            random: Random::seeded(seed),
+            random,
             faults: Mutex::new(faults),
+            crash: Crash::default(),
         }))
     }
 
     /// Misbehaves differently from now on.
     pub fn set_faults(&self, faults: Faults) {
         *self.0.faults.lock() = faults;
+    }
+
+    /// Lets the process "die" after that many more snapshots, reads and commits: whatever is asked of it then, and
+    /// what is under way, fails with `Unavailable`. A commit that it dies in may have been applied, as the seed decides.
+    pub fn crash_after(&self, steps: u64) {
+        self.0.crash.after(steps);
+    }
+
+    /// What the next process finds: every commit that was answered, whole, and perhaps some that were not.
+    /// This engine works no more.
+    pub fn restart(&self) -> Self {
+        self.0.crash.after(0);
+        let state = self.0.state.lock().survivor();
+        Self::on_state(state, self.0.random.clone(), *self.0.faults.lock())
     }
 }
 
@@ -84,7 +108,7 @@ impl Engine for MemoryEngine {
 
     fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
         Box::pin(async {
-            self.0.maybe_slow().await;
+            self.0.read().await?;
             let guard = self.0.reads.open();
             Ok(Arc::new(MemorySnapshot { shared: self.0.clone(), guard }) as Arc<dyn Snapshot>)
         })
@@ -95,7 +119,7 @@ impl Engine for MemoryEngine {
     }
 
     fn outcome(&self, id: TxnId) -> BoxFuture<'_, Result<Option<Version>, StoreError>> {
-        Box::pin(async move { Ok(self.0.state.lock().outcome(id)) })
+        Box::pin(async move { self.0.crash.step().map(|()| self.0.state.lock().outcome(id)) })
     }
 
     fn wakes(&self) -> &Wakes {
@@ -103,6 +127,7 @@ impl Engine for MemoryEngine {
     }
 
     fn health(&self) -> Result<(), StoreError> {
+        self.0.crash.check()?;
         self.0.state.lock().check_open()
     }
 
@@ -116,6 +141,13 @@ impl Shared {
     fn commit(&self, commit: Commit) -> Result<Version, StoreError> {
         let faults = *self.faults.lock();
         let (id, topics) = (commit.id, commit.topics.clone());
+        // It dies before the commit, or after it and before the answer.
+        let dies = self.crash.step().err();
+        if let Some(death) = &dies
+            && (self.crash.is_over() || self.random.u64().is_multiple_of(2))
+        {
+            return Err(death.clone());
+        }
         if self.strikes(faults.conflicts) {
             return Err(StoreError::Conflict);
         }
@@ -124,10 +156,17 @@ impl Shared {
         }
         let version = {
             let mut state = self.state.lock();
+            if dies.is_none() {
+                // Whoever restarts holds this lock when it looks: nothing is added behind its back.
+                self.crash.check()?;
+            }
             let version = state.commit(commit, self.reads.oldest())?;
             self.reads.publish(version.0);
             version
         };
+        if let Some(death) = dies {
+            return Err(death);
+        }
         self.wakes.wake(&topics);
         if self.strikes(faults.unknown_applied) {
             return Err(StoreError::UnknownOutcome(id));
@@ -137,6 +176,12 @@ impl Shared {
 
     fn strikes(&self, per_thousand: u64) -> bool {
         per_thousand > 0 && self.random.u64() % 1000 < per_thousand
+    }
+
+    async fn read(&self) -> Result<(), StoreError> {
+        self.crash.step()?;
+        self.maybe_slow().await;
+        self.crash.check()
     }
 
     async fn maybe_slow(&self) {
@@ -156,7 +201,7 @@ impl Snapshot for MemorySnapshot {
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
         Box::pin(async {
-            self.shared.maybe_slow().await;
+            self.shared.read().await?;
             Ok(self.shared.state.lock().get(key, self.guard.version))
         })
     }
@@ -167,7 +212,7 @@ impl Snapshot for MemorySnapshot {
         options: ScanOptions,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         Box::pin(async move {
-            self.shared.maybe_slow().await;
+            self.shared.read().await?;
             Ok(self.shared.state.lock().scan(range, options, self.guard.version))
         })
     }

@@ -25,6 +25,22 @@ pub(super) struct State {
 }
 
 impl State {
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The rows and what a real engine keeps with them, for the process after this one.
+    pub(super) fn survivor(&self) -> Self {
+        Self {
+            version: self.version,
+            rows: self.rows.clone(),
+            deletions: self.deletions.clone(),
+            outcomes: self.outcomes.clone(),
+            outcome_order: self.outcome_order.clone(),
+            closed: false,
+        }
+    }
+
     pub(super) fn check_open(&self) -> Result<(), StoreError> {
         if self.closed { Err(StoreError::Unavailable("it was closed".to_owned())) } else { Ok(()) }
     }

@@ -2,16 +2,32 @@
 
 use std::sync::Arc;
 
-use lambent_base::{Clock, Random};
+use lambent_base::{BoxFuture, Clock, Random};
+use lambent_store::engine::Engine;
 use lambent_store::{
     Db, Faults, FjallEngine, FjallOptions, KeyRange, MemoryEngine, ScanOptions, StoreError, Txn,
 };
+use lambent_store_postgres::{Commits, PostgresEngine, PostgresOptions};
 use tempfile::TempDir;
 
+use crate::cluster::{Cluster, Sync};
+
 /// An empty store, and what must live as long.
+#[derive(Clone)]
 pub(crate) struct Store {
     pub(crate) db: Db,
-    _directory: Option<TempDir>,
+    pub(crate) engine: Arc<dyn Engine>,
+    _directory: Option<Arc<TempDir>>,
+}
+
+/// A test: its name, and what it does with an empty store.
+pub(crate) type Case = (&'static str, fn(Store) -> BoxFuture<'static, ()>);
+
+impl Store {
+    pub(crate) fn new(engine: Arc<dyn Engine>, directory: Option<TempDir>) -> Self {
+        let db = Db::new(engine.clone(), Clock::system(), Random::system());
+        Self { db, engine, _directory: directory.map(Arc::new) }
+    }
 }
 
 /// Reads give way to other tasks, so that transactions really run at once.
@@ -21,19 +37,55 @@ pub(crate) fn memory() -> Store {
 
 /// Everything that the contract allows goes wrong, often.
 pub(crate) fn faulty(faults: Faults) -> Store {
-    let engine = Arc::new(MemoryEngine::with_faults(3, faults));
-    Store { db: Db::new(engine, Clock::system(), Random::seeded(1)), _directory: None }
+    Store::new(Arc::new(MemoryEngine::with_faults(3, faults)), None)
 }
 
 pub(crate) fn fjall() -> Store {
     let directory = tempfile::tempdir().unwrap();
     let engine = FjallEngine::open(directory.path(), FjallOptions::default(), Clock::system()).unwrap();
-    let db = Db::new(Arc::new(engine), Clock::system(), Random::seeded(1));
-    Store { db, _directory: Some(directory) }
+    Store::new(Arc::new(engine), Some(directory))
 }
 
-/// Makes a test of each function, for each engine.
+pub(crate) async fn postgres(url: &str, commits: Commits) -> Store {
+    let options = PostgresOptions { commits, ..PostgresOptions::default() };
+    Store::new(Arc::new(PostgresEngine::open(url, options).await.unwrap()), None)
+}
+
+/// Runs every case in a database of its own. One server for all: starting one takes seconds.
+pub(crate) async fn run_on_postgres(cases: Vec<Case>, commits: Commits) {
+    let cluster = Cluster::start(None, Sync::Off);
+    let mut failed = Vec::new();
+    for (number, (name, case)) in cases.into_iter().enumerate() {
+        let database = format!("case_{number}");
+        let store = postgres(&cluster.database(&database), commits).await;
+        println!("{name}");
+        if tokio::spawn(case(store.clone())).await.is_err() {
+            failed.push(name);
+        }
+        store.db.close().await;
+    }
+    assert!(failed.is_empty(), "these failed, their panics are above: {failed:#?}");
+}
+
+/// Makes a test of each function, for each engine. A function takes the [`Db`], or after `stores:` the [`Store`].
 macro_rules! conformance {
+    (stores: $($name:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::harness::memory()).await;
+            })+
+        }
+        mod fjall {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::harness::fjall()).await;
+            })+
+        }
+        pub(crate) fn cases() -> Vec<crate::harness::Case> {
+            vec![$((concat!(module_path!(), "::", stringify!($name)), |store| Box::pin($name(store)))),+]
+        }
+    };
     ($($name:ident),+ $(,)?) => {
         mod memory {
             $(#[tokio::test]
@@ -48,6 +100,9 @@ macro_rules! conformance {
                 let store = crate::harness::fjall();
                 super::$name(store.db.clone()).await;
             })+
+        }
+        pub(crate) fn cases() -> Vec<crate::harness::Case> {
+            vec![$((concat!(module_path!(), "::", stringify!($name)), |store| Box::pin($name(store.db)))),+]
         }
     };
 }

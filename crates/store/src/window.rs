@@ -1,4 +1,4 @@
-//! The recently written keys, against which the committer checks what a transaction read.
+//! The recently written keys, against which a committer checks what a transaction read.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,7 +14,7 @@ const ENTRY_BYTES: usize = 120;
 
 /// For each key written after `floor`, the version that last wrote it.
 #[derive(Debug)]
-pub(super) struct Window {
+pub struct Window {
     newest: BTreeMap<Bytes, u64>,
     order: VecDeque<(u64, Bytes)>,
     bytes: usize,
@@ -24,12 +24,12 @@ pub(super) struct Window {
 
 impl Window {
     /// A window that starts after `version`.
-    pub(super) fn new(version: u64) -> Self {
+    pub fn new(version: u64) -> Self {
         Self { newest: BTreeMap::new(), order: VecDeque::new(), bytes: 0, floor: version }
     }
 
     /// Errors: `Conflict`, `SnapshotTooOld`.
-    pub(super) fn check(&self, commit: &Commit) -> Result<(), StoreError> {
+    pub fn check(&self, commit: &Commit) -> Result<(), StoreError> {
         if commit.read_keys.is_empty() && commit.read_ranges.is_empty() {
             return Ok(());
         }
@@ -49,14 +49,14 @@ impl Window {
     }
 
     /// Notes that `version` wrote `key`.
-    pub(super) fn record(&mut self, version: u64, key: &Bytes) {
+    pub fn record(&mut self, version: u64, key: &Bytes) {
         self.newest.insert(key.clone(), version);
         self.order.push_back((version, key.clone()));
         self.bytes += key.len() + ENTRY_BYTES;
     }
 
     /// Forgets what no snapshot from `oldest` on needs, and more if the window is too large.
-    pub(super) fn trim(&mut self, oldest: u64) {
+    pub fn trim(&mut self, oldest: u64) {
         while let Some((version, _)) = self.order.front()
             && (*version <= oldest || self.bytes > MAX_WINDOW_BYTES)
         {
