@@ -191,6 +191,7 @@ fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path
         runner: Arc::new(pool),
         objects: Arc::new(PackagesFromS3(reader)),
         data_dir: data_dir.to_path_buf(),
+        disk_reserve_bytes: lambent_lambda::limits::DISK_RESERVE_BYTES,
     })
 }
 

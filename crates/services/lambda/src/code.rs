@@ -16,6 +16,7 @@ use crate::errors::LambdaError;
 use crate::limits::{
     CODE_DEPTH_MAX, CODE_ENTRIES_MAX, CODE_NAME_BYTES_MAX, CODE_PATH_BYTES_MAX, UNZIPPED_BYTES_LIMIT,
 };
+use crate::space::Space;
 
 const TYPE_MASK: u32 = 0o170_000;
 const TYPE_LINK: u32 = 0o120_000;
@@ -126,12 +127,30 @@ pub(crate) fn unpack<S: ReadAt>(
     package: &Package<S>,
     scratch: &Path,
     folder: &Path,
+    space: &Space,
 ) -> Result<(), LambdaError> {
+    if let Err(error) = fill(package, scratch, space) {
+        // What was unpacked is of no use, and on a full disk others need its room.
+        let _ = remove_folder(scratch);
+        return Err(error);
+    }
+    match fs::rename(scratch, folder) {
+        Ok(()) => {}
+        // Somebody else unpacked the same content meanwhile.
+        Err(_) if folder.is_dir() => remove_folder(scratch)?,
+        Err(error) => return Err(LambdaError::io("rename", scratch, error)),
+    }
+    folder.parent().map_or(Ok(()), sync)
+}
+
+/// Makes all that a package holds in a new folder, and makes it durable.
+fn fill<S: ReadAt>(package: &Package<S>, scratch: &Path, space: &Space) -> Result<(), LambdaError> {
     make_folder(scratch)?;
     let files = package.items.iter().filter(|item| matches!(item.kind, ItemKind::File { .. })).count();
     let sync_each = files <= FSYNC_EACH_MAX;
     for item in &package.items {
         let path = scratch.join(&item.path);
+        space.check()?;
         match &item.kind {
             ItemKind::Folder => make_folder(&path)?,
             ItemKind::Link { target } => {
@@ -139,18 +158,14 @@ pub(crate) fn unpack<S: ReadAt>(
             }
             ItemKind::File { index, mode } => {
                 let entry = &package.archive.entries()[*index];
-                write_file(package, entry, &path, *mode, sync_each)?;
+                write_file(package, entry, &path, *mode, space)?;
+                if sync_each {
+                    sync(&path)?;
+                }
             }
         }
     }
-    sync_folders(package, scratch, sync_each)?;
-    match fs::rename(scratch, folder) {
-        Ok(()) => {}
-        // Somebody else unpacked the same content meanwhile.
-        Err(_) if folder.is_dir() => remove_folder(scratch)?,
-        Err(error) => return Err(LambdaError::io("rename", scratch, error)),
-    }
-    folder.parent().map_or(Ok(()), sync_folder)
+    sync_folders(package, scratch, sync_each)
 }
 
 /// Removes a folder with all it holds; no harm when there is none.
@@ -163,10 +178,10 @@ pub(crate) fn remove_folder(folder: &Path) -> Result<(), LambdaError> {
     }
 }
 
-/// Makes what a folder says durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), LambdaError> {
-    let opened = File::open(folder).map_err(|error| LambdaError::io("open", folder, error))?;
-    opened.sync_all().map_err(|error| LambdaError::io("sync", folder, error))
+/// Makes what a folder says, or a file, durable.
+fn sync(path: &Path) -> Result<(), LambdaError> {
+    let opened = File::open(path).map_err(|error| LambdaError::io("open", path, error))?;
+    opened.sync_all().map_err(|error| LambdaError::io("sync", path, error))
 }
 
 /// What is planned so far, by path.
@@ -289,7 +304,7 @@ fn write_file<S: ReadAt>(
     entry: &Entry,
     path: &Path,
     mode: u32,
-    sync: bool,
+    space: &Space,
 ) -> Result<(), LambdaError> {
     let failed = |step| move |error| LambdaError::io(step, path, error);
     let options = fs::OpenOptions::new().write(true).create_new(true).mode(mode).clone();
@@ -298,10 +313,10 @@ fn write_file<S: ReadAt>(
     package.archive.read(entry, |piece| {
         // The zip was checked, but its file may have changed since.
         left = left.checked_sub(piece.len() as u64).ok_or_else(|| changed(path))?;
+        space.check()?;
         file.write_all(piece).map_err(failed("write"))
     })?;
-    file.set_permissions(Permissions::from_mode(mode)).map_err(failed("set the mode of"))?;
-    if sync { file.sync_all().map_err(failed("sync")) } else { Ok(()) }
+    file.set_permissions(Permissions::from_mode(mode)).map_err(failed("set the mode of"))
 }
 
 fn changed(path: &Path) -> LambdaError {
@@ -314,9 +329,9 @@ fn sync_folders<S>(package: &Package<S>, scratch: &Path, synced_each: bool) -> R
         return rustix::fs::syncfs(&opened).map_err(|error| LambdaError::io("sync", scratch, error.into()));
     }
     for item in package.items.iter().filter(|item| matches!(item.kind, ItemKind::Folder)) {
-        sync_folder(&scratch.join(&item.path))?;
+        sync(&scratch.join(&item.path))?;
     }
-    sync_folder(scratch)
+    sync(scratch)
 }
 
 impl From<ArchiveError> for LambdaError {

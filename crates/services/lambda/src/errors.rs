@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use lambent_blobs::BlobError;
 use lambent_model_lambda::errors as model;
 use lambent_pool::InvokeError;
 use lambent_store::StoreError;
@@ -22,6 +23,8 @@ pub enum LambdaError {
     Io { step: &'static str, path: PathBuf, source: Arc<std::io::Error> },
     #[error("cannot {step} the deployment package: {cause}")]
     Package { step: &'static str, cause: String },
+    #[error("the disk of {} is full, or nearly so; free some space", path.display())]
+    DiskFull { path: PathBuf },
     #[error("cannot put an event into the outbox: {0}")]
     Event(String),
     #[error("a worker thread ended without a result: {0}")]
@@ -30,11 +33,27 @@ pub enum LambdaError {
 
 impl LambdaError {
     pub(crate) fn io(step: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io { step, path: path.into(), source: Arc::new(source) }
+        let path = path.into();
+        match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
+            _ => Self::Io { step, path, source: Arc::new(source) },
+        }
     }
 
     pub(crate) fn row(what: impl std::fmt::Display) -> Self {
         Self::Row { what: what.to_string() }
+    }
+
+    /// Whether nothing can be kept before somebody makes room.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::Store(StoreError::DiskFull { .. }))
+    }
+
+    pub(crate) fn blob(step: &'static str, error: BlobError) -> Self {
+        match error {
+            BlobError::DiskFull { path } => Self::DiskFull { path },
+            other => Self::package(step, other),
+        }
     }
 
     pub(crate) fn package(step: &'static str, cause: impl std::fmt::Display) -> Self {
@@ -46,6 +65,10 @@ impl From<LambdaError> for ApiError {
     fn from(error: LambdaError) -> Self {
         match error {
             LambdaError::Api(error) => error,
+            full if full.is_disk_full() => {
+                tracing::error!(cause = %full, "lambda takes no code");
+                model::service_exception(DISK_FULL)
+            }
             other => {
                 tracing::error!(cause = %other, "lambda could not do what it was asked");
                 model::service_exception("The service encountered an internal error. Please try again.")
@@ -53,6 +76,10 @@ impl From<LambdaError> for ApiError {
         }
     }
 }
+
+/// What callers read when the disk is at its reserve.
+pub(crate) const DISK_FULL: &str =
+    "The platform's disk is full, or nearly so: free some space on it, and try again.";
 
 /// InvalidParameterValueException with these words.
 pub(crate) fn invalid(message: impl Into<String>) -> ApiError {

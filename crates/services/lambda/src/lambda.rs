@@ -14,6 +14,7 @@ use crate::limits::{CHECKS_MAX, UNPACKINGS_MAX};
 use crate::names::FunctionName;
 use crate::parts::LambdaParts;
 use crate::rows::{self, FunctionRow};
+use crate::space::Space;
 use crate::{keys, spec};
 
 /// AWS Lambda, on the parts it was given.
@@ -120,6 +121,11 @@ impl Lambda {
     /// Where unpacked packages are.
     pub(crate) fn code_root(&self) -> PathBuf {
         self.parts.data_dir.join("code")
+    }
+
+    /// The room that there is for code.
+    pub(crate) fn space(&self) -> Space {
+        Space { root: self.code_root(), reserve_bytes: self.parts.disk_reserve_bytes }
     }
 
     fn note_live(&self, sha256: &str, spec: &Arc<FunctionSpec>) {

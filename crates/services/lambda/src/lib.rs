@@ -27,6 +27,7 @@ mod policy_document;
 mod rows;
 mod runtime_names;
 mod service;
+mod space;
 mod spec;
 mod spool;
 #[cfg(test)]

@@ -22,6 +22,8 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 /// What people read of a change that failed for reasons that are not theirs.
 const FAILED: &str = "The deployment package could not be unpacked on this host; the platform's log says why. \
                       Update the function's code to try again.";
+const NO_ROOM: &str = "The deployment package could not be unpacked, as the platform's disk is full, or nearly so. \
+                       Free some space on it, and update the function's code to try again.";
 
 impl Lambda {
     /// Finishes every change that an earlier process began.
@@ -62,9 +64,10 @@ impl Lambda {
         if let Err(error) = &unpacked {
             tracing::error!(%error, function = name, "a deployment package could not be unpacked");
         }
+        let failure = unpacked.err().map(|error| if error.is_disk_full() { NO_ROOM } else { FAILED });
         let mut attempt = 0;
         loop {
-            match self.settle(place, &row, unpacked.is_ok()).await {
+            match self.settle(place, &row, failure).await {
                 Err(error) if attempt < SETTLE_ATTEMPTS => {
                     tracing::warn!(%error, function = name, "the end of a change is not written yet");
                     tokio::time::sleep(SETTLE_PAUSE * 2_u32.pow(attempt)).await;
@@ -75,12 +78,13 @@ impl Lambda {
         }
     }
 
-    /// Writes the end of the change that `begun` shows, unless another has taken its place.
+    /// Writes the end of the change that `begun` shows, unless another has taken its place. `failure` is what people read
+    /// when it came to nothing.
     pub(crate) async fn settle(
         &self,
         place: &Place,
         begun: &FunctionRow,
-        is_good: bool,
+        failure: Option<&str>,
     ) -> Result<(), LambdaError> {
         let (name, begun, revision_id) = (&begun.name, &begun.settings, &self.parts.random.uuid());
         let committed = self.parts.db.run(|txn| async move {
@@ -92,7 +96,7 @@ impl Lambda {
                 return Ok(());
             };
             row.revision_id.clone_from(revision_id);
-            end_change(&txn, place, &mut row, is_good);
+            end_change(&txn, place, &mut row, failure);
             txn.delete(&keys::pending(place, name));
             rows::put_function(&txn, place, &row).await
         });
@@ -119,18 +123,18 @@ fn is_busy(row: &FunctionRow) -> bool {
     matches!(row.phase, Phase::Creating | Phase::Updating)
 }
 
-fn end_change(txn: &Txn, place: &Place, row: &mut FunctionRow, is_good: bool) {
-    if is_good {
+fn end_change(txn: &Txn, place: &Place, row: &mut FunctionRow, failure: Option<&str>) {
+    if let Some(reason) = failure {
+        let reason = reason.to_owned();
+        row.phase = match row.phase {
+            Phase::Creating => Phase::CreateFailed(reason),
+            _ => Phase::UpdateFailed(reason),
+        };
+    } else {
         let replaced = row.previous.take().map(|previous| previous.code.sha256);
         if let Some(sha256) = replaced.filter(|sha256| *sha256 != row.settings.code.sha256) {
             packages::drop_code(txn, &sha256, place, &row.name);
         }
         row.phase = Phase::Ready;
-    } else {
-        let reason = FAILED.to_owned();
-        row.phase = match row.phase {
-            Phase::Creating => Phase::CreateFailed(reason),
-            _ => Phase::UpdateFailed(reason),
-        };
     }
 }

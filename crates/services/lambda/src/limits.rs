@@ -50,6 +50,9 @@ pub(crate) const UNPACKINGS_MAX: usize = 2;
 /// Rows that background work reads at a time.
 pub(crate) const WORK_PAGE_ROWS: usize = 100;
 
+/// Bytes that code leaves free on its disk, as blobs do.
+pub const DISK_RESERVE_BYTES: u64 = 128 << 20;
+
 /// How long a URL of GetFunction's Code.Location works.
 pub(crate) const DOWNLOAD_URL_TTL: Duration = Duration::from_secs(600);
 /// How often code that is still in use is looked at again, as long as there is such code.

@@ -140,7 +140,7 @@ impl Lambda {
             PackageSource::Inline(zip) => Spool::Memory(zip),
             PackageSource::Object(object) => {
                 let body = self.open_object(call, &object).await?;
-                Spool::File(spool::receive(&self.code_root(), body).await?)
+                Spool::File(spool::receive(&self.space(), body).await?)
             }
         };
         let checked = blocking(move || {
@@ -193,12 +193,13 @@ impl Lambda {
         let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
         let blob = self.parts.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
         let blob = blob.map_err(|error| LambdaError::package("read", error))?;
-        let zip = spool::copy_blob(&self.code_root(), blob).await?;
+        let zip = spool::copy_blob(&self.space(), blob).await?;
+        let space = self.space();
         let scratch = self.code_root().join(format!(".new-{}", self.parts.random.uuid()));
         blocking(move || {
             let package = code::check(zip.into_file(), Depth::Names);
             let package = package.map_err(|error| LambdaError::package("unpack", error))?;
-            code::unpack(&package, &scratch, &folder)?;
+            code::unpack(&package, &scratch, &folder, &space)?;
             Ok(folder)
         })
         .await
@@ -277,7 +278,7 @@ impl Lambda {
     }
 
     async fn write_blob(&self, zip: Spool) -> Result<Blob, LambdaError> {
-        let failed = |error| LambdaError::package("keep", error);
+        let failed = |error| LambdaError::blob("keep", error);
         let mut writer = self.parts.blobs.create();
         match zip {
             Spool::Memory(bytes) => writer.write(bytes).await.map_err(failed)?,

@@ -28,6 +28,8 @@ pub struct LambdaParts {
     pub objects: Arc<dyn FetchObject>,
     /// The platform's data directory: packages are unpacked to `code/` in it.
     pub data_dir: PathBuf,
+    /// Bytes that code leaves free on the disk, usually [`crate::limits::DISK_RESERVE_BYTES`].
+    pub disk_reserve_bytes: u64,
 }
 
 /// Runs functions.

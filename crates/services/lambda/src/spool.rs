@@ -17,6 +17,7 @@ use crate::code::{self, CodeError, Depth};
 use crate::errors::{self, LambdaError};
 use crate::limits::UNZIPPED_BYTES_LIMIT;
 use crate::packages::blocking;
+use crate::space::Space;
 
 /// How much of a file is handled at a time, in bytes.
 const PIECE_BYTES: usize = 512 << 10;
@@ -63,9 +64,10 @@ impl Spool {
 }
 
 impl SpoolFile {
-    fn new(root: &Path) -> Result<Self, LambdaError> {
-        let made = NamedTempFile::new_in(root);
-        Ok(Self(made.map_err(|error| LambdaError::io("make a file in", root, error))?))
+    fn new(space: &Space) -> Result<Self, LambdaError> {
+        space.check()?;
+        let made = NamedTempFile::new_in(&space.root);
+        Ok(Self(made.map_err(|error| LambdaError::io("make a file in", &space.root, error))?))
     }
 
     /// The open file, whose name is gone.
@@ -96,8 +98,8 @@ impl SpoolFile {
 }
 
 /// Takes a zip off the network.
-pub(crate) async fn receive(root: &Path, mut body: Body) -> Result<SpoolFile, LambdaError> {
-    let spool = SpoolFile::new(root)?;
+pub(crate) async fn receive(space: &Space, mut body: Body) -> Result<SpoolFile, LambdaError> {
+    let spool = SpoolFile::new(space)?;
     let mut writer = spool.writer()?;
     let mut length = 0_u64;
     while let Some(piece) = body.next().await {
@@ -107,6 +109,7 @@ pub(crate) async fn receive(root: &Path, mut body: Body) -> Result<SpoolFile, La
         if length >= UNZIPPED_BYTES_LIMIT {
             return Err(errors::unzipped_too_large(UNZIPPED_BYTES_LIMIT).into());
         }
+        space.check()?;
         writer.write_all(&piece).await.map_err(|error| spool.failed("write", error))?;
     }
     writer.flush().await.map_err(|error| spool.failed("write", error))?;
@@ -114,10 +117,11 @@ pub(crate) async fn receive(root: &Path, mut body: Body) -> Result<SpoolFile, La
 }
 
 /// Copies a blob to where it can be read at any place.
-pub(crate) async fn copy_blob(root: &Path, mut blob: BlobReader) -> Result<SpoolFile, LambdaError> {
-    let spool = SpoolFile::new(root)?;
+pub(crate) async fn copy_blob(space: &Space, mut blob: BlobReader) -> Result<SpoolFile, LambdaError> {
+    let spool = SpoolFile::new(space)?;
     let mut writer = spool.writer()?;
     while let Some(piece) = blob.next().await.map_err(|error| LambdaError::package("read", error))? {
+        space.check()?;
         writer.write_all(&piece).await.map_err(|error| spool.failed("write", error))?;
     }
     writer.flush().await.map_err(|error| spool.failed("write", error))?;

@@ -55,7 +55,7 @@ impl Cloud {
         let (clock, hand) = Clock::manual(NOW_MS);
         let random = Random::seeded(11);
         let db = Db::memory(clock.clone(), random.clone());
-        let cloud = Self::on(db, Arc::new(TempDir::new().unwrap()), clock, hand, random).await;
+        let cloud = Self::on(db, Arc::new(TempDir::new().unwrap()), clock, hand, random, 0).await;
         cloud.make_role("thumbnailer", "lambda.amazonaws.com").await;
         cloud
     }
@@ -63,10 +63,23 @@ impl Cloud {
     /// The same store and disk under a new process.
     pub(crate) async fn restarted(&self) -> Self {
         let (db, data, hand) = (self.db.clone(), self.data.clone(), self.hand.clone());
-        Self::on(db, data, self.clock.clone(), hand, self.random.clone()).await
+        Self::on(db, data, self.clock.clone(), hand, self.random.clone(), 0).await
     }
 
-    async fn on(db: Db, data: Arc<TempDir>, clock: Clock, hand: ManualClock, random: Random) -> Self {
+    /// The same, with a disk that counts as full.
+    pub(crate) async fn restarted_on_a_full_disk(&self) -> Self {
+        let (db, data, hand) = (self.db.clone(), self.data.clone(), self.hand.clone());
+        Self::on(db, data, self.clock.clone(), hand, self.random.clone(), u64::MAX).await
+    }
+
+    async fn on(
+        db: Db,
+        data: Arc<TempDir>,
+        clock: Clock,
+        hand: ManualClock,
+        random: Random,
+        disk_reserve_bytes: u64,
+    ) -> Self {
         let root = RootKey {
             account: ACCOUNT.to_owned(),
             access_key_id: "AKIAROOT".to_owned(),
@@ -89,6 +102,7 @@ impl Cloud {
             runner: runner.clone(),
             objects: objects.clone(),
             data_dir: data.path().to_owned(),
+            disk_reserve_bytes,
         });
         lambda.remove_leftovers().await.unwrap();
         let service = service(&lambda);

@@ -8,9 +8,16 @@ use proptest::prelude::*;
 
 use super::zips::{self, Raw};
 use crate::code::{CodeError, Depth, check, unpack};
+use crate::errors::LambdaError;
+use crate::space::Space;
 
 fn whole(zip: Vec<u8>) -> Result<(), CodeError> {
     check(Bytes::from(zip), Depth::Whole).map(drop)
+}
+
+/// A disk that counts as full with less than so many bytes free.
+fn room(reserve_bytes: u64) -> Space {
+    Space { root: std::env::temp_dir(), reserve_bytes }
 }
 
 fn refusal(entries: &[Raw]) -> String {
@@ -29,7 +36,7 @@ fn a_package_is_unpacked_with_modes_that_its_function_can_read() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("code");
     let package = check(Bytes::from(zip), Depth::Names).unwrap();
-    unpack(&package, &root.path().join("scratch"), &folder).unwrap();
+    unpack(&package, &root.path().join("scratch"), &folder, &room(0)).unwrap();
     let mode = |path: &str| std::fs::metadata(folder.join(path)).unwrap().permissions().mode() & 0o7777;
     assert_eq!(["bin/tool", "bin/run", "made-on-windows.txt"].map(mode), [0o644, 0o755, 0o644]);
     assert_eq!(["", "bin", "lib", "lib/deep"].map(mode), [0o755; 4]);
@@ -37,8 +44,18 @@ fn a_package_is_unpacked_with_modes_that_its_function_can_read() {
     assert_eq!(std::fs::read(folder.join("bin/tool")).unwrap(), b"#!/bin/sh\n");
     assert!(!root.path().join("scratch").exists());
     // The same content once more, as when two requests bring it at once: the first stays.
-    unpack(&package, &root.path().join("scratch"), &folder).unwrap();
+    unpack(&package, &root.path().join("scratch"), &folder, &room(0)).unwrap();
     assert!(!root.path().join("scratch").exists());
+}
+
+#[test]
+fn nothing_is_left_of_a_package_that_finds_no_room() {
+    let root = tempfile::tempdir().unwrap();
+    let package = check(Bytes::from(zips::handler("1")), Depth::Names).unwrap();
+    let scratch = root.path().join("scratch");
+    let refused = unpack(&package, &scratch, &root.path().join("code"), &room(u64::MAX));
+    assert!(matches!(refused, Err(LambdaError::DiskFull { .. })), "{refused:?}");
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -46,7 +63,7 @@ fn many_files_are_unpacked_too() {
     let entries: Vec<Raw> = (0..200).map(|n| Raw::file(&format!("lib/{n}.py"), "pass")).collect();
     let root = tempfile::tempdir().unwrap();
     let package = check(Bytes::from(zips::raw(&entries)), Depth::Names).unwrap();
-    unpack(&package, &root.path().join("scratch"), &root.path().join("code")).unwrap();
+    unpack(&package, &root.path().join("scratch"), &root.path().join("code"), &room(0)).unwrap();
     assert_eq!(std::fs::read_dir(root.path().join("code/lib")).unwrap().count(), 200);
 }
 
@@ -153,7 +170,7 @@ proptest! {
         // Some bytes matter to nobody (dates, for one); what passes must still unpack where it should.
         if let Ok(package) = check(Bytes::from(zip), Depth::Whole) {
             let root = tempfile::tempdir().unwrap();
-            unpack(&package, &root.path().join("scratch"), &root.path().join("code")).unwrap();
+            unpack(&package, &root.path().join("scratch"), &root.path().join("code"), &room(0)).unwrap();
             let made: Vec<_> = std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             prop_assert_eq!(made, ["code"]);
         }
@@ -164,7 +181,7 @@ proptest! {
         let root = tempfile::tempdir().unwrap();
         if let Ok(package) = check(Bytes::from(zips::raw(&[Raw::file(&name, "x")])), Depth::Whole) {
             let folder = root.path().join("code");
-            unpack(&package, &root.path().join("scratch"), &folder).unwrap();
+            unpack(&package, &root.path().join("scratch"), &folder, &room(0)).unwrap();
             let is_plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
             prop_assert!(is_plain, "{}", name);
             prop_assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
@@ -180,7 +197,7 @@ proptest! {
         if let Ok(package) = check(Bytes::from(zips::raw(&entries)), Depth::Whole) {
             let root = tempfile::tempdir().unwrap();
             let folder = root.path().join("code");
-            unpack(&package, &root.path().join("scratch"), &folder).unwrap();
+            unpack(&package, &root.path().join("scratch"), &folder, &room(0)).unwrap();
             let folder = folder.canonicalize().unwrap();
             for place in places {
                 // Links that lead nowhere, or in circles, lead to no foreign file either.

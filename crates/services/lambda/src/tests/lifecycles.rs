@@ -246,8 +246,32 @@ async fn code_that_is_unpacked_after_its_function_is_gone_goes_too() {
     delete(&cloud, "a").await;
     // What the background may do between the two, at the worst moment.
     cloud.lambda.ensure_unpacked(&begun.settings.code).await.unwrap();
-    cloud.lambda.settle(&place(), &begun, true).await.unwrap();
+    cloud.lambda.settle(&place(), &begun, None).await.unwrap();
     assert_eq!(row(&cloud, "a").await, None);
     assert!(!cloud.lambda.sweep().await.unwrap());
     assert!(cloud.unpacked().is_empty());
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_no_code_and_says_so() {
+    const FULL: &str = "The platform's disk is full, or nearly so: free some space on it, and try again.";
+    let cloud = Cloud::new().await;
+    cloud.create_active("old", &zips::handler("1")).await;
+    std::fs::remove_dir_all(cloud.code_path(&digest(&zips::handler("1")))).unwrap();
+
+    let full = cloud.restarted_on_a_full_disk().await;
+    full.invoke("old", &[], b"{}").await.expect_error(500, "ServiceException", FULL);
+    let object = ("artifacts".to_owned(), "new.zip".to_owned());
+    full.objects.0.lock().insert(object, zips::handler("2").into());
+    let code = json!({"Code": {"S3Bucket": "artifacts", "S3Key": "new.zip"}});
+    full.create("new", b"", code).await.expect_error(500, "ServiceException", FULL);
+    full.create("new", &zips::handler("3"), json!({})).await;
+    let shown = full.settled("new").await;
+    assert_eq!(shown.json["State"], "Failed");
+    let reason = shown.json["StateReason"].as_str().unwrap();
+    assert!(reason.contains("the platform's disk is full"), "{reason}");
+    assert_eq!(full.unpacked(), [""; 0]);
+
+    let cloud = full.restarted().await;
+    assert_eq!(cloud.invoke("old", &[], b"{}").await.status, 200);
 }
