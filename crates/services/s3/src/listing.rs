@@ -43,20 +43,24 @@ pub(crate) enum Table<'a> {
 }
 
 /// One line of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    Row { name: String, key: Bytes, row: Bytes },
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Entry<T> {
+    Row { name: String, shown: T },
     CommonPrefix(String),
 }
 
 /// A page of a listing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Listed {
-    pub entries: Vec<Entry>,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Listed<T> {
+    pub entries: Vec<Entry<T>>,
     pub truncated: bool,
 }
 
-impl Entry {
+/// What a listing shows of a row, by its key and its bytes. It must keep neither: rows may hold whole bodies, and slices
+/// of them what the store read around them.
+pub(crate) type Show<T> = fn(&[u8], &Bytes) -> Result<T, S3Error>;
+
+impl<T> Entry<T> {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Row { name, .. } | Self::CommonPrefix(name) => name,
@@ -96,12 +100,18 @@ impl Table<'_> {
 }
 
 /// Walks over a table in the order of the names' bytes. Names with a common prefix are jumped over, so that the work
-/// grows with the page, not with the bucket.
-pub(crate) async fn walk(txn: &Txn, table: Table<'_>, query: Query<'_>) -> Result<Listed, S3Error> {
+/// grows with the page, not with the bucket; each row is let go of before the next is looked at, so that the memory
+/// grows with what is shown, not with what is stored.
+pub(crate) async fn walk<T>(
+    txn: &Txn,
+    table: Table<'_>,
+    query: Query<'_>,
+    show: Show<T>,
+) -> Result<Listed<T>, S3Error> {
     for name in [Some(query.prefix), query.after].into_iter().flatten() {
         names::check_key(name)?;
     }
-    let mut listed = Listed::default();
+    let mut listed = Listed { entries: Vec::new(), truncated: false };
     if query.max == 0 {
         return Ok(listed);
     }
@@ -123,7 +133,7 @@ pub(crate) async fn walk(txn: &Txn, table: Table<'_>, query: Query<'_>) -> Resul
                 listed.entries.push(Entry::CommonPrefix(prefix.to_owned()));
                 break;
             }
-            listed.entries.push(Entry::Row { name, key, row });
+            listed.entries.push(Entry::Row { name, shown: show(&key, &row)? });
         }
         range = match (jump, rest) {
             (Some(end_of_prefix), _) => {
@@ -178,7 +188,7 @@ impl S3 {
         // Without a delimiter clients go on from the last key.
         let next = listed.entries.last().filter(|_| listed.truncated && query.delimiter.is_some());
         let next_marker = next.map(|entry| encoding.apply(entry.name()));
-        let page = Contents::new(listed, encoding, Some(&bucket))?;
+        let page = Contents::new(listed, encoding, Some(&bucket));
         Ok(ListObjectsOutput {
             common_prefixes: page.common_prefixes,
             contents: page.contents,
@@ -214,8 +224,7 @@ impl S3 {
         let next = listed.entries.last().filter(|_| listed.truncated);
         let next_token = next.map(|entry| BASE64_URL_SAFE_NO_PAD.encode(entry.name()));
         let key_count = i32::try_from(listed.entries.len()).ok();
-        let page =
-            Contents::new(listed, encoding, Some(&bucket).filter(|_| input.fetch_owner == Some(true)))?;
+        let page = Contents::new(listed, encoding, Some(&bucket).filter(|_| input.fetch_owner == Some(true)));
         Ok(ListObjectsV2Output {
             common_prefixes: page.common_prefixes,
             contents: page.contents,
@@ -239,11 +248,11 @@ impl S3 {
         name: &str,
         expected_owner: Option<&str>,
         query: Query<'_>,
-    ) -> Result<(BucketRow, Listed), S3Error> {
+    ) -> Result<(BucketRow, Listed<Object>), S3Error> {
         self.db()
             .read(|txn| async move {
                 let bucket = buckets::bucket(&txn, call, name, expected_owner).await?;
-                Ok((bucket, walk(&txn, Table::Objects(name), query).await?))
+                Ok((bucket, walk(&txn, Table::Objects(name), query, object).await?))
             })
             .await
     }
@@ -310,40 +319,42 @@ struct Contents {
 }
 
 impl Contents {
-    fn new(listed: Listed, encoding: Encoding, owned_by: Option<&BucketRow>) -> Result<Self, S3Error> {
+    fn new(listed: Listed<Object>, encoding: Encoding, owned_by: Option<&BucketRow>) -> Self {
         let owner = owned_by.map(|bucket| buckets::owner(&bucket.owner));
         let mut contents = Vec::new();
         let mut prefixes = Vec::new();
         for entry in listed.entries {
             match entry {
                 Entry::CommonPrefix(prefix) => prefixes.push(encoding.apply(&prefix)),
-                Entry::Row { name, key, row } => {
-                    let row = ObjectRow::decode(&key, &row)?;
-                    contents.push(Object { owner: owner.clone(), ..object(encoding.apply(&name), row) });
+                Entry::Row { name, shown } => {
+                    let key = Some(encoding.apply(&name));
+                    contents.push(Object { key, owner: owner.clone(), ..shown });
                 }
             }
         }
-        Ok(Self {
+        Self {
             contents: Some(contents).filter(|contents| !contents.is_empty()),
             common_prefixes: common_prefixes(prefixes),
             truncated: listed.truncated,
-        })
+        }
     }
 }
 
-fn object(key: String, row: ObjectRow) -> Object {
+/// All but the key and the owner.
+fn object(key: &[u8], row: &Bytes) -> Result<Object, S3Error> {
+    let row = ObjectRow::decode(key, row)?;
     let class = row.metadata.storage_class.as_deref().unwrap_or("STANDARD");
-    Object {
+    Ok(Object {
         checksum_algorithm: row.checksum.as_ref().map(|checksum| vec![shown_algorithm(checksum.algorithm)]),
         checksum_type: row.checksum.as_ref().map(|checksum| shown_type(checksum.checksum_type)),
         e_tag: Some(quoted(&row.etag)),
-        key: Some(key),
+        key: None,
         last_modified: Some(Timestamp::from_s(row.modified_unix_s)),
         owner: None,
         restore_status: None,
         size: i64::try_from(row.size).ok(),
         storage_class: Some(ObjectStorageClass::from(class)),
-    }
+    })
 }
 
 fn shown_max(given: Option<i32>) -> Option<i32> {

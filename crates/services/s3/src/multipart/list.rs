@@ -1,5 +1,6 @@
 //! ListParts and ListMultipartUploads.
 
+use bytes::Bytes;
 use lambent_api::{ApiError, Call};
 use lambent_model_s3::{
     Initiator, ListMultipartUploadsOutput, ListMultipartUploadsRequest, ListPartsOutput, ListPartsRequest,
@@ -12,7 +13,7 @@ use super::{Named, is_id_of, named, upload};
 use crate::checksums::{self, shown_algorithm, shown_type};
 use crate::conditions::quoted;
 use crate::errors::{self, S3Error};
-use crate::listing::{self, Encoding, Entry, Query, Table, common_prefixes, delimiter, max_entries, walk};
+use crate::listing::{Encoding, Entry, Listed, Query, Table, common_prefixes, delimiter, max_entries, walk};
 use crate::rows::{self, PartRow, UploadRow};
 use crate::service::S3;
 use crate::{buckets, keys, limits};
@@ -80,11 +81,11 @@ impl S3 {
             .db()
             .read(|txn| async move {
                 buckets::bucket(&txn, call, name, expected).await?;
-                walk(&txn, Table::Uploads(name), query).await
+                walk(&txn, Table::Uploads(name), query, shown).await
             })
             .await?;
         let truncated = listed.truncated;
-        let page = Uploads::new(listed, encoding)?;
+        let page = Uploads::new(listed, encoding);
         Ok(ListMultipartUploadsOutput {
             common_prefixes: common_prefixes(page.prefixes),
             delimiter: query.delimiter.map(|delimiter| encoding.apply(delimiter)),
@@ -111,7 +112,7 @@ struct Uploads {
 }
 
 impl Uploads {
-    fn new(listed: listing::Listed, encoding: Encoding) -> Result<Self, S3Error> {
+    fn new(listed: Listed<MultipartUpload>, encoding: Encoding) -> Self {
         let mut page =
             Self { uploads: Vec::new(), prefixes: Vec::new(), next: (String::new(), String::new()) };
         for entry in listed.entries {
@@ -122,14 +123,13 @@ impl Uploads {
                     page.next = if listed.truncated { (name.clone(), String::new()) } else { page.next };
                     page.prefixes.push(name);
                 }
-                Entry::Row { key, row, .. } => {
-                    let (_, id) = keys::object_and_upload(&key)?;
-                    page.next = (name.clone(), id.clone());
-                    page.uploads.push(shown(name, id, &rows::decode(&key, &row)?));
+                Entry::Row { shown, .. } => {
+                    page.next = (name.clone(), shown.upload_id.clone().unwrap_or_default());
+                    page.uploads.push(MultipartUpload { key: Some(name), ..shown });
                 }
             }
         }
-        Ok(page)
+        page
     }
 }
 
@@ -161,18 +161,21 @@ fn part(number: i32, row: PartRow, with_checksum: bool) -> Part {
     part
 }
 
-fn shown(key: String, id: String, row: &UploadRow) -> MultipartUpload {
-    MultipartUpload {
+/// All but the object's key.
+fn shown(key: &[u8], row: &Bytes) -> Result<MultipartUpload, S3Error> {
+    let (_, id) = keys::object_and_upload(key)?;
+    let row: UploadRow = rows::decode(key, row)?;
+    Ok(MultipartUpload {
         checksum_algorithm: row.checksum.map(|plan| shown_algorithm(plan.algorithm)),
         checksum_type: row.checksum.map(|plan| shown_type(plan.checksum_type)),
         initiated: Some(Timestamp::from_s(row.initiated_unix_ms.div_euclid(1000))),
-        initiator: Some(initiator(row)),
-        key: Some(key),
+        initiator: Some(initiator(&row)),
+        key: None,
         owner: Some(buckets::owner(&row.owner)),
-        storage_class: Some(class(row)),
+        storage_class: Some(class(&row)),
         upload_id: Some(id),
         version_id: None,
-    }
+    })
 }
 
 fn initiator(row: &UploadRow) -> Initiator {
