@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,28 @@ def test_logs(cloud, awslambda, deploy):
     missing = cloud.command("logs", "no-such-function")
     assert missing.returncode != 0
     assert "no-such-function" in missing.stderr
+
+
+def test_long_logs_are_printed_page_by_page(cloud, awslambda, deploy):
+    """Forty megabytes of them, without holding them all."""
+    name = deploy(
+        "def handler(event, context):\n    for n in range(40_000): print(f'{n:05}', 'x' * 1000)", Timeout=60, MemorySize=512
+    )
+    awslambda.invoke(FunctionName=name)
+    eventually(lambda: "REPORT" in cloud.command("logs", name).stdout[-2000:])
+    lines, peak = [], 0
+    with subprocess.Popen(
+        [binary(), "logs", name], cwd=cloud.folder, env=environment(), stdout=subprocess.PIPE
+    ) as printing:
+        for line in printing.stdout:
+            if line.endswith(b"x\n"):
+                lines.append(line.split()[1])
+                if len(lines) == 35_000:
+                    status = Path(f"/proc/{printing.pid}/status").read_text()
+                    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1))
+    assert printing.returncode == 0
+    assert lines == [f"{n:05}".encode() for n in range(40_000)]
+    assert 0 < peak < 40 * 1024, f"{peak} KiB"
 
 
 def test_logs_can_be_followed(cloud, awslambda, deploy):

@@ -57,28 +57,55 @@ pub(crate) async fn events(
     pattern: &str,
 ) -> Result<Option<Vec<LogEvent>>, CliError> {
     let mut events = Vec::new();
-    let mut token = Value::Null;
+    let mut pages = Pages::new(group, start_ms, pattern);
     loop {
-        let mut input =
-            json!({ "logGroupName": group, "startTime": start_ms.max(0), "filterPattern": pattern });
-        if !token.is_null() {
-            input["nextToken"] = token;
+        match pages.next(client).await? {
+            Next::Page(found) => events.extend(found),
+            Next::End => return Ok(Some(events)),
+            Next::NoGroup => return Ok(None),
         }
-        let answer = client.call_json("logs", FILTER, &input).await?;
+    }
+}
+
+/// The events of a group from a time on that match a filter pattern, in their order, page by page: a log may be far
+/// larger than memory.
+struct Pages {
+    input: Value,
+    is_over: bool,
+}
+
+/// What follows.
+enum Next {
+    /// Maybe without events, though more follow.
+    Page(Vec<LogEvent>),
+    End,
+    NoGroup,
+}
+
+impl Pages {
+    fn new(group: &str, start_ms: i64, pattern: &str) -> Self {
+        let input = json!({ "logGroupName": group, "startTime": start_ms.max(0), "filterPattern": pattern });
+        Self { input, is_over: false }
+    }
+
+    async fn next(&mut self, client: &Client) -> Result<Next, CliError> {
+        if self.is_over {
+            return Ok(Next::End);
+        }
+        let answer = client.call_json("logs", FILTER, &self.input).await?;
         if answer.status != 200 {
             let missing = answer.code() == "ResourceNotFoundException";
-            return if missing { Ok(None) } else { Err(answer.refusal("FilterLogEvents")) };
+            return if missing { Ok(Next::NoGroup) } else { Err(answer.refusal("FilterLogEvents")) };
         }
         let mut page = answer.json("FilterLogEvents")?;
-        let found: Vec<LogEvent> = serde_json::from_value(page["events"].take()).map_err(|error| {
+        let found = serde_json::from_value(page["events"].take()).map_err(|error| {
             let action = "FilterLogEvents".to_owned();
             CliError::Answer { action, expected: "log events", found: error.to_string() }
         })?;
-        events.extend(found);
-        token = page["nextToken"].take();
-        if token.is_null() {
-            return Ok(Some(events));
-        }
+        let token = page["nextToken"].take();
+        self.is_over = token.is_null();
+        self.input["nextToken"] = token;
+        Ok(Next::Page(found))
     }
 }
 
@@ -91,27 +118,46 @@ async fn show(arguments: &LogsArgs) -> Result<u8, CliError> {
     let client = Client::new(Cloud::find(&arguments.data.data)?, Clock::system());
     let group = group_of(&arguments.name);
     let start_ms = client.clock().unix_ms() - arguments.since;
-    let mut found = events(&client, &group, start_ms, "").await?;
-    match &found {
-        None if !arguments.follow => {
-            return Err(CliError::NoLogs { name: arguments.name.clone(), group });
-        }
-        None => ui::say(format_args!("{group} is not there yet; waiting for it")),
-        Some(found) if found.is_empty() && !arguments.follow => {
-            ui::say("no lines in that time; --since looks further back, as in --since 7d");
-        }
-        Some(_) => {}
-    }
-    let terminal = ui::stdout_is_terminal();
     let mut follower = Follower { start_ms, seen: BTreeSet::new() };
+    let first = print_from(&client, &group, &mut follower).await?;
+    if !arguments.follow {
+        return match first {
+            None => Err(CliError::NoLogs { name: arguments.name.clone(), group }),
+            Some(0) => {
+                ui::say("no lines in that time; --since looks further back, as in --since 7d");
+                Ok(exit::DONE)
+            }
+            Some(_) => Ok(exit::DONE),
+        };
+    }
+    if first.is_none() {
+        ui::say(format_args!("{group} is not there yet; waiting for it"));
+    }
     loop {
-        let fresh = follower.fresh(found.unwrap_or_default());
-        ui::print(&fresh.iter().map(|event| line(event, terminal)).collect::<String>())?;
-        if !arguments.follow {
-            return Ok(exit::DONE);
-        }
         tokio::time::sleep(FOLLOW_EVERY).await;
-        found = events(&client, &group, follower.start_ms, "").await?;
+        print_from(&client, &group, &mut follower).await?;
+    }
+}
+
+/// Prints what was not shown yet, each page before the next is fetched. How many events that were; `None` when there is
+/// no such group.
+async fn print_from(
+    client: &Client,
+    group: &str,
+    follower: &mut Follower,
+) -> Result<Option<usize>, CliError> {
+    let terminal = ui::stdout_is_terminal();
+    let mut pages = Pages::new(group, follower.start_ms, "");
+    let mut shown = 0;
+    loop {
+        let found = match pages.next(client).await? {
+            Next::Page(found) => found,
+            Next::End => return Ok(Some(shown)),
+            Next::NoGroup => return Ok(None),
+        };
+        let fresh = follower.fresh(found);
+        shown += fresh.len();
+        ui::print(&fresh.iter().map(|event| line(event, terminal)).collect::<String>())?;
     }
 }
 
