@@ -1,9 +1,12 @@
 """Functions that misbehave hurt nobody but themselves."""
 
 import json
+import os
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -257,3 +260,88 @@ def test_the_network(cloud, awslambda, deploy):
         seen = read(answer)
     assert seen["api"] == 200
     assert seen["host"].startswith("refused"), seen
+
+
+REACH = """
+    import socket
+    def attempt(work):
+        try: return f"reached: {work()}"
+        except OSError as error: return f"refused: {error}"
+
+    def say(family, kind, address):
+        with socket.socket(family, kind) as one:
+            one.settimeout(3)
+            one.connect(address)
+            one.send(b"hello")
+            return one.recv(100)
+
+    def handler(event, context):
+        tried = {}
+        for family, host, port in event["addresses"]:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                tried[f"{kind.name} {host} {port}"] = attempt(lambda: say(socket.AddressFamily[family], kind, (host, port)))
+        tried["unix"] = attempt(lambda: say(socket.AF_UNIX, socket.SOCK_STREAM, chr(0) + event["unix"]))
+        for name in event["names"]:
+            tried[name] = attempt(lambda: socket.getaddrinfo(name, 443))
+        return {"tried": tried, "interfaces": [name for _, name in socket.if_nameindex()]}
+"""
+
+
+def own_addresses():
+    """Addresses by which this host may be reached from outside."""
+    found = {address[4][0] for address in socket.getaddrinfo(socket.gethostname(), 0, socket.AF_INET)}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Sends nothing, but asks which address would be ours.
+            probe.connect(("192.0.2.1", 9))
+            found.add(probe.getsockname()[0])
+        except OSError:
+            pass
+    return sorted(found)
+
+
+def answering(family, kind, address):
+    """A socket of the host's that answers whoever speaks to it."""
+    listener = socket.socket(family, kind)
+    listener.bind(address)
+
+    def serve():
+        try:
+            while kind == socket.SOCK_DGRAM:
+                listener.sendto(b"host", listener.recvfrom(100)[1])
+            while True:
+                connection, _ = listener.accept()
+                connection.sendall(b"host")
+                connection.close()
+        except OSError:
+            return
+
+    if kind == socket.SOCK_STREAM:
+        listener.listen()
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+def test_a_function_reaches_nobody_else(cloud, awslambda, deploy):
+    """Neither the host, on any of its addresses, nor anybody outside, nor a name server."""
+    unix = f"lambent-test-{os.getpid()}"
+    with ExitStack() as listeners:
+        listen = lambda *of: listeners.enter_context(answering(*of))
+        port = listen(socket.AF_INET, socket.SOCK_STREAM, ("0.0.0.0", 0)).getsockname()[1]
+        listen(socket.AF_INET, socket.SOCK_DGRAM, ("0.0.0.0", port))
+        listen(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + unix)
+        own = [["AF_INET", host, port] for host in sorted({"127.0.0.1", "127.0.0.53", *own_addresses()})]
+        own.append(["AF_INET", "127.0.0.1", int(cloud.endpoint.rsplit(":", 1)[1])])
+        outside = [["AF_INET", "1.1.1.1", 53], ["AF_INET", "169.254.169.254", 80], ["AF_INET6", "2606:4700:4700::1111", 53]]
+        names = ["example.com", "amazonaws.com", socket.gethostname() + ".localdomain"]
+        # The host itself reaches what the function must not: else nothing would be shown.
+        for _, host, number in own[:2]:
+            with socket.create_connection((host, number), 3) as connection:
+                assert connection.recv(100) == b"host"
+        event = {"addresses": own + outside, "unix": unix, "names": names}
+        name = deploy(REACH, Timeout=120, MemorySize=256)
+        seen = read(awslambda.invoke(FunctionName=name, Payload=json.dumps(event)))
+    assert seen["interfaces"] == ["lo"]
+    assert len(seen["tried"]) == 2 * len(event["addresses"]) + 1 + len(names)
+    reached = {what: answer for what, answer in seen["tried"].items() if not answer.startswith("refused")}
+    assert not reached
