@@ -10,7 +10,7 @@ use crate::conditions::{ReadConditions, quoted};
 use crate::errors::S3Error;
 use crate::ingest::Intake;
 use crate::metadata::{refuse, refuse_customer_key};
-use crate::objects::CopySource;
+use crate::objects::{CopySource, check_copied_size};
 use crate::ranges::{self, Span};
 use crate::service::S3;
 
@@ -41,6 +41,7 @@ impl S3 {
             None => Span { start: 0, end: found.row.size },
             Some(range) => ranges::copied(range, found.row.size)?,
         };
+        check_copied_size(span.length())?;
         let mut body = self.read(&found, span).await?;
         let claims = &Claims::default();
         let intake = Intake { claims, also: Some(row.algorithm()), whole_object: false };

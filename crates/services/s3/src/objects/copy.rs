@@ -111,13 +111,7 @@ impl S3 {
         copy: &Copy<'_>,
         metadata: Metadata,
     ) -> Result<Option<ObjectRow>, S3Error> {
-        if copy.found.row.size > limits::SINGLE_PUT_MAX_BYTES {
-            return Err(errors::invalid_request(format!(
-                "The specified copy source is larger than the maximum allowable size for a copy source: {}",
-                limits::SINGLE_PUT_MAX_BYTES
-            ))
-            .into());
-        }
+        check_copied_size(copy.found.row.size)?;
         if copy.can_share() {
             self.share(call, copy, metadata).await
         } else {
@@ -206,6 +200,17 @@ impl Copy<'_> {
             event: EventName::CreatedByCopy,
         }
     }
+}
+
+/// Errors: `InvalidRequest` for more bytes than one copy may move.
+pub(crate) fn check_copied_size(size: u64) -> Result<(), ApiError> {
+    if size <= limits::SINGLE_PUT_MAX_BYTES {
+        return Ok(());
+    }
+    Err(errors::invalid_request(format!(
+        "The specified copy source is larger than the maximum allowable size for a copy source: {}",
+        limits::SINGLE_PUT_MAX_BYTES
+    )))
 }
 
 /// Errors: `InvalidRequest` for a copy of an object to itself that changes nothing.

@@ -16,7 +16,7 @@ use crate::rows::{Data, ObjectRow};
 use crate::service::S3;
 use crate::{buckets, gc, keys, names};
 
-pub(crate) use copy::CopySource;
+pub(crate) use copy::{CopySource, check_copied_size};
 pub(crate) use delete::wanted_deletions;
 
 /// An object that is to be written.

@@ -1,6 +1,7 @@
 //! The service with its real parts, called without HTTP: a store in memory, blobs in a temporary directory.
 
 mod access;
+mod bounds;
 mod buckets;
 mod copies;
 mod deletes;

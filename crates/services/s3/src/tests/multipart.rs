@@ -11,7 +11,7 @@ use super::{BUCKET, Fixture, code, get_request, member, pattern, pieces};
 
 pub(super) const PART: usize = 5 * 1024 * 1024;
 
-async fn create(fixture: &Fixture, key: &str) -> String {
+pub(super) async fn create(fixture: &Fixture, key: &str) -> String {
     create_as(fixture, begin(key)).await.unwrap()
 }
 
@@ -46,11 +46,11 @@ async fn upload(
     Ok(fixture.s3.upload_part(&fixture.call().await, input, pieces(bytes)).await?)
 }
 
-fn listed(number: i32, tag: &str) -> CompletedPart {
+pub(super) fn listed(number: i32, tag: &str) -> CompletedPart {
     CompletedPart { part_number: Some(number), e_tag: Some(tag.to_owned()), ..CompletedPart::default() }
 }
 
-fn finish(key: &str, id: &str, parts: Vec<CompletedPart>) -> CompleteMultipartUploadRequest {
+pub(super) fn finish(key: &str, id: &str, parts: Vec<CompletedPart>) -> CompleteMultipartUploadRequest {
     CompleteMultipartUploadRequest {
         bucket: BUCKET.to_owned(),
         key: key.to_owned(),

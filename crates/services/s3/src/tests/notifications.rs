@@ -13,7 +13,7 @@ use super::{BUCKET, Fixture, code, member, put_request};
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:thumbnail";
 
-fn rule(id: &str, events: &[&str], prefix: Option<&str>) -> LambdaFunctionConfiguration {
+pub(super) fn rule(id: &str, events: &[&str], prefix: Option<&str>) -> LambdaFunctionConfiguration {
     let filter = prefix.map(|prefix| NotificationConfigurationFilter {
         key: Some(S3KeyFilter {
             filter_rules: Some(vec![FilterRule {
@@ -30,14 +30,14 @@ fn rule(id: &str, events: &[&str], prefix: Option<&str>) -> LambdaFunctionConfig
     }
 }
 
-fn rules(rules: Vec<LambdaFunctionConfiguration>) -> NotificationConfiguration {
+pub(super) fn rules(rules: Vec<LambdaFunctionConfiguration>) -> NotificationConfiguration {
     NotificationConfiguration {
         lambda_function_configurations: Some(rules),
         ..NotificationConfiguration::default()
     }
 }
 
-async fn set(
+pub(super) async fn set(
     fixture: &Fixture,
     configuration: NotificationConfiguration,
     skip: bool,
