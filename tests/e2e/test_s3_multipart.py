@@ -4,7 +4,9 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
+import chunks
 from recorded import assert_like, snapshot
+from signing import send, xml_error
 from test_s3_checksums import KINDS
 
 MIB = 1024 * 1024
@@ -166,12 +168,29 @@ def test_a_full_object_checksum_is_verified(s3, bucket):
             assert finish()["ChecksumCRC64NVME"] == claimed
 
 
-def test_a_wrong_part_checksum_is_refused(s3, bucket):
-    upload_id = begin(s3, bucket, ChecksumAlgorithm="SHA256")
-    wrong = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-    answer = error(lambda: upload(s3, bucket, upload_id, 1, b"x", ChecksumSHA256=wrong))
-    assert answer["Error"]["Code"] == "BadDigest"
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_wrong_part_checksum_is_refused(s3, bucket, kind):
+    upload_id = begin(s3, bucket, ChecksumAlgorithm=kind)
+    for body in [b"x", PART]:
+        wrong = {f"Checksum{kind}": KINDS[kind](b"other")}
+        answer = error(lambda body=body, wrong=wrong: upload(s3, bucket, upload_id, 1, body, **wrong))
+        assert answer["Error"]["Code"] == "BadDigest"
     assert "Parts" not in s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_wrong_checksum_behind_a_part_is_refused(cloud, s3, bucket, kind):
+    """As the SDKs send it: in the trailer of an `aws-chunked` body."""
+    upload_id = begin(s3, bucket, ChecksumAlgorithm=kind)
+    path = f"/{bucket}/k?partNumber=1&uploadId={upload_id}"
+    for claimed, status in [(b"other", 400), (PART, 200)]:
+        trailer = (f"x-amz-checksum-{kind.lower()}", KINDS[kind](claimed))
+        head, body = chunks.upload(cloud, path, [PART], chunks.UNSIGNED_TRAILER, trailer)
+        answer = send(cloud, "PUT", path, headers=head, body=body)
+        assert answer.status == status, answer.body
+        assert status == 200 or xml_error(answer)["Code"] == "BadDigest"
+        parts = s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id).get("Parts", [])
+        assert [part["Size"] for part in parts] == ([] if status == 400 else [len(PART)])
 
 
 def test_upload_part_copy(s3, bucket):
