@@ -71,6 +71,7 @@ def test_one_that_prints_100_mb(cloud, deploy, bystander, logs):
             for _ in range(100_000): print(line)
             return "printed"
     """
+    cloud.forget_memory_peak()
     before = cloud.memory_peak_bytes()
     name = deploy(code, Timeout=60)
     answer = while_it_runs(cloud, name, bystander)
@@ -92,6 +93,7 @@ def test_one_that_prints_a_line_without_end(cloud, deploy, bystander):
             for _ in range(40): sys.stdout.write("y" * (1 << 20))
             return "printed"
     """
+    cloud.forget_memory_peak()
     before = cloud.memory_peak_bytes()
     answer = while_it_runs(cloud, deploy(code, Timeout=30), bystander)
     assert read(answer) == "printed"
