@@ -104,7 +104,7 @@ def test_wrong_words_are_explained(cloud, words):
 def test_version_and_help(cloud):
     assert re.match(r"lambent \d+\.\d+\.\d+", cloud.command("--version").stdout)
     told = cloud.command("--help").stdout
-    for command in ("up", "env", "demo", "logs", "bill", "doctor", "runtime"):
+    for command in ("up", "env", "demo", "logs", "bill", "dead-letters", "doctor", "runtime"):
         assert re.search(rf"^\s+{command}\b", told, re.MULTILINE), command
 
 

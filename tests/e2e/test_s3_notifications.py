@@ -192,3 +192,14 @@ def test_a_function_that_does_not_allow_it(s3, bucket, deploy):
     error = excinfo.value.response["Error"]
     assert error["Code"] == "InvalidArgument"
     assert error["Message"] == "Unable to validate the following destination configurations"
+
+
+def test_an_event_that_nobody_may_deliver_is_a_dead_letter(cloud, s3, awslambda, bucket, deploy, notify):
+    """The function's owner takes the permission back: no attempt can succeed, and the event is kept."""
+    function = deploy(RECORDER)
+    notify(bucket, function)
+    awslambda.remove_permission(FunctionName=function, StatementId=f"s3-{bucket}")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    letters = lambda: [line for line in cloud.command("dead-letters").stdout.splitlines() if function in line]
+    assert "does not allow this caller" in eventually(letters)[0]
+    assert len(letters()) == 1

@@ -20,13 +20,6 @@ pub trait MayInvoke: Send + Sync {
     ) -> BoxFuture<'a, Result<bool, PortError>>;
 }
 
-/// Knows of the runs of functions that have ended: implemented where the meter and the logs are.
-pub trait KeepRuns: Send + Sync {
-    /// Returns when the record of every run that has ended is durable: an event whose run nobody would bill must not be
-    /// settled.
-    fn keep_runs(&self) -> BoxFuture<'_, Result<(), PortError>>;
-}
-
 /// One wish to run a function.
 #[derive(Clone, Debug)]
 pub struct Invocation {
@@ -91,6 +84,13 @@ impl InvokeError {
     pub fn is_retriable(&self) -> bool {
         matches!(self, Self::Throttled(_) | Self::NotReady(..) | Self::Platform(_))
     }
+}
+
+/// Knows of the runs of functions that have ended: implemented where the meter and the logs are.
+pub trait KeepRuns: Send + Sync {
+    /// Returns when the record of every run that has ended is durable: an event whose run nobody would bill must not be
+    /// settled.
+    fn keep_runs(&self) -> BoxFuture<'_, Result<(), PortError>>;
 }
 
 /// A port's implementer failed; trying again may help.

@@ -127,18 +127,7 @@ impl Cloud {
         let pool = Pool::new(pool_config, pool_parts)?;
         let lambda = lambda(&ground, runtimes, pool.clone(), data_dir.root());
         let s3 = s3_parts(&ground, lambda.clone());
-        let paths = Paths {
-            services: vec![
-                lambent_s3::service(s3.clone()),
-                lambent_lambda::service(&lambda),
-                lambent_logs::service(&logs),
-                lambent_iam::service(ground.identity.clone()),
-                lambent_sts::service(ground.identity.clone()),
-            ],
-            admin: vec![joints::bill(meter.clone())],
-            downloads: vec![joints::code_downloads(lambda.clone())],
-            health: Some(joints::health(ground.db.clone())),
-        };
+        let paths = paths(&ground, &s3, &lambda, &logs, &meter);
         let config = GatewayConfig {
             region: owner.region,
             domain: arguments.domain.clone(),
@@ -193,6 +182,22 @@ fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path
         data_dir: data_dir.to_path_buf(),
         disk_reserve_bytes: lambent_lambda::limits::DISK_RESERVE_BYTES,
     })
+}
+
+/// Everything that clients can ask for.
+fn paths(ground: &Ground, s3: &S3Parts, lambda: &Arc<Lambda>, logs: &Logs, meter: &Meter) -> Paths {
+    Paths {
+        services: vec![
+            lambent_s3::service(s3.clone()),
+            lambent_lambda::service(lambda),
+            lambent_logs::service(logs),
+            lambent_iam::service(ground.identity.clone()),
+            lambent_sts::service(ground.identity.clone()),
+        ],
+        admin: vec![joints::bill(meter.clone()), joints::dead_letters(ground.outbox.clone())],
+        downloads: vec![joints::code_downloads(lambda.clone())],
+        health: Some(joints::health(ground.db.clone())),
+    }
 }
 
 fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {

@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use lambent_api::{ApiError, Body, BoxFuture};
-use lambent_base::Place;
+use lambent_base::{Place, text};
 use lambent_bus::ports::{KeepRuns, PortError};
+use lambent_bus::{DeadLetter, Outbox};
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
 use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
@@ -12,8 +13,12 @@ use lambent_metering::{Meter, Month, RunOutcome, RunRecord};
 use lambent_pool::{Endpoint, InvocationRecord, LogBatch, LogSink, Pool, Recorder};
 use lambent_s3::ObjectReader;
 use lambent_store::Db;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+/// Dead letters in one answer; each may have a payload of a mebibyte, which is read with it.
+const DEAD_LETTERS_PAGE: usize = 20;
 
 /// The platform's API inside a function's sandbox: the same gateway as everywhere. It is made after the pool, which needs this.
 #[derive(Default)]
@@ -150,6 +155,46 @@ pub(crate) fn bill(meter: Meter) -> Admin {
             })
         }),
     }
+}
+
+/// `/_lambent/dead-letters?after=KEY`: a page of events that were given up, without their payloads.
+pub(crate) fn dead_letters(outbox: Outbox) -> Admin {
+    Admin {
+        path: "/_lambent/dead-letters",
+        action: "lambent:ListDeadLetters",
+        handler: Arc::new(move |context, query| {
+            let outbox = outbox.clone();
+            Box::pin(async move {
+                let after = query.split('&').find_map(|pair| pair.strip_prefix("after="));
+                let after = after.map(|after| {
+                    let wrong =
+                        || ApiError::client("ValidationException", "after is no key of a dead letter");
+                    text::unhex(after).ok_or_else(wrong)
+                });
+                let after = after.transpose()?;
+                let letters = outbox.dead_letters(None, after.as_deref(), DEAD_LETTERS_PAGE).await;
+                let letters = letters.map_err(|error| ApiError::internal(&error))?;
+                let next = letters.last().map(|letter| text::hex(&letter.key));
+                let own = letters.iter().filter(|one| one.event.target.account == context.place.account);
+                Ok(json!({ "deadLetters": own.map(dead_letter).collect::<Vec<_>>(), "next": next }))
+            })
+        }),
+    }
+}
+
+fn dead_letter(letter: &DeadLetter) -> Value {
+    let DeadLetter { key, event, died_ms } = letter;
+    json!({
+        "key": text::hex(key),
+        "target": event.target.to_string(),
+        "requestId": event.request_id,
+        "createdMs": event.created_ms,
+        "diedMs": died_ms,
+        "failures": event.failures,
+        "busy": event.busy,
+        "lastError": event.last_error,
+        "payloadBytes": event.payload.len(),
+    })
 }
 
 /// Whether the store can still commit: without it nothing works.

@@ -9,7 +9,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lambent_cli::{bill, demo, doctor, env, logs, runtime};
+use lambent_cli::{bill, dead_letters, demo, doctor, env, logs, runtime};
 
 /// A serverless cloud that you own
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Print requests, GB-seconds and cost by function
     Bill(bill::BillArgs),
+    /// Print events that were given up, and why
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Say what this host can isolate
     Doctor(doctor::DoctorArgs),
     /// List and install runtimes
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Env(arguments) => env::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Bill(arguments) => bill::run(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Runtime(arguments) => runtime::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

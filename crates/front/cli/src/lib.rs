@@ -7,6 +7,7 @@
 pub mod bill;
 mod client;
 mod cloud;
+pub mod dead_letters;
 pub mod demo;
 pub mod doctor;
 pub mod env;

@@ -10,7 +10,7 @@ use lambent_base::BoxFuture;
 use lambent_bus::ports::{
     Caller, Invocation, InvokeError as PortError, InvokeFunction, KeepRuns, PortError as NotKept,
 };
-use lambent_bus::{Deliver, DeliverToFunctions, FUNCTION};
+use lambent_bus::{Backlog, Deliver, DeliverToFunctions, FUNCTION, Workers};
 use lambent_pool::{ErrorKind, InvokeError, Outcome, ThrottleReason};
 use serde_json::json;
 
@@ -172,12 +172,17 @@ impl KeepRuns for NoRuns {
 }
 
 impl Cloud {
-    /// Runs what is in the outbox.
-    async fn deliver(&self) {
+    async fn workers(&self) -> Workers {
         let functions = DeliverToFunctions { functions: self.lambda.clone(), runs: Arc::new(NoRuns) };
         let functions: Arc<dyn Deliver> = Arc::new(functions);
         let outbox = &self.lambda.parts.outbox;
-        let workers = outbox.start(HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap();
+        outbox.start(HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap()
+    }
+
+    /// Runs what is in the outbox.
+    async fn deliver(&self) {
+        let workers = self.workers().await;
+        let outbox = &self.lambda.parts.outbox;
         while outbox.backlog().await.unwrap().ready > 0 {
             tokio::task::yield_now().await;
         }
@@ -198,6 +203,33 @@ async fn events_are_run_by_the_outbox_and_survive_until_then() {
     cloud.deliver().await;
     let asked = cloud.runner.asked.lock();
     assert_eq!((asked.len(), &asked[0].payload[..]), (1, &b"{\"n\":1}"[..]));
+}
+
+#[tokio::test]
+async fn an_event_that_fails_at_every_attempt_is_kept_as_a_dead_letter() {
+    let cloud = cloud().await;
+    let boom = || Outcome::FunctionError {
+        kind: ErrorKind::Unhandled,
+        payload: Bytes::from_static(b"{\"errorMessage\":\"boom\"}"),
+    };
+    cloud.runner.answers.lock().extend([Ok(boom()), Ok(boom()), Ok(boom())]);
+    cloud.invoke("thumb", &[("x-amz-invocation-type", "Event")], b"{\"n\":1}").await;
+    let outbox = &cloud.lambda.parts.outbox;
+    for (pause_s, left) in [(0, 2), (75, 1), (150, 0)] {
+        assert_eq!(outbox.dead_letters(None, None, 10).await.unwrap(), []);
+        cloud.hand.advance(std::time::Duration::from_secs(pause_s));
+        let workers = cloud.workers().await;
+        while cloud.runner.answers.lock().len() > left {
+            tokio::task::yield_now().await;
+        }
+        // It is put off again, or dead, once this is over.
+        workers.shutdown().await;
+    }
+    let dead = outbox.dead_letters(None, None, 10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].event.failures, &dead[0].event.payload[..]), (3, &b"{\"n\":1}"[..]));
+    assert_eq!(dead[0].event.last_error.as_deref(), Some("Unhandled: {\"errorMessage\":\"boom\"}"));
+    assert_eq!(outbox.backlog().await.unwrap(), Backlog::default());
 }
 
 #[tokio::test]
