@@ -124,7 +124,8 @@ fn functions(file: &File, lines: &[&str], findings: &mut Vec<Finding>) {
         let closing = format!("{}}}", " ".repeat(indent));
         let body = &lines[index..];
         let end = body.iter().position(|line| line.trim_end() == closing);
-        let ends_at_once = line.trim_end().ends_with([';', '}']);
+        let head_end = body.iter().map(|line| line.trim_end()).find(|line| line.ends_with([';', '{', '}']));
+        let ends_at_once = head_end.is_some_and(|line| line.ends_with([';', '}']));
         let length = end.map_or(0, |end| end + 1);
         if !ends_at_once && length > FUNCTION_LINES_MAX {
             let message = format!("`{name}` has {length} lines; a function has at most {FUNCTION_LINES_MAX}");
