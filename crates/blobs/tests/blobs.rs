@@ -147,6 +147,17 @@ async fn deleted_blobs_are_gone() {
 }
 
 #[tokio::test]
+async fn who_has_begun_to_read_can_finish() {
+    let Fixture { store, directory, .. } = fixture();
+    let content = bytes(5 * limits::READ_BYTES + 7);
+    let blob = put(&store, &content, limits::READ_BYTES).await;
+    let reader = store.open_range(blob.id, 0..blob.length).await.unwrap();
+    store.delete(blob.id).await.unwrap();
+    assert_eq!(files(directory.path()).len(), 0);
+    assert!(reader.read_to_end().await.unwrap() == content);
+}
+
+#[tokio::test]
 async fn abandoned_writers_leave_nothing() {
     let Fixture { store, directory, .. } = fixture();
     let mut writer = store.create();

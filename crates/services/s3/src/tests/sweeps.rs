@@ -8,7 +8,11 @@ use lambent_model_s3::{DeleteObjectRequest, HeadObjectRequest};
 use lambent_store::{KeyRange, ScanOptions, StoreError};
 
 use super::multipart::{PART, object_of};
-use super::{BUCKET, Fixture, get_request, pattern};
+use super::{ACCOUNT, BUCKET, Fixture, get_request, pattern};
+use crate::ObjectReader;
+use crate::conditions::ReadConditions;
+use crate::objects::CopySource;
+use crate::ranges::Span;
 use crate::readers::OpenReaders;
 use crate::rows::{Data, ObjectRow};
 use crate::{gc, keys, limits};
@@ -72,6 +76,54 @@ async fn a_reader_that_goes_away_holds_nothing() {
     drop(second);
     fixture.sweep().await;
     assert_eq!(fixture.blob_files(), 0);
+}
+
+/// A copy looks at its source, checks conditions, and only then begins to read.
+#[tokio::test]
+async fn a_copy_holds_its_source_from_its_first_look() {
+    let fixture = Fixture::with_bucket().await;
+    let (bytes, _) = object_of(&fixture, "big", &[PART, PART, 1]).await;
+    let source = CopySource { bucket: BUCKET.to_owned(), key: "big".to_owned() };
+    let call = fixture.call().await;
+    let found = fixture.s3.copied(&call, &source, None, ReadConditions::default()).await.unwrap();
+    delete(&fixture, "big").await;
+    fixture.hand.advance(grace());
+    assert!(fixture.sweeper.sweep().await.unwrap().is_some());
+    let mut body = fixture.s3.read(&found, Span { start: 0, end: found.row.size }).await.unwrap();
+    drop(found);
+    fixture.hand.advance(grace());
+    assert!(fixture.sweeper.sweep().await.unwrap().is_some());
+    assert!(body.collect(usize::MAX, || unreachable!()).await.unwrap() == bytes);
+    fixture.sweep().await;
+    assert_eq!(fixture.blob_files(), 0);
+}
+
+#[tokio::test]
+async fn other_services_hold_what_they_read() {
+    let fixture = Fixture::with_bucket().await;
+    let (bytes, _) = object_of(&fixture, "package", &[PART, PART, PART, 1]).await;
+    let reader = ObjectReader::new(fixture.db.clone(), fixture.blobs.clone(), fixture.s3.readers().clone());
+    let mut package = reader.fetch(ACCOUNT, BUCKET, "package").await.unwrap();
+    delete(&fixture, "package").await;
+    fixture.hand.advance(grace());
+    assert!(fixture.sweeper.sweep().await.unwrap().is_some());
+    assert!(package.collect(usize::MAX, || unreachable!()).await.unwrap() == bytes);
+    fixture.sweep().await;
+    assert_eq!(fixture.blob_files(), 0);
+}
+
+#[tokio::test]
+async fn an_object_in_one_blob_is_read_to_its_end_though_it_was_swept() {
+    let fixture = Fixture::with_bucket().await;
+    let bytes = pattern(5 * lambent_blobs::limits::READ_BYTES);
+    fixture.put("k", &bytes).await;
+    let (_, mut reading) = fixture.s3.get_object(&fixture.call().await, get_request("k")).await.unwrap();
+    let first = reading.next().await.unwrap().unwrap();
+    delete(&fixture, "k").await;
+    fixture.sweep().await;
+    assert_eq!(fixture.blob_files(), 0);
+    let rest = reading.collect(usize::MAX, || unreachable!()).await.unwrap();
+    assert!([first, rest].concat() == bytes);
 }
 
 fn row(upload: &str) -> ObjectRow {
