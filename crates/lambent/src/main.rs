@@ -11,6 +11,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use lambent_cli::{bill, dead_letters, demo, doctor, env, logs, runtime};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A serverless cloud that you own
 #[derive(Parser)]
 #[command(version, disable_help_subcommand = true)]
