@@ -10,12 +10,14 @@
 mod committer;
 mod data_lock;
 mod high_water;
+mod queue;
 mod space;
 mod tree;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_base::{BoxFuture, Clock};
@@ -26,10 +28,11 @@ use crate::engine::{Commit, Engine, Snapshot, TxnId, Version};
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions};
 use crate::wakes::Wakes;
-use crate::window;
-use committer::{Committer, Queue};
+use crate::window::Window;
+use committer::Committer;
 use data_lock::DataLock;
 use high_water::{HighWater, sync_directory};
+use queue::Queue;
 use space::Space;
 use tree::Tree;
 
@@ -97,44 +100,27 @@ impl FjallEngine {
                 tree_directory.display()
             )));
         }
-        let engine = Self {
-            queue: Arc::new(Queue::new()),
-            wakes: Arc::default(),
-            reads: ActiveReads::new(version),
-            committer: Mutex::default(),
-            tree,
-            lock,
-        };
-        engine.start(directory, options, clock, high_water, version)?;
-        Ok(engine)
-    }
-
-    fn start(
-        &self,
-        directory: &Path,
-        options: FjallOptions,
-        clock: Clock,
-        high_water: HighWater,
-        version: u64,
-    ) -> Result<(), StoreError> {
+        let (wakes, reads) = (Arc::<Wakes>::default(), ActiveReads::new(version));
         let committer = Committer {
-            queue: self.queue.clone(),
-            tree: self.tree.clone(),
-            reads: self.reads.clone(),
-            wakes: self.wakes.clone(),
+            tree: tree.clone(),
+            reads: reads.clone(),
+            wakes: wakes.clone(),
             high_water,
             space: Space::open(directory, options.reserve_bytes)?,
-            window: window::Window::new(version),
-            clock,
+            window: Window::new(version),
+            clock: clock.clone(),
             version,
             // Slots that a former process used may be overwritten: nobody asks it for outcomes any more.
             batch_number: version,
+            broken: None,
+            last_write: Duration::ZERO,
         };
+        let queue = Arc::new(Queue::new(committer, clock));
+        let working = queue.clone();
         let thread = std::thread::Builder::new().name("store-committer".to_owned());
-        let thread = thread.spawn(move || committer.run());
+        let thread = thread.spawn(move || working.run());
         let thread = thread.map_err(|e| StoreError::io("start the committer of", directory, e))?;
-        *self.committer.lock() = Some(thread);
-        Ok(())
+        Ok(Self { queue, wakes, reads, committer: Mutex::new(Some(thread)), tree, lock })
     }
 }
 
