@@ -1,12 +1,14 @@
 //! The only places that read time, randomness and the environment, and the small nouns everyone shares.
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod arn;
 mod clock;
 pub mod env;
 mod random;
 pub mod text;
 
+pub use alarm::{Alarm, Elapsed, Until};
 pub use arn::{Arn, ArnError};
 pub use clock::{Clock, ManualClock};
 pub use random::Random;

@@ -1,15 +1,14 @@
 //! One execution environment: its sandbox, its runtime's connection, its output.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use lambent_base::{Alarm, Until};
 use lambent_sandbox::{ExitStatus, MAX_REPORT, Report, Started};
 use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, UnixDatagram};
 use tokio::task::AbortHandle;
-use tokio::time::Sleep;
 
 use crate::api::{Call, RuntimeApi};
 use crate::error::InvokeError;
@@ -45,6 +44,8 @@ pub(crate) struct Environment {
     pub(crate) log: EnvironmentLog,
     pub(crate) api: RuntimeApi,
     pub(crate) log_stream: Arc<str>,
+    /// For the deadlines of whatever runs in it.
+    pub(crate) alarm: Alarm,
     /// On the pool's monotonic clock.
     pub(crate) started_at: Duration,
     pub(crate) idle_since: Duration,
@@ -81,6 +82,7 @@ impl Environment {
             log,
             api,
             log_stream,
+            alarm: Alarm::default(),
             started_at: now,
             idle_since: now,
             output,
@@ -93,14 +95,13 @@ impl Environment {
     }
 
     /// Waits for what happens next, and takes the log along meanwhile.
-    pub(crate) async fn next(&mut self, logs: &Logs, deadline: Pin<&mut Sleep>) -> Event {
-        let mut deadline = deadline;
+    pub(crate) async fn next(&mut self, logs: &Logs, deadline: &mut Until) -> Event {
         // What came in time counts although it is read late; but nobody talks on past the deadline out of turn.
-        if std::mem::take(&mut self.refused) && has_passed(&deadline) {
+        if std::mem::take(&mut self.refused) && deadline.has_passed() {
             return Event::TimedOut;
         }
         loop {
-            let event = std::future::poll_fn(|context| self.poll_next(context, deadline.as_mut())).await;
+            let event = std::future::poll_fn(|context| self.poll_next(context, deadline)).await;
             if let Some(event) = event {
                 return event;
             }
@@ -108,7 +109,7 @@ impl Environment {
             // runs on, and its answer and its end are not lost.
             tokio::select! {
                 () = self.log.hand_over(logs) => {}
-                () = deadline.as_mut() => return Event::TimedOut,
+                () = &mut *deadline => return Event::TimedOut,
             }
         }
     }
@@ -164,15 +165,14 @@ impl Environment {
     }
 
     /// `Ready(None)` when enough was printed to be handed over.
-    fn poll_next(&mut self, context: &mut Context<'_>, deadline: Pin<&mut Sleep>) -> Poll<Option<Event>> {
+    fn poll_next(&mut self, context: &mut Context<'_>, deadline: &mut Until) -> Poll<Option<Event>> {
         if let Poll::Ready((connection, call)) = self.api.poll_call(context) {
             return Poll::Ready(Some(Event::Call(connection, call)));
         }
         if let Poll::Ready(event) = self.poll_report(context) {
             return Poll::Ready(Some(event));
         }
-        // A flood of requests uses up what tokio lets a task do at a time, and then its timers are never ready.
-        if has_passed(&deadline) || deadline.poll(context).is_ready() {
+        if deadline.poll_passed(context).is_ready() {
             return Poll::Ready(Some(Event::TimedOut));
         }
         loop {
@@ -215,10 +215,6 @@ impl Environment {
             }
         }
     }
-}
-
-fn has_passed(deadline: &Sleep) -> bool {
-    tokio::time::Instant::now() >= deadline.deadline()
 }
 
 impl Drop for Environment {

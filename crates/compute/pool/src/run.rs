@@ -1,13 +1,13 @@
 //! One call in one environment, from the event to the record.
 
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lambent_base::Until;
 use lambent_sandbox::ExitStatus;
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
 
 use crate::api::{Call, MAX_RESPONSE_BYTES};
 use crate::environment::{Environment, Event};
@@ -99,10 +99,10 @@ impl Run<'_> {
     /// Waits until the runtime asks for an event; gives the end of a call whose function could not be loaded.
     async fn initialise(&mut self, before: Duration, fresh: bool) -> Result<Option<End>, NotRun> {
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
-        let mut deadline = pin!(sleep(if fresh { INIT_TIMEOUT } else { timeout }));
+        let mut deadline = self.environment.alarm.after(if fresh { INIT_TIMEOUT } else { timeout });
         let mut late = !fresh;
         let end = loop {
-            match self.next(deadline.as_mut()).await {
+            match self.next(&mut deadline).await {
                 Event::Call(_, Call::Next) => return Ok(None),
                 Event::Call(connection, Call::InitError { kind, body }) => {
                     self.environment.api.accept(connection);
@@ -115,7 +115,7 @@ impl Run<'_> {
                     late = true;
                     let report = texts::init_report_line(self.ms_since(before), "timeout");
                     self.environment.log.say(report);
-                    deadline.as_mut().reset(tokio::time::Instant::now() + timeout);
+                    deadline.reset(Instant::now() + timeout);
                 }
                 // Whatever ended it, it was not this event.
                 Event::Exited(_) | Event::Broken(_) | Event::NotExecuted(_) | Event::Stopped if !fresh => {
@@ -154,9 +154,9 @@ impl Run<'_> {
         let head = self.event_head();
         self.environment.api.send_event(head.as_bytes(), &self.request.payload);
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
-        let mut deadline = pin!(sleep(timeout));
+        let mut deadline = self.environment.alarm.after(timeout);
         loop {
-            match self.next(deadline.as_mut()).await {
+            match self.next(&mut deadline).await {
                 Event::Call(connection, call) => {
                     if let Some(end) = self.answer(connection, call) {
                         return end;
@@ -172,7 +172,7 @@ impl Run<'_> {
     }
 
     /// What happens next, the platform's own end included.
-    async fn next(&mut self, deadline: Pin<&mut Sleep>) -> Event {
+    async fn next(&mut self, deadline: &mut Until) -> Event {
         tokio::select! {
             biased;
             _ = self.killing.wait_for(|killing| *killing) => Event::Stopped,

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
-use hyper::body::Incoming as HttpBody;
 use lambent_api::{ApiError, Body, BoxFuture, CallContext};
 use lambent_base::Place;
 use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
 
 use crate::authenticate::{Claim, Meant};
+use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
 use crate::{Inner, errors};
 
@@ -52,7 +52,7 @@ pub struct Download {
 pub(crate) async fn answer(
     inner: &Arc<Inner>,
     parts: &Parts,
-    body: HttpBody,
+    body: Arriving,
     context: CallContext,
 ) -> Response<Outgoing> {
     if parts.uri.path() == HEALTH {
@@ -101,7 +101,7 @@ fn error_response(error: &ApiError) -> Response<Outgoing> {
 async fn run(
     inner: &Arc<Inner>,
     parts: &Parts,
-    body: HttpBody,
+    body: Arriving,
     mut context: CallContext,
 ) -> Result<Value, ApiError> {
     let style = ErrorStyle::RestJson;

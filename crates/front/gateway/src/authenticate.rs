@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use hyper::body::{Body as _, Incoming as HttpBody};
+use hyper::body::Body as _;
 use lambent_api::ApiError;
+use lambent_base::Alarm;
 use lambent_identity::Caller;
 use lambent_sigv4::{
     AuthError, ErrorStyle, PayloadReader, PresignedV2, ServiceRules, SignedRequest, VerifyOptions,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::body_in::Arriving;
 use crate::{Inner, body_in, errors, limits};
 
 /// A request whose signature holds.
@@ -23,7 +25,7 @@ pub(crate) struct Authenticated {
 /// The body, as far as the signature speaks for it by now.
 pub(crate) enum SignedBody {
     /// Checked while it streams (S3).
-    Streaming(HttpBody, Box<PayloadReader>),
+    Streaming(Arriving, Box<PayloadReader>),
     /// Read whole, and part of what was signed. The permit counts its memory.
     Whole(Bytes, Option<OwnedSemaphorePermit>),
 }
@@ -83,7 +85,7 @@ impl Inner {
         parts: &Parts,
         claim: &Claim<'_>,
         meant: Meant,
-        body: HttpBody,
+        body: Arriving,
     ) -> Result<Authenticated, ApiError> {
         let Meant { service, style, .. } = meant;
         let (access_key_id, session_token) = claim.key_and_token();
@@ -127,15 +129,16 @@ impl Inner {
     /// Reads a body into memory, within the service's bound and the gateway's.
     async fn buffer(
         &self,
-        body: HttpBody,
+        body: Arriving,
         Meant { service, operation, style }: Meant,
     ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
         let max = limits::buffered_body_max(service);
-        let expected = body.size_hint().exact().unwrap_or(max as u64).min(max as u64);
+        let expected = body.incoming.size_hint().exact().unwrap_or(max as u64).min(max as u64);
         let permit = self.memory_for(expected, style).await?;
         let too_large = errors::too_large(service, operation, max);
+        let alarm = body.alarm.clone();
         let reading = body_in::buffered(body, max, too_large, self.config.patience.idle);
-        Ok((self.in_time(expected, reading).await?, permit))
+        Ok((self.in_time(&alarm, expected, reading).await?, permit))
     }
 
     /// Waits until there is room for so many bytes, but not for ever. Small bodies go through uncounted.
@@ -159,10 +162,11 @@ impl Inner {
     /// all gives it back some day, however slowly its client sends.
     pub(crate) async fn in_time(
         &self,
+        alarm: &Alarm,
         bytes: u64,
         reading: impl Future<Output = Result<Bytes, ApiError>>,
     ) -> Result<Bytes, ApiError> {
         let patience = self.config.patience.for_whole(bytes);
-        tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| Err(errors::too_slow()))
+        alarm.within(patience, reading).await.unwrap_or_else(|_| Err(errors::too_slow()))
     }
 }

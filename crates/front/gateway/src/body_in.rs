@@ -9,14 +9,21 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use lambent_api::{ApiError, Body, ByteStream, Trailers};
+use lambent_base::{Alarm, Until};
 use lambent_sigv4::{ChunkError, PayloadReader};
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
 
 use crate::errors;
 
+/// A request's body on its way in, with the timer of the task that reads it.
+pub(crate) struct Arriving {
+    pub(crate) incoming: Incoming,
+    pub(crate) alarm: Alarm,
+}
+
 /// A body that streams to its handler, verified on the way (S3), and held to `patience` with its pauses.
 pub(crate) fn verified(
-    incoming: Incoming,
+    Arriving { incoming, alarm }: Arriving,
     reader: PayloadReader,
     headers: &HeaderMap,
     patience: Duration,
@@ -37,7 +44,7 @@ pub(crate) fn verified(
         reader: Some(reader),
         ready: Vec::new().into_iter(),
         trailers: trailers.clone(),
-        idle: Box::pin(sleep(patience)),
+        idle: alarm.after(patience),
         patience,
     };
     Ok(Body::stream(stream, length).with_trailers(trailers))
@@ -45,7 +52,7 @@ pub(crate) fn verified(
 
 /// A whole body in memory, at most `max` bytes, and held to `patience` with its pauses.
 pub(crate) async fn buffered(
-    mut incoming: Incoming,
+    Arriving { mut incoming, alarm }: Arriving,
     max: usize,
     too_large: ApiError,
     patience: Duration,
@@ -55,7 +62,7 @@ pub(crate) async fn buffered(
     }
     let mut first = Bytes::new();
     let mut all = bytes::BytesMut::new();
-    while let Some(frame) = next_frame(&mut incoming, patience).await? {
+    while let Some(frame) = next_frame(&mut incoming, &alarm, patience).await? {
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + first.len() + data.len() > max {
             return Err(too_large);
@@ -72,9 +79,10 @@ pub(crate) async fn buffered(
 
 async fn next_frame(
     incoming: &mut Incoming,
+    alarm: &Alarm,
     patience: Duration,
 ) -> Result<Option<hyper::body::Frame<Bytes>>, ApiError> {
-    match tokio::time::timeout(patience, incoming.frame()).await {
+    match alarm.within(patience, incoming.frame()).await {
         Ok(Some(Ok(frame))) => Ok(Some(frame)),
         Ok(None) => Ok(None),
         Ok(Some(Err(error))) => Err(broken(&error)),
@@ -88,7 +96,7 @@ struct VerifiedStream {
     reader: Option<PayloadReader>,
     ready: std::vec::IntoIter<Bytes>,
     trailers: Trailers,
-    idle: Pin<Box<Sleep>>,
+    idle: Until,
     /// With a pause.
     patience: Duration,
 }
@@ -106,12 +114,12 @@ impl ByteStream for VerifiedStream {
             let frame = match Pin::new(&mut this.incoming).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    ready!(this.idle.as_mut().poll(cx));
+                    ready!(this.idle.poll_passed(cx));
                     this.reader = None;
                     return Poll::Ready(Some(Err(errors::too_slow())));
                 }
             };
-            this.idle.as_mut().reset(tokio::time::Instant::now() + this.patience);
+            this.idle.reset(Instant::now() + this.patience);
             if let Err(error) = this.take(frame) {
                 this.reader = None;
                 return Poll::Ready(Some(Err(error)));

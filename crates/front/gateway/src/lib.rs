@@ -11,8 +11,10 @@ mod errors;
 mod hosts;
 pub mod limits;
 mod pipeline;
+mod repoll;
 mod server;
 mod target;
+mod timer;
 
 pub use admin::{Admin, AdminHandler, Download, DownloadHandler};
 

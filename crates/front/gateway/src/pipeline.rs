@@ -8,11 +8,12 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
 use lambent_api::{ApiError, Body, BodyMode, CallContext, Incoming, Reply};
-use lambent_base::Place;
+use lambent_base::{Alarm, Place};
 use lambent_sigv4::{AuthError, SignedRequest};
 use lambent_wire::{ProtocolKind, Routed};
 
 use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
+use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
 use crate::{Entry, Inner, admin, body_in, errors, hosts, limits};
 
@@ -21,15 +22,17 @@ pub(crate) async fn handle(
     inner: Arc<Inner>,
     request: Request<HttpBody>,
     peer: SocketAddr,
+    alarm: Alarm,
 ) -> Response<Outgoing> {
-    let (parts, body) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
+    let has_body = !incoming.is_end_stream();
+    let body = Arriving { incoming, alarm };
     let context = inner.context(&parts, peer);
     if parts.uri.path().starts_with(admin::PREFIX) {
         return admin::answer(&inner, &parts, body, context).await;
     }
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let request_id = context.request_id.clone();
-    let has_body = !body.is_end_stream();
     let signed = lambent_sigv4::parse(&parts);
     let (entry, protocol) = match inner.target(&parts, signed.as_ref().ok().and_then(Option::as_ref)) {
         Ok(target) => target,
@@ -63,7 +66,7 @@ impl Inner {
         protocol: ProtocolKind,
         parts: &Parts,
         signed: Result<Option<SignedRequest<'_>>, AuthError>,
-        body: HttpBody,
+        body: Arriving,
     ) -> Result<Authenticated, ApiError> {
         let (service, style) = (entry.service.info.signing_name, errors::style_of(protocol));
         let claim = Claim::from_parsed(signed, parts, service);
@@ -110,6 +113,7 @@ impl Inner {
         let (body, _memory) = match body {
             SignedBody::Whole(bytes, permit) => (Body::from(bytes), permit),
             SignedBody::Streaming(stream, reader) => {
+                let alarm = stream.alarm.clone();
                 let mut body = body_in::verified(stream, *reader, &parts.headers, self.config.patience.idle)?;
                 match route.body {
                     BodyMode::Streamed => (body, None),
@@ -118,7 +122,7 @@ impl Inner {
                         let expected = body.length().unwrap_or(max as u64).min(max as u64);
                         let permit = self.memory_for(expected, errors::style_of(protocol)).await?;
                         let too_large = || errors::too_large(info.signing_name, operation.name, max);
-                        let bytes = self.in_time(expected, body.collect(max, too_large)).await?;
+                        let bytes = self.in_time(&alarm, expected, body.collect(max, too_large)).await?;
                         (Body::from(bytes).with_trailers(body.trailers()), permit)
                     }
                 }

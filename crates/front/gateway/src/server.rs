@@ -5,13 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Version};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use lambent_base::Alarm;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::repoll::repolled;
+use crate::timer::ConnectionTimer;
 use crate::{Gateway, Inner, limits, pipeline};
 
 /// How long to wait before accepting again when the system is out of descriptors.
@@ -87,12 +91,17 @@ async fn connection(
         tracing::debug!(%peer, "a connection said nothing, or was gone before it was served");
         return;
     }
-    let service = service_fn(move |request| {
+    let alarm = Alarm::default();
+    let mut http = auto::Builder::clone(&http);
+    http.http1().timer(ConnectionTimer(alarm.clone()));
+    let service = service_fn(move |request: Request<_>| {
         let inner = Arc::clone(&inner);
-        async move { Ok::<_, Infallible>(pipeline::handle(inner, request, peer).await) }
+        // The requests of an HTTP/2 connection wait at the same time, each in a task of its own.
+        let alarm = if request.version() == Version::HTTP_2 { Alarm::default() } else { alarm.clone() };
+        async move { Ok::<_, Infallible>(pipeline::handle(inner, request, peer, alarm).await) }
     });
     let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    if let Err(error) = repolled(watcher.watch(connection)).await {
         tracing::debug!(%peer, error, "a connection ended early");
     }
 }
@@ -115,7 +124,6 @@ async fn version_shown(stream: &TcpStream) -> std::io::Result<()> {
 fn http() -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
-        .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_READ_TIMEOUT)
         .max_buf_size(limits::READ_BUFFER_BYTES)
         .keep_alive(true);
