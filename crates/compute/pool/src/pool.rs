@@ -24,6 +24,8 @@ use crate::start::start;
 
 /// A platform that is stopped is soon down, though a call may run for 15 minutes.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// A running call that is given up needs a moment to write its last lines and its record.
+const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is killed is gone in milliseconds; a process that the kernel does not let go is left behind after this.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -152,13 +154,10 @@ impl Pool {
                 done = &mut call => return done,
                 _ = killing.wait_for(|killing| *killing) => {}
             }
-            // A call that runs has still to be told, and makes its record then; others have none. The lease is dropped, and
-            // ends the environment.
-            tokio::select! {
-                biased;
-                done = &mut call => done,
-                () = std::future::ready(()) => Err(InvokeError::ShuttingDown),
-            }
+            // A call that runs is told by itself, and makes its record; what waits for anything else has none. The
+            // lease is dropped, and ends the environment.
+            let ending = tokio::time::timeout(TELL_TIMEOUT, call);
+            ending.await.unwrap_or(Err(InvokeError::ShuttingDown))
         });
         running.await.unwrap_or(Err(InvokeError::ShuttingDown))
     }
