@@ -15,7 +15,7 @@ pub(super) async fn create(fixture: &Fixture, key: &str) -> String {
     create_as(fixture, begin(key)).await.unwrap()
 }
 
-fn begin(key: &str) -> CreateMultipartUploadRequest {
+pub(super) fn begin(key: &str) -> CreateMultipartUploadRequest {
     CreateMultipartUploadRequest {
         bucket: BUCKET.to_owned(),
         key: key.to_owned(),
@@ -23,7 +23,10 @@ fn begin(key: &str) -> CreateMultipartUploadRequest {
     }
 }
 
-async fn create_as(fixture: &Fixture, input: CreateMultipartUploadRequest) -> Result<String, ApiError> {
+pub(super) async fn create_as(
+    fixture: &Fixture,
+    input: CreateMultipartUploadRequest,
+) -> Result<String, ApiError> {
     let output = fixture.s3.create_multipart_upload(&fixture.call().await, input).await?;
     Ok(output.upload_id.unwrap())
 }
