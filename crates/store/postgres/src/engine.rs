@@ -108,12 +108,13 @@ impl PostgresEngine {
             health: Health::default(),
             committed: Arc::default(),
         });
+        let version = head.version;
         let committer = match options.commits {
             Commits::Batched => Committer::Batched(Queue::start(shared.clone(), head)),
             Commits::OneEach => Committer::OneEach(Arc::default()),
         };
         let sweeping = sweep::run(shared.pool.clone(), shared.committed.clone());
-        let tasks = vec![tokio::spawn(sweeping), tokio::spawn(follow::run(shared.clone()))];
+        let tasks = vec![tokio::spawn(sweeping), tokio::spawn(follow::run(shared.clone(), version))];
         Ok(Self { shared, committer, tasks })
     }
 

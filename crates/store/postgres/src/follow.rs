@@ -23,7 +23,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 const LISTEN: &str = "LISTEN lambent";
-const NEWEST: &str = "SELECT version FROM lambent_head WHERE one = 1";
 /// Batches that were forgotten cannot be told: `$1` below the first column says so.
 const TOPICS: &str =
     "SELECT z.forgotten, h.version, b.topics FROM lambent_horizon z CROSS JOIN lambent_head h
@@ -39,10 +38,9 @@ pub(crate) async fn knows_notify(connection: &Connection) -> Result<bool, PgErro
     }
 }
 
-/// Follows until the engine is dropped; keeps its health up to date on the way.
-pub(crate) async fn run(shared: Arc<Shared>) {
+/// Follows what comes after version `seen` until the engine is dropped; keeps its health up to date on the way.
+pub(crate) async fn run(shared: Arc<Shared>, mut seen: u64) {
     let mut pause = FIRST_PAUSE;
-    let mut seen = None;
     loop {
         let reason = match follow(&shared, &mut seen, &mut pause).await {
             Err(PgError::Lost(reason)) => reason,
@@ -58,20 +56,15 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 enum Never {}
 
-async fn follow(shared: &Shared, seen: &mut Option<u64>, pause: &mut Duration) -> Result<Never, PgError> {
+async fn follow(shared: &Shared, seen: &mut u64, pause: &mut Duration) -> Result<Never, PgError> {
     let (connection, mut told) = listen(shared).await?;
     shared.health.works();
     *pause = FIRST_PAUSE;
     let mut made = shared.wakes.made();
-    let mut after = match *seen {
-        Some(version) => version,
-        None => version_column(&connection.query_one(NEWEST, &[]).await?, 0)?,
-    };
     loop {
-        // What was committed before the first watch need not be told; what comes later starts from `after`.
+        // While nobody watches `seen` stays behind: a wake-up too many does no harm.
         if shared.wakes.is_watched() {
-            after = wake(&connection, shared, after).await?;
-            *seen = Some(after);
+            *seen = wake(&connection, shared, *seen).await?;
         }
         let polls = !shared.writer.notifies && shared.wakes.is_watched();
         tokio::select! {

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use crate::connection::Connection;
 use crate::error::{PgError, column, stored, version_column};
 use crate::plan::Plan;
+use crate::reads::At;
 use crate::schema::LONG_KEY_BYTES;
 
 /// A version in one history.
@@ -18,6 +19,12 @@ pub(crate) struct Head {
     pub(crate) token: Vec<u8>,
     /// Whether a key longer than [`LONG_KEY_BYTES`] was ever written.
     pub(crate) long_keys: bool,
+}
+
+impl Head {
+    pub(crate) fn at(&self) -> At {
+        At { version: self.version, long_keys: self.long_keys }
+    }
 }
 
 const READ: &str = "SELECT version, token, long_keys FROM lambent_head WHERE one = 1";

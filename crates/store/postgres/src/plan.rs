@@ -60,7 +60,7 @@ impl Known {
         reads::fill_at(connection, &mut known.values, head.version).await?;
         for range in ranges {
             let limit = limits::MAX_RANGE_DELETE_ROWS + 1;
-            let keys = reads::keys_at(connection, &range, limit, head).await?;
+            let keys = reads::keys_at(connection, &range, limit, head.at()).await?;
             known.ranges.push((range, keys));
         }
         Ok(known)

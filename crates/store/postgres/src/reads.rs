@@ -9,21 +9,20 @@ use tokio_postgres::Row;
 
 use crate::connection::Connection;
 use crate::error::{PgError, column, stored, version_column};
-use crate::head::Head;
 use crate::schema::LONG_KEY_BYTES;
 
 /// Pages with more rows than this are bounded in bytes by the server; smaller ones hold a few MiB at most.
 const SMALL_PAGE_ROWS: usize = 32;
 
+/// The horizon, as a column of a page.
+const SWEPT: &str = "(SELECT swept FROM lambent_horizon WHERE one = 1)";
 const HORIZON: &str = "SELECT swept FROM lambent_horizon WHERE one = 1";
-const NEWEST: &str = "SELECT h.version, h.token, h.long_keys,
-    (SELECT r.v FROM lambent_rows r WHERE r.k = $1 ORDER BY r.ver DESC LIMIT 1)
-FROM lambent_head h WHERE h.one = 1";
-const NEWEST_LONG: &str = "SELECT h.version, h.token, h.long_keys,
-    (SELECT r.v FROM lambent_long_rows r
-     WHERE substring(r.k FROM 1 FOR 2000) = substring($1::bytea FROM 1 FOR 2000) AND r.k = $1
-     ORDER BY r.ver DESC LIMIT 1)
-FROM lambent_head h WHERE h.one = 1";
+const NEWEST: &str = "SELECT h.version, h.long_keys, r.v FROM lambent_head h LEFT JOIN LATERAL (
+    SELECT r.v FROM lambent_rows r WHERE r.k = $1 ORDER BY r.ver DESC LIMIT 1) r ON true WHERE h.one = 1";
+const NEWEST_LONG: &str = "SELECT h.version, h.long_keys, r.v FROM lambent_head h LEFT JOIN LATERAL (
+    SELECT r.v FROM lambent_long_rows r
+    WHERE substring(r.k FROM 1 FOR 2000) = substring($1::bytea FROM 1 FOR 2000) AND r.k = $1
+    ORDER BY r.ver DESC LIMIT 1) r ON true WHERE h.one = 1";
 const AT: &str = "SELECT z.swept,
     (SELECT r.v FROM lambent_rows r WHERE r.k = $1 AND r.ver <= $2 ORDER BY r.ver DESC LIMIT 1)
 FROM lambent_horizon z WHERE z.one = 1";
@@ -36,13 +35,19 @@ const MANY_AT: &str = "SELECT u.k,
     (SELECT r.v FROM lambent_rows r WHERE r.k = u.k AND r.ver <= $2 ORDER BY r.ver DESC LIMIT 1)
 FROM unnest($1::bytea[]) AS u(k)";
 
+/// The version that is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) version: u64,
+    /// Whether there may be rows in `lambent_long_rows`.
+    pub(crate) long_keys: bool,
+}
+
 /// The newest version, and the value of `key` in it.
-pub(crate) async fn newest(connection: &Connection, key: &[u8]) -> Result<(Head, Option<Bytes>), PgError> {
+pub(crate) async fn newest(connection: &Connection, key: &[u8]) -> Result<(At, Option<Bytes>), PgError> {
     let sql = if key.len() > LONG_KEY_BYTES { NEWEST_LONG } else { NEWEST };
     let row = connection.query_one(sql, &[&key]).await?;
-    let head =
-        Head { version: version_column(&row, 0)?, token: column(&row, 1)?, long_keys: column(&row, 2)? };
-    Ok((head, value(&row, 3)?))
+    Ok((At { version: version_column(&row, 0)?, long_keys: column(&row, 1)? }, value(&row, 2)?))
 }
 
 /// The value of `key` at `version`.
@@ -83,33 +88,33 @@ pub(crate) async fn fill_at(
     check_horizon(&connection.query_one(HORIZON, &[]).await?, version)
 }
 
-/// The keys of a range at `head`, at most `limit` of each table.
+/// The keys of a range at a version, at most `limit` of each table.
 ///
 /// Errors: `SnapshotTooOld`.
 pub(crate) async fn keys_at(
     connection: &Connection,
     range: &KeyRange,
     limit: usize,
-    head: &Head,
+    at: At,
 ) -> Result<Vec<Bytes>, PgError> {
     let options = ScanOptions { max_rows: limit, max_bytes: usize::MAX, reverse: false, keys_only: true };
-    let rows = rows_at(connection, range, options, head).await?;
+    let rows = rows_at(connection, range, options, at).await?;
     Ok(rows.into_iter().map(|(key, _)| key).collect())
 }
 
-/// One page at `head`.
+/// One page at a version.
 ///
 /// Errors: `SnapshotTooOld`.
 pub(crate) async fn scan_at(
     connection: &Connection,
     range: &KeyRange,
     options: ScanOptions,
-    head: &Head,
+    at: At,
 ) -> Result<Page, PgError> {
     if range.is_empty() {
         return Ok(Page::default());
     }
-    Ok(Page::fill(rows_at(connection, range, options, head).await?, options))
+    Ok(Page::fill(rows_at(connection, range, options, at).await?, options))
 }
 
 /// The rows of a page, and one more if there is one.
@@ -117,15 +122,17 @@ async fn rows_at(
     connection: &Connection,
     range: &KeyRange,
     options: ScanOptions,
-    head: &Head,
+    at: At,
 ) -> Result<Vec<(Bytes, Bytes)>, PgError> {
-    let mut rows = scan_table(connection, range, options, head.version, false).await?;
-    if head.long_keys {
-        rows.extend(scan_table(connection, range, options, head.version, true).await?);
+    let mut rows = scan_table(connection, range, options, at.version, false).await?;
+    if at.long_keys {
+        rows.extend(scan_table(connection, range, options, at.version, true).await?);
         rows.sort_by(|(a, _), (b, _)| if options.reverse { b.cmp(a) } else { a.cmp(b) });
     }
-    // Looked at after the rows: it only moves on, so what has not been swept now had not been then.
-    check_horizon(&connection.query_one(HORIZON, &[]).await?, head.version)?;
+    if rows.is_empty() {
+        // No row told the horizon. It only moves on, so what has not been swept now had not been then.
+        check_horizon(&connection.query_one(HORIZON, &[]).await?, at.version)?;
+    }
     Ok(rows)
 }
 
@@ -138,15 +145,18 @@ async fn scan_table(
 ) -> Result<Vec<(Bytes, Bytes)>, PgError> {
     let bounded = options.max_rows > SMALL_PAGE_ROWS;
     let sql = Shape { long, bounded, reverse: options.reverse, keys_only: options.keys_only }.sql();
-    let (start, end, version) = (&range.start[..], &range.end[..], stored(version));
+    let (start, end, at) = (&range.start[..], &range.end[..], stored(version));
     let rows = i64::try_from(options.max_rows.saturating_add(1)).unwrap_or(i64::MAX);
     let bytes = i64::try_from(options.max_bytes).unwrap_or(i64::MAX);
     let rows = if bounded {
-        connection.query(sql, &[&start, &end, &version, &rows, &bytes]).await?
+        connection.query(sql, &[&start, &end, &at, &rows, &bytes]).await?
     } else {
-        connection.query(sql, &[&start, &end, &version, &rows]).await?
+        connection.query(sql, &[&start, &end, &at, &rows]).await?
     };
-    let pair = |row: &Row| Ok((Bytes::copy_from_slice(column(row, 0)?), value(row, 1)?.unwrap_or_default()));
+    if let Some(row) = rows.first() {
+        check_horizon(row, version)?;
+    }
+    let pair = |row: &Row| Ok((Bytes::copy_from_slice(column(row, 1)?), value(row, 2)?.unwrap_or_default()));
     rows.iter().map(pair).collect()
 }
 
@@ -210,12 +220,12 @@ impl Shape {
         );
         if !self.bounded {
             return format!(
-                "SELECT s.k, {value} FROM ({newest}) s WHERE s.v IS NOT NULL ORDER BY s.k {order} LIMIT $4::bigint"
+                "SELECT {SWEPT}, s.k, {value} FROM ({newest}) s WHERE s.v IS NOT NULL ORDER BY s.k {order} LIMIT $4::bigint"
             );
         }
         // A row is given while those before it, but for the last of them, do not fill the page: one more than fits.
         format!(
-            "SELECT t.k, t.v FROM (
+            "SELECT {SWEPT}, t.k, t.v FROM (
                  SELECT s.k, {value} AS v, sum({size}) OVER
                      (ORDER BY s.k {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS bytes
                  FROM ({newest}) s WHERE s.v IS NOT NULL ORDER BY s.k {order} LIMIT $4::bigint) t

@@ -8,30 +8,30 @@ use lambent_store::engine::{Snapshot, Version};
 use lambent_store::{KeyRange, Page, ScanOptions, StoreError};
 use tokio::sync::Mutex;
 
-use crate::head::{self, Head};
+use crate::head;
 use crate::pool::Pool;
-use crate::reads;
+use crate::reads::{self, At};
 
 /// Its version is that of the first read, which finds it out with the same statement.
 pub(crate) struct PgSnapshot {
     pool: Arc<Pool>,
-    head: OnceLock<Head>,
+    at: OnceLock<At>,
     /// Held by the first read; others wait for it.
     first: Mutex<()>,
 }
 
 impl PgSnapshot {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, head: OnceLock::new(), first: Mutex::const_new(()) }
+        Self { pool, at: OnceLock::new(), first: Mutex::const_new(()) }
     }
 
     async fn read_row(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        if self.head.get().is_none() {
+        if self.at.get().is_none() {
             let _first = self.first.lock().await;
-            if self.head.get().is_none() {
+            if self.at.get().is_none() {
                 let newest = self.pool.run(|connection| async move { reads::newest(&connection, key).await });
-                let (head, value) = newest.await?;
-                self.head.get_or_init(|| head);
+                let (at, value) = newest.await?;
+                self.at.get_or_init(|| at);
                 return Ok(value);
             }
         }
@@ -40,29 +40,27 @@ impl PgSnapshot {
     }
 
     async fn read_page(&self, range: &KeyRange, options: ScanOptions) -> Result<Page, StoreError> {
-        let head = self.head().await?;
-        self.pool
-            .run(|connection| async move { reads::scan_at(&connection, range, options, head).await })
-            .await
+        let at = self.at().await?;
+        self.pool.run(|connection| async move { reads::scan_at(&connection, range, options, at).await }).await
     }
 
-    async fn head(&self) -> Result<&Head, StoreError> {
-        if let Some(head) = self.head.get() {
-            return Ok(head);
+    async fn at(&self) -> Result<At, StoreError> {
+        if let Some(at) = self.at.get() {
+            return Ok(*at);
         }
         let _first = self.first.lock().await;
-        if let Some(head) = self.head.get() {
-            return Ok(head);
+        if let Some(at) = self.at.get() {
+            return Ok(*at);
         }
         let newest = self.pool.run(|connection| async move { head::read(&connection).await }).await?;
-        Ok(self.head.get_or_init(|| newest))
+        Ok(*self.at.get_or_init(|| newest.at()))
     }
 }
 
 impl Snapshot for PgSnapshot {
     /// 0 before the first read has succeeded: a commit that depends on one that has not is refused.
     fn version(&self) -> Version {
-        Version(self.head.get().map_or(0, |head| head.version))
+        Version(self.at.get().map_or(0, |at| at.version))
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
