@@ -1,6 +1,7 @@
 """What must cost the server neither memory nor disk."""
 
 import base64
+import contextlib
 import hashlib
 import os
 import socket
@@ -77,5 +78,10 @@ def break_off(cloud, path, body):
     head = signed(cloud, "s3", "PUT", path, payload="UNSIGNED-PAYLOAD")
     lines = [f"PUT {path} HTTP/1.1", f"Host: {address.netloc}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in head.items()]
-    with socket.create_connection((address.hostname, address.port)) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body[: -MIB // 2])
+        connection.shutdown(socket.SHUT_WR)
+        # Until the server has let go of it too: so that no more are under way than there are workers.
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
