@@ -11,6 +11,8 @@ mod harness;
 mod conflicts;
 #[path = "conformance/counters.rs"]
 mod counters;
+#[path = "conformance/differential.rs"]
+mod differential;
 #[path = "conformance/faults.rs"]
 mod faults;
 #[path = "conformance/history.rs"]
@@ -19,6 +21,8 @@ mod history;
 mod large;
 #[path = "conformance/limits.rs"]
 mod limits;
+#[path = "conformance/outcomes.rs"]
+mod outcomes;
 #[path = "conformance/rows.rs"]
 mod rows;
 #[path = "conformance/scans.rs"]
@@ -32,9 +36,11 @@ fn all_cases() -> Vec<harness::Case> {
     [
         conflicts::cases(),
         counters::cases(),
+        differential::cases(),
         history::cases(),
         large::cases(),
         limits::cases(),
+        outcomes::cases(),
         rows::cases(),
         scans::cases(),
         stamps::cases(),
@@ -51,4 +57,19 @@ async fn postgres_in_batches() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_with_one_transaction_each() {
     harness::run_on_postgres(all_cases(), lambent_store_postgres::Commits::OneEach).await;
+}
+
+/// Nodes of both kinds, at once on one database.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_of_three_nodes() {
+    use lambent_store_postgres::Commits::{Batched, OneEach};
+    let cluster = cluster::Cluster::start(None, cluster::Sync::Off);
+    for (seed, kinds) in [(41, [Batched; 3]), (42, [Batched, OneEach, Batched])] {
+        let url = cluster.database(&format!("nodes_{seed}"));
+        let mut nodes = Vec::new();
+        for commits in kinds {
+            nodes.push(harness::postgres(&url, commits).await.db);
+        }
+        history::histories_of_nodes(&nodes, seed).await;
+    }
 }

@@ -35,7 +35,8 @@ pub struct Faults {
 /// A slow read gives way at most this often.
 const SLOW_READ_YIELDS: u64 = 16;
 
-/// See the module.
+/// See the module. A clone is the same store.
+#[derive(Clone)]
 pub struct MemoryEngine(Arc<Shared>);
 
 struct Shared {

@@ -54,14 +54,15 @@ pub(crate) async fn postgres(url: &str, commits: Commits) -> Store {
 /// Runs every case in a database of its own. One server for all: starting one takes seconds.
 pub(crate) async fn run_on_postgres(cases: Vec<Case>, commits: Commits) {
     let cluster = Cluster::start(None, Sync::Off);
-    let mut failed = Vec::new();
+    let (mut failed, clock) = (Vec::new(), Clock::system());
     for (number, (name, case)) in cases.into_iter().enumerate() {
         let database = format!("case_{number}");
         let store = postgres(&cluster.database(&database), commits).await;
-        println!("{name}");
+        let started = clock.monotonic();
         if tokio::spawn(case(store.clone())).await.is_err() {
             failed.push(name);
         }
+        println!("{name}: {} ms", (clock.monotonic() - started).as_millis());
         store.db.close().await;
     }
     assert!(failed.is_empty(), "these failed, their panics are above: {failed:#?}");
