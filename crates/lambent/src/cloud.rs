@@ -19,13 +19,15 @@ use lambent_metering::{Meter, PriceError, Prices};
 use lambent_pool::{Pool, PoolConfig, PoolError, PoolParts};
 use lambent_runtimes::Catalogue;
 use lambent_s3::{ObjectReader, OpenReaders, S3Parts};
-use lambent_store::{Db, FjallEngine, FjallOptions, StoreError};
+use lambent_store::engine::Engine;
+use lambent_store::{DataLock, Db, FjallEngine, FjallOptions, StoreError};
+use lambent_store_postgres::{PostgresEngine, PostgresOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
-use crate::up::UpArgs;
+use crate::up::{Store, UpArgs};
 
 /// How often blobs that nothing names are looked for, after once at the start.
 const ORPHAN_SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -33,6 +35,8 @@ const ORPHAN_SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// A running cloud.
 pub(crate) struct Cloud {
     data_dir: DataDir,
+    /// Where the store is elsewhere: fjall has one of its own.
+    _lock: Option<DataLock>,
     db: Db,
     gateway: Gateway,
     pool: Pool,
@@ -88,8 +92,8 @@ impl Cloud {
         let (clock, random) = (Clock::system(), Random::system());
         let data_dir = DataDir::open(data)?;
         // The store's lock comes first: it keeps a second process from everything else in the directory.
-        let engine = FjallEngine::open(&data_dir.path("store"), FjallOptions::default(), clock.clone())?;
-        let db = Db::new(Arc::new(engine), clock.clone(), random.clone());
+        let (engine, lock) = open_store(&data_dir.path("store"), &arguments.store, &clock).await?;
+        let db = Db::new(engine, clock.clone(), random.clone());
         let blobs =
             BlobStore::open(&data_dir.path("blobs"), BlobOptions::default(), clock.clone(), random.clone())?;
         let owner = data_dir.owner(&random)?;
@@ -143,7 +147,7 @@ impl Cloud {
         let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions { functions: invoke, runs });
         let deliveries = outbox.start(HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)])).await?;
         let background = background(db.clone(), blobs, lambda, s3, logs, meter.clone());
-        Ok(Self { data_dir, db, gateway, pool, meter, deliveries, background, stop })
+        Ok(Self { data_dir, _lock: lock, db, gateway, pool, meter, deliveries, background, stop })
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -164,6 +168,25 @@ impl Cloud {
             tracing::error!(%error, "the last runs could not be recorded");
         }
         self.db.close().await;
+    }
+}
+
+/// The engine, and what keeps a second process from the data directory where the engine does not.
+async fn open_store(
+    directory: &Path,
+    store: &Store,
+    clock: &Clock,
+) -> Result<(Arc<dyn Engine>, Option<DataLock>), StoreError> {
+    match store {
+        Store::Fjall => {
+            let engine = FjallEngine::open(directory, FjallOptions::default(), clock.clone())?;
+            Ok((Arc::new(engine), None))
+        }
+        Store::Postgres(url) => {
+            let lock = DataLock::acquire(directory)?;
+            let engine = PostgresEngine::open(url, PostgresOptions::default()).await?;
+            Ok((Arc::new(engine), Some(lock)))
+        }
     }
 }
 

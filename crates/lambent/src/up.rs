@@ -26,6 +26,15 @@ pub(crate) struct UpArgs {
     /// Where everything is kept
     #[arg(long, value_name = "DIRECTORY", default_value = "./lambent-data")]
     data: PathBuf,
+    /// Where the state is kept: fjall, which is part of the data directory, or postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE
+    #[arg(
+        long,
+        value_name = "STORE",
+        env = "LAMBENT_STORE",
+        hide_env_values = true,
+        default_value = "fjall"
+    )]
+    pub(crate) store: Store,
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: String,
@@ -35,6 +44,37 @@ pub(crate) struct UpArgs {
     /// Run functions even where this host cannot isolate them fully (see `lambent doctor`)
     #[arg(long)]
     pub(crate) allow_weak_isolation: bool,
+}
+
+/// What keeps the state.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Fjall,
+    /// With its URL, which may hold a password.
+    Postgres(String),
+}
+
+impl std::str::FromStr for Store {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fjall" => Ok(Self::Fjall),
+            _ if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
+                Ok(Self::Postgres(text.to_owned()))
+            }
+            _ => Err("expected `fjall` or a URL that begins with postgres://".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fjall => "fjall",
+            Self::Postgres(_) => "postgres",
+        })
+    }
 }
 
 /// Runs the cloud; the exit code says how it ended.

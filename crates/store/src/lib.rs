@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod active;
+mod data_lock;
 mod db;
+mod directory;
 pub mod engine;
 mod error;
 pub mod fjall_engine;
@@ -20,6 +22,7 @@ mod txn;
 mod wakes;
 mod window;
 
+pub use data_lock::DataLock;
 pub use db::Db;
 pub use engine::Version;
 pub use error::StoreError;

@@ -250,9 +250,9 @@ async fn superseded_rows_are_swept_and_old_snapshots_refused() {
             txn.put(b"changed", value);
             txn.put(long, value);
             if value == b"0" {
-                txn.put(b"deleted", value)
+                txn.put(b"deleted", value);
             } else {
-                txn.delete(b"deleted")
+                txn.delete(b"deleted");
             }
             Ok::<_, StoreError>(())
         })

@@ -123,9 +123,8 @@ impl Connection {
         if let Err(error) = self.execute(&SETTINGS.join(";")).await {
             tracing::debug!(?error, "a setting is not known; each is tried alone");
             for setting in SETTINGS {
-                match self.execute(setting).await {
-                    Err(PgError::Lost(reason)) => return Err(PgError::Lost(reason)),
-                    Err(_) | Ok(()) => {}
+                if let Err(PgError::Lost(reason)) = self.execute(setting).await {
+                    return Err(PgError::Lost(reason));
                 }
             }
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crc_fast::CrcAlgorithm;
 
+use crate::directory::sync_directory;
 use crate::error::StoreError;
 
 /// The longest time that the newest mark may live in the page cache alone.
@@ -107,12 +108,6 @@ impl HighWater {
         }
         Ok(slot[8..16].try_into().ok().map(u64::from_le_bytes))
     }
-}
-
-/// Makes names in `directory` durable.
-pub(super) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
-    let opened = File::open(directory).map_err(|e| StoreError::io("open", directory, e))?;
-    opened.sync_all().map_err(|e| StoreError::io("sync", directory, e))
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 4] {

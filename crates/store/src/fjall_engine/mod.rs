@@ -8,13 +8,11 @@
 //! made for the first time: a process that dies then leaves half a tree, which is made anew.
 
 mod committer;
-mod data_lock;
 mod high_water;
 mod queue;
 mod space;
 mod tree;
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +22,15 @@ use lambent_base::{BoxFuture, Clock};
 use parking_lot::Mutex;
 
 use crate::active::{ActiveReads, ReadGuard};
+use crate::data_lock::DataLock;
+use crate::directory::{exists, sync_directory};
 use crate::engine::{Commit, Engine, Snapshot, TxnId, Version};
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions};
 use crate::wakes::Wakes;
 use crate::window::Window;
 use committer::Committer;
-use data_lock::DataLock;
-use high_water::{HighWater, sync_directory};
+use high_water::HighWater;
 use queue::Queue;
 use space::Space;
 use tree::Tree;
@@ -79,7 +78,6 @@ impl FjallEngine {
     ///
     /// Errors: `Locked`, `Corrupt` (also when fewer commits are found than were acknowledged), `Io`.
     pub fn open(directory: &Path, options: FjallOptions, clock: Clock) -> Result<Self, StoreError> {
-        create_directory(directory)?;
         let lock = Arc::new(DataLock::acquire(directory)?);
         let tree_directory = directory.join(TREE_DIRECTORY);
         let has_tree = exists(&tree_directory)? && !exists(&directory.join(MAKING_FILE))?;
@@ -204,20 +202,4 @@ fn make_tree(directory: &Path, tree_directory: &Path, cache_bytes: u64) -> Resul
     std::fs::remove_file(&making).map_err(|e| StoreError::io("remove", &making, e))?;
     sync_directory(directory)?;
     Ok(tree)
-}
-
-fn exists(path: &Path) -> Result<bool, StoreError> {
-    path.try_exists().map_err(|e| StoreError::io("look for", path, e))
-}
-
-fn create_directory(directory: &Path) -> Result<(), StoreError> {
-    if !exists(directory)? {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(directory).map_err(|e| StoreError::io("create", directory, e))?;
-        if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_directory(parent)?;
-        }
-    }
-    Ok(())
 }

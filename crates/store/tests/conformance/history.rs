@@ -178,7 +178,7 @@ async fn transact(db: &Db, random: &Random, name: &str, done: &Done, kind: Kind)
 fn key(random: &Random, kind: Kind) -> String {
     let number = random.u64() % KEYS;
     // Of two keys that begin alike for long, the ends decide; what is random cannot be compressed.
-    let long = kind.long_keys && number % 3 != 0;
+    let long = kind.long_keys && !number.is_multiple_of(3);
     let tail = if long { hex(&Random::seeded(number / 3).bytes::<1300>()) } else { String::new() };
     format!("row/{:02}{tail}{number}", number / 3)
 }

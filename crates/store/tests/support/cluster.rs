@@ -26,6 +26,7 @@ const POLLS_MAX: u32 = 3_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sync {
     /// Everything: for tests that do not crash the machine.
+    #[allow(dead_code, reason = "measurements are of what is durable")]
     Off,
     /// Nothing, as in production: for measurements.
     #[allow(dead_code, reason = "not every user of this file measures")]
@@ -65,6 +66,7 @@ impl Cluster {
     }
 
     /// The folder of the socket.
+    #[allow(dead_code, reason = "only who lies between asks for it")]
     pub(crate) fn socket_folder(&self) -> &Path {
         self.folder.path()
     }

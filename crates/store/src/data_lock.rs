@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::directory::create_directory;
 use crate::error::StoreError;
 
 const FILE_NAME: &str = "LOCK";
@@ -15,13 +16,16 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// Holds the directory until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct DataLock {
+pub struct DataLock {
     _file: File,
 }
 
 impl DataLock {
+    /// Locks the directory, and makes it if there is none.
+    ///
     /// Errors: `Locked`, naming the process that holds the directory.
-    pub(super) fn acquire(directory: &Path) -> Result<Self, StoreError> {
+    pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
+        create_directory(directory)?;
         let path = directory.join(FILE_NAME);
         let io = |step| {
             let path = path.clone();
