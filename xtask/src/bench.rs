@@ -16,6 +16,7 @@ mod process;
 mod requests;
 mod server;
 mod starts;
+mod store;
 mod table;
 
 use std::path::PathBuf;
@@ -31,13 +32,14 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, get, put, big, invoke, cold, start, idle.
---quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built.";
+NAME is one of floor, identity, get, put, big, invoke, cold, start, idle, store.
+--quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store`
+measures the `store_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
@@ -47,6 +49,7 @@ const PARTS: [Part; 9] = [
     ("cold", functions::measure_cold),
     ("start", starts::measure_start),
     ("idle", starts::measure_idle),
+    ("store", store::measure),
 ];
 
 /// Connections that each kind of request is measured with.
@@ -136,9 +139,11 @@ fn build_and_run(arguments: &[String]) -> anyhow::Result<()> {
         "--release",
         "--package=lambent",
         "--package=lambent-gateway",
+        "--package=lambent-store",
         "--package=xtask",
         "--bins",
         "--example=floor",
+        "--example=store_bench",
     ]))?;
     let release = tools::target_dir().join("release");
     let mut command = Command::new(release.join("xtask"));

@@ -22,15 +22,15 @@ pub(super) struct Table {
 /// One line of it.
 #[derive(Default)]
 pub(super) struct Row {
-    what: String,
-    connections: Option<usize>,
-    p50_us: Option<f64>,
-    p99_us: Option<f64>,
-    per_second: Option<f64>,
-    cpu_us: Option<f64>,
+    pub(super) what: String,
+    pub(super) connections: Option<usize>,
+    pub(super) p50_us: Option<f64>,
+    pub(super) p99_us: Option<f64>,
+    pub(super) per_second: Option<f64>,
+    pub(super) cpu_us: Option<f64>,
     /// What does not fit the other columns.
-    figure: String,
-    target: &'static str,
+    pub(super) figure: String,
+    pub(super) target: String,
 }
 
 impl Table {
@@ -52,7 +52,11 @@ impl Table {
 
     /// A row with one figure.
     pub(super) fn figure(&mut self, what: impl Into<String>, figure: String, target: &'static str) {
-        let row = Row { what: what.into(), figure, target, ..Row::default() };
+        self.row(Row { what: what.into(), figure, target: target.to_owned(), ..Row::default() });
+    }
+
+    /// A row of any kind.
+    pub(super) fn row(&mut self, row: Row) {
         eprintln!("  {row}");
         self.rows.push(row);
     }
@@ -74,13 +78,12 @@ impl Table {
             per_second: Some(outcome.per_second()),
             cpu_us: Some(outcome.per_operation_us(outcome.cpu.own())),
             figure,
-            target,
+            target: target.to_owned(),
         };
-        eprintln!("  {row}");
         if let Some((count, first)) = &outcome.refused {
             self.note(format!("{}, {connections} connections: {count} refused, {first}", row.what));
         }
-        self.rows.push(row);
+        self.row(row);
     }
 }
 

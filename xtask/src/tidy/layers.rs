@@ -13,8 +13,9 @@ const LAYERS: [&str; 11] = [
 const SERVICE_CONTRACT: &str = "lambent-api";
 
 /// Foreign crates that belong to one place: the name, the folder that may use it, and why.
-const OWNED: [(&str, &str, &str); 4] = [
+const OWNED: [(&str, &str, &str); 5] = [
     ("fjall", "crates/store", "only the store knows its engine"),
+    ("tokio-postgres", "crates/store", "only the store knows its engine"),
     ("quick-xml", "crates/wire", "only `wire` knows XML"),
     ("seccompiler", "crates/compute/sandbox", "only the sandbox confines processes"),
     ("landlock", "crates/compute/sandbox", "only the sandbox confines processes"),
