@@ -7,8 +7,22 @@ use tokio::sync::oneshot;
 
 use crate::environment::Environment;
 use crate::error::ThrottleReason;
+use crate::fleet::Fleet;
 use crate::function::{FunctionKey, FunctionSpec};
 use crate::pool::PoolStats;
+
+/// How much there may be of everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Environments alive at once.
+    pub(crate) environments: usize,
+    /// Environments that start at once.
+    pub(crate) starting: usize,
+    /// Calls of one function that run at once before short ones queue behind each other.
+    pub(crate) parallel: usize,
+    /// Calls that wait for room.
+    pub(crate) waiting: usize,
+}
 
 /// What a call was given.
 pub(crate) enum Grant {
@@ -23,6 +37,8 @@ pub(crate) enum Answer {
     Granted(Grant),
     /// All room is taken: something will come, or the sender is dropped.
     Wait(oneshot::Receiver<Grant>),
+    /// The calls before this one are short: an environment will come in a moment, or the call must ask again.
+    Queue(oneshot::Receiver<Grant>),
     Throttled(ThrottleReason),
     Closed,
 }
@@ -32,22 +48,15 @@ pub(crate) enum Answer {
 struct Name(String, String, String);
 
 /// All environments that are not just being used, and counts of those that are.
-#[derive(Default)]
 pub(crate) struct Leases {
-    functions: HashMap<Name, Function>,
+    bounds: Bounds,
+    functions: HashMap<Name, Fleet>,
     waiting: VecDeque<Waiter>,
     /// Environments that live or are being started.
     total: usize,
+    /// Those of them that have their turn to start.
+    starting: usize,
     closed: bool,
-}
-
-#[derive(Default)]
-struct Function {
-    /// The most recently used last.
-    idle: Vec<Environment>,
-    busy: usize,
-    /// Counted up when every environment must go; a call remembers what it was when it began.
-    generation: u64,
 }
 
 struct Waiter {
@@ -61,60 +70,92 @@ pub(crate) struct Held {
     generation: u64,
 }
 
+/// What a call leaves behind.
+pub(crate) enum Left {
+    /// An environment, after a call that found it warm and held it for so long.
+    Warm(Environment, Duration),
+    /// An environment that was started for the call.
+    Started(Environment),
+    /// Nothing of use.
+    Nothing,
+}
+
 impl Leases {
-    /// An environment for a call, and those that must be ended because they are out of date or in the way.
-    pub(crate) fn acquire(
-        &mut self,
-        spec: &FunctionSpec,
-        max_environments: usize,
-        max_waiting: usize,
-    ) -> (Answer, Held, Vec<Environment>) {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let (functions, waiting) = (HashMap::new(), VecDeque::new());
+        Self { bounds, functions, waiting, total: 0, starting: 0, closed: false }
+    }
+
+    /// An environment for a call, and those that must be ended because they are out of date or in the way. A `patient`
+    /// call lets short ones before it finish first.
+    pub(crate) fn acquire(&mut self, spec: &FunctionSpec, patient: bool) -> (Answer, Held, Vec<Environment>) {
         let name = name_of(&spec.key);
-        let function = self.functions.entry(name.clone()).or_default();
-        let held = Held { name, generation: function.generation };
+        let fleet = self.functions.entry(name.clone()).or_default();
+        let held = Held { name, generation: fleet.generation };
         if self.closed {
             return (Answer::Closed, held, Vec::new());
         }
-        if spec.reserved_concurrency.is_some_and(|limit| function.busy >= limit as usize) {
+        if spec.reserved_concurrency.is_some_and(|limit| fleet.concurrency() >= limit as usize) {
             let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
             return (Answer::Throttled(reason), held, Vec::new());
         }
         let old = |one: &Environment| one.key.version == spec.key.version && *one.key != spec.key;
-        let mut ended: Vec<Environment> = function.idle.extract_if(.., |one| old(one)).collect();
+        let mut ended: Vec<Environment> = fleet.idle.extract_if(.., |one| old(one)).collect();
         self.total -= ended.len();
-        if let Some(at) = function.idle.iter().rposition(|one| *one.key == spec.key) {
-            function.busy += 1;
-            return (Answer::Granted(Grant::Warm(Box::new(function.idle.remove(at)))), held, ended);
+        if patient && let Some(wait) = fleet.queue(&spec.key, self.bounds.parallel) {
+            return (Answer::Queue(wait), held, ended);
         }
-        if self.total >= max_environments
-            && let Some(longest_idle) = self.take_longest_idle()
-        {
-            ended.push(longest_idle);
+        if let Some(warm) = fleet.take_idle(&spec.key) {
+            fleet.busy += 1;
+            return (Answer::Granted(Grant::Warm(Box::new(warm))), held, ended);
         }
-        if self.total < max_environments {
-            self.total += 1;
-            self.functions.entry(held.name.clone()).or_default().busy += 1;
-            return (Answer::Granted(Grant::Room), held, ended);
-        }
-        self.forget_who_gave_up();
-        if self.waiting.len() >= max_waiting {
-            let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
-            return (Answer::Throttled(reason), held, ended);
-        }
-        let (give, wait) = oneshot::channel();
-        self.waiting.push_back(Waiter { key: spec.key.clone(), give });
-        (Answer::Wait(wait), held, ended)
+        let answer = self.room_for(&spec.key, &mut ended);
+        (answer, held, ended)
     }
 
-    /// Takes an environment back after a call; `None` when it is of no more use. Gives back what must be ended.
-    pub(crate) fn release(&mut self, held: &Held, environment: Option<Environment>) -> Option<Environment> {
-        let function = self.functions.entry(held.name.clone()).or_default();
-        function.busy = function.busy.saturating_sub(1);
-        let current = function.generation == held.generation && !self.closed;
-        let Some(environment) = environment else {
-            self.total -= 1;
-            self.offer_room();
-            return None;
+    /// Room for a new environment, or a place among those that wait for it.
+    fn room_for(&mut self, key: &FunctionKey, ended: &mut Vec<Environment>) -> Answer {
+        if self.starting < self.bounds.starting {
+            if self.total >= self.bounds.environments {
+                ended.extend(self.take_longest_idle());
+            }
+            if self.total < self.bounds.environments {
+                self.count_start(key);
+                return Answer::Granted(Grant::Room);
+            }
+        }
+        self.forget_who_gave_up();
+        if self.waiting.len() >= self.bounds.waiting {
+            return Answer::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
+        }
+        let (give, wait) = oneshot::channel();
+        self.waiting.push_back(Waiter { key: key.clone(), give });
+        Answer::Wait(wait)
+    }
+
+    /// Ends the turn of one that started, or that has had its time.
+    pub(crate) fn end_start(&mut self) {
+        self.starting -= 1;
+        self.offer_room();
+    }
+
+    /// Takes back what a call held. Gives back what must be ended.
+    pub(crate) fn release(&mut self, held: &Held, left: Left) -> Option<Environment> {
+        let fleet = self.functions.entry(held.name.clone()).or_default();
+        fleet.busy = fleet.busy.saturating_sub(1);
+        let current = fleet.generation == held.generation && !self.closed;
+        let environment = match left {
+            Left::Warm(environment, duration) => {
+                fleet.note(Some(duration));
+                environment
+            }
+            Left::Started(environment) => environment,
+            Left::Nothing => {
+                fleet.note(None);
+                self.total -= 1;
+                self.offer_room();
+                return None;
+            }
         };
         if !current {
             self.total -= 1;
@@ -123,15 +164,14 @@ impl Leases {
         }
         let environment = self.offer(environment)?;
         self.forget_who_gave_up();
-        if self.waiting.is_empty() {
-            let function = self.functions.entry(held.name.clone()).or_default();
-            function.idle.push(environment);
-            return None;
-        }
         // Others wait for room, and have waited longer than this function has been idle.
-        self.total -= 1;
-        self.offer_room();
-        Some(environment)
+        if !self.waiting.is_empty() && self.total >= self.bounds.environments {
+            self.total -= 1;
+            self.offer_room();
+            return Some(environment);
+        }
+        self.functions.entry(held.name.clone()).or_default().idle.push(environment);
+        None
     }
 
     /// How many there are.
@@ -148,7 +188,7 @@ impl Leases {
             taken.extend(function.idle.extract_if(.., |one| one.idle_since <= then));
         }
         self.total -= taken.len();
-        self.functions.retain(|_, function| function.busy > 0 || !function.idle.is_empty());
+        self.functions.retain(|_, fleet| !fleet.is_unused());
         let left = self.functions.values().flat_map(|function| &function.idle);
         (taken, left.map(|one| one.idle_since).min())
     }
@@ -167,8 +207,7 @@ impl Leases {
     pub(crate) fn close(&mut self) -> Vec<Environment> {
         self.closed = true;
         self.waiting.clear();
-        let taken: Vec<_> =
-            self.functions.values_mut().flat_map(|function| function.idle.drain(..)).collect();
+        let taken: Vec<_> = self.functions.values_mut().flat_map(|fleet| fleet.idle.drain(..)).collect();
         self.total -= taken.len();
         taken
     }
@@ -200,18 +239,23 @@ impl Leases {
                 Err(Grant::Room) => return None,
             }
         }
-        Some(environment)
+        self.functions.entry(name_of(&environment.key)).or_default().offer(environment)
     }
 
-    /// Hands free room to the call that has waited longest.
+    /// Hands what room there is to the calls that have waited longest.
     fn offer_room(&mut self) {
-        while let Some(waiter) = self.waiting.pop_front() {
+        while self.total < self.bounds.environments && self.starting < self.bounds.starting {
+            let Some(waiter) = self.waiting.pop_front() else { return };
             if waiter.give.send(Grant::Room).is_ok() {
-                self.total += 1;
-                self.functions.entry(name_of(&waiter.key)).or_default().busy += 1;
-                return;
+                self.count_start(&waiter.key);
             }
         }
+    }
+
+    fn count_start(&mut self, key: &FunctionKey) {
+        self.total += 1;
+        self.starting += 1;
+        self.functions.entry(name_of(key)).or_default().busy += 1;
     }
 }
 
@@ -258,24 +302,49 @@ mod tests {
         }
     }
 
+    fn bounded(environments: usize, starting: usize, waiting: usize) -> Leases {
+        Leases::new(Bounds { environments, starting, parallel: 1, waiting })
+    }
+
     #[test]
     fn who_gave_up_waiting_leaves_the_queue() {
-        let (mut leases, function) = (Leases::default(), function());
-        let (first, held, _) = leases.acquire(&function, 1, 1);
+        let (mut leases, function) = (bounded(1, 2, 1), function());
+        let (first, held, _) = leases.acquire(&function, true);
         assert!(matches!(first, Answer::Granted(Grant::Room)));
         for _ in 0..3 {
-            let (Answer::Wait(wait), ..) = leases.acquire(&function, 1, 1) else {
+            let (Answer::Wait(wait), ..) = leases.acquire(&function, true) else {
                 panic!("the only place in the queue is free");
             };
             assert_eq!(leases.stats().waiting, 1);
             drop(wait);
             assert_eq!(leases.stats().waiting, 0);
         }
-        let (Answer::Wait(mut wait), ..) = leases.acquire(&function, 1, 1) else {
+        let (Answer::Wait(mut wait), ..) = leases.acquire(&function, true) else {
             panic!("it is still free")
         };
-        assert!(matches!(leases.acquire(&function, 1, 1).0, Answer::Throttled(_)), "now it is not");
-        assert!(leases.release(&held, None).is_none());
+        assert!(matches!(leases.acquire(&function, true).0, Answer::Throttled(_)), "now it is not");
+        leases.end_start();
+        assert!(leases.release(&held, Left::Nothing).is_none());
         assert!(matches!(wait.try_recv(), Ok(Grant::Room)));
+    }
+
+    #[test]
+    fn no_more_start_at_once_than_may() {
+        let (mut leases, function) = (bounded(10, 2, 10), function());
+        let first: Vec<_> = (0..2).map(|_| leases.acquire(&function, true)).collect();
+        assert!(first.iter().all(|(answer, ..)| matches!(answer, Answer::Granted(Grant::Room))));
+        let mut wait = || match leases.acquire(&function, true).0 {
+            Answer::Wait(wait) => wait,
+            _ => panic!("two start already"),
+        };
+        let (mut third, mut fourth) = (wait(), wait());
+        leases.end_start();
+        assert!(matches!(third.try_recv(), Ok(Grant::Room)));
+        assert!(fourth.try_recv().is_err(), "two start again");
+        // One that failed gives back its turn as well as its room.
+        leases.end_start();
+        assert!(leases.release(&first[0].1, Left::Nothing).is_none());
+        assert!(matches!(fourth.try_recv(), Ok(Grant::Room)));
+        assert_eq!(leases.stats(), PoolStats { idle: 0, busy: 3, waiting: 0 });
     }
 }

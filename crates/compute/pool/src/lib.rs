@@ -8,6 +8,7 @@
 mod api;
 mod environment;
 mod error;
+mod fleet;
 mod function;
 mod gate;
 mod http;

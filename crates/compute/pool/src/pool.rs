@@ -9,21 +9,26 @@ use std::time::Duration;
 use lambent_base::{Clock, Random};
 use lambent_sandbox::{Capabilities, Sandbox, SandboxConfig};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::environment::Environment;
 use crate::error::{InvokeError, PoolError, ThrottleReason};
 use crate::gate::Gate;
 use crate::invocation::{Invocation, InvokeRequest};
-use crate::leases::{Answer, Grant, Held, Leases};
+use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left};
 use crate::logs::Logs;
 use crate::parts::{Endpoint, LogSink, Recorder};
-use crate::run::{Finished, NotRun, run};
+use crate::run::{Finished, Fresh, NotRun, run};
 use crate::start::start;
 
 /// A platform that is stopped is soon down, though a call may run for 15 minutes.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// A start that takes longer than this waits for something else than a core, so that the next may begin. (It may be
+/// waiting for another function, which has to start, too.)
+const START_TURN: Duration = Duration::from_secs(1);
+/// Short calls that turn out to be long are waited for no longer than this.
+const MAX_QUEUED: Duration = Duration::from_millis(20);
 /// A running call that is given up needs a moment to write its last lines and its record.
 const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is killed is gone in milliseconds; a process that the kernel does not let go is left behind after this.
@@ -40,6 +45,12 @@ pub struct PoolConfig {
     pub max_waiting: usize,
     /// How long a call may wait for an environment before it is throttled.
     pub max_wait: Duration,
+    /// Environments that start at once, over all functions: more of them than cores only slow each other down, until all
+    /// are too late.
+    pub max_starting: usize,
+    /// Calls of one function that run at once before short ones (2 ms and less) queue behind each other for a moment,
+    /// as more would only take the host's cores from each other.
+    pub max_parallel: usize,
     /// An environment unused for so long is stopped.
     pub idle_timeout: Duration,
     /// An environment this old is replaced before its next call, so that its credentials stay valid.
@@ -55,11 +66,14 @@ pub struct PoolConfig {
 impl PoolConfig {
     /// The defaults, for a data directory.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             data_dir: data_dir.into(),
             max_environments: 1_000,
             max_waiting: 1_000,
-            max_wait: Duration::from_secs(2),
+            max_wait: Duration::from_secs(10),
+            max_starting: 2 * cores,
+            max_parallel: 2 * cores,
             idle_timeout: Duration::from_secs(300),
             max_environment_age: Duration::from_secs(6 * 3600),
             log_buffer_bytes: 16 << 20,
@@ -121,13 +135,19 @@ impl Pool {
         let logs = Arc::new(Logs::new(config.log_buffer_bytes));
         let (writing, sink) = (logs.clone(), parts.logs.clone());
         let writer = tokio::spawn(async move { writing.write_for_ever(&*sink).await });
+        let bounds = Bounds {
+            environments: config.max_environments,
+            starting: config.max_starting,
+            parallel: config.max_parallel,
+            waiting: config.max_waiting,
+        };
         let inner = Inner {
             logs,
             log_writer: writer.abort_handle(),
             config,
             parts,
             sandbox,
-            leases: Mutex::default(),
+            leases: Mutex::new(Leases::new(bounds)),
             reaping: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             rested: Notify::new(),
@@ -225,12 +245,38 @@ impl Drop for Working {
     }
 }
 
+/// Held by whoever has its turn to start an environment.
+pub(crate) type Turn = oneshot::Sender<()>;
+
+/// Why a wait ended without a grant.
+enum NotGiven {
+    Late,
+    Closed,
+}
+
+/// What a wait of at most `longest` brings.
+async fn wait_for(mut wait: oneshot::Receiver<Grant>, longest: Duration) -> Result<Grant, NotGiven> {
+    match tokio::time::timeout(longest, &mut wait).await {
+        Ok(given) => given.map_err(|_| NotGiven::Closed),
+        Err(_) => {
+            // What was given in this very moment must be given back.
+            wait.close();
+            wait.try_recv().map_err(|_| NotGiven::Late)
+        }
+    }
+}
+
 /// Room or an environment that a call holds; gives it back however the call ends.
 struct Lease {
     inner: Arc<Inner>,
     held: Held,
     environment: Option<Environment>,
     reusable: bool,
+    /// When it was given, on the pool's monotonic clock; and whether an environment was started for it since.
+    since: Duration,
+    started: bool,
+    /// Until it is used to start one.
+    turn: Option<Turn>,
 }
 
 impl Drop for Lease {
@@ -243,9 +289,16 @@ impl Drop for Lease {
                 environment.log.leave(&self.inner.logs);
             }
         }
-        let (kept, ended) = if self.reusable { (environment, None) } else { (None, environment) };
-        let is_kept = kept.is_some();
-        let returned = self.inner.leases.lock().release(&self.held, kept);
+        let (left, ended) = match environment {
+            Some(kept) if self.reusable && self.started => (Left::Started(kept), None),
+            Some(kept) if self.reusable => {
+                let held = kept.idle_since.saturating_sub(self.since);
+                (Left::Warm(kept, held), None)
+            }
+            other => (Left::Nothing, other),
+        };
+        let is_kept = ended.is_none();
+        let returned = self.inner.leases.lock().release(&self.held, left);
         self.inner.end(ended.into_iter().chain(returned).collect());
         if is_kept {
             self.inner.reap_from_now_on();
@@ -270,7 +323,8 @@ impl Inner {
             }
             let mut fresh = None;
             if lease.environment.is_none() {
-                fresh = Some(self.parts.clock.monotonic());
+                lease.started = true;
+                fresh = Some(Fresh { since: self.parts.clock.monotonic(), _turn: lease.turn.take() });
                 lease.environment = Some(start(self, &request.function).await?);
             }
             let Some(environment) = &mut lease.environment else { continue };
@@ -290,31 +344,50 @@ impl Inner {
     }
 
     async fn lease(self: &Arc<Self>, request: &InvokeRequest) -> Result<Lease, InvokeError> {
-        let (max_environments, max_waiting) = (self.config.max_environments, self.config.max_waiting);
-        let (answer, held, ended) =
-            self.leases.lock().acquire(&request.function, max_environments, max_waiting);
-        self.end(ended);
-        let grant = match answer {
-            Answer::Granted(grant) => grant,
-            Answer::Closed => return Err(InvokeError::ShuttingDown),
-            Answer::Throttled(reason) => return Err(InvokeError::Throttled(reason)),
-            Answer::Wait(mut wait) => match tokio::time::timeout(self.config.max_wait, &mut wait).await {
-                Ok(Ok(grant)) => grant,
-                Ok(Err(_)) => return Err(InvokeError::ShuttingDown),
-                Err(_) => {
-                    // What was given in this very moment must be given back.
-                    wait.close();
-                    wait.try_recv().map_err(|_| {
-                        InvokeError::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded)
-                    })?
-                }
-            },
-        };
-        let environment = match grant {
-            Grant::Warm(environment) => Some(*environment),
-            Grant::Room => None,
-        };
-        Ok(Lease { inner: self.clone(), held, environment, reusable: false })
+        let mut patient = true;
+        loop {
+            let (answer, held, ended) = self.leases.lock().acquire(&request.function, patient);
+            self.end(ended);
+            let grant = match answer {
+                Answer::Granted(grant) => grant,
+                Answer::Closed => return Err(InvokeError::ShuttingDown),
+                Answer::Throttled(reason) => return Err(InvokeError::Throttled(reason)),
+                Answer::Queue(wait) => match wait_for(wait, MAX_QUEUED).await {
+                    Ok(grant) => grant,
+                    Err(_) => {
+                        patient = false;
+                        continue;
+                    }
+                },
+                Answer::Wait(wait) => match wait_for(wait, self.config.max_wait).await {
+                    Ok(grant) => grant,
+                    Err(NotGiven::Closed) => return Err(InvokeError::ShuttingDown),
+                    Err(NotGiven::Late) => {
+                        let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+                        return Err(InvokeError::Throttled(reason));
+                    }
+                },
+            };
+            let (environment, turn) = match grant {
+                Grant::Warm(environment) => (Some(*environment), None),
+                Grant::Room => (None, Some(self.begin_start())),
+            };
+            let since = self.parts.clock.monotonic();
+            let inner = self.clone();
+            return Ok(Lease { inner, held, environment, reusable: false, since, started: false, turn });
+        }
+    }
+
+    /// A turn to start, which ends when it is dropped or has lasted too long.
+    fn begin_start(self: &Arc<Self>) -> Turn {
+        let (turn, over) = oneshot::channel();
+        let inner = self.clone();
+        tokio::spawn(async move {
+            // Whichever of the two it was.
+            let _ = tokio::time::timeout(START_TURN, over).await;
+            inner.leases.lock().end_start();
+        });
+        turn
     }
 
     /// Runs nothing where the box has holes, unless the operator said so.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::api::{Call, MAX_RESPONSE_BYTES};
 use crate::environment::{Environment, Event};
 use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome};
-use crate::pool::Inner;
+use crate::pool::{Inner, Turn};
 use crate::texts;
 
 /// AWS gives a function so long to load before its own timeout begins to count.
@@ -41,6 +41,14 @@ struct End {
     stopped: bool,
 }
 
+/// An environment that was started for the call that it runs.
+pub(crate) struct Fresh {
+    /// When that began, on the pool's monotonic clock.
+    pub(crate) since: Duration,
+    /// Its turn to start.
+    pub(crate) _turn: Option<Turn>,
+}
+
 /// Why an environment could not be given the event.
 pub(crate) enum NotRun {
     /// It ended by itself before it got the event: the call can go to another.
@@ -60,24 +68,26 @@ struct Run<'a> {
     killing: watch::Receiver<bool>,
 }
 
-/// Runs a call. `fresh` says when the start of its environment began, if it was started for this call.
+/// Runs a call; `fresh` is given when its environment was started for it.
 pub(crate) async fn run(
     inner: &Arc<Inner>,
     environment: &mut Environment,
     request: &InvokeRequest,
-    fresh: Option<Duration>,
+    fresh: Option<Fresh>,
 ) -> Result<Finished, NotRun> {
     let mut run = Run { inner, environment, request, init_ms: None, killing: inner.killing.subscribe() };
     if fresh.is_none() && run.environment.has_ended() {
         return Err(run.gone().await);
     }
-    let before = fresh.unwrap_or_else(|| inner.parts.clock.monotonic());
-    let failed =
-        if run.environment.has_asked() { None } else { run.initialise(before, fresh.is_some()).await? };
-    if fresh.is_none() && failed.is_none() && run.environment.api.has_lost_runtime() {
+    let before = fresh.as_ref().map_or_else(|| inner.parts.clock.monotonic(), |fresh| fresh.since);
+    let is_fresh = fresh.is_some();
+    let failed = if run.environment.has_asked() { None } else { run.initialise(before, is_fresh).await? };
+    // It has started, or never will.
+    drop(fresh);
+    if !is_fresh && failed.is_none() && run.environment.api.has_lost_runtime() {
         return Err(run.gone().await);
     }
-    if fresh.is_some() && failed.is_none() {
+    if is_fresh && failed.is_none() {
         run.init_ms = Some(run.ms_since(before));
     }
     let started_unix_ms = inner.parts.clock.unix_ms();

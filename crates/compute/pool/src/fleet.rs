@@ -1,0 +1,153 @@
+//! The environments of one function, and how much the next call would gain by one more.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::environment::Environment;
+use crate::function::FunctionKey;
+use crate::leases::Grant;
+
+/// Calls that hold an environment for longer than this are not worth a wait.
+const SHORT_CALL: Duration = Duration::from_millis(2);
+/// A call queues behind short ones while it would wait for less than this, which a start takes many times over.
+const MAX_EXPECTED_WAIT: Duration = Duration::from_millis(10);
+/// The weight of the newest call in the mean, as a divisor.
+const MEAN_WEIGHT: u32 = 8;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Fleet {
+    /// The most recently used last.
+    pub(crate) idle: Vec<Environment>,
+    /// Environments that run a call, or start for one.
+    pub(crate) busy: usize,
+    /// Counted up when every environment must go; a call remembers what it was when it began.
+    pub(crate) generation: u64,
+    /// Calls that let others before them finish, although there is room for them.
+    queue: VecDeque<Queued>,
+    /// How long warm calls hold an environment; `None` while that is not known, or cannot be relied on.
+    mean_held: Option<Duration>,
+}
+
+struct Queued {
+    key: FunctionKey,
+    give: oneshot::Sender<Grant>,
+}
+
+impl Fleet {
+    /// Calls that AWS would count as running.
+    pub(crate) fn concurrency(&mut self) -> usize {
+        self.forget_who_gave_up();
+        self.busy + self.queue.len()
+    }
+
+    /// The newest idle environment for a call.
+    pub(crate) fn take_idle(&mut self, key: &FunctionKey) -> Option<Environment> {
+        let at = self.idle.iter().rposition(|one| *one.key == *key)?;
+        Some(self.idle.remove(at))
+    }
+
+    /// Lets a call queue, if `parallel` calls of this function run already and it would come to its turn at once: with
+    /// more of them than the host has cores for, short calls only take each other's time.
+    pub(crate) fn queue(&mut self, key: &FunctionKey, parallel: usize) -> Option<oneshot::Receiver<Grant>> {
+        let mean = self.mean_held.filter(|mean| *mean <= SHORT_CALL && self.busy >= parallel)?;
+        self.forget_who_gave_up();
+        let before = u32::try_from(self.queue.len() + 1).ok()?;
+        if mean * before / u32::try_from(self.busy).ok()? > MAX_EXPECTED_WAIT {
+            return None;
+        }
+        let (give, wait) = oneshot::channel();
+        self.queue.push_back(Queued { key: key.clone(), give });
+        Some(wait)
+    }
+
+    /// Hands a warm environment to the first call of the queue that can use it.
+    pub(crate) fn offer(&mut self, environment: Environment) -> Option<Environment> {
+        let mut environment = environment;
+        while let Some(at) = self.queue.iter().position(|queued| queued.key == *environment.key) {
+            let Some(queued) = self.queue.remove(at) else { break };
+            match queued.give.send(Grant::Warm(Box::new(environment))) {
+                Ok(()) => {
+                    self.busy += 1;
+                    return None;
+                }
+                // It has given up waiting.
+                Err(Grant::Warm(back)) => environment = *back,
+                Err(Grant::Room) => return None,
+            }
+        }
+        Some(environment)
+    }
+
+    /// Notes how long a warm call held its environment; `None` when that cannot serve another.
+    pub(crate) fn note(&mut self, held: Option<Duration>) {
+        self.mean_held = match (self.mean_held, held) {
+            (_, None) => None,
+            (None, held) => held,
+            (Some(mean), Some(held)) => Some((mean * (MEAN_WEIGHT - 1) + held) / MEAN_WEIGHT),
+        };
+    }
+
+    /// Whether nothing is left to know about it.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.busy == 0 && self.idle.is_empty()
+    }
+
+    fn forget_who_gave_up(&mut self) {
+        while self.queue.front().is_some_and(|queued| queued.give.is_closed()) {
+            self.queue.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> FunctionKey {
+        FunctionKey {
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            name: "one".to_owned(),
+            version: "$LATEST".to_owned(),
+            revision: "1".to_owned(),
+        }
+    }
+
+    fn busy(busy: usize, mean_us: &[u64]) -> Fleet {
+        let mut fleet = Fleet { busy, ..Fleet::default() };
+        mean_us.iter().for_each(|us| fleet.note(Some(Duration::from_micros(*us))));
+        fleet
+    }
+
+    #[test]
+    fn only_short_calls_queue_and_only_where_all_cores_work() {
+        assert!(busy(4, &[500]).queue(&key(), 4).is_some());
+        assert!(busy(3, &[500]).queue(&key(), 4).is_none(), "a core is free");
+        assert!(busy(4, &[2_001]).queue(&key(), 4).is_none(), "the calls are long");
+        assert!(busy(4, &[]).queue(&key(), 4).is_none(), "nothing is known of the calls");
+        let mut fleet = busy(4, &[500]);
+        fleet.note(None);
+        assert!(fleet.queue(&key(), 4).is_none(), "environments that served end");
+    }
+
+    #[test]
+    fn the_queue_is_as_long_as_its_wait_is_short() {
+        let mut fleet = busy(4, &[2_000]);
+        let waits: Vec<_> = std::iter::from_fn(|| fleet.queue(&key(), 4)).collect();
+        assert_eq!(waits.len(), 20, "20 calls of 2 ms on 4 environments take 10 ms");
+        assert_eq!(fleet.concurrency(), 24);
+        drop(waits);
+        assert_eq!(fleet.concurrency(), 4);
+    }
+
+    #[test]
+    fn one_long_call_among_short_ones_is_forgotten() {
+        let mut fleet = busy(4, &[100, 100, 40_000]);
+        assert!(fleet.queue(&key(), 4).is_none());
+        (0..16).for_each(|_| fleet.note(Some(Duration::from_micros(100))));
+        assert!(fleet.queue(&key(), 4).is_some());
+    }
+}
