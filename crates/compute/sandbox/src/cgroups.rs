@@ -23,6 +23,8 @@ const SHARES_PER_VCPU: u64 = 1_024;
 const MIN_SHARES: u64 = 2;
 /// `cpu.weight` of one whole vCPU (version 2's default).
 const WEIGHT_PER_VCPU: u64 = 100;
+/// What environments need of version 2.
+const V2_CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
 /// Where groups can be made on this host.
 #[derive(Debug, Default)]
@@ -237,41 +239,62 @@ fn v1_folder(mounts: &str, own: &str, controller: &str) -> Option<PathBuf> {
     })
 }
 
-/// The folder for environments in the version 2 hierarchy, with the three controllers handed down to it.
+/// The folder for environments in the version 2 hierarchy, with the three controllers handed down to it: beneath this
+/// process's own group, else beneath the nearest group above it that lets us. (A shell's own group holds the shell, so
+/// that it cannot hand anything down.)
 fn v2_base(mounts: &str, own: &str, serial: u32) -> Result<PathBuf, String> {
     let path = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("not mounted")?;
-    let folder = mounts
+    let (point, folder) = mounts
         .lines()
         .find_map(|line| {
             let (root, point, kind, _) = mount_fields(line)?;
-            (kind == "cgroup2").then(|| beneath(point, root, path))
+            (kind == "cgroup2").then(|| (Path::new(point), beneath(point, root, path)))
         })
         .ok_or("not mounted")?;
-    let there = fs::read_to_string(folder.join("cgroup.controllers")).map_err(|error| error.to_string())?;
-    for wanted in ["memory", "cpu", "pids"] {
-        if !there.split_whitespace().any(|name| name == wanted) {
-            return Err(format!("the {wanted} controller is not handed down to {}", folder.display()));
+    let mut refusals = Vec::new();
+    for folder in folder.ancestors().take_while(|folder| folder.starts_with(point)) {
+        match v2_base_in(folder, serial) {
+            Ok(base) => return Ok(base),
+            Err(why) => refusals.push(format!("{}: {why}", folder.display())),
         }
     }
-    let base = make_base(&folder, serial).map_err(|error| error.to_string())?;
-    if let Err(error) = hand_down(&folder) {
-        let _ = fs::remove_dir(&base);
-        return Err(error.to_string());
+    Err(format!(
+        "no group may be made for functions ({}); start as root, or in a group of its own: `systemd-run --user --scope \
+         --property=Delegate=yes lambent up`",
+        refusals.join("; ")
+    ))
+}
+
+fn v2_base_in(folder: &Path, serial: u32) -> io::Result<PathBuf> {
+    let there = fs::read_to_string(folder.join("cgroup.controllers"))?;
+    for wanted in V2_CONTROLLERS {
+        if !there.split_whitespace().any(|name| name == wanted) {
+            return Err(io::Error::other(format!("the {wanted} controller is not handed down to it")));
+        }
     }
-    hand_down(&base).map_err(|error| error.to_string())?;
+    let base = make_base(folder, serial)?;
+    let handed = hand_down(folder).and_then(|()| hand_down(&base));
+    if let Err(error) = handed {
+        // Empty, as nobody was told of it.
+        let _ = fs::remove_dir(&base);
+        return Err(error);
+    }
     Ok(base)
 }
 
 fn hand_down(folder: &Path) -> io::Result<()> {
     let control = folder.join("cgroup.subtree_control");
-    let everything = "+memory +cpu +pids";
-    if fs::write(&control, everything).is_ok() {
+    let everything = V2_CONTROLLERS.map(|name| format!("+{name}")).join(" ");
+    if fs::write(&control, &everything).is_ok() {
         return Ok(());
     }
-    // A group with processes of its own may not hand controllers down: move ourselves into a leaf first.
-    let leaf = folder.join("lambent");
-    fs::create_dir_all(&leaf)?;
-    fs::write(leaf.join("cgroup.procs"), "0")?;
+    // A group with processes of its own may not hand controllers down: if it is ours alone, move into a leaf first.
+    let members = fs::read_to_string(folder.join("cgroup.procs"))?;
+    if members.trim() == std::process::id().to_string() {
+        let leaf = folder.join("lambent");
+        fs::create_dir_all(&leaf)?;
+        fs::write(leaf.join("cgroup.procs"), "0")?;
+    }
     fs::write(&control, everything)
 }
 
@@ -359,6 +382,20 @@ mod tests {
         assert_eq!(v1_folder(MOUNTS, OWN, "memory"), Some("/sys/fs/cgroup/memory/app/x".into()));
         assert_eq!(v1_folder(MOUNTS, OWN, "cpuacct"), Some("/sys/fs/cgroup/cpu/y".into()));
         assert_eq!(v1_folder(MOUNTS, OWN, "pids"), None);
+    }
+
+    #[test]
+    fn a_host_without_controllers_says_where_it_was_looked_for_and_what_to_do() {
+        let point = tempfile::tempdir().unwrap();
+        let session = point.path().join("user.slice/session.scope");
+        fs::create_dir_all(&session).unwrap();
+        fs::write(session.join("cgroup.controllers"), "memory pids\n").unwrap();
+        let mounts = format!("34 31 0:30 / {} rw shared:1 - cgroup2 cgroup2 rw\n", point.path().display());
+        let why = v2_base(&mounts, "0::/user.slice/session.scope\n", 0).unwrap_err();
+        assert!(why.contains("session.scope: the cpu controller is not handed down to it; "), "{why}");
+        assert!(why.contains(&format!("; {}: ", point.path().display())), "{why}");
+        assert!(why.ends_with("Delegate=yes lambent up`"), "{why}");
+        assert_eq!(fs::read_dir(&session).unwrap().count(), 1, "nothing is left behind");
     }
 
     #[test]
