@@ -172,6 +172,29 @@ def test_event_invocations_run_later(awslambda, deploy, s3, bucket):
     assert json.loads(s3.get_object(Bucket=bucket, Key="came")["Body"].read()) == event
 
 
+def test_a_burst_of_cold_events_makes_none_too_late(awslambda, logs, deploy, s3, bucket):
+    """Each environment loads boto3, which takes a core for a good part of a second; all at once would take all their time."""
+    name = deploy(
+        """
+        import boto3
+        s3 = boto3.client("s3")
+        def handler(event, context):
+            s3.put_object(Bucket=event["bucket"], Key=event["key"])
+        """
+    )
+    keys = {f"event-{number}" for number in range(60)}
+    for key in keys:
+        event = json.dumps({"bucket": bucket, "key": key})
+        awslambda.invoke(FunctionName=name, InvocationType="Event", Payload=event)
+    count = lambda: s3.list_objects_v2(Bucket=bucket)["KeyCount"] == len(keys)
+    eventually(count, timeout_s=90)
+    group = f"/aws/lambda/{name}"
+    reports = lambda: logs.filter_log_events(logGroupName=group, filterPattern="REPORT")["events"]
+    messages = [event["message"] for event in eventually(lambda: len(reports()) >= len(keys) and reports())]
+    assert len(messages) == len(keys), "each ran once"
+    assert not [message for message in messages if "Status:" in message], "and none was too late"
+
+
 def test_dry_run_runs_nothing(awslambda, deploy):
     recorded = snapshot(FILE, "TestLambdaFeatures::test_invocation_type_dry_run[python3.10]")
     name = deploy("count = 0\ndef handler(event, context):\n    global count\n    count += 1\n    return count")
