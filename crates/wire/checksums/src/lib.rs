@@ -4,6 +4,7 @@
 
 mod algorithm;
 mod aws;
+mod combine;
 mod hasher;
 mod multipart;
 mod value;

@@ -1,5 +1,6 @@
 //! Checksums and entity tags of objects that were uploaded in parts, without reading the parts again.
 
+use crate::combine::combine;
 use crate::{Algorithm, Checksum, ChecksumError, ChecksumType, Hasher};
 
 /// The most parts that an object has (Amazon S3 user guide, "Multipart upload limits").
@@ -30,7 +31,7 @@ pub fn full_object(algorithm: Algorithm, parts: &[Part]) -> Result<Checksum, Che
     let wrong_type = ChecksumError::Type { algorithm, checksum_type: ChecksumType::FullObject };
     let crc = algorithm.crc().ok_or(wrong_type)?;
     let combined = parts.iter().fold(Hasher::of(algorithm, b"").crc_value(), |so_far, part| {
-        crc_fast::checksum_combine(crc, so_far, part.checksum.crc_value(), part.bytes)
+        combine(crc, so_far, part.checksum.crc_value(), part.bytes)
     });
     Ok(Checksum::of_crc(algorithm, combined))
 }
