@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cable::{Cable, Traffic};
-use cluster::{Cluster, Sync};
+use cluster::{Cluster, PORT, Sync};
 use lambent_base::{Clock, Random};
 use lambent_store::engine::{Commit, Engine, Op, TxnId};
 use lambent_store::{Db, KeyRange, ScanOptions, StoreError};
@@ -28,6 +28,19 @@ async fn engine(url: &str, commits: Commits) -> Arc<PostgresEngine> {
 
 fn db(engine: &Arc<PostgresEngine>) -> Db {
     Db::new(engine.clone(), Clock::system(), Random::system())
+}
+
+/// A commit of one row.
+fn put(id: TxnId, key: &'static [u8]) -> Commit {
+    Commit {
+        id,
+        snapshot: None,
+        read_keys: vec![],
+        read_ranges: vec![],
+        ops: vec![Op::Put(key.into(), b"v".as_slice().into())],
+        topics: vec![],
+        frees_space: false,
+    }
 }
 
 /// Writes the name once into a log and counts it.
@@ -166,22 +179,43 @@ async fn the_outcome_of_a_commit_is_final() {
     let cluster = Cluster::start(None, Sync::Off);
     for (number, commits) in BOTH.into_iter().enumerate() {
         let engine = engine(&cluster.database(&format!("outcomes_{number}")), commits).await;
-        let commit = |id, key: &'static [u8]| Commit {
-            id,
-            snapshot: None,
-            read_keys: vec![],
-            read_ranges: vec![],
-            ops: vec![Op::Put(key.into(), b"v".as_slice().into())],
-            topics: vec![],
-            frees_space: false,
-        };
-        let first = engine.commit(commit(TxnId(1), b"a")).await.unwrap();
+        let first = engine.commit(put(TxnId(1), b"a")).await.unwrap();
         assert_eq!(engine.outcome(TxnId(2)).await.unwrap(), None);
-        let third = engine.commit(commit(TxnId(3), b"b")).await.unwrap();
+        let third = engine.commit(put(TxnId(3), b"b")).await.unwrap();
         assert_eq!(engine.outcome(TxnId(1)).await.unwrap(), Some(first));
         assert_eq!(engine.outcome(TxnId(3)).await.unwrap(), Some(third));
         assert!(third > first);
     }
+}
+
+/// A node dies while its swap is on its way, and another one finds out that it was not applied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_arrives_after_its_outcome_was_told_does_nothing() {
+    let cluster = Cluster::start(None, Sync::Off);
+    let url = cluster.database("late");
+    let cable = Cable::new(cluster.socket_folder());
+    let cabled = Cluster::url_through(cable.folder(), "late");
+    let node = tokio::runtime::Runtime::new().unwrap();
+    let lost = node.spawn(async move { engine(&cabled, Commits::Batched).await }).await.unwrap();
+    let other = engine(&url, Commits::Batched).await;
+    let first = lost.clone();
+    node.spawn(async move { first.commit(put(TxnId(1), b"a")).await }).await.unwrap().unwrap();
+    cable.set(Traffic::ArrivesLate);
+    let late = lost.clone();
+    let late = node.spawn(async move { late.commit(put(TxnId(2), b"b")).await });
+    // It looks for another connection once it has lost the one that its commit is on.
+    while lost.health().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    drop(lost);
+    late.abort();
+    node.shutdown_background();
+    assert_eq!(other.outcome(TxnId(2)).await.unwrap(), None);
+    cable.set(Traffic::Flows);
+    cable.has_delivered().await;
+    assert_eq!(other.outcome(TxnId(2)).await.unwrap(), None);
+    let row = db(&other).read(|txn| async move { txn.get(b"b").await }).await.unwrap();
+    assert_eq!(row, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,6 +245,79 @@ async fn watchers_are_woken_by_other_nodes() {
                 }
             }
         }
+    }
+}
+
+/// A page costs what it holds, whatever lies beside it: the server is asked how many entries of the index it read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_does_not_read_the_whole_range() {
+    const ROWS: u64 = 6_000;
+    const READ_MAX: u64 = 900;
+    let cluster = Cluster::start(None, Sync::Off);
+    let url = cluster.database("pages");
+    let read = || -> u64 {
+        // A session tells what it did when it ends, at the latest.
+        while cluster
+            .psql("pages", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lambent'")
+            != "0"
+        {
+            std::thread::yield_now();
+        }
+        let sum = "SELECT sum(idx_tup_read) + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname LIKE '%rows')
+                   FROM pg_stat_user_indexes WHERE relname LIKE '%rows'";
+        cluster.psql("pages", sum).parse().unwrap()
+    };
+    let fill = db(&engine(&url, Commits::Batched).await);
+    for _ in 0..3 {
+        fill.run(|txn| async move {
+            for row in 0..ROWS {
+                txn.put(format!("k{row:06}").as_bytes(), b"v");
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    }
+    fill.close().await;
+    drop(fill);
+    for (rows, reverse, keys_only) in
+        [(10, false, false), (10, true, false), (100, false, true), (100, true, false)]
+    {
+        let before = read();
+        let node = db(&engine(&url, Commits::Batched).await);
+        let options = ScanOptions { reverse, keys_only, ..ScanOptions::rows(rows) };
+        let range = &KeyRange::prefix(b"k");
+        let page = node.read(|txn| async move { txn.scan(range, options).await }).await.unwrap();
+        assert_eq!(page.rows.len(), rows);
+        let first = if reverse { format!("k{:06}", ROWS - 1) } else { "k000000".to_owned() };
+        assert_eq!(page.rows[0].0, first.as_bytes());
+        node.close().await;
+        drop(node);
+        let cost = read() - before;
+        assert!(cost >= rows as u64 && cost < READ_MAX, "{cost} entries for {rows} rows, reverse: {reverse}");
+    }
+}
+
+/// Of several hosts the one that answers is used, also when it changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_host_takes_over() {
+    let cluster = Cluster::start(None, Sync::Off);
+    cluster.database("hosts");
+    let cables = [Cable::new(cluster.socket_folder()), Cable::new(cluster.socket_folder())];
+    let [first, second] = [0, 1].map(|at: usize| cables[at].folder().to_str().unwrap().replace('/', "%2F"));
+    let url = format!("postgres://lambent@{first}:{PORT},{second}:{PORT}/hosts");
+    for commits in BOTH {
+        let node = db(&engine(&url, commits).await);
+        append_during(&[node], async {
+            for (cut, flows) in [(0, 1), (1, 0), (0, 1)] {
+                cables[flows].set(Traffic::Flows);
+                cables[cut].set(Traffic::Cut);
+                moment(&Random::seeded(1)).await;
+            }
+            cables[0].set(Traffic::Flows);
+        })
+        .await;
+        cluster.psql("hosts", "TRUNCATE lambent_rows");
     }
 }
 
@@ -267,7 +374,7 @@ async fn superseded_rows_are_swept_and_old_snapshots_refused() {
     }
     assert_eq!(snapshot.get(b"deleted").await.unwrap().as_deref(), Some(&b"0"[..]));
     assert_eq!(snapshot.get(long).await.unwrap().as_deref(), Some(&b"0"[..]));
-    cluster.psql("sweeps", "UPDATE lambent_batches SET at = at - interval '1 minute'");
+    cluster.psql("sweeps", "UPDATE lambent_batches SET at = at - interval '30 seconds'");
     let counts = "SELECT (SELECT count(*) FROM lambent_rows), (SELECT count(*) FROM lambent_long_rows)";
     // The sweeper looks by itself, every few seconds.
     while cluster.psql("sweeps", counts) != "1|1" {

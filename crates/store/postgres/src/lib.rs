@@ -34,7 +34,7 @@
 //! *Unknown outcomes.* When a connection breaks under the swap, the node locks the head on a new one. If the batch's row
 //! is there, it was committed. If not, and the expected head is still the newest, the statement may still be on its
 //! way: an empty batch makes a new head, at which it can only fail. Then nothing was applied, finally, and the
-//! batch is tried again. So no commit is ever applied twice. The ids of batches are kept for minutes; an outcome
+//! batch is tried again. So no commit is ever applied twice. The ids of batches are kept for a minute; an outcome
 //! that was forgotten is an error, never a guess.
 //!
 //! *Lost history.* Each batch names the head before it. A node that finds another head in the place of one that it

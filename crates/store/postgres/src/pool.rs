@@ -62,7 +62,9 @@ impl Pool {
         let _room = room.map_err(|_| unreachable("all connections are busy"))?;
         let mut retries = Retries::new();
         loop {
-            match self.attempt(&work).await {
+            // Also a wait for a connection that others are making ends in time.
+            let attempt = tokio::time::timeout_at(retries.end, self.attempt(&work)).await;
+            match attempt.unwrap_or_else(|_| Err(PgError::Lost("no answer in time".to_owned()))) {
                 Ok(value) => return Ok(value),
                 Err(PgError::Lost(reason)) => retries.pause(&reason).await?,
                 Err(other) => return Err(other.into_store()),

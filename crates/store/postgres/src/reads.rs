@@ -31,7 +31,7 @@ const AT_LONG: &str = "SELECT z.swept,
      WHERE substring(r.k FROM 1 FOR 2000) = substring($1::bytea FROM 1 FOR 2000) AND r.k = $1 AND r.ver <= $2
      ORDER BY r.ver DESC LIMIT 1)
 FROM lambent_horizon z WHERE z.one = 1";
-const MANY_AT: &str = "SELECT u.k,
+const MANY_AT: &str = "SELECT (SELECT swept FROM lambent_horizon WHERE one = 1), u.k,
     (SELECT r.v FROM lambent_rows r WHERE r.k = u.k AND r.ver <= $2 ORDER BY r.ver DESC LIMIT 1)
 FROM unnest($1::bytea[]) AS u(k)";
 
@@ -79,13 +79,14 @@ pub(crate) async fn fill_at(
         values.keys().cloned().partition(|key| key.len() > LONG_KEY_BYTES);
     let keys: Vec<&[u8]> = short.iter().map(|key| &key[..]).collect();
     for row in connection.query(MANY_AT, &[&keys, &stored(version)]).await? {
-        values.insert(Bytes::copy_from_slice(column(&row, 0)?), value(&row, 1)?);
+        check_horizon(&row, version)?;
+        values.insert(Bytes::copy_from_slice(column(&row, 1)?), value(&row, 2)?);
     }
     for key in long {
         let found = get_at(connection, &key, version).await?;
         values.insert(key, found);
     }
-    check_horizon(&connection.query_one(HORIZON, &[]).await?, version)
+    Ok(())
 }
 
 /// The keys of a range at a version, at most `limit` of each table.
@@ -205,19 +206,7 @@ impl Shape {
             true => ("NULL::bytea", "length(s.k)"),
             false => ("s.v", "length(s.k) + length(s.v)"),
         };
-        let (table, heads) = match self.long {
-            false => ("lambent_rows", ""),
-            true => (
-                "lambent_long_rows",
-                "AND substring(r.k FROM 1 FOR 2000) >= substring($1::bytea FROM 1 FOR 2000)
-                 AND substring(r.k FROM 1 FOR 2000) <= substring($2::bytea FROM 1 FOR 2000)",
-            ),
-        };
-        let newest = format!(
-            "SELECT DISTINCT ON (r.k) r.k, r.v FROM {table} r
-             WHERE r.k >= $1::bytea AND r.k < $2::bytea {heads} AND r.ver <= $3::bigint
-             ORDER BY r.k {order}, r.ver DESC"
-        );
+        let newest = self.newest();
         if !self.bounded {
             return format!(
                 "SELECT {SWEPT}, s.k, {value} FROM ({newest}) s WHERE s.v IS NOT NULL ORDER BY s.k {order} LIMIT $4::bigint"
@@ -230,6 +219,30 @@ impl Shape {
                      (ORDER BY s.k {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS bytes
                  FROM ({newest}) s WHERE s.v IS NOT NULL ORDER BY s.k {order} LIMIT $4::bigint) t
              WHERE coalesce(t.bytes, 0) < $5::bigint ORDER BY t.k {order}"
+        )
+    }
+
+    /// The newest row of each key, in the order of the index: a page must not cost more than its rows.
+    fn newest(self) -> String {
+        let (table, heads) = match self.long {
+            false => ("lambent_rows", ""),
+            true => (
+                "lambent_long_rows",
+                "AND substring(r.k FROM 1 FOR 2000) >= substring($1::bytea FROM 1 FOR 2000)
+                 AND substring(r.k FROM 1 FOR 2000) <= substring($2::bytea FROM 1 FOR 2000)",
+            ),
+        };
+        let rows = format!(
+            "FROM {table} r WHERE r.k >= $1::bytea AND r.k < $2::bytea {heads} AND r.ver <= $3::bigint"
+        );
+        if !self.reverse {
+            return format!("SELECT DISTINCT ON (r.k) r.k, r.v {rows} ORDER BY r.k, r.ver DESC");
+        }
+        // The index read backwards gives the versions of a key from the oldest on: the newest is the last of its key.
+        format!(
+            "SELECT o.k, o.v FROM (
+                 SELECT r.k, r.v, lead(r.k) OVER (ORDER BY r.k DESC, r.ver) AS next {rows}) o
+             WHERE o.next IS DISTINCT FROM o.k"
         )
     }
 }

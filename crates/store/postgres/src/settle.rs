@@ -96,7 +96,7 @@ fn place(row: &tokio_postgres::Row, wanted: &[u8]) -> Result<Version, PgError> {
 
 fn forgotten() -> StoreError {
     StoreError::Unavailable(
-        "the outcome of a commit is no longer known: its answer was lost, and this process stood still for minutes"
+        "the outcome of a commit is no longer known: its answer was lost, and this process stood still for a minute"
             .to_owned(),
     )
 }

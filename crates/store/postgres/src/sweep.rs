@@ -11,8 +11,8 @@ use crate::pool::Pool;
 
 /// How often it is looked while there is something to sweep.
 const EVERY: Duration = Duration::from_secs(2);
-/// The batches of one transaction.
-const STEP_BATCHES: i64 = 64;
+/// The most batches of one transaction; fewer after one that was too slow.
+const MAX_STEP_BATCHES: i64 = 64;
 
 const LOCK: &str = "SELECT swept FROM lambent_horizon WHERE one = 1 FOR UPDATE";
 /// How long superseded rows stay: longer than any transaction may last, with room for a slow start.
@@ -29,7 +29,7 @@ WHERE substring(r.k FROM 1 FOR 2000) = substring(s.k FROM 1 FOR 2000) AND length
 const FORGET: &str = "WITH gone AS (
     DELETE FROM lambent_batches b USING (
         SELECT last, at FROM lambent_batches WHERE last <= $1 ORDER BY last LIMIT $2) o
-    WHERE b.last = o.last AND o.at < now() - interval '5 minutes' RETURNING b.last)
+    WHERE b.last = o.last AND o.at < now() - interval '1 minute' RETURNING b.last)
 UPDATE lambent_horizon SET swept = $1, forgotten = greatest(forgotten, (SELECT max(last) FROM gone)) WHERE one = 1";
 const LEFT: &str = "SELECT EXISTS (SELECT FROM lambent_batches WHERE last > $1)";
 const HAS_LONG_KEYS: &str = "SELECT long_keys FROM lambent_head WHERE one = 1";
@@ -37,15 +37,15 @@ const HAS_LONG_KEYS: &str = "SELECT long_keys FROM lambent_head WHERE one = 1";
 /// Sweeps after commits, as `committed` tells; sleeps while nothing is left.
 pub(crate) async fn run(pool: Arc<Pool>, committed: Arc<Notify>) {
     loop {
-        let mut connection = None;
+        let (mut connection, mut batches) = (None, MAX_STEP_BATCHES);
         let mut is_left = true;
         while is_left {
             tokio::time::sleep(EVERY).await;
-            is_left = match sweep(&pool, &mut connection).await {
+            is_left = match sweep(&pool, &mut connection, &mut batches).await {
                 Ok(is_left) => is_left,
                 Err(error) => {
                     tracing::debug!(?error, "superseded rows could not be swept away; trying again");
-                    connection = None;
+                    (connection, batches) = (None, (batches / 2).max(1));
                     true
                 }
             };
@@ -56,14 +56,14 @@ pub(crate) async fn run(pool: Arc<Pool>, committed: Arc<Notify>) {
 }
 
 /// Sweeps all that is ripe; says whether more will ripen.
-async fn sweep(pool: &Pool, connection: &mut Option<Connection>) -> Result<bool, PgError> {
+async fn sweep(pool: &Pool, connection: &mut Option<Connection>, batches: &mut i64) -> Result<bool, PgError> {
     let connection = match connection {
         Some(connection) => connection,
         None => connection.insert(Connection::open(pool.config()).await?),
     };
     loop {
-        match step(connection).await? {
-            Step::Swept => {}
+        match step(connection, *batches).await? {
+            Step::Swept => *batches = (*batches + 1).min(MAX_STEP_BATCHES),
             Step::Nothing { is_left } => return Ok(is_left),
         }
     }
@@ -76,10 +76,10 @@ enum Step {
 
 /// The horizon moves in the transaction that removes the rows. Whoever breaks off leaves the connection, and with it
 /// everything as it was.
-async fn step(connection: &Connection) -> Result<Step, PgError> {
+async fn step(connection: &Connection, batches: i64) -> Result<Step, PgError> {
     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let swept: i64 = column(&connection.query_one(LOCK, &[]).await?, 0)?;
-    let ripe: Option<i64> = column(&connection.query_one(RIPE, &[&swept, &STEP_BATCHES]).await?, 0)?;
+    let ripe: Option<i64> = column(&connection.query_one(RIPE, &[&swept, &batches]).await?, 0)?;
     let Some(ripe) = ripe else {
         let is_left = column(&connection.query_one(LEFT, &[&swept]).await?, 0)?;
         connection.execute("ROLLBACK").await?;
@@ -89,7 +89,7 @@ async fn step(connection: &Connection) -> Result<Step, PgError> {
     if column(&connection.query_one(HAS_LONG_KEYS, &[]).await?, 0)? {
         connection.query(LONG_ROWS, &[&swept, &ripe]).await?;
     }
-    connection.query(FORGET, &[&ripe, &(2 * STEP_BATCHES)]).await?;
+    connection.query(FORGET, &[&ripe, &(2 * MAX_STEP_BATCHES)]).await?;
     connection.execute("COMMIT").await?;
     Ok(Step::Swept)
 }
