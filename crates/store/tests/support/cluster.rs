@@ -38,6 +38,8 @@ pub(crate) struct Cluster {
     folder: TempDir,
     server: Child,
     sync: Sync,
+    /// Locked: one server at a time for all tests of a user, so that none waits for the others' work to end.
+    _turn: File,
 }
 
 impl Cluster {
@@ -46,6 +48,9 @@ impl Cluster {
     /// Panics, saying what to install, where PostgreSQL is missing.
     pub(crate) fn start(parent: Option<&Path>, sync: Sync) -> Self {
         assert!(Path::new(BIN).join("postgres").exists(), "{INSTALL}");
+        let turn = std::env::temp_dir().join(format!("lambent-postgres-{}.lock", geteuid().as_raw()));
+        let turn = File::options().create(true).append(true).open(turn).unwrap();
+        turn.lock().unwrap();
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
         let folder = TempDir::new_in(parent).unwrap();
         if geteuid().is_root() {
@@ -60,7 +65,7 @@ impl Cluster {
         let made = made.expect(INSTALL);
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
         let server = serve(folder.path(), sync);
-        let cluster = Self { folder, server, sync };
+        let cluster = Self { folder, server, sync, _turn: turn };
         cluster.wait_until_ready();
         cluster
     }
