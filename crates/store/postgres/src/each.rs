@@ -17,12 +17,12 @@ use crate::pool::Retries;
 
 const HORIZON: &str = "SELECT swept FROM lambent_horizon WHERE one = 1";
 const CHANGED_KEY: &str = "SELECT EXISTS (
-    SELECT FROM unnest($1::bytea[]) AS u(k) JOIN lambent_rows r ON r.k = u.k WHERE r.ver > $2)
-    OR EXISTS (SELECT FROM unnest($1::bytea[]) AS u(k) JOIN lambent_long_rows r
+    SELECT 1 FROM unnest($1::bytea[]) AS u(k) JOIN lambent_rows r ON r.k = u.k WHERE r.ver > $2)
+    OR EXISTS (SELECT 1 FROM unnest($1::bytea[]) AS u(k) JOIN lambent_long_rows r
         ON substring(r.k FROM 1 FOR 2000) = substring(u.k FROM 1 FOR 2000) AND r.k = u.k WHERE r.ver > $2)";
 const CHANGED_RANGE: &str = "SELECT EXISTS (
-    SELECT FROM lambent_rows r WHERE r.k >= $1 AND r.k < $2 AND r.ver > $3)
-    OR EXISTS (SELECT FROM lambent_long_rows r WHERE substring(r.k FROM 1 FOR 2000) >= substring($1::bytea FROM 1 FOR 2000)
+    SELECT 1 FROM lambent_rows r WHERE r.k >= $1 AND r.k < $2 AND r.ver > $3)
+    OR EXISTS (SELECT 1 FROM lambent_long_rows r WHERE substring(r.k FROM 1 FOR 2000) >= substring($1::bytea FROM 1 FOR 2000)
         AND substring(r.k FROM 1 FOR 2000) <= substring($2::bytea FROM 1 FOR 2000)
         AND r.k >= $1 AND r.k < $2 AND r.ver > $3)";
 

@@ -28,8 +28,8 @@
 //! *Who leads.* Nobody has to be chosen: whoever swaps the head led for that batch. Any number of nodes may believe that
 //! they lead; of those that expect the same head one succeeds, and the others see no row, read the batches
 //! that they missed, check again and try again. The token is the epoch that fences them. A node that was late once waits
-//! for its turn with a lock on the head, so that a busy node does not starve it; the lock ends with its connection, or
-//! after [`IDLE_IN_TRANSACTION_MS`](connection) when the node has stopped.
+//! for its turn with a lock on the head, so that a busy node does not starve it; the lock ends with its connection, and
+//! the server ends the session of a node that stands still with it for three seconds.
 //!
 //! *Unknown outcomes.* When a connection breaks under the swap, the node locks the head on a new one. If the batch's row
 //! is there, it was committed. If not, and the expected head is still the newest, the statement may still be on its
@@ -43,8 +43,15 @@
 //! [`Commits::OneEach`] is the same with one commit for each transaction, checked by the database itself under
 //! `SERIALIZABLE`, with what it read held against the stored versions: slow, and simple enough to be the oracle for
 //! [`Commits::Batched`]. Both may work on one database at once. Neither needs advisory locks, extensions, `LISTEN`
-//! or a particular default isolation level; `LISTEN` and `NOTIFY` only make wake-ups of other nodes faster, and without them
-//! the batches are looked at every [`follow::POLL`] while somebody watches.
+//! or a particular default isolation level; `LISTEN` and `NOTIFY` only make wake-ups of other nodes faster, and without
+//! them the batches are looked at ten times a second while somebody watches. So CockroachDB and YugabyteDB, which are
+//! serializable, are meant to do as well; they were never tried.
+//!
+//! # What an operator must see to
+//!
+//! An acknowledged commit is as durable as the server makes its own: `fsync = on`, and for a standby that takes over,
+//! synchronous replication. Connections are not encrypted, and go to the server itself: a pooler that gives each transaction
+//! another session breaks prepared statements. One node uses at most [`PostgresOptions::read_connections`] and four more.
 #![forbid(unsafe_code)]
 
 mod batched;

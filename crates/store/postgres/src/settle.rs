@@ -14,7 +14,7 @@ use crate::plan::Plan;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const HAS_BATCH: &str =
-    "SELECT z.forgotten, EXISTS (SELECT FROM lambent_batches b WHERE b.last = $1 AND b.token = $2)
+    "SELECT z.forgotten, EXISTS (SELECT 1 FROM lambent_batches b WHERE b.last = $1 AND b.token = $2)
 FROM lambent_horizon z WHERE z.one = 1";
 const BATCH_OF: &str =
     "SELECT b.last, b.ids FROM lambent_batches b WHERE b.last > $1 AND $2::bytea = ANY(b.ids)";

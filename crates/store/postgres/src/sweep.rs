@@ -31,7 +31,7 @@ const FORGET: &str = "WITH gone AS (
         SELECT last, at FROM lambent_batches WHERE last <= $1 ORDER BY last LIMIT $2) o
     WHERE b.last = o.last AND o.at < now() - interval '1 minute' RETURNING b.last)
 UPDATE lambent_horizon SET swept = $1, forgotten = greatest(forgotten, (SELECT max(last) FROM gone)) WHERE one = 1";
-const LEFT: &str = "SELECT EXISTS (SELECT FROM lambent_batches WHERE last > $1)";
+const LEFT: &str = "SELECT EXISTS (SELECT 1 FROM lambent_batches WHERE last > $1)";
 const HAS_LONG_KEYS: &str = "SELECT long_keys FROM lambent_head WHERE one = 1";
 
 /// Sweeps after commits, as `committed` tells; sleeps while nothing is left.
