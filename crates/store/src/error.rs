@@ -53,7 +53,7 @@ pub enum StoreError {
     #[error("a read-only transaction tried to write; use Db::run")]
     ReadOnly,
     /// Bytes that were written by us do not read back as what they should be.
-    #[error("the store is damaged: {0}; restore a backup, or run `lambent check`")]
+    #[error("the store is damaged: {0}; restore it from a backup")]
     Corrupt(String),
     /// The database was written by another version of this program.
     #[error(
