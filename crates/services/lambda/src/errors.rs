@@ -17,7 +17,7 @@ pub enum LambdaError {
     Api(#[from] ApiError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("a row of Lambda's does not read back ({what}): restore a backup, or run `lambent check`")]
+    #[error("a row of Lambda's does not read back: {what}; restore it from a backup")]
     Row { what: String },
     #[error("cannot {step} {}: {source}", path.display())]
     Io { step: &'static str, path: PathBuf, source: Arc<std::io::Error> },
