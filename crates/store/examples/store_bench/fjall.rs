@@ -18,12 +18,20 @@ pub(crate) async fn measure(run: &Run) {
     let raw = raw(run, folder.path()).await;
     let engine = FjallEngine::open(&folder.path().join("store"), FjallOptions::default(), run.clock.clone());
     let db = Db::new(Arc::new(engine.unwrap()), run.clock.clone(), Random::system());
-    let single = run.puts(&db, 1, false, None).await;
+    let single = run.puts(std::slice::from_ref(&db), 1, false, None).await;
     let figure = format!("{:.2} times the raw write", single.p50_us() / raw);
     single.print("fjall: put 1 KiB, durable", &figure, "p50 at most 1.3 times the raw write");
     let target = "at least 40k/s, at most 30 us of CPU (2 idle cores)";
-    run.puts(&db, CLIENTS, false, None).await.print("fjall: put 1 KiB, durable", "", target);
-    run.puts(&db, CLIENTS, true, None).await.print("fjall: read, then put 1 KiB, durable", "", "");
+    run.puts(std::slice::from_ref(&db), CLIENTS, false, None).await.print(
+        "fjall: put 1 KiB, durable",
+        "",
+        target,
+    );
+    run.puts(std::slice::from_ref(&db), CLIENTS, true, None).await.print(
+        "fjall: read, then put 1 KiB, durable",
+        "",
+        "",
+    );
     db.close().await;
 }
 

@@ -92,11 +92,12 @@ impl Run {
         Found { clients, times, elapsed, cpu: cpu_time(server) - cpu }
     }
 
-    /// Durable puts of new keys; with `reads`, each looks first whether its key is there.
-    pub(crate) async fn puts(&self, db: &Db, clients: usize, reads: bool, server: Option<u32>) -> Found {
-        let (db, random) = (db.clone(), Random::system());
-        let puts = move |_| {
-            let (db, random) = (db.clone(), random.clone());
+    /// Durable puts of new keys, on each node in turn; with `reads`, each looks first whether its key is there.
+    pub(crate) async fn puts(&self, nodes: &[Db], clients: usize, reads: bool, server: Option<u32>) -> Found {
+        let (nodes, random) = (nodes.to_vec(), Random::system());
+        let puts = move |number: u64| {
+            let node = usize::try_from(number).unwrap() % nodes.len();
+            let (db, random) = (nodes[node].clone(), random.clone());
             async move { put(&db, &random.bytes(), reads).await }
         };
         self.measure(clients, server, puts).await

@@ -90,15 +90,19 @@ fn row_key(row: u64) -> [u8; 16] {
 }
 
 async fn open(run: &Run, cluster: &Cluster, name: &str, commits: Commits) -> Db {
+    open_at(run, &cluster.database(name), commits).await
+}
+
+async fn open_at(run: &Run, url: &str, commits: Commits) -> Db {
     let options = PostgresOptions { commits, ..PostgresOptions::default() };
-    let engine = PostgresEngine::open(&cluster.database(name), options).await.unwrap();
+    let engine = PostgresEngine::open(url, options).await.unwrap();
     Db::new(Arc::new(engine), run.clock.clone(), Random::system())
 }
 
 /// Commits per second with one `SERIALIZABLE` transaction each.
 async fn one_each(run: &Run, cluster: &Cluster) -> f64 {
     let db = open(run, cluster, "one_each", Commits::OneEach).await;
-    let found = run.puts(&db, CLIENTS, false, Some(cluster.pid())).await;
+    let found = run.puts(std::slice::from_ref(&db), CLIENTS, false, Some(cluster.pid())).await;
     found.print("PostgreSQL, a SERIALIZABLE transaction each: put 1 KiB", "", "");
     db.close().await;
     found.per_second()
@@ -107,16 +111,20 @@ async fn one_each(run: &Run, cluster: &Cluster) -> f64 {
 async fn batched(run: &Run, cluster: &Cluster, bare: &Bare, each_per_second: f64) {
     let db = open(run, cluster, "batched", Commits::Batched).await;
     let pid = Some(cluster.pid());
-    run.puts(&db, 1, false, pid).await.print("PostgreSQL, batched: put 1 KiB", "", "");
+    run.puts(std::slice::from_ref(&db), 1, false, pid).await.print("PostgreSQL, batched: put 1 KiB", "", "");
     let compare = |found: &Found| {
         let (each, bare) = (found.per_second() / each_per_second, found.per_second() / bare.puts_per_second);
         format!("{each:.1} times a SERIALIZABLE transaction each, {bare:.1} times the bare driver's")
     };
-    let found = run.puts(&db, CLIENTS, false, pid).await;
+    let found = run.puts(std::slice::from_ref(&db), CLIENTS, false, pid).await;
     let target = "at least 10k/s, and 5 times a transaction each";
     found.print("PostgreSQL, batched: put 1 KiB", &compare(&found), target);
-    let found = run.puts(&db, CLIENTS, true, pid).await;
+    let found = run.puts(std::slice::from_ref(&db), CLIENTS, true, pid).await;
     found.print("PostgreSQL, batched: read, then put 1 KiB", &compare(&found), "at least 10k/s");
+    let other = open_at(run, &cluster.url("batched"), Commits::Batched).await;
+    let found = run.puts(&[db.clone(), other.clone()], CLIENTS, false, pid).await;
+    found.print("PostgreSQL, batched, two nodes: put 1 KiB", &compare(&found), "");
+    other.close().await;
     fill(&db).await;
     for (clients, target) in [(1, "p50 at most 1.3 times the bare driver's"), (CLIENTS, "")] {
         let reader = db.clone();
