@@ -163,7 +163,7 @@ impl Logs {
     }
 
     /// Writes to the sink for as long as the pool lives. Sleeps, without a timer, while nothing is logged.
-    pub(crate) async fn write_for_ever(&self, sink: &dyn LogSink) {
+    pub(crate) async fn write_for_ever(self: &Arc<Self>, sink: &Arc<dyn LogSink>) {
         loop {
             self.wake.notified().await;
             tokio::time::sleep(GATHER).await;
@@ -171,20 +171,102 @@ impl Logs {
         }
     }
 
-    /// Writes what was gathered.
-    pub(crate) async fn flush(&self, sink: &dyn LogSink) {
+    /// Has the sink take what was gathered.
+    pub(crate) async fn flush(self: &Arc<Self>, sink: &Arc<dyn LogSink>) {
+        // A task of its own, because a caller who goes away in the middle would take lines and room along.
+        let (logs, sink) = (Arc::clone(self), Arc::clone(sink));
+        let writing = tokio::spawn(async move { logs.write(&*sink).await });
+        // A sink that panicked has said so; its lines are lost, and it is asked again for the next ones.
+        let _ = writing.await;
+    }
+
+    async fn write(&self, sink: &dyn LogSink) {
         let _turn = self.writing.lock().await;
         let gathered = std::mem::take(&mut *self.gathered.lock());
+        let _taken = Taken { budget: &self.budget, units: gathered.units };
         if !gathered.batches.is_empty() {
             sink.write(gathered.batches.into_values().collect()).await;
         }
-        self.budget.add_permits(usize::try_from(gathered.units).expect("never more than was acquired"));
+    }
+}
+
+/// Room that lines take; free again when they are written, or lost with a sink that panicked.
+struct Taken<'a> {
+    budget: &'a Semaphore,
+    units: u32,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.budget.add_permits(usize::try_from(self.units).expect("never more than was acquired"));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lambent_base::BoxFuture;
+
     use super::*;
+
+    /// Takes lines only when it is told to, by a permit each time.
+    struct Gated {
+        open: Semaphore,
+        came: Semaphore,
+        taken: Mutex<Vec<LogEvent>>,
+        panics: bool,
+    }
+
+    impl LogSink for Gated {
+        fn write(&self, batches: Vec<LogBatch>) -> BoxFuture<'_, ()> {
+            Box::pin(async move {
+                self.came.add_permits(1);
+                self.open.acquire().await.unwrap().forget();
+                assert!(!self.panics, "a defect in a sink");
+                self.taken.lock().extend(batches.into_iter().flat_map(|batch| batch.events));
+            })
+        }
+    }
+
+    /// All the room there is, taken by one line that was handed over.
+    async fn full(panics: bool) -> (Arc<Logs>, Arc<Gated>) {
+        let logs = Arc::new(Logs::new(4 * HAND_OVER_BYTES));
+        let function = FunctionKey {
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            name: "f".to_owned(),
+            version: "$LATEST".to_owned(),
+            revision: "1".to_owned(),
+        };
+        let to = LogStream { function: Arc::new(function), group: "group".into(), stream: "stream".into() };
+        let units = logs.reserve(4 * HAND_OVER_BYTES).await;
+        logs.add(&to, vec![LogEvent { timestamp_unix_ms: 1, message: "line".to_owned() }], units);
+        let (open, came) = (Semaphore::new(0), Semaphore::new(0));
+        (logs, Arc::new(Gated { open, came, taken: Mutex::default(), panics }))
+    }
+
+    #[tokio::test]
+    async fn whoever_flushes_may_go_away() {
+        let (logs, gated) = full(false).await;
+        let sink: Arc<dyn LogSink> = gated.clone();
+        tokio::select! {
+            () = logs.flush(&sink) => panic!("the sink took lines by itself"),
+            came = gated.came.acquire() => came.unwrap().forget(),
+        }
+        gated.open.add_permits(1);
+        // Whoever comes next waits for the line, and finds the room free.
+        logs.flush(&sink).await;
+        assert_eq!(gated.taken.lock().len(), 1);
+        assert_eq!(logs.budget.available_permits(), 4 * HAND_OVER_BYTES / BUDGET_UNIT);
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_panics_keeps_no_room() {
+        let (logs, gated) = full(true).await;
+        gated.open.add_permits(1);
+        let sink: Arc<dyn LogSink> = gated.clone();
+        logs.flush(&sink).await;
+        assert_eq!(logs.budget.available_permits(), 4 * HAND_OVER_BYTES / BUDGET_UNIT);
+    }
 
     #[test]
     fn the_tail_is_the_last_4_kib() {

@@ -134,7 +134,7 @@ impl Pool {
         let sandbox = Sandbox::new(SandboxConfig { state_dir: config.data_dir.join("sandbox") })?;
         let logs = Arc::new(Logs::new(config.log_buffer_bytes));
         let (writing, sink) = (logs.clone(), parts.logs.clone());
-        let writer = tokio::spawn(async move { writing.write_for_ever(&*sink).await });
+        let writer = tokio::spawn(async move { writing.write_for_ever(&sink).await });
         let bounds = Bounds {
             environments: config.max_environments,
             starting: config.max_starting,
@@ -197,7 +197,7 @@ impl Pool {
 
     /// Returns when the sink has taken every line of the calls that have ended.
     pub async fn flush_logs(&self) {
-        self.inner.logs.flush(&*self.inner.parts.logs).await;
+        self.inner.logs.flush(&self.inner.parts.logs).await;
     }
 
     /// Counts for metrics and `lambent top`.
@@ -223,7 +223,7 @@ impl Pool {
             // Nothing more can be done about one that stays; it ends with the process at the latest.
             let _ = tokio::time::timeout(KILL_TIMEOUT, inner.rest()).await;
         }
-        inner.logs.flush(&*inner.parts.logs).await;
+        inner.logs.flush(&inner.parts.logs).await;
     }
 }
 
