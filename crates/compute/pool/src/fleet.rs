@@ -27,7 +27,7 @@ pub(crate) struct Fleet {
     pub(crate) generation: u64,
     /// Calls that let others before them finish, although there is room for them.
     queue: VecDeque<Queued>,
-    /// How long warm calls hold an environment; `None` while that is not known, or cannot be relied on.
+    /// How long warm calls hold an environment when they are few; `None` while that is not known or not to be trusted.
     mean_held: Option<Duration>,
 }
 
@@ -49,13 +49,18 @@ impl Fleet {
         Some(self.idle.remove(at))
     }
 
+    /// Whether a call that begins now shares its cores with no more of its kind than there are for.
+    pub(crate) fn is_uncrowded(&self, parallel: usize) -> bool {
+        self.busy < parallel
+    }
+
     /// Lets a call queue, if `parallel` calls of this function run already and it would come to its turn at once: with
     /// more of them than the host has cores for, short calls only take each other's time.
     pub(crate) fn queue(&mut self, key: &FunctionKey, parallel: usize) -> Option<oneshot::Receiver<Grant>> {
-        let mean = self.mean_held.filter(|mean| *mean <= SHORT_CALL && self.busy >= parallel)?;
+        let mean = self.mean_held.filter(|mean| *mean <= SHORT_CALL && !self.is_uncrowded(parallel))?;
         self.forget_who_gave_up();
         let before = u32::try_from(self.queue.len() + 1).ok()?;
-        if mean * before / u32::try_from(self.busy).ok()? > MAX_EXPECTED_WAIT {
+        if mean * before / u32::try_from(parallel).ok()? > MAX_EXPECTED_WAIT {
             return None;
         }
         let (give, wait) = oneshot::channel();
@@ -63,36 +68,41 @@ impl Fleet {
         Some(wait)
     }
 
-    /// Hands a warm environment to the first call of the queue that can use it.
-    pub(crate) fn offer(&mut self, environment: Environment) -> Option<Environment> {
-        let mut environment = environment;
-        while let Some(at) = self.queue.iter().position(|queued| queued.key == *environment.key) {
-            let Some(queued) = self.queue.remove(at) else { break };
+    /// Hands idle environments to the queue, as long as there are cores for them.
+    pub(crate) fn serve_queue(&mut self, parallel: usize) {
+        while self.is_uncrowded(parallel) {
+            // Calls of different versions may queue together.
+            let served = |queued: &Queued| self.idle.iter().any(|one| *one.key == queued.key);
+            let Some(queued) = self.queue.iter().position(served).and_then(|at| self.queue.remove(at)) else {
+                return;
+            };
+            let Some(environment) = self.take_idle(&queued.key) else { return };
             match queued.give.send(Grant::Warm(Box::new(environment))) {
-                Ok(()) => {
-                    self.busy += 1;
-                    return None;
-                }
+                Ok(()) => self.busy += 1,
                 // It has given up waiting.
-                Err(Grant::Warm(back)) => environment = *back,
-                Err(Grant::Room) => return None,
+                Err(Grant::Warm(back)) => self.idle.push(*back),
+                Err(Grant::Room) => {}
             }
         }
-        Some(environment)
     }
 
-    /// Notes how long a warm call held its environment; `None` when that cannot serve another.
-    pub(crate) fn note(&mut self, held: Option<Duration>) {
-        self.mean_held = match (self.mean_held, held) {
-            (_, None) => None,
-            (None, held) => held,
-            (Some(mean), Some(held)) => Some((mean * (MEAN_WEIGHT - 1) + held) / MEAN_WEIGHT),
+    /// Notes how long a warm, uncrowded call held its environment.
+    pub(crate) fn note(&mut self, held: Duration) {
+        self.mean_held = match self.mean_held {
+            None => Some(held),
+            Some(mean) => Some((mean * (MEAN_WEIGHT - 1) + held) / MEAN_WEIGHT),
         };
     }
 
+    /// Forgets what was known of the calls: an environment could not serve another, or a wait was in vain.
+    pub(crate) fn distrust(&mut self) {
+        self.mean_held = None;
+    }
+
     /// Whether nothing is left to know about it.
-    pub(crate) fn is_unused(&self) -> bool {
-        self.busy == 0 && self.idle.is_empty()
+    pub(crate) fn is_unused(&mut self) -> bool {
+        self.forget_who_gave_up();
+        self.busy == 0 && self.idle.is_empty() && self.queue.is_empty()
     }
 
     fn forget_who_gave_up(&mut self) {
@@ -118,7 +128,7 @@ mod tests {
 
     fn busy(busy: usize, mean_us: &[u64]) -> Fleet {
         let mut fleet = Fleet { busy, ..Fleet::default() };
-        mean_us.iter().for_each(|us| fleet.note(Some(Duration::from_micros(*us))));
+        mean_us.iter().for_each(|us| fleet.note(Duration::from_micros(*us)));
         fleet
     }
 
@@ -129,8 +139,8 @@ mod tests {
         assert!(busy(4, &[2_001]).queue(&key(), 4).is_none(), "the calls are long");
         assert!(busy(4, &[]).queue(&key(), 4).is_none(), "nothing is known of the calls");
         let mut fleet = busy(4, &[500]);
-        fleet.note(None);
-        assert!(fleet.queue(&key(), 4).is_none(), "environments that served end");
+        fleet.distrust();
+        assert!(fleet.queue(&key(), 4).is_none(), "waits were in vain");
     }
 
     #[test]
@@ -147,7 +157,7 @@ mod tests {
     fn one_long_call_among_short_ones_is_forgotten() {
         let mut fleet = busy(4, &[100, 100, 40_000]);
         assert!(fleet.queue(&key(), 4).is_none());
-        (0..16).for_each(|_| fleet.note(Some(Duration::from_micros(100))));
+        (0..16).for_each(|_| fleet.note(Duration::from_micros(100)));
         assert!(fleet.queue(&key(), 4).is_some());
     }
 }

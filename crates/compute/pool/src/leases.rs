@@ -68,6 +68,8 @@ struct Waiter {
 pub(crate) struct Held {
     name: Name,
     generation: u64,
+    /// Whether it tells how long the function's calls take when they are few.
+    uncrowded: bool,
 }
 
 /// What a call leaves behind.
@@ -91,21 +93,29 @@ impl Leases {
     pub(crate) fn acquire(&mut self, spec: &FunctionSpec, patient: bool) -> (Answer, Held, Vec<Environment>) {
         let name = name_of(&spec.key);
         let fleet = self.functions.entry(name.clone()).or_default();
-        let held = Held { name, generation: fleet.generation };
+        let mut held = Held { name, generation: fleet.generation, uncrowded: false };
         if self.closed {
             return (Answer::Closed, held, Vec::new());
         }
-        if spec.reserved_concurrency.is_some_and(|limit| fleet.concurrency() >= limit as usize) {
+        if let Some(limit) = spec.reserved_concurrency
+            && fleet.concurrency() + waiting_for(&self.waiting, &held.name) >= limit as usize
+        {
             let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
             return (Answer::Throttled(reason), held, Vec::new());
         }
         let old = |one: &Environment| one.key.version == spec.key.version && *one.key != spec.key;
         let mut ended: Vec<Environment> = fleet.idle.extract_if(.., |one| old(one)).collect();
         self.total -= ended.len();
+        if !ended.is_empty() {
+            ended.extend(self.offer_room());
+        }
+        let fleet = self.functions.entry(held.name.clone()).or_default();
         if patient && let Some(wait) = fleet.queue(&spec.key, self.bounds.parallel) {
+            held.uncrowded = true;
             return (Answer::Queue(wait), held, ended);
         }
         if let Some(warm) = fleet.take_idle(&spec.key) {
+            held.uncrowded = fleet.is_uncrowded(self.bounds.parallel);
             fleet.busy += 1;
             return (Answer::Granted(Grant::Warm(Box::new(warm))), held, ended);
         }
@@ -115,14 +125,9 @@ impl Leases {
 
     /// Room for a new environment, or a place among those that wait for it.
     fn room_for(&mut self, key: &FunctionKey, ended: &mut Vec<Environment>) -> Answer {
-        if self.starting < self.bounds.starting {
-            if self.total >= self.bounds.environments {
-                ended.extend(self.take_longest_idle());
-            }
-            if self.total < self.bounds.environments {
-                self.count_start(key);
-                return Answer::Granted(Grant::Room);
-            }
+        if self.make_room(ended) {
+            self.count_start(key);
+            return Answer::Granted(Grant::Room);
         }
         self.forget_who_gave_up();
         if self.waiting.len() >= self.bounds.waiting {
@@ -133,45 +138,52 @@ impl Leases {
         Answer::Wait(wait)
     }
 
-    /// Ends the turn of one that started, or that has had its time.
-    pub(crate) fn end_start(&mut self) {
+    /// Ends the turn of one that started, or that has had its time. Gives back what must be ended.
+    pub(crate) fn end_start(&mut self) -> Vec<Environment> {
         self.starting -= 1;
-        self.offer_room();
+        self.offer_room()
     }
 
     /// Takes back what a call held. Gives back what must be ended.
-    pub(crate) fn release(&mut self, held: &Held, left: Left) -> Option<Environment> {
+    pub(crate) fn release(&mut self, held: &Held, left: Left) -> Vec<Environment> {
         let fleet = self.functions.entry(held.name.clone()).or_default();
         fleet.busy = fleet.busy.saturating_sub(1);
         let current = fleet.generation == held.generation && !self.closed;
-        let environment = match left {
-            Left::Warm(environment, duration) => {
-                fleet.note(Some(duration));
-                environment
+        let mut ended = Vec::new();
+        match left {
+            Left::Warm(environment, duration) if current => {
+                if held.uncrowded {
+                    fleet.note(duration);
+                }
+                self.keep(environment);
             }
-            Left::Started(environment) => environment,
-            Left::Nothing => {
-                fleet.note(None);
+            Left::Started(environment) if current => self.keep(environment),
+            Left::Warm(environment, _) | Left::Started(environment) => {
                 self.total -= 1;
-                self.offer_room();
-                return None;
+                ended.push(environment);
             }
-        };
-        if !current {
-            self.total -= 1;
-            self.offer_room();
-            return Some(environment);
+            Left::Nothing => {
+                fleet.distrust();
+                self.total -= 1;
+            }
         }
-        let environment = self.offer(environment)?;
-        self.forget_who_gave_up();
-        // Others wait for room, and have waited longer than this function has been idle.
-        if !self.waiting.is_empty() && self.total >= self.bounds.environments {
-            self.total -= 1;
-            self.offer_room();
-            return Some(environment);
+        self.functions.entry(held.name.clone()).or_default().serve_queue(self.bounds.parallel);
+        ended.extend(self.offer_room());
+        ended
+    }
+
+    /// Gives an environment to the first call that waits for one like it, else lets it idle.
+    fn keep(&mut self, environment: Environment) {
+        if let Some(environment) = self.offer(environment) {
+            self.functions.entry(name_of(&environment.key)).or_default().idle.push(environment);
         }
-        self.functions.entry(held.name.clone()).or_default().idle.push(environment);
-        None
+    }
+
+    /// Notes that a call queued behind others which were not as short as was thought.
+    pub(crate) fn queued_in_vain(&mut self, held: &Held) {
+        if let Some(fleet) = self.functions.get_mut(&held.name) {
+            fleet.distrust();
+        }
     }
 
     /// How many there are.
@@ -188,7 +200,9 @@ impl Leases {
             taken.extend(function.idle.extract_if(.., |one| one.idle_since <= then));
         }
         self.total -= taken.len();
-        self.functions.retain(|_, fleet| !fleet.is_unused());
+        // Who waits remembers its fleet's generation.
+        self.functions.retain(|name, fleet| !fleet.is_unused() || waiting_for(&self.waiting, name) > 0);
+        taken.extend(self.offer_room());
         let left = self.functions.values().flat_map(|function| &function.idle);
         (taken, left.map(|one| one.idle_since).min())
     }
@@ -198,8 +212,9 @@ impl Leases {
         let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
         let Some(function) = self.functions.get_mut(&name) else { return Vec::new() };
         function.generation += 1;
-        let taken = std::mem::take(&mut function.idle);
+        let mut taken = std::mem::take(&mut function.idle);
         self.total -= taken.len();
+        taken.extend(self.offer_room());
         taken
     }
 
@@ -239,17 +254,32 @@ impl Leases {
                 Err(Grant::Room) => return None,
             }
         }
-        self.functions.entry(name_of(&environment.key)).or_default().offer(environment)
+        Some(environment)
     }
 
-    /// Hands what room there is to the calls that have waited longest.
-    fn offer_room(&mut self) {
-        while self.total < self.bounds.environments && self.starting < self.bounds.starting {
-            let Some(waiter) = self.waiting.pop_front() else { return };
+    /// Hands what room there is to the calls that have waited longest; what has idled longest makes room. Gives back
+    /// what must be ended.
+    fn offer_room(&mut self) -> Vec<Environment> {
+        let mut ended = Vec::new();
+        self.forget_who_gave_up();
+        while !self.waiting.is_empty() && self.make_room(&mut ended) {
+            let Some(waiter) = self.waiting.pop_front() else { break };
             if waiter.give.send(Grant::Room).is_ok() {
                 self.count_start(&waiter.key);
             }
         }
+        ended
+    }
+
+    /// Whether one more may start, once `ended` has ended.
+    fn make_room(&mut self, ended: &mut Vec<Environment>) -> bool {
+        if self.starting >= self.bounds.starting {
+            return false;
+        }
+        if self.total >= self.bounds.environments {
+            ended.extend(self.take_longest_idle());
+        }
+        self.total < self.bounds.environments
     }
 
     fn count_start(&mut self, key: &FunctionKey) {
@@ -257,6 +287,11 @@ impl Leases {
         self.starting += 1;
         self.functions.entry(name_of(key)).or_default().busy += 1;
     }
+}
+
+/// How many calls of one function wait for room.
+fn waiting_for(waiting: &VecDeque<Waiter>, name: &Name) -> usize {
+    waiting.iter().filter(|waiter| !waiter.give.is_closed() && name_of(&waiter.key) == *name).count()
 }
 
 fn name_of(key: &FunctionKey) -> Name {
@@ -323,8 +358,8 @@ mod tests {
             panic!("it is still free")
         };
         assert!(matches!(leases.acquire(&function, true).0, Answer::Throttled(_)), "now it is not");
-        leases.end_start();
-        assert!(leases.release(&held, Left::Nothing).is_none());
+        assert!(leases.end_start().is_empty());
+        assert!(leases.release(&held, Left::Nothing).is_empty());
         assert!(matches!(wait.try_recv(), Ok(Grant::Room)));
     }
 
@@ -338,12 +373,12 @@ mod tests {
             _ => panic!("two start already"),
         };
         let (mut third, mut fourth) = (wait(), wait());
-        leases.end_start();
+        assert!(leases.end_start().is_empty());
         assert!(matches!(third.try_recv(), Ok(Grant::Room)));
         assert!(fourth.try_recv().is_err(), "two start again");
         // One that failed gives back its turn as well as its room.
-        leases.end_start();
-        assert!(leases.release(&first[0].1, Left::Nothing).is_none());
+        assert!(leases.end_start().is_empty());
+        assert!(leases.release(&first[0].1, Left::Nothing).is_empty());
         assert!(matches!(fourth.try_recv(), Ok(Grant::Room)));
         assert_eq!(leases.stats(), PoolStats { idle: 0, busy: 3, waiting: 0 });
     }

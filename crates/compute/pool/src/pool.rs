@@ -48,8 +48,8 @@ pub struct PoolConfig {
     /// Environments that start at once, over all functions: more of them than cores only slow each other down, until all
     /// are too late.
     pub max_starting: usize,
-    /// Calls of one function that run at once before short ones (2 ms and less) queue behind each other for a moment,
-    /// as more would only take the host's cores from each other.
+    /// Calls of one function that run at once before short ones (2 ms and less) queue behind each other for a moment
+    /// (10 ms), as more would take the host's cores from each other. (What short calls wait for is not looked at.)
     pub max_parallel: usize,
     /// An environment unused for so long is stopped.
     pub idle_timeout: Duration,
@@ -320,6 +320,8 @@ impl Inner {
             let too_old = lease.environment.as_ref().is_some_and(|one| self.is_too_old(one));
             if too_old {
                 self.end(lease.environment.take().into_iter().collect());
+                // The next one has to wait for its turn to start, like any other.
+                continue;
             }
             let mut fresh = None;
             if lease.environment.is_none() {
@@ -355,6 +357,7 @@ impl Inner {
                 Answer::Queue(wait) => match wait_for(wait, MAX_QUEUED).await {
                     Ok(grant) => grant,
                     Err(_) => {
+                        self.leases.lock().queued_in_vain(&held);
                         patient = false;
                         continue;
                     }
@@ -385,7 +388,8 @@ impl Inner {
         tokio::spawn(async move {
             // Whichever of the two it was.
             let _ = tokio::time::timeout(START_TURN, over).await;
-            inner.leases.lock().end_start();
+            let ended = inner.leases.lock().end_start();
+            inner.end(ended);
         });
         turn
     }

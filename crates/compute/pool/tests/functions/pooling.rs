@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::Clock;
-use lambent_pool::{InvokeError, ThrottleReason};
+use lambent_pool::{FunctionSpec, InvokeError, ThrottleReason};
 use libtest_mimic::Trial;
 use serde_json::json;
 
@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("pool_replaces_what_hung_up", replaces_hung_up),
         trial("pool_finishes_what_its_caller_left", caller_leaves),
         trial("pool_shuts_down_under_a_long_call", shuts_down),
+        trial("pool_makes_room_of_what_idles", idle_ones_make_room),
         trial("pool_leaves_nothing_behind", leaves_nothing),
     ]
 }
@@ -108,6 +109,28 @@ async fn account_limit() {
     let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
     assert!(matches!(third, Err(InvokeError::Throttled(found)) if found == reason), "{third:?}");
     assert_eq!(bench.pool.stats().idle, 1);
+}
+
+async fn idle_ones_make_room() {
+    let tight = |config: &mut lambent_pool::PoolConfig| {
+        config.max_environments = 3;
+        config.max_starting = 1;
+    };
+    let (bench, meeting) = Bench::meeting_with(3, tight);
+    let all_of = async |function: FunctionSpec| {
+        let function = Arc::new(function);
+        let calls: Vec<_> = (0..3).map(|_| bench.again(&function, "{}")).collect();
+        join_all(calls).await
+    };
+    all_of(bench.python(MEET)).await;
+    assert_eq!(bench.pool.stats().idle, 3);
+    // None of these ends before all have started, so that only idle environments can make room.
+    meeting.want(6);
+    let mut other = bench.python(MEET);
+    other.key.name = "other".to_owned();
+    let answers = all_of(other).await;
+    assert!(answers.iter().all(|answer| answer.result() == json!("hello")));
+    assert_eq!(meeting.present(), 6);
 }
 
 async fn gave_up() {

@@ -54,7 +54,7 @@ impl Recorder for Sink {
 
 /// Answers every connection with a short text, once so many have come: functions that call it meet there.
 pub(crate) struct Meeting {
-    wanted: usize,
+    wanted: AtomicUsize,
     come: tokio::sync::watch::Sender<usize>,
 }
 
@@ -62,6 +62,11 @@ impl Meeting {
     /// How many have come.
     pub(crate) fn present(&self) -> usize {
         *self.come.borrow()
+    }
+
+    /// Lets those who come from now on wait until so many have.
+    pub(crate) fn want(&self, count: usize) {
+        self.wanted.store(count, Ordering::SeqCst);
     }
 
     /// Comes, as a function would.
@@ -83,7 +88,8 @@ impl Endpoint for MeetingPlace {
         Box::pin(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 meeting.join();
-                meeting.wait_for(meeting.wanted).await;
+                let wanted = meeting.wanted.load(Ordering::SeqCst);
+                meeting.wait_for(wanted).await;
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
             }
         })
@@ -115,12 +121,13 @@ impl Bench {
     }
 
     pub(crate) fn meeting_with(wanted: usize, change: impl FnOnce(&mut PoolConfig)) -> (Self, Arc<Meeting>) {
-        let meeting = Arc::new(Meeting { wanted, come: tokio::sync::watch::Sender::new(0) });
+        let meeting =
+            Arc::new(Meeting { wanted: AtomicUsize::new(wanted), come: tokio::sync::watch::Sender::new(0) });
         (Self::of(change, Clock::system(), meeting.clone()), meeting)
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut PoolConfig), clock: Clock) -> Self {
-        let meeting = Meeting { wanted: 1, come: tokio::sync::watch::Sender::new(0) };
+        let meeting = Meeting { wanted: AtomicUsize::new(1), come: tokio::sync::watch::Sender::new(0) };
         Self::of(change, clock, Arc::new(meeting))
     }
 
