@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lambent_base::Clock;
 
 use super::high_water::HighWater;
-use super::queue::{Reply, Waiting};
+use super::queue::{Reply, Verdict, Waiting};
 use super::space::Space;
 use super::tree::Tree;
 use crate::active::ActiveReads;
@@ -43,40 +43,42 @@ struct Batch<'a> {
     tree: &'a Tree,
     rows: Rows,
     ids: Vec<TxnId>,
-    accepted: Vec<(Reply, Version, Vec<Bytes>)>,
+    topics: Vec<Bytes>,
 }
 
 impl Committer {
-    /// Decides a batch, and answers everybody in it.
-    pub(super) fn decide(&mut self, waiting: Vec<Waiting>) {
+    /// Decides a batch; gives what is to be answered.
+    pub(super) fn decide(&mut self, waiting: Vec<Waiting>) -> Vec<(Reply, Verdict)> {
         let tree = self.tree.clone();
-        let mut batch = Batch { tree: &tree, rows: Rows::new(), ids: Vec::new(), accepted: Vec::new() };
+        let mut batch = Batch { tree: &tree, rows: Rows::new(), ids: Vec::new(), topics: Vec::new() };
         let broken = self.broken.clone().or_else(|| self.space.look().err());
         let first = self.version + 1;
         self.window.trim(self.reads.oldest());
+        let mut decided = Vec::with_capacity(waiting.len());
         for Waiting { commit, reply, .. } in waiting {
+            let id = commit.id;
             let verdict = match &broken {
                 Some(failure) => Err(failure.clone()),
                 None => self.accept(commit, &mut batch),
             };
-            match verdict {
-                Ok((version, topics)) => batch.accepted.push((reply, version, topics)),
-                // Nobody listens when the caller has gone: the answer may be dropped.
-                Err(failure) => drop(reply.send(Err(failure))),
-            }
+            decided.push((reply, id, verdict));
         }
-        if batch.ids.is_empty() {
-            return;
+        let Batch { rows, ids, topics, .. } = batch;
+        let written = if ids.is_empty() { Ok(()) } else { self.write(rows, first, &ids) };
+        if let Err(failure) = &written {
+            self.fail(failure);
+        } else {
+            self.publish(&topics);
         }
-        let Batch { rows, ids, accepted, .. } = batch;
-        match self.write(rows, first, &ids) {
-            Ok(()) => self.publish(accepted),
-            Err(failure) => self.fail(&failure, accepted, &ids),
-        }
+        let answer = |(reply, id, verdict): (Reply, TxnId, Verdict)| {
+            let unknown = verdict.is_ok() && written.is_err();
+            (reply, if unknown { Err(StoreError::UnknownOutcome(id)) } else { verdict })
+        };
+        decided.into_iter().map(answer).collect()
     }
 
     /// Checks one commit against everything before it, and adds its rows to the batch.
-    fn accept(&mut self, commit: Commit, batch: &mut Batch<'_>) -> Result<(Version, Vec<Bytes>), StoreError> {
+    fn accept(&mut self, commit: Commit, batch: &mut Batch<'_>) -> Verdict {
         let writes = commit.ops.iter().any(|op| !matches!(op, Op::Delete(_) | Op::DeleteRange(_)));
         let grows = writes && !commit.frees_space;
         self.space.check(grows)?;
@@ -89,7 +91,8 @@ impl Committer {
             batch.rows.insert(key, value);
         }
         batch.ids.push(commit.id);
-        Ok((version, commit.topics))
+        batch.topics.extend(commit.topics);
+        Ok(version)
     }
 
     fn write(&mut self, rows: Rows, first: u64, ids: &[TxnId]) -> Result<(), StoreError> {
@@ -101,21 +104,15 @@ impl Committer {
         self.high_water.mark(self.version, now)
     }
 
-    fn publish(&mut self, accepted: Vec<(Reply, Version, Vec<Bytes>)>) {
+    fn publish(&mut self, topics: &[Bytes]) {
         self.reads.publish(self.version);
-        for (reply, version, topics) in accepted {
-            drop(reply.send(Ok(version)));
-            self.wakes.wake(&topics);
-        }
+        self.wakes.wake(topics);
     }
 
     /// After a failed write nobody knows what is on disk: nothing more is accepted until a restart has looked.
-    fn fail(&mut self, failure: &StoreError, accepted: Vec<(Reply, Version, Vec<Bytes>)>, ids: &[TxnId]) {
+    fn fail(&mut self, failure: &StoreError) {
         tracing::error!(%failure, "the store stops accepting writes; restart after the disk is mended");
         self.broken = Some(failure.clone());
-        for ((reply, ..), id) in accepted.into_iter().zip(ids) {
-            drop(reply.send(Err(StoreError::UnknownOutcome(*id))));
-        }
     }
 
     /// When [`Committer::sync_mark`] is due, in monotonic time.

@@ -30,7 +30,8 @@ const MAX_WAITING_KIB: usize = 64 * 1024;
 /// A disk whose last write took longer than this is waited for by the committer's thread alone.
 const MAX_WRITE_IN_PLACE: Duration = Duration::from_millis(1);
 
-pub(super) type Reply = oneshot::Sender<Result<Version, StoreError>>;
+pub(super) type Verdict = Result<Version, StoreError>;
+pub(super) type Reply = oneshot::Sender<Verdict>;
 
 pub(super) struct Waiting {
     pub(super) commit: Commit,
@@ -125,7 +126,7 @@ impl Queue {
         loop {
             match self.next_step() {
                 Step::Decide(batch) => self.decide(batch),
-                Step::SyncMark => self.take_turn(Committer::sync_mark),
+                Step::SyncMark => drop(self.take_turn(Committer::sync_mark)),
                 Step::End => break,
             }
         }
@@ -142,7 +143,13 @@ impl Queue {
             state.waiting.push_back(waiting);
             return Ok(None);
         }
-        if state.waiting.is_empty() && state.last_write <= MAX_WRITE_IN_PLACE && may_hold_thread() {
+        // The committer's thread brings an overdue mark to disk before it decides.
+        let mark_late = state.mark_due.is_some_and(|due| due <= self.clock.monotonic());
+        if state.waiting.is_empty()
+            && !mark_late
+            && state.last_write <= MAX_WRITE_IN_PLACE
+            && may_hold_thread()
+        {
             state.deciding = true;
             return Ok(Some(waiting));
         }
@@ -153,26 +160,33 @@ impl Queue {
     }
 
     fn decide(&self, batch: Vec<Waiting>) {
-        self.take_turn(|committer| committer.decide(batch));
+        // Answered when the turn is over: who hears that an outcome is unknown must find the store broken.
+        for (reply, verdict) in self.take_turn(|committer| committer.decide(batch)).unwrap_or_default() {
+            // Nobody listens when the caller has gone.
+            drop(reply.send(verdict));
+        }
     }
 
-    /// Uses up the turn that the caller has.
-    fn take_turn(&self, work: impl FnOnce(&mut Committer)) {
+    /// Uses up the turn that the caller has. `None` when the committer panicked, and with it the store has ended.
+    fn take_turn<T>(&self, work: impl FnOnce(&mut Committer) -> T) -> Option<T> {
         let mut committer = self.committer.lock();
-        let panicked = catch_unwind(AssertUnwindSafe(|| work(&mut committer))).is_err();
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut committer))).ok();
         let mut state = self.state.lock();
         state.deciding = false;
         state.broken.clone_from(&committer.broken);
         state.mark_due = committer.mark_due();
         state.last_write = committer.last_write;
         drop(committer);
-        if panicked {
+        if done.is_none() {
             state.give_up();
         }
-        if !state.waiting.is_empty() || state.closed || (state.mark_due.is_some() && !state.mark_watched) {
-            drop(state);
+        let wanted =
+            !state.waiting.is_empty() || state.closed || (state.mark_due.is_some() && !state.mark_watched);
+        drop(state);
+        if wanted {
             self.filled.notify_one();
         }
+        done
     }
 
     /// Sleeps until something waits; wakes by itself only for a high-water mark that is due.
@@ -294,8 +308,7 @@ mod tests {
         Arc::new(Queue::new(committer, clock))
     }
 
-    /// A commit that nobody else's is under way with: fjall asserts that no key is empty, which transactions see to;
-    /// nothing else makes it panic at will.
+    /// The empty key, at which fjall panics; transactions refuse it, so that only a test can commit it.
     const PANICS: &str = "";
 
     #[tokio::test]
