@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
+use crate::store_id::{self, JoinError};
 use crate::up::{Store, UpArgs};
 
 /// How often blobs that nothing names are looked for, after once at the start.
@@ -63,6 +64,8 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -94,6 +97,7 @@ impl Cloud {
         // The store's lock comes first: it keeps a second process from everything else in the directory.
         let (engine, lock) = open_store(&data_dir.path("store"), &arguments.store, &clock).await?;
         let db = Db::new(engine, clock.clone(), random.clone());
+        store_id::join(&db, &data_dir, &random, matches!(arguments.store, Store::Fjall)).await?;
         let blobs =
             BlobStore::open(&data_dir.path("blobs"), BlobOptions::default(), clock.clone(), random.clone())?;
         let owner = data_dir.owner(&random)?;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
+const STORE_ID: &str = "store-id";
 const ACCOUNT_DEFAULT: &str = "000000000000";
 const REGION_DEFAULT: &str = "us-east-1";
 const KEY_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -88,6 +89,15 @@ impl DataDir {
             }
         };
         Ok(MasterKey::new(key))
+    }
+
+    /// The name of the store that this directory belongs to; `None` before the first start.
+    pub(crate) fn store_id(&self) -> Result<Option<String>, DataDirError> {
+        Ok(read(&self.path(STORE_ID))?.map(|text| text.trim().to_owned()))
+    }
+
+    pub(crate) fn keep_store_id(&self, id: &str) -> Result<(), DataDirError> {
+        write_new(&self.path(STORE_ID), id.as_bytes())
     }
 
     /// Tells the other commands where the cloud listens; taken away when it stops.

@@ -4,6 +4,7 @@
 mod cloud;
 mod data_dir;
 mod joints;
+mod store_id;
 mod up;
 
 use std::process::ExitCode;
