@@ -59,13 +59,21 @@ async fn postgres_with_one_transaction_each() {
     harness::run_on_postgres(all_cases(), lambent_store_postgres::Commits::OneEach).await;
 }
 
-/// Nodes of both kinds, at once on one database.
+/// Nodes of both kinds, at once on one database, whose transactions may be serializable unless told otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_of_three_nodes() {
     use lambent_store_postgres::Commits::{Batched, OneEach};
     let cluster = cluster::Cluster::start(None, cluster::Sync::Off);
-    for (seed, kinds) in [(41, [Batched; 3]), (42, [Batched, OneEach, Batched])] {
-        let url = cluster.database(&format!("nodes_{seed}"));
+    let runs = [
+        (41, [Batched; 3], "read committed"),
+        (42, [Batched, OneEach, Batched], "read committed"),
+        (43, [Batched, OneEach, Batched], "serializable"),
+    ];
+    for (seed, kinds, isolation) in runs {
+        let name = format!("nodes_{seed}");
+        let url = cluster.database(&name);
+        let default = format!("ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'");
+        cluster.psql("postgres", &default);
         let mut nodes = Vec::new();
         for commits in kinds {
             nodes.push(harness::postgres(&url, commits).await.db);
