@@ -6,14 +6,16 @@ use lambent_base::Place;
 use lambent_identity::{Authorized, Caller, Identity, IdentityError, Wanted};
 use lambent_wire::ApiError;
 
-/// The request around an operation, and what was decided on it before it ran.
+/// The request around an operation: there is none before access was decided on.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub context: CallContext,
     caller: Arc<Caller>,
-    decisions: Vec<Result<Authorized, ApiError>>,
     identity: Arc<Identity>,
 }
+
+/// What was decided on each of several things, in their order: the proof of a yes, or the error that says no.
+pub type Decisions = Vec<Result<Authorized, ApiError>>;
 
 /// The part of a call that is known before its input is read.
 #[derive(Clone, Debug)]
@@ -37,32 +39,30 @@ impl Call {
         context: CallContext,
         identity: Arc<Identity>,
         caller: &Caller,
-        action: &'static str,
-        resource: String,
+        wanted: Wanted,
     ) -> Result<Self, ApiError> {
-        let authorized = identity.authorize(caller, action, resource).await.map_err(denied)?;
+        let authorized = identity.authorize(caller, wanted.action, wanted.resource).await.map_err(denied)?;
         let caller = Arc::clone(authorized.caller());
-        Ok(Self { context, caller, decisions: vec![Ok(authorized)], identity })
+        Ok(Self { context, caller, identity })
     }
 
     /// A call of an operation that takes several actions, each of which is allowed or denied by itself.
     ///
-    /// Errors: when it cannot be decided; a no is none.
+    /// Errors: when it cannot be decided; a no is none. AccessDenied when there is nothing to decide on: it would be a
+    /// call that nobody was asked about.
     pub async fn decide_each(
         context: CallContext,
         identity: Arc<Identity>,
         caller: &Caller,
         wanted: Vec<Wanted>,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<(Self, Decisions), ApiError> {
+        if wanted.is_empty() {
+            let message = "The request names nothing that access to could be decided on.";
+            return Err(ApiError::new(ACCESS_DENIED, 403, message));
+        }
         let decisions = identity.authorize_each(caller, wanted).await.map_err(denied)?;
         let decisions = decisions.into_iter().map(|decision| decision.map_err(denied)).collect();
-        Ok(Self { context, caller: Arc::new(caller.clone()), decisions, identity })
-    }
-
-    /// What was decided on each thing that the operation wants, in their order: the proof of a yes, or the error that
-    /// says no. An operation that wants one thing is not run unless that is allowed.
-    pub fn decisions(&self) -> &[Result<Authorized, ApiError>] {
-        &self.decisions
+        Ok((Self { context, caller: Arc::new(caller.clone()), identity }, decisions))
     }
 
     /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source.

@@ -9,8 +9,8 @@ mod call;
 mod service;
 
 pub use body::{Body, ByteStream, Trailers};
-pub use call::{ACCESS_DENIED, Call, CallContext, not_implemented};
-pub use service::{Access, BodyCheck, BodyMode, Incoming, Reply, ResourceOf, Route, Service, WantedOf};
+pub use call::{ACCESS_DENIED, Call, CallContext, Decisions, not_implemented};
+pub use service::{Access, BodyCheck, BodyMode, EachOf, Incoming, Reply, ResourceOf, Route, Service};
 
 pub use lambent_base::BoxFuture;
 pub use lambent_wire::ApiError;

@@ -9,7 +9,7 @@ use lambent_wire::{
     ApiError, EncodedResponse, Labels, Operation, OperationInfo, ProtocolKind, RequestView, ServiceInfo,
 };
 
-use crate::{Body, Call, CallContext};
+use crate::{Body, Call, CallContext, Decisions};
 
 /// A service: its tables, and a handler for each operation.
 pub struct Service {
@@ -60,15 +60,16 @@ pub struct Reply {
 /// The resource that a policy decides on, computed from the input.
 pub type ResourceOf<I> = fn(&I, &Place) -> String;
 
-/// All that an input wants, of an operation whose parts are decided on one by one; an error refuses the whole.
-pub type WantedOf<I> = fn(&I, &Place) -> Result<Vec<Wanted>, ApiError>;
+/// All that an input wants, of an operation whose parts are decided on one by one: at least one thing. An error refuses
+/// the whole.
+pub type EachOf<I> = fn(&I, &Place) -> Result<Vec<Wanted>, ApiError>;
 
-/// What policies decide on before an operation runs.
+/// What policies decide on before an operation runs: a no is the answer.
 pub enum Access<I> {
-    /// This action on one resource: a no is the answer.
-    One(&'static str, ResourceOf<I>),
-    /// Several things, each by itself: the handler finds the decisions in [`Call::decisions`].
-    Each(WantedOf<I>),
+    /// This action on one resource.
+    Action(&'static str, ResourceOf<I>),
+    /// An action that the input decides on, too.
+    Input(fn(&I, &Place) -> Wanted),
 }
 
 /// Compares the body of a buffered operation, all there, with what the request's headers and trailers claim of it.
@@ -104,18 +105,61 @@ impl Service {
         O::Input: Send + Sync,
         O::Output: Send,
     {
+        self.route_to::<O, _>(body, move |input: O::Input, mut incoming: Incoming| {
+            let run = run.clone();
+            async move {
+                let body = std::mem::replace(&mut incoming.body, Body::empty());
+                let Incoming { context, identity, caller, .. } = incoming;
+                let wanted = access.wanted(&input, &context.place);
+                let call = Call::decide(context, identity, &caller, wanted).await?;
+                run(call, input, body).await
+            }
+        });
+    }
+
+    /// Adds an operation whose parts are allowed or denied one by one: its handler is given what was decided on each.
+    pub fn add_each<O: Operation + 'static>(
+        &mut self,
+        wanted: EachOf<O::Input>,
+        run: impl Fn(Call, O::Input, Decisions) -> BoxFuture<'static, Result<O::Output, ApiError>>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+    ) where
+        O::Input: Send + Sync,
+        O::Output: Send,
+    {
+        self.route_to::<O, _>(BodyMode::Buffered, move |input: O::Input, incoming: Incoming| {
+            let run = run.clone();
+            async move {
+                let Incoming { context, identity, caller, .. } = incoming;
+                let wanted = wanted(&input, &context.place)?;
+                let (call, decisions) = Call::decide_each(context, identity, &caller, wanted).await?;
+                Ok((run(call, input, decisions).await?, None))
+            }
+        });
+    }
+
+    /// Reads inputs and writes outputs around `run`, which has access decided on.
+    fn route_to<O: Operation + 'static, Fut>(
+        &mut self,
+        body: BodyMode,
+        run: impl Fn(O::Input, Incoming) -> Fut + Send + Sync + Clone + 'static,
+    ) where
+        O::Input: Send,
+        O::Output: Send,
+        Fut: Future<Output = Result<(O::Output, Option<Body>), ApiError>> + Send,
+    {
         let checks = Checks { validation_code: self.validation_code, body: self.body_check };
         let handler: Handler = Arc::new(move |incoming| {
             let run = run.clone();
             Box::pin(async move {
-                let (input, mut incoming) = read_input::<O>(incoming, body, checks)?;
-                let body = std::mem::replace(&mut incoming.body, Body::empty());
+                let (input, incoming) = read_input::<O>(incoming, body, checks)?;
+                let (protocol, service) = (incoming.protocol, incoming.service);
                 let request_id = incoming.context.request_id.clone();
-                let call =
-                    access.decide(&input, incoming.context, incoming.identity, &incoming.caller).await?;
-                let (output, body) = run(call, input, body).await?;
-                let mut head =
-                    lambent_wire::encode(incoming.protocol, incoming.service, O::INFO, &output, &request_id);
+                let (output, body) = run(input, incoming).await?;
+                let mut head = lambent_wire::encode(protocol, service, O::INFO, &output, &request_id);
                 // HTTP's own rule, which models leave unsaid: an answer that names a range is partial.
                 if head.headers.contains_key(http::header::CONTENT_RANGE) {
                     head.status = http::StatusCode::PARTIAL_CONTENT;
@@ -135,22 +179,10 @@ impl Route {
 }
 
 impl<I> Access<I> {
-    async fn decide(
-        &self,
-        input: &I,
-        context: CallContext,
-        identity: Arc<Identity>,
-        caller: &Caller,
-    ) -> Result<Call, ApiError> {
+    fn wanted(&self, input: &I, place: &Place) -> Wanted {
         match self {
-            Self::One(action, resource) => {
-                let resource = resource(input, &context.place);
-                Call::decide(context, identity, caller, action, resource).await
-            }
-            Self::Each(wanted) => {
-                let wanted = wanted(input, &context.place)?;
-                Call::decide_each(context, identity, caller, wanted).await
-            }
+            Self::Action(action, resource) => Wanted { action, resource: resource(input, place) },
+            Self::Input(wanted) => wanted(input, place),
         }
     }
 }
@@ -203,15 +235,14 @@ fn read_input<O: Operation>(
 /// Adds operations to a [`Service`]: `operations!(service, state, { kind Operation => method, "action", resource; ... })`.
 ///
 /// The kinds: `plain` methods take `(&Call, Input)` and give `Output`; `upload` methods take a [`Body`] too; `download`
-/// methods give `(Output, Body)`. Where an operation's parts are decided on one by one, a [`WantedOf`] stands in place
-/// of action and resource.
+/// methods give `(Output, Body)`. Where the action depends on the input, a function that gives [`Wanted`] stands in place
+/// of action and resource. `each` operations name an [`EachOf`] there: their parts are decided on one by one, and the
+/// method takes `(&Call, Input, Decisions)`.
 #[macro_export]
 macro_rules! operations {
     ($service:expr, $state:expr, { $($kind:ident $operation:path => $method:ident, $($access:expr),+;)* }) => {$(
-        $crate::operations!(@add $kind, $service, $state, $operation, $method, $crate::operations!(@access $($access),+));
+        $crate::operations!(@$kind $service, $state, $operation, $method, $($access),+);
     )*};
-    (@access $action:expr, $resource:expr) => { $crate::Access::One($action, $resource) };
-    (@access $wanted:expr) => { $crate::Access::Each($wanted) };
     (@add plain, $service:expr, $state:expr, $operation:path, $method:ident, $access:expr) => {{
         let state = ::std::sync::Arc::clone(&$state);
         $service.add::<$operation>($crate::BodyMode::Buffered, $access, move |call, input, _body| {
@@ -236,4 +267,19 @@ macro_rules! operations {
             })
         });
     }};
+    (@each $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {{
+        let state = ::std::sync::Arc::clone(&$state);
+        $service.add_each::<$operation>($wanted, move |call, input, decisions| {
+            let state = ::std::sync::Arc::clone(&state);
+            ::std::boxed::Box::pin(async move { Ok(state.$method(&call, input, decisions).await?) })
+        });
+    }};
+    (@$kind:ident $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {
+        $crate::operations!(@add $kind, $service, $state, $operation, $method, $crate::Access::Input($wanted));
+    };
+    (@$kind:ident $service:expr, $state:expr, $operation:path, $method:ident, $action:expr, $resource:expr) => {
+        $crate::operations!(
+            @add $kind, $service, $state, $operation, $method, $crate::Access::Action($action, $resource)
+        );
+    };
 }

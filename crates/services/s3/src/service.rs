@@ -12,7 +12,7 @@ use lambent_store::Db;
 
 use crate::checksums;
 use crate::names::{any_bucket, bucket_arn, object_arn};
-use crate::objects::wanted_deletions;
+use crate::objects::{wanted_deletion, wanted_deletions, wanted_get, wanted_head};
 use crate::readers::OpenReaders;
 
 /// What the service is given when the platform is put together.
@@ -50,11 +50,10 @@ pub fn service(parts: S3Parts) -> Service {
         plain ops::GetBucketNotificationConfiguration => get_bucket_notification_configuration,
             "s3:GetBucketNotification", |input, _| bucket_arn(&input.bucket);
         upload ops::PutObject => put_object, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
-        download ops::GetObject => get_object, "s3:GetObject", |input, _| object_arn(&input.bucket, &input.key);
-        plain ops::HeadObject => head_object, "s3:GetObject", |input, _| object_arn(&input.bucket, &input.key);
-        plain ops::DeleteObject => delete_object, "s3:DeleteObject",
-            |input, _| object_arn(&input.bucket, &input.key);
-        plain ops::DeleteObjects => delete_objects, wanted_deletions;
+        download ops::GetObject => get_object, wanted_get;
+        plain ops::HeadObject => head_object, wanted_head;
+        plain ops::DeleteObject => delete_object, wanted_deletion;
+        each ops::DeleteObjects => delete_objects, wanted_deletions;
         plain ops::CopyObject => copy_object, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
         plain ops::CreateMultipartUpload => create_multipart_upload, "s3:PutObject",
             |input, _| object_arn(&input.bucket, &input.key);

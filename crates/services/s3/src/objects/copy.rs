@@ -5,6 +5,7 @@ use lambent_checksums::{Algorithm, ChecksumType};
 use lambent_model_s3::{CopyObjectOutput, CopyObjectRequest, CopyObjectResult, MetadataDirective};
 use lambent_wire::Timestamp;
 
+use super::access::reading;
 use super::put::new_row;
 use super::{NewObject, check_version};
 use crate::checksums::{self, Claims, DEFAULT};
@@ -27,6 +28,8 @@ const COPY_TRIES: u32 = 8;
 pub(crate) struct CopySource {
     pub bucket: String,
     pub key: String,
+    /// `null`, if one is named: there is no other.
+    pub version: Option<String>,
 }
 
 impl CopySource {
@@ -44,9 +47,11 @@ impl CopySource {
         let path = percent_decoded(path).ok_or_else(malformed)?;
         let path = path.strip_prefix('/').unwrap_or(&path);
         match path.split_once('/') {
-            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
-                Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
-            }
+            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(Self {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+                version: version.map(str::to_owned),
+            }),
             _ => Err(malformed()),
         }
     }
@@ -98,7 +103,8 @@ impl S3 {
         expected_owner: Option<&str>,
         conditions: ReadConditions<'_>,
     ) -> Result<Held, S3Error> {
-        call.authorize("s3:GetObject", names::object_arn(&source.bucket, &source.key)).await?;
+        let read = reading(&source.bucket, &source.key, source.version.as_deref());
+        call.authorize(read.action, read.resource).await?;
         let found = self.find(call, &source.bucket, &source.key, expected_owner).await?;
         conditions.check_source(&found.row, call.time_ms().div_euclid(1000))?;
         Ok(found)

@@ -1,45 +1,24 @@
 //! DeleteObject and DeleteObjects.
 
-use lambent_api::{ApiError, Call, not_implemented};
-use lambent_base::Place;
-use lambent_identity::{Authorized, Wanted};
+use lambent_api::{ApiError, Call, Decisions, not_implemented};
+use lambent_identity::Wanted;
 use lambent_model_s3::{
     DeleteObjectOutput, DeleteObjectRequest, DeleteObjectsOutput, DeleteObjectsRequest, DeletedObject, Error,
     ObjectIdentifier,
 };
 use lambent_store::Txn;
 
+use super::access::{Permitted, reading};
 use super::{Change, check_version};
 use crate::conditions::unquoted;
 use crate::errors::{self, S3Error};
 use crate::notifications::EventName;
 use crate::rows::{BucketRow, ObjectRow};
 use crate::service::S3;
-use crate::{buckets, gc, keys, limits, names};
+use crate::{buckets, gc, keys, names};
 
 /// How many objects of one DeleteObjects go in one transaction.
 const OBJECTS_A_STEP: usize = 50;
-
-/// An object of a list that the caller may delete; only [`may_delete`] makes it.
-struct Permitted<'a>(&'a ObjectIdentifier);
-
-/// What DeleteObjects wants: each object is decided on by itself.
-///
-/// Errors: `MalformedXML` for a list that is empty or too long.
-pub(crate) fn wanted_deletions(
-    input: &DeleteObjectsRequest,
-    _place: &Place,
-) -> Result<Vec<Wanted>, ApiError> {
-    let objects = &input.delete.objects;
-    if objects.is_empty() || objects.len() > limits::DELETE_MAX_OBJECTS {
-        return Err(errors::malformed_xml());
-    }
-    let wanted = |object: &ObjectIdentifier| Wanted {
-        action: if object.version_id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" },
-        resource: names::object_arn(&input.bucket, &object.key),
-    };
-    Ok(objects.iter().map(wanted).collect())
-}
 
 /// One object to delete.
 struct Doomed<'a> {
@@ -63,7 +42,8 @@ impl S3 {
         if input.if_match_size.is_some() {
             return Err(errors::header_not_implemented("x-amz-if-match-size").into());
         }
-        may_compare(call, &input.bucket, &input.key, input.if_match.as_deref()).await?;
+        let version = input.version_id.as_deref();
+        may_compare(call, reading(&input.bucket, &input.key, version), input.if_match.as_deref()).await?;
         let expected_owner = input.expected_bucket_owner.as_deref();
         let doomed = &Doomed { bucket: &input.bucket, key: &input.key, if_match: input.if_match.as_deref() };
         self.db()
@@ -79,6 +59,7 @@ impl S3 {
         &self,
         call: &Call,
         input: DeleteObjectsRequest,
+        decisions: Decisions,
     ) -> Result<DeleteObjectsOutput, S3Error> {
         check_bypass(input.bypass_governance_retention)?;
         let expected_owner = input.expected_bucket_owner.as_deref();
@@ -86,30 +67,26 @@ impl S3 {
         self.read_bucket(call, &input.bucket, expected_owner).await?;
         let mut refused = Vec::new();
         let mut allowed = Vec::with_capacity(input.delete.objects.len());
-        let undecided = &Err(errors::access_denied());
-        for (index, object) in input.delete.objects.iter().enumerate() {
-            let decision = call.decisions().get(index).unwrap_or(undecided);
-            match may_delete(call, &input.bucket, object, decision).await {
+        let mut decisions = decisions.into_iter();
+        for object in &input.delete.objects {
+            let decision = decisions.next().unwrap_or_else(|| Err(errors::access_denied()));
+            let permitted = Permitted::new(&input.bucket, object, decision);
+            match can_delete(call, permitted).await {
                 Ok(permitted) => allowed.push(permitted),
                 Err(error) => refused.push(failed(object, error)),
             }
         }
         let mut deleted = Vec::new();
         for step in allowed.chunks(OBJECTS_A_STEP) {
-            let step_of = (input.bucket.as_str(), step);
             let outcomes = self
                 .db()
-                .run(|txn| async move { self.delete_some(&txn, call, step_of, expected_owner).await })
+                .run(|txn| async move { self.delete_some(&txn, call, step, expected_owner).await })
                 .await?;
-            for (Permitted(object), outcome) in step.iter().zip(outcomes) {
+            for (permitted, outcome) in step.iter().zip(outcomes) {
+                let key = Some(permitted.object().key.clone());
                 match outcome {
-                    Ok(()) => {
-                        deleted.push(DeletedObject {
-                            key: Some(object.key.clone()),
-                            ..DeletedObject::default()
-                        });
-                    }
-                    Err(error) => refused.push(failed(object, error)),
+                    Ok(()) => deleted.push(DeletedObject { key, ..DeletedObject::default() }),
+                    Err(error) => refused.push(failed(permitted.object(), error)),
                 }
             }
         }
@@ -121,18 +98,22 @@ impl S3 {
         })
     }
 
-    /// Deletes each of the objects that may go; the others keep their reason.
+    /// Deletes objects of one bucket: each that can go; the others keep their reason.
     async fn delete_some(
         &self,
         txn: &Txn,
         call: &Call,
-        (bucket_name, objects): (&str, &[Permitted<'_>]),
+        step: &[Permitted<'_>],
         expected_owner: Option<&str>,
     ) -> Result<Vec<Result<(), ApiError>>, S3Error> {
+        let Some(first) = step.first() else { return Ok(Vec::new()) };
+        let bucket_name = first.bucket();
         let bucket = buckets::bucket(txn, call, bucket_name, expected_owner).await?;
-        let mut outcomes = Vec::with_capacity(objects.len());
-        for Permitted(object) in objects {
-            let doomed = Doomed { bucket: bucket_name, key: &object.key, if_match: object.e_tag.as_deref() };
+        let mut outcomes = Vec::with_capacity(step.len());
+        for permitted in step {
+            let object = permitted.object();
+            let doomed =
+                Doomed { bucket: permitted.bucket(), key: &object.key, if_match: object.e_tag.as_deref() };
             outcomes.push(match self.delete_one(txn, call, &bucket, &doomed).await {
                 Ok(()) => Ok(()),
                 Err(S3Error::Api(error)) => Err(*error),
@@ -172,18 +153,13 @@ impl S3 {
     }
 }
 
-/// Whether an object of the list may go, as was decided before the handler ran.
-async fn may_delete<'a>(
+/// Whether an object of the list may go, and can.
+async fn can_delete<'a>(
     call: &Call,
-    bucket: &str,
-    object: &'a ObjectIdentifier,
-    decision: &Result<Authorized, ApiError>,
+    permitted: Result<Permitted<'a>, ApiError>,
 ) -> Result<Permitted<'a>, ApiError> {
-    let authorized = decision.as_ref().map_err(Clone::clone)?;
-    // A leave to delete another object is none.
-    if authorized.resource() != names::object_arn(bucket, &object.key) {
-        return Err(errors::access_denied());
-    }
+    let permitted = permitted?;
+    let object = permitted.object();
     names::check_key(&object.key)?;
     if object.key.is_empty() {
         return Err(ApiError::client(
@@ -198,14 +174,15 @@ async fn may_delete<'a>(
     if object.last_modified_time.is_some() || object.size.is_some() {
         return Err(not_implemented("deletion by time or size"));
     }
-    may_compare(call, bucket, &object.key, object.e_tag.as_deref()).await?;
-    Ok(Permitted(object))
+    let read = reading(permitted.bucket(), &object.key, object.version_id.as_deref());
+    may_compare(call, read, object.e_tag.as_deref()).await?;
+    Ok(permitted)
 }
 
 /// A condition on an ETag tells something of the object, so it needs leave to read it; `*` does not.
-async fn may_compare(call: &Call, bucket: &str, key: &str, if_match: Option<&str>) -> Result<(), ApiError> {
+async fn may_compare(call: &Call, read: Wanted, if_match: Option<&str>) -> Result<(), ApiError> {
     if if_match.is_some_and(|tag| unquoted(tag) != "*") {
-        call.authorize("s3:GetObject", names::object_arn(bucket, key)).await?;
+        call.authorize(read.action, read.resource).await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Objects: what every write and every read of one has in common.
 
+mod access;
 mod copy;
 mod delete;
 mod get;
@@ -16,8 +17,8 @@ use crate::rows::{Data, ObjectRow};
 use crate::service::S3;
 use crate::{buckets, gc, keys, names};
 
+pub(crate) use access::{wanted_deletion, wanted_deletions, wanted_get, wanted_head};
 pub(crate) use copy::{CopySource, check_copied_size};
-pub(crate) use delete::wanted_deletions;
 
 /// An object that is to be written.
 pub(crate) struct NewObject<'a> {

@@ -1,12 +1,14 @@
-use lambent_api::ApiError;
-use lambent_identity::Caller;
+use lambent_api::{ApiError, Call, Decisions};
+use lambent_base::Place;
+use lambent_identity::{Caller, Wanted};
 use lambent_model_s3::{
-    CopyObjectRequest, Delete, DeleteObjectRequest, DeleteObjectsRequest, HeadObjectRequest,
-    ObjectIdentifier, PutObjectRequest,
+    CopyObjectRequest, Delete, DeleteObjectRequest, DeleteObjectsRequest, GetObjectRequest,
+    HeadObjectRequest, ObjectIdentifier, PutObjectRequest,
 };
 use serde_json::json;
 
 use super::{BUCKET, Fixture, code, get_request, pieces, put_request};
+use crate::objects;
 
 #[tokio::test]
 async fn a_copy_needs_leave_to_read_its_source() {
@@ -27,6 +29,9 @@ async fn a_copy_needs_leave_to_read_its_source() {
     };
     fixture.s3.copy_object(&call, copy("photos/out/a")).await.unwrap();
     let error: ApiError = fixture.s3.copy_object(&call, copy("photos/in/a")).await.unwrap_err().into();
+    assert_eq!((code(&error), error.status), ("AccessDenied", 403));
+    let version = copy("photos/out/a?versionId=null");
+    let error: ApiError = fixture.s3.copy_object(&call, version).await.unwrap_err().into();
     assert_eq!((code(&error), error.status), ("AccessDenied", 403));
     assert_eq!(fixture.get("copy").await, "public");
 }
@@ -53,8 +58,17 @@ async fn delete_as(
     caller: &Caller,
     input: DeleteObjectsRequest,
 ) -> Result<Outcome, ApiError> {
-    let call = fixture.call_to_delete_by(caller, &input).await?;
-    let output = fixture.s3.delete_objects(&call, input).await?;
+    let (call, decisions) = fixture.call_to_delete_by(caller, &input).await?;
+    outcome(fixture, &call, input, decisions).await
+}
+
+async fn outcome(
+    fixture: &Fixture,
+    call: &Call,
+    input: DeleteObjectsRequest,
+    decisions: Decisions,
+) -> Result<Outcome, ApiError> {
+    let output = fixture.s3.delete_objects(call, input, decisions).await?;
     let deleted = output.deleted.into_iter().flatten().map(|deleted| deleted.key.unwrap()).collect();
     let refused = output.errors.into_iter().flatten().map(|error| (error.key.unwrap(), error.code.unwrap()));
     Ok((deleted, refused.collect()))
@@ -128,12 +142,50 @@ async fn what_is_wrong_with_the_bucket_or_the_list_fails_a_deletion_as_a_whole()
 #[tokio::test]
 async fn leave_for_something_else_is_no_leave_to_delete() {
     let fixture = Fixture::with_bucket().await;
-    // Root's, but nobody decided on these objects.
-    let call = fixture.call().await;
-    let output =
-        fixture.s3.delete_objects(&call, deletion(&[("k", None), ("l", None)], false)).await.unwrap();
-    let refused: Vec<_> = output.errors.into_iter().flatten().map(|error| error.code.unwrap()).collect();
-    assert_eq!((output.deleted, refused), (None, vec!["AccessDenied".to_owned(); 2]));
+    for key in ["k", "l", "m"] {
+        fixture.put(key, b"1").await;
+    }
+    let root = fixture.identity.root_caller();
+    let wanted = |action, key: &str| Wanted { action, resource: format!("arn:aws:s3:::photos/{key}") };
+    // A yes to another object, one to another action, and none at all.
+    let elsewhere = vec![wanted("s3:DeleteObject", "l"), wanted("s3:DeleteObject", "l")];
+    let (call, decisions) = fixture.call_for_each(&root, elsewhere).await.unwrap();
+    assert!(decisions.iter().all(Result::is_ok));
+    let input = deletion(&[("k", None), ("l", Some("null")), ("m", None)], false);
+    let (deleted, refused) = outcome(&fixture, &call, input, decisions).await.unwrap();
+    assert_eq!(deleted, Vec::<String>::new());
+    assert_eq!(refused, ["k", "l", "m"].map(|key| (key.to_owned(), "AccessDenied".to_owned())));
+    assert_eq!(fixture.get("m").await, "1");
+}
+
+#[tokio::test]
+async fn nothing_to_decide_on_is_no_leave() {
+    let fixture = Fixture::new();
+    let error = fixture.call_for_each(&fixture.identity.root_caller(), Vec::new()).await.unwrap_err();
+    assert_eq!((code(&error), error.status), ("AccessDenied", 403));
+}
+
+#[test]
+fn a_version_is_read_and_deleted_by_actions_of_its_own() {
+    let place = Place { account: "000000000000".to_owned(), region: "us-east-1".to_owned() };
+    for (version, read, delete) in [
+        (None, "s3:GetObject", "s3:DeleteObject"),
+        (Some("null"), "s3:GetObjectVersion", "s3:DeleteObjectVersion"),
+    ] {
+        let (bucket, key, version_id) = (BUCKET.to_owned(), "k".to_owned(), version.map(str::to_owned));
+        let get = GetObjectRequest { version_id: version_id.clone(), ..get_request("k") };
+        let head = HeadObjectRequest {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            version_id: version_id.clone(),
+            ..HeadObjectRequest::default()
+        };
+        let deletion = DeleteObjectRequest { bucket, key, version_id, ..DeleteObjectRequest::default() };
+        let wanted = |action| Wanted { action, resource: "arn:aws:s3:::photos/k".to_owned() };
+        assert_eq!(objects::wanted_get(&get, &place), wanted(read));
+        assert_eq!(objects::wanted_head(&head, &place), wanted(read));
+        assert_eq!(objects::wanted_deletion(&deletion, &place), wanted(delete));
+    }
 }
 
 #[tokio::test]

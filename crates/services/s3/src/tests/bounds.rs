@@ -210,8 +210,8 @@ async fn a_list_of_deletions_names_keys() {
         delete: Delete { objects: objects.to_vec(), quiet: None },
         ..DeleteObjectsRequest::default()
     };
-    let call = fixture.call_to_delete(&input).await.unwrap();
-    let output = fixture.s3.delete_objects(&call, input).await.unwrap();
+    let (call, decisions) = fixture.call_to_delete(&input).await.unwrap();
+    let output = fixture.s3.delete_objects(&call, input, decisions).await.unwrap();
     let codes: Vec<_> = output.errors.into_iter().flatten().map(|error| error.code.unwrap()).collect();
     assert_eq!(codes, ["UserKeyMustBeSpecified", "KeyTooLongError"]);
     assert_eq!(output.deleted.unwrap()[0].key.as_deref(), Some("fine"));

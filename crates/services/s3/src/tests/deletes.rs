@@ -28,7 +28,8 @@ async fn delete_all(
         delete: Delete { objects, quiet: Some(quiet) },
         ..DeleteObjectsRequest::default()
     };
-    Ok(fixture.s3.delete_objects(&fixture.call_to_delete(&input).await?, input).await?)
+    let (call, decisions) = fixture.call_to_delete(&input).await?;
+    Ok(fixture.s3.delete_objects(&call, input, decisions).await?)
 }
 
 #[tokio::test]

@@ -19,12 +19,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambent_api::{ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Trailers};
+use lambent_api::{ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Decisions, Trailers};
 use lambent_base::{Arn, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
 use lambent_bus::ports::{Caller, MayInvoke, PortError};
-use lambent_identity::{CallerKind, Identity, MasterKey, Role, RoleName, RootKey};
+use lambent_identity::{CallerKind, Identity, MasterKey, Role, RoleName, RootKey, Wanted};
 use lambent_model_s3::{
     CreateBucketRequest, DeleteObjectsRequest, GetObjectOutput, GetObjectRequest, PutObjectOutput,
     PutObjectRequest,
@@ -129,13 +129,15 @@ impl Fixture {
 
     pub(super) async fn call_in(&self, region: &str) -> Call {
         let caller = self.identity.root_caller();
-        Call::decide(self.context(region), self.identity.clone(), &caller, "s3:*", "*".to_owned())
-            .await
-            .unwrap()
+        let all = Wanted { action: "s3:*", resource: "*".to_owned() };
+        Call::decide(self.context(region), self.identity.clone(), &caller, all).await.unwrap()
     }
 
     /// The root's call of DeleteObjects.
-    pub(super) async fn call_to_delete(&self, input: &DeleteObjectsRequest) -> Result<Call, ApiError> {
+    pub(super) async fn call_to_delete(
+        &self,
+        input: &DeleteObjectsRequest,
+    ) -> Result<(Call, Decisions), ApiError> {
         self.call_to_delete_by(&self.identity.root_caller(), input).await
     }
 
@@ -144,9 +146,18 @@ impl Fixture {
         &self,
         caller: &lambent_identity::Caller,
         input: &DeleteObjectsRequest,
-    ) -> Result<Call, ApiError> {
+    ) -> Result<(Call, Decisions), ApiError> {
+        let wanted = wanted_deletions(input, &self.context("us-east-1").place)?;
+        self.call_for_each(caller, wanted).await
+    }
+
+    /// Anybody's call that is decided on piece by piece.
+    pub(super) async fn call_for_each(
+        &self,
+        caller: &lambent_identity::Caller,
+        wanted: Vec<Wanted>,
+    ) -> Result<(Call, Decisions), ApiError> {
         let context = self.context("us-east-1");
-        let wanted = wanted_deletions(input, &context.place)?;
         Call::decide_each(context, self.identity.clone(), caller, wanted).await
     }
 
@@ -159,7 +170,8 @@ impl Fixture {
     ) -> Result<Call, ApiError> {
         let caller = self.role(statements).await;
         let context = self.context("us-east-1");
-        Call::decide(context, self.identity.clone(), &caller, action, resource.to_owned()).await
+        let wanted = Wanted { action, resource: resource.to_owned() };
+        Call::decide(context, self.identity.clone(), &caller, wanted).await
     }
 
     /// A role that may do what `statements` say.

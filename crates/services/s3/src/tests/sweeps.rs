@@ -83,7 +83,7 @@ async fn a_reader_that_goes_away_holds_nothing() {
 async fn a_copy_holds_its_source_from_its_first_look() {
     let fixture = Fixture::with_bucket().await;
     let (bytes, _) = object_of(&fixture, "big", &[PART, PART, 1]).await;
-    let source = CopySource { bucket: BUCKET.to_owned(), key: "big".to_owned() };
+    let source = CopySource { bucket: BUCKET.to_owned(), key: "big".to_owned(), version: None };
     let call = fixture.call().await;
     let found = fixture.s3.copied(&call, &source, None, ReadConditions::default()).await.unwrap();
     delete(&fixture, "big").await;
