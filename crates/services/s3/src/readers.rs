@@ -1,8 +1,8 @@
 //! Who reads the parts of an object right now: the sweeper leaves those alone, however long the reading takes.
 //!
 //! Only objects of many parts need it: their parts are looked up and opened one by one while the answer streams. An
-//! object in one blob is an open file from the moment its answer begins, which outlives the file's name; a small one
-//! lies in the row that was read.
+//! object in one blob is an open file from the moment its answer begins, which outlives the file's name: whoever finds
+//! the file gone by then looks again (see [`until_open`]). A small object lies in the row that was read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,6 +32,23 @@ pub(crate) struct Held {
     pub row: ObjectRow,
     /// Of objects whose data must be held to stay.
     pub hold: Option<Hold>,
+}
+
+/// Looks at an object and opens it, as `attempt` does, until both are about the same state of it: between the look at
+/// the row and the opening of its one blob the object may be replaced and, if this process slept, swept.
+///
+/// Errors: those of `attempt`; that the blob is not there when it never was for many looks.
+pub(crate) async fn until_open<T, Fut>(mut attempt: impl FnMut() -> Fut) -> Result<T, S3Error>
+where
+    Fut: Future<Output = Result<T, S3Error>>,
+{
+    for _ in 1..LOOKS {
+        match attempt().await {
+            Err(error) if error.is_gone() => {}
+            ended => return ended,
+        }
+    }
+    attempt().await
 }
 
 impl OpenReaders {

@@ -83,13 +83,17 @@ impl S3 {
             if_unmodified_since: input.copy_source_if_unmodified_since,
         };
         let source_owner = input.expected_source_bucket_owner.as_deref();
-        for _ in 0..COPY_TRIES {
+        for tries_left in (0..COPY_TRIES).rev() {
             let found = self.copied(call, &source, source_owner, conditions).await?;
             check_in_place(&input, &source)?;
             let metadata = metadata_of_copy(&input, &given, &found.row)?;
             let copy = &Copy { input: &input, source: &source, found: &found, condition, wanted };
-            if let Some(row) = self.copy(call, copy, metadata).await? {
-                return Ok(output(&row));
+            match self.copy(call, copy, metadata).await {
+                Ok(Some(row)) => return Ok(output(&row)),
+                Ok(None) => {}
+                // Replaced and swept since it was found, or damaged: the next look tells.
+                Err(error) if error.is_gone() && tries_left > 0 => {}
+                Err(error) => return Err(error),
             }
         }
         Err(errors::slow_down().into())

@@ -13,7 +13,7 @@ use crate::ObjectReader;
 use crate::conditions::ReadConditions;
 use crate::objects::CopySource;
 use crate::ranges::Span;
-use crate::readers::OpenReaders;
+use crate::readers::{OpenReaders, until_open};
 use crate::rows::{Data, ObjectRow};
 use crate::{gc, keys, limits};
 
@@ -124,6 +124,36 @@ async fn an_object_in_one_blob_is_read_to_its_end_though_it_was_swept() {
     assert_eq!(fixture.blob_files(), 0);
     let rest = reading.collect(usize::MAX, || unreachable!()).await.unwrap();
     assert!([first, rest].concat() == bytes);
+}
+
+/// Between the look at an object and the opening of its file, it is replaced and swept.
+#[tokio::test]
+async fn a_reader_whose_file_is_gone_looks_again() {
+    let fixture = &Fixture::with_bucket().await;
+    let (old, new) = (pattern(200_000), pattern(300_000));
+    fixture.put("k", &old).await;
+    let (looks, new) = (&Cell::new(0), &new);
+    let open = || async move {
+        let found = fixture.s3.find(&fixture.call().await, BUCKET, "k", None).await?;
+        looks.set(looks.get() + 1);
+        if looks.get() == 1 {
+            fixture.put("k", new).await;
+            fixture.sweep().await;
+        }
+        fixture.s3.read(&found, Span { start: 0, end: found.row.size }).await
+    };
+    let mut body = until_open(open).await.unwrap();
+    assert!(body.collect(usize::MAX, || unreachable!()).await.unwrap() == *new);
+    assert_eq!(looks.get(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_never_comes_back_is_an_error() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("k", &pattern(200_000)).await;
+    std::fs::remove_file(fixture.only_blob()).unwrap();
+    let error = fixture.get_as(get_request("k")).await.unwrap_err();
+    assert_eq!((super::code(&error), error.status), ("InternalError", 500));
 }
 
 fn row(upload: &str) -> ObjectRow {
