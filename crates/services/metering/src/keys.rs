@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `meter/sum/` account, region, month (as 202611), function, day, field | counter: [`Field`] of that day's runs |
+//! | `meter/damaged/` key (raw) | the bytes that were found under the key of a sum and are no counter |
 //! | `meter/run/` start (milliseconds since 1970), account, region, request id | [`RunRecord`](crate::RunRecord), JSON |
 
 use lambent_base::Place;
@@ -12,6 +13,7 @@ use crate::Month;
 
 const SUM: &[u8] = b"meter/sum/";
 const RUN: &[u8] = b"meter/run/";
+const DAMAGED: &[u8] = b"meter/damaged/";
 
 /// What is summed for each function and day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,11 @@ impl Field {
 
 pub(crate) fn sum(place: &Place, function: &str, month: Month, day: u8, field: Field) -> Key {
     sums_prefix(place, month).str(function).u64(u64::from(day)).u64(field as u64)
+}
+
+/// Where a sum that is no counter is kept; `key` is where it was found.
+pub(crate) fn damaged(key: &[u8]) -> Key {
+    Key::new(DAMAGED).raw(key)
 }
 
 /// Every sum of a month.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::{Clock, Place};
-use lambent_store::{Db, ScanOptions, Txn, engine};
+use lambent_store::{Db, ScanOptions, StoreError, Txn, engine};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::bill::{self, Totals};
-use crate::keys::{self, Field};
+use crate::keys;
 use crate::pending::Pending;
-use crate::usage::{self, Sums};
+use crate::usage::{self, SumKey, Sums};
 use crate::{Bill, MeterError, Month, Prices, RunRecord};
 
 /// How long runs gather before they are written together.
@@ -110,8 +110,11 @@ impl Meter {
         written?;
         let now_ms = self.0.clock.unix_ms();
         if swept_ms.is_none_or(|swept_ms| now_ms - swept_ms >= SWEEP_EVERY_MS) {
-            self.0.db.clear(&keys::runs_before(now_ms - RECORDS_KEPT_MS)).await?;
             *swept_ms = Some(now_ms);
+            // Whoever waits for new records is not concerned.
+            if let Err(error) = self.0.db.clear(&keys::runs_before(now_ms - RECORDS_KEPT_MS)).await {
+                tracing::warn!(%error, "old records of runs stay for another day");
+            }
         }
         Ok(())
     }
@@ -146,8 +149,44 @@ impl Meter {
         Ok(())
     }
 
-    /// Writes records and what they add to the sums, in one transaction.
+    /// Writes records and what they add to the sums; a sum that is damaged is set aside, and begins anew.
     async fn commit(&self, sums: &Sums, runs: &[RunRecord]) -> Result<(), MeterError> {
+        match self.try_commit(sums, runs).await {
+            Err(MeterError::Store(StoreError::NotACounter { .. })) => {}
+            ended => return ended,
+        }
+        // No later try would do better, and deliveries wait for these records.
+        self.set_damaged_aside(sums).await?;
+        self.try_commit(sums, runs).await
+    }
+
+    /// Moves those of the sums that are no counters to where they are in nobody's way, their bytes as they are.
+    async fn set_damaged_aside(&self, sums: &Sums) -> Result<(), MeterError> {
+        let damaged = self.0.db.run(|txn| async move {
+            txn.frees_space();
+            let mut damaged = Vec::new();
+            for key in sums.keys().flat_map(SumKey::rows) {
+                let Some(value) = txn.get(&key).await? else { continue };
+                if engine::read_counter(Some(&value)).is_err() {
+                    txn.put(&keys::damaged(&key), &value);
+                    txn.delete(&key);
+                    damaged.push((key, value.len()));
+                }
+            }
+            Ok::<_, MeterError>(damaged)
+        });
+        for (key, length) in damaged.await? {
+            tracing::error!(
+                row = %key.escape_ascii(),
+                length,
+                "a damaged sum was set aside below meter/damaged/, and its bill begins anew; restore it from a backup"
+            );
+        }
+        Ok(())
+    }
+
+    /// All in one transaction.
+    async fn try_commit(&self, sums: &Sums, runs: &[RunRecord]) -> Result<(), MeterError> {
         self.0
             .db
             .run(|txn| async move {
@@ -159,10 +198,9 @@ impl Meter {
                     txn.put(&keys::run(&run.place(), run.started_unix_ms, &run.request_id), &row);
                 }
                 for (key, values) in sums {
-                    let place = Place { account: key.account.clone(), region: key.region.clone() };
-                    for (field, value) in Field::ALL.into_iter().zip(values) {
+                    for (row, value) in key.rows().iter().zip(values) {
                         if *value != 0 {
-                            txn.add(&keys::sum(&place, &key.function, key.month, key.day, field), *value);
+                            txn.add(row, *value);
                         }
                     }
                 }

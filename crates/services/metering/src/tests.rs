@@ -5,6 +5,7 @@ use std::time::Duration;
 use lambent_base::{Clock, ManualClock, Place, Random};
 use lambent_store::{Db, KeyRange, ScanOptions, StoreError, Txn};
 
+use crate::keys::{self, Field};
 use crate::pending::{Pending, RUNS_MAX};
 use crate::{Meter, Month, Prices, RunOutcome, RunRecord};
 
@@ -120,6 +121,33 @@ async fn runs_that_cannot_be_written_are_kept() {
     assert!(meter.flush().await.is_err());
     meter.record(run("f", NOW_MS + 1, 1));
     assert!(meter.flush().await.is_err(), "both are still there to be written");
+}
+
+/// Such a sum must not stop the deliveries that wait for the meter, nor the sums beside it.
+#[tokio::test]
+async fn a_damaged_sum_is_set_aside_and_begins_anew() {
+    let (meter, db, _hand) = bench();
+    meter.record(run("f", NOW_MS, 100));
+    meter.record(run("g", NOW_MS, 100));
+    meter.flush().await.unwrap();
+    let sum = &keys::sum(&place("us-east-1"), "f", month("2026-11"), 21, Field::BilledMs);
+    let spoil = db.run(|txn| async move {
+        assert!(txn.get(sum).await?.is_some());
+        txn.put(sum, b"no counter");
+        Ok::<_, StoreError>(())
+    });
+    spoil.await.unwrap();
+    meter.record(run("g", NOW_MS + 1, 7));
+    meter.record(run("f", NOW_MS + 1, 7));
+    meter.flush().await.unwrap();
+    assert_eq!(runs(&db).await, 4);
+    let bill = meter.bill(&place("us-east-1"), month("2026-11")).await.unwrap();
+    let billed: Vec<_> =
+        bill.functions.iter().map(|one| (one.function.as_str(), one.requests, one.billed_ms)).collect();
+    assert_eq!(billed, [("f", 2, 7), ("g", 2, 107)]);
+    let kept = &keys::damaged(sum);
+    let kept = db.read(|txn: Txn| async move { txn.get(kept).await }).await.unwrap();
+    assert_eq!(kept.as_deref(), Some(&b"no counter"[..]));
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use lambent_base::Place;
+use lambent_store::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::Month;
-use crate::keys::Field;
+use crate::keys::{self, Field};
 
 /// Ephemeral storage that costs nothing, in MiB. Source: AWS Lambda Pricing.
 const FREE_EPHEMERAL_MIB: u32 = 512;
@@ -60,6 +61,14 @@ pub(crate) struct SumKey {
     pub(crate) function: String,
     pub(crate) month: Month,
     pub(crate) day: u8,
+}
+
+impl SumKey {
+    /// Where each of the sums lies, in the order of [`Field::ALL`].
+    pub(crate) fn rows(&self) -> [Key; Field::ALL.len()] {
+        let place = Place { account: self.account.clone(), region: self.region.clone() };
+        Field::ALL.map(|field| keys::sum(&place, &self.function, self.month, self.day, field))
+    }
 }
 
 /// Sums by function and day; the values in the order of [`Field::ALL`].
