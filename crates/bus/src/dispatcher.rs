@@ -24,12 +24,12 @@ use crate::keys;
 use crate::settle::{Outcome, Owner};
 
 /// The most deliveries at once.
-const MAX_IN_FLIGHT: usize = 256;
+pub(crate) const MAX_IN_FLIGHT: usize = 256;
 /// The most deliveries at once to one target, so that a slow one leaves room for others.
 const MAX_IN_FLIGHT_TO_ONE: usize = 64;
 /// How much of [`MAX_IN_FLIGHT`] is kept for targets that have nothing under way, one delivery each: so many targets
 /// may never answer without delaying any other.
-const KEPT_FOR_OTHERS: usize = 64;
+pub(crate) const KEPT_FOR_OTHERS: usize = 64;
 /// How many ready events are read at once after the first page, when there are some to pass over.
 const PASSING_PAGE_ROWS: usize = 64;
 /// How long a delivery under way may take to end when the workers stop.

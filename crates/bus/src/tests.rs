@@ -11,6 +11,7 @@ use lambent_store::{Db, Faults, MemoryEngine};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::dispatcher::{KEPT_FOR_OTHERS, MAX_IN_FLIGHT};
 use crate::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, PortError};
 use crate::{
     Backlog, BusError, Deliver, DeliverToFunctions, Delivery, Event, FUNCTION, MAX_PAYLOAD_BYTES, NewEvent,
@@ -369,9 +370,9 @@ async fn an_idle_dispatcher_sleeps() {
     assert!(last < 10, "{last} rounds for one event");
 }
 
-/// Holds every delivery for a while and counts how many it holds.
-#[derive(Default)]
+/// Holds every delivery until it is told to let go, and then for a while; counts how many it holds.
 struct Crowd {
+    go: tokio::sync::watch::Receiver<bool>,
     now: AtomicUsize,
     most: AtomicUsize,
     ended: AtomicUsize,
@@ -382,6 +383,7 @@ impl Deliver for Crowd {
         Box::pin(async {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
+            let _ = self.go.clone().wait_for(|go| *go).await;
             for _ in 0..50 {
                 tokio::task::yield_now().await;
             }
@@ -394,23 +396,44 @@ impl Deliver for Crowd {
 
 #[tokio::test]
 async fn a_crowd_of_events_is_delivered_in_bounded_parallel() {
-    let fixture = fixture();
-    for number in 0..1_000_u32 {
-        let not_before_ms = (number % 3 == 0).then_some(NOW_MS + 1);
-        let target = numbered(number % 8);
-        fixture.put(NewEvent { not_before_ms, target, ..event(&number.to_be_bytes()) }).await;
+    const TARGETS: u32 = 8;
+    let shared = MAX_IN_FLIGHT - KEPT_FOR_OTHERS;
+    // Targets that take turns stop when each has as many as are left to share.
+    let targets = usize::try_from(TARGETS).unwrap();
+    let at_rest = (targets * shared).div_ceil(targets + 1);
+    for some_put_off in [false, true] {
+        let fixture = fixture();
+        for number in 0..1_000_u32 {
+            let not_before_ms = (some_put_off && number % 3 == 0).then_some(NOW_MS + 1);
+            let target = numbered(number % TARGETS);
+            fixture.put(NewEvent { not_before_ms, target, ..event(&number.to_be_bytes()) }).await;
+        }
+        fixture.hand.advance(Duration::from_millis(1));
+        let (go, gone) = tokio::sync::watch::channel(false);
+        let [now, most, ended] = [(); 3].map(|()| AtomicUsize::new(0));
+        let crowd = Arc::new(Crowd { go: gone, now, most, ended });
+        let deliverer: Arc<dyn Deliver> = crowd.clone();
+        let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), deliverer)])).await.unwrap();
+        // Whatever begins before one of them ends, begins within these.
+        for _ in 0..10_000 {
+            tokio::task::yield_now().await;
+        }
+        let held = crowd.now.load(Ordering::SeqCst);
+        if some_put_off {
+            // Where they take no turns, some have more than others, and all together have more.
+            assert!((at_rest..shared).contains(&held), "{held}");
+        } else {
+            assert_eq!(held, at_rest);
+        }
+        go.send_replace(true);
+        while fixture.outbox.backlog().await.unwrap() != Backlog::default() {
+            tokio::task::yield_now().await;
+        }
+        workers.shutdown().await;
+        assert_eq!(crowd.ended.load(Ordering::SeqCst), 1_000);
+        let most = crowd.most.load(Ordering::SeqCst);
+        assert!((at_rest..shared).contains(&most), "{most}");
     }
-    fixture.hand.advance(Duration::from_millis(1));
-    let crowd = Arc::new(Crowd::default());
-    let deliverer: Arc<dyn Deliver> = crowd.clone();
-    let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), deliverer)])).await.unwrap();
-    while fixture.outbox.backlog().await.unwrap() != Backlog::default() {
-        tokio::task::yield_now().await;
-    }
-    workers.shutdown().await;
-    assert_eq!(crowd.ended.load(Ordering::SeqCst), 1_000);
-    let most = crowd.most.load(Ordering::SeqCst);
-    assert!((150..=256).contains(&most), "{most}");
 }
 
 /// An event of `target` that is ready, or was put off and is due.
