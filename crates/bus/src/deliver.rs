@@ -35,7 +35,7 @@ pub enum Delivery {
     Refused(String),
 }
 
-/// Delivers to functions. An event is delivered once its run is on record, and not before: whoever crashes in between
+/// Delivers to functions. An event is delivered once its run is in the bill, and not before: whoever crashes in between
 /// runs it again.
 #[derive(Clone)]
 pub struct DeliverToFunctions {
@@ -44,7 +44,7 @@ pub struct DeliverToFunctions {
 }
 
 impl DeliverToFunctions {
-    /// Keeps trying while the records cannot be kept: what ran must not run again only because of that.
+    /// Keeps trying while the runs cannot be billed: what ran must not run again only because of that.
     async fn keep_runs(&self) {
         let mut pause = FIRST_KEEP_PAUSE;
         while let Err(error) = self.runs.keep_runs().await {

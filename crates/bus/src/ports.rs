@@ -88,8 +88,11 @@ impl InvokeError {
 
 /// Knows of the runs of functions that have ended: implemented where the meter and the logs are.
 pub trait KeepRuns: Send + Sync {
-    /// Returns when the record of every run that has ended is durable: an event whose run nobody would bill must not be
-    /// settled.
+    /// Returns when every run that has ended is durably in the bill: an event whose run nobody would bill must not be
+    /// settled. The log lines of these runs were written by then, or refused by the store: they are no reason to wait,
+    /// or a full disk would stop every delivery, those that make room too.
+    ///
+    /// Errors: the bill's. A later try may help.
     fn keep_runs(&self) -> BoxFuture<'_, Result<(), PortError>>;
 }
 

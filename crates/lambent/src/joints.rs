@@ -95,7 +95,8 @@ impl Recorder for FunctionMeter {
     }
 }
 
-/// What is known of runs that have ended: the lines in the pool, the records in the meter.
+/// What is known of runs that have ended: the records in the meter, which are kept until they are durable, and the
+/// lines in the pool, which are written once and are lost, not silently, when the store refuses them.
 pub(crate) struct EndedRuns {
     pub(crate) pool: Pool,
     pub(crate) meter: Meter,

@@ -32,7 +32,8 @@ struct Piece<'a> {
 
 impl Logs {
     /// Stores the lines, in as few transactions as there can be; makes groups and streams that are not there.
-    /// What cannot be stored is reported to the operator, with the number of lines that are lost.
+    /// What cannot be stored is lost, and reported to the operator with the number of lines: whoever kept it would have
+    /// to stop the functions of all when a disk is full.
     pub async fn write(&self, batches: Vec<StreamLines>) {
         for pieces in transactions(&batches) {
             if let Err(error) = self.write_pieces(&pieces).await {
