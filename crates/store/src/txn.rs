@@ -154,11 +154,12 @@ impl Txn {
 
     /// What to commit, or `None` when nothing was written.
     pub(crate) fn into_commit(self, id: TxnId) -> Result<Option<Commit>, StoreError> {
-        self.check_age()?;
         let mut state = std::mem::take(&mut *self.0.state.lock());
+        // A limit that was broken says more than the time that it took.
         if let Some(failure) = state.failure {
             return Err(failure);
         }
+        self.check_age()?;
         self.0.state.lock().failure = Some(StoreError::TransactionEnded);
         let mut ops = std::mem::take(&mut state.overlay).into_ops();
         ops.append(&mut state.stamped);
