@@ -11,8 +11,12 @@ use crate::leases::Grant;
 
 /// Calls that hold an environment for longer than this are not worth a wait.
 const SHORT_CALL: Duration = Duration::from_millis(2);
-/// A call queues behind short ones while it would wait for less than this, which a start takes many times over.
-const MAX_EXPECTED_WAIT: Duration = Duration::from_millis(10);
+/// A call queues behind short ones, although an environment idles, while it expects to wait for less than this.
+const WAIT_RATHER_THAN_CROWD: Duration = Duration::from_millis(10);
+/// The same where none idles: a start takes longer than this.
+const WAIT_RATHER_THAN_START: Duration = Duration::from_millis(50);
+/// How much longer than it may expect a call waits before it gives up.
+const PATIENCE: u32 = 2;
 /// The weight of the newest call in the mean, as a divisor.
 const MEAN_WEIGHT: u32 = 8;
 
@@ -29,6 +33,13 @@ pub(crate) struct Fleet {
     queue: VecDeque<Queued>,
     /// How long warm calls hold an environment when they are few; `None` while that is not known or not to be trusted.
     mean_held: Option<Duration>,
+}
+
+/// A place in the queue of short calls.
+pub(crate) struct Place {
+    pub(crate) wait: oneshot::Receiver<Grant>,
+    /// Who waits longer was wrong about the calls before it.
+    pub(crate) longest: Duration,
 }
 
 struct Queued {
@@ -56,16 +67,18 @@ impl Fleet {
 
     /// Lets a call queue, if `parallel` calls of this function run already and it would come to its turn at once: with
     /// more of them than the host has cores for, short calls only take each other's time.
-    pub(crate) fn queue(&mut self, key: &FunctionKey, parallel: usize) -> Option<oneshot::Receiver<Grant>> {
+    pub(crate) fn queue(&mut self, key: &FunctionKey, parallel: usize) -> Option<Place> {
         let mean = self.mean_held.filter(|mean| *mean <= SHORT_CALL && !self.is_uncrowded(parallel))?;
         self.forget_who_gave_up();
         let before = u32::try_from(self.queue.len() + 1).ok()?;
-        if mean * before / u32::try_from(parallel).ok()? > MAX_EXPECTED_WAIT {
+        let idles = self.idle.iter().any(|one| *one.key == *key);
+        let longest = if idles { WAIT_RATHER_THAN_CROWD } else { WAIT_RATHER_THAN_START };
+        if mean * before / u32::try_from(parallel).ok()? > longest {
             return None;
         }
         let (give, wait) = oneshot::channel();
         self.queue.push_back(Queued { key: key.clone(), give });
-        Some(wait)
+        Some(Place { wait, longest: longest * PATIENCE })
     }
 
     /// Hands idle environments to the queue, as long as there are cores for them.
@@ -147,8 +160,8 @@ mod tests {
     fn the_queue_is_as_long_as_its_wait_is_short() {
         let mut fleet = busy(4, &[2_000]);
         let waits: Vec<_> = std::iter::from_fn(|| fleet.queue(&key(), 4)).collect();
-        assert_eq!(waits.len(), 20, "20 calls of 2 ms on 4 environments take 10 ms");
-        assert_eq!(fleet.concurrency(), 24);
+        assert_eq!(waits.len(), 100, "100 calls of 2 ms on 4 environments take 50 ms, as long as a start");
+        assert_eq!(fleet.concurrency(), 104);
         drop(waits);
         assert_eq!(fleet.concurrency(), 4);
     }

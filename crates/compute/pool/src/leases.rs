@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::environment::Environment;
 use crate::error::ThrottleReason;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Place};
 use crate::function::{FunctionKey, FunctionSpec};
 use crate::pool::PoolStats;
 
@@ -38,7 +38,7 @@ pub(crate) enum Answer {
     /// All room is taken: something will come, or the sender is dropped.
     Wait(oneshot::Receiver<Grant>),
     /// The calls before this one are short: an environment will come in a moment, or the call must ask again.
-    Queue(oneshot::Receiver<Grant>),
+    Queue(Place),
     Throttled(ThrottleReason),
     Closed,
 }
@@ -110,9 +110,9 @@ impl Leases {
             ended.extend(self.offer_room());
         }
         let fleet = self.functions.entry(held.name.clone()).or_default();
-        if patient && let Some(wait) = fleet.queue(&spec.key, self.bounds.parallel) {
+        if patient && let Some(place) = fleet.queue(&spec.key, self.bounds.parallel) {
             held.uncrowded = true;
-            return (Answer::Queue(wait), held, ended);
+            return (Answer::Queue(place), held, ended);
         }
         if let Some(warm) = fleet.take_idle(&spec.key) {
             held.uncrowded = fleet.is_uncrowded(self.bounds.parallel);

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 
 use crate::environment::Environment;
 use crate::error::{InvokeError, PoolError, ThrottleReason};
+use crate::fleet::Place;
 use crate::gate::Gate;
 use crate::invocation::{Invocation, InvokeRequest};
 use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left};
@@ -27,8 +28,6 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// A start that takes longer than this waits for something else than a core, so that the next may begin. (It may be
 /// waiting for another function, which has to start, too.)
 const START_TURN: Duration = Duration::from_secs(1);
-/// Short calls that turn out to be long are waited for no longer than this.
-const MAX_QUEUED: Duration = Duration::from_millis(20);
 /// A running call that is given up needs a moment to write its last lines and its record.
 const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is killed is gone in milliseconds; a process that the kernel does not let go is left behind after this.
@@ -49,7 +48,8 @@ pub struct PoolConfig {
     /// are too late.
     pub max_starting: usize,
     /// Calls of one function that run at once before short ones (2 ms and less) queue behind each other for a moment
-    /// (10 ms), as more would take the host's cores from each other. (What short calls wait for is not looked at.)
+    /// (10 ms, or 50 ms where another would have to start), as more would take the host's cores from each other. (What
+    /// short calls wait for is not looked at.)
     pub max_parallel: usize,
     /// An environment unused for so long is stopped.
     pub idle_timeout: Duration,
@@ -354,7 +354,7 @@ impl Inner {
                 Answer::Granted(grant) => grant,
                 Answer::Closed => return Err(InvokeError::ShuttingDown),
                 Answer::Throttled(reason) => return Err(InvokeError::Throttled(reason)),
-                Answer::Queue(wait) => match wait_for(wait, MAX_QUEUED).await {
+                Answer::Queue(Place { wait, longest }) => match wait_for(wait, longest).await {
                     Ok(grant) => grant,
                     Err(_) => {
                         self.leases.lock().queued_in_vain(&held);
