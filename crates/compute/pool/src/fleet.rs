@@ -11,12 +11,12 @@ use crate::leases::Grant;
 
 /// Calls that hold an environment for longer than this are not worth a wait.
 const SHORT_CALL: Duration = Duration::from_millis(2);
-/// A call queues behind short ones, although an environment idles, while it expects to wait for less than this.
-const WAIT_RATHER_THAN_CROWD: Duration = Duration::from_millis(10);
-/// The same where none idles: a start takes longer than this.
-const WAIT_RATHER_THAN_START: Duration = Duration::from_millis(50);
-/// How much longer than it may expect a call waits before it gives up.
-const PATIENCE: u32 = 2;
+/// A call queues behind short ones while it expects to wait for less than this, which is about what a start takes; it
+/// gives up when it has waited for so long.
+pub(crate) const WORTH_WAITING: Duration = Duration::from_millis(100);
+/// After a wait in vain calls do not queue for so long; each time it comes again, for twice as long.
+const FIRST_DISTRUST: Duration = Duration::from_millis(100);
+const LONGEST_DISTRUST: Duration = Duration::from_secs(60);
 /// The weight of the newest call in the mean, as a divisor.
 const MEAN_WEIGHT: u32 = 8;
 
@@ -33,13 +33,13 @@ pub(crate) struct Fleet {
     queue: VecDeque<Queued>,
     /// How long warm calls hold an environment when they are few; `None` while that is not known or not to be trusted.
     mean_held: Option<Duration>,
+    /// Since when waits were in vain, and until when nobody queues for it (on the pool's monotonic clock).
+    distrust: Option<Distrust>,
 }
 
-/// A place in the queue of short calls.
-pub(crate) struct Place {
-    pub(crate) wait: oneshot::Receiver<Grant>,
-    /// Who waits longer was wrong about the calls before it.
-    pub(crate) longest: Duration,
+struct Distrust {
+    until: Duration,
+    lasts: Duration,
 }
 
 struct Queued {
@@ -67,18 +67,24 @@ impl Fleet {
 
     /// Lets a call queue, if `parallel` calls of this function run already and it would come to its turn at once: with
     /// more of them than the host has cores for, short calls only take each other's time.
-    pub(crate) fn queue(&mut self, key: &FunctionKey, parallel: usize) -> Option<Place> {
+    pub(crate) fn queue(
+        &mut self,
+        key: &FunctionKey,
+        parallel: usize,
+        now: Duration,
+    ) -> Option<oneshot::Receiver<Grant>> {
+        if self.distrust.as_ref().is_some_and(|distrust| now < distrust.until) {
+            return None;
+        }
         let mean = self.mean_held.filter(|mean| *mean <= SHORT_CALL && !self.is_uncrowded(parallel))?;
         self.forget_who_gave_up();
         let before = u32::try_from(self.queue.len() + 1).ok()?;
-        let idles = self.idle.iter().any(|one| *one.key == *key);
-        let longest = if idles { WAIT_RATHER_THAN_CROWD } else { WAIT_RATHER_THAN_START };
-        if mean * before / u32::try_from(parallel).ok()? > longest {
+        if mean * before / u32::try_from(parallel).ok()? > WORTH_WAITING {
             return None;
         }
         let (give, wait) = oneshot::channel();
         self.queue.push_back(Queued { key: key.clone(), give });
-        Some(Place { wait, longest: longest * PATIENCE })
+        Some(wait)
     }
 
     /// Hands idle environments to the queue, as long as there are cores for them.
@@ -91,7 +97,10 @@ impl Fleet {
             };
             let Some(environment) = self.take_idle(&queued.key) else { return };
             match queued.give.send(Grant::Warm(Box::new(environment))) {
-                Ok(()) => self.busy += 1,
+                Ok(()) => {
+                    self.busy += 1;
+                    self.distrust = None;
+                }
                 // It has given up waiting.
                 Err(Grant::Warm(back)) => self.idle.push(*back),
                 Err(Grant::Room) => {}
@@ -107,9 +116,20 @@ impl Fleet {
         };
     }
 
-    /// Forgets what was known of the calls: an environment could not serve another, or a wait was in vain.
-    pub(crate) fn distrust(&mut self) {
+    /// Forgets how long calls take: an environment could not serve another.
+    pub(crate) fn forget(&mut self) {
         self.mean_held = None;
+    }
+
+    /// Notes that a wait was in vain: the calls before it were not as short as was thought, or ran crowded.
+    pub(crate) fn distrust(&mut self, now: Duration) {
+        let lasts = match &self.distrust {
+            // Others found out before.
+            Some(distrust) if now < distrust.until => return,
+            Some(distrust) => (distrust.lasts * 2).min(LONGEST_DISTRUST),
+            None => FIRST_DISTRUST,
+        };
+        self.distrust = Some(Distrust { until: now + lasts, lasts });
     }
 
     /// Whether nothing is left to know about it.
@@ -129,6 +149,8 @@ impl Fleet {
 mod tests {
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(1);
+
     fn key() -> FunctionKey {
         FunctionKey {
             account: "000000000000".to_owned(),
@@ -147,21 +169,33 @@ mod tests {
 
     #[test]
     fn only_short_calls_queue_and_only_where_all_cores_work() {
-        assert!(busy(4, &[500]).queue(&key(), 4).is_some());
-        assert!(busy(3, &[500]).queue(&key(), 4).is_none(), "a core is free");
-        assert!(busy(4, &[2_001]).queue(&key(), 4).is_none(), "the calls are long");
-        assert!(busy(4, &[]).queue(&key(), 4).is_none(), "nothing is known of the calls");
+        assert!(busy(4, &[500]).queue(&key(), 4, NOW).is_some());
+        assert!(busy(3, &[500]).queue(&key(), 4, NOW).is_none(), "a core is free");
+        assert!(busy(4, &[2_001]).queue(&key(), 4, NOW).is_none(), "the calls are long");
+        assert!(busy(4, &[]).queue(&key(), 4, NOW).is_none(), "nothing is known of the calls");
         let mut fleet = busy(4, &[500]);
-        fleet.distrust();
-        assert!(fleet.queue(&key(), 4).is_none(), "waits were in vain");
+        fleet.forget();
+        assert!(fleet.queue(&key(), 4, NOW).is_none(), "environments that served end");
+    }
+
+    #[test]
+    fn who_waited_in_vain_keeps_others_from_it_for_a_while() {
+        let mut fleet = busy(4, &[500]);
+        let ms = Duration::from_millis;
+        for (from, until) in [(1_000, 1_100), (1_100, 1_300), (2_000, 2_400)] {
+            fleet.distrust(ms(from));
+            fleet.distrust(ms(from + 1));
+            assert!(fleet.queue(&key(), 4, ms(until - 1)).is_none());
+            assert!(fleet.queue(&key(), 4, ms(until)).is_some());
+        }
     }
 
     #[test]
     fn the_queue_is_as_long_as_its_wait_is_short() {
         let mut fleet = busy(4, &[2_000]);
-        let waits: Vec<_> = std::iter::from_fn(|| fleet.queue(&key(), 4)).collect();
-        assert_eq!(waits.len(), 100, "100 calls of 2 ms on 4 environments take 50 ms, as long as a start");
-        assert_eq!(fleet.concurrency(), 104);
+        let waits: Vec<_> = std::iter::from_fn(|| fleet.queue(&key(), 4, NOW)).collect();
+        assert_eq!(waits.len(), 200, "200 calls of 2 ms on 4 environments take 100 ms");
+        assert_eq!(fleet.concurrency(), 204);
         drop(waits);
         assert_eq!(fleet.concurrency(), 4);
     }
@@ -169,8 +203,8 @@ mod tests {
     #[test]
     fn one_long_call_among_short_ones_is_forgotten() {
         let mut fleet = busy(4, &[100, 100, 40_000]);
-        assert!(fleet.queue(&key(), 4).is_none());
+        assert!(fleet.queue(&key(), 4, NOW).is_none());
         (0..16).for_each(|_| fleet.note(Duration::from_micros(100)));
-        assert!(fleet.queue(&key(), 4).is_some());
+        assert!(fleet.queue(&key(), 4, NOW).is_some());
     }
 }

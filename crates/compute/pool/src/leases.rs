@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::environment::Environment;
 use crate::error::ThrottleReason;
-use crate::fleet::{Fleet, Place};
+use crate::fleet::Fleet;
 use crate::function::{FunctionKey, FunctionSpec};
 use crate::pool::PoolStats;
 
@@ -38,7 +38,7 @@ pub(crate) enum Answer {
     /// All room is taken: something will come, or the sender is dropped.
     Wait(oneshot::Receiver<Grant>),
     /// The calls before this one are short: an environment will come in a moment, or the call must ask again.
-    Queue(Place),
+    Queue(oneshot::Receiver<Grant>),
     Throttled(ThrottleReason),
     Closed,
 }
@@ -90,7 +90,12 @@ impl Leases {
 
     /// An environment for a call, and those that must be ended because they are out of date or in the way. A `patient`
     /// call lets short ones before it finish first.
-    pub(crate) fn acquire(&mut self, spec: &FunctionSpec, patient: bool) -> (Answer, Held, Vec<Environment>) {
+    pub(crate) fn acquire(
+        &mut self,
+        spec: &FunctionSpec,
+        patient: bool,
+        now: Duration,
+    ) -> (Answer, Held, Vec<Environment>) {
         let name = name_of(&spec.key);
         let fleet = self.functions.entry(name.clone()).or_default();
         let mut held = Held { name, generation: fleet.generation, uncrowded: false };
@@ -110,9 +115,9 @@ impl Leases {
             ended.extend(self.offer_room());
         }
         let fleet = self.functions.entry(held.name.clone()).or_default();
-        if patient && let Some(place) = fleet.queue(&spec.key, self.bounds.parallel) {
+        if patient && let Some(wait) = fleet.queue(&spec.key, self.bounds.parallel, now) {
             held.uncrowded = true;
-            return (Answer::Queue(place), held, ended);
+            return (Answer::Queue(wait), held, ended);
         }
         if let Some(warm) = fleet.take_idle(&spec.key) {
             held.uncrowded = fleet.is_uncrowded(self.bounds.parallel);
@@ -163,7 +168,7 @@ impl Leases {
                 ended.push(environment);
             }
             Left::Nothing => {
-                fleet.distrust();
+                fleet.forget();
                 self.total -= 1;
             }
         }
@@ -180,9 +185,9 @@ impl Leases {
     }
 
     /// Notes that a call queued behind others which were not as short as was thought.
-    pub(crate) fn queued_in_vain(&mut self, held: &Held) {
+    pub(crate) fn queued_in_vain(&mut self, held: &Held, now: Duration) {
         if let Some(fleet) = self.functions.get_mut(&held.name) {
-            fleet.distrust();
+            fleet.distrust(now);
         }
     }
 
@@ -344,20 +349,23 @@ mod tests {
     #[test]
     fn who_gave_up_waiting_leaves_the_queue() {
         let (mut leases, function) = (bounded(1, 2, 1), function());
-        let (first, held, _) = leases.acquire(&function, true);
+        let (first, held, _) = leases.acquire(&function, true, Duration::ZERO);
         assert!(matches!(first, Answer::Granted(Grant::Room)));
         for _ in 0..3 {
-            let (Answer::Wait(wait), ..) = leases.acquire(&function, true) else {
+            let (Answer::Wait(wait), ..) = leases.acquire(&function, true, Duration::ZERO) else {
                 panic!("the only place in the queue is free");
             };
             assert_eq!(leases.stats().waiting, 1);
             drop(wait);
             assert_eq!(leases.stats().waiting, 0);
         }
-        let (Answer::Wait(mut wait), ..) = leases.acquire(&function, true) else {
+        let (Answer::Wait(mut wait), ..) = leases.acquire(&function, true, Duration::ZERO) else {
             panic!("it is still free")
         };
-        assert!(matches!(leases.acquire(&function, true).0, Answer::Throttled(_)), "now it is not");
+        assert!(
+            matches!(leases.acquire(&function, true, Duration::ZERO).0, Answer::Throttled(_)),
+            "now it is not"
+        );
         assert!(leases.end_start().is_empty());
         assert!(leases.release(&held, Left::Nothing).is_empty());
         assert!(matches!(wait.try_recv(), Ok(Grant::Room)));
@@ -366,9 +374,9 @@ mod tests {
     #[test]
     fn no_more_start_at_once_than_may() {
         let (mut leases, function) = (bounded(10, 2, 10), function());
-        let first: Vec<_> = (0..2).map(|_| leases.acquire(&function, true)).collect();
+        let first: Vec<_> = (0..2).map(|_| leases.acquire(&function, true, Duration::ZERO)).collect();
         assert!(first.iter().all(|(answer, ..)| matches!(answer, Answer::Granted(Grant::Room))));
-        let mut wait = || match leases.acquire(&function, true).0 {
+        let mut wait = || match leases.acquire(&function, true, Duration::ZERO).0 {
             Answer::Wait(wait) => wait,
             _ => panic!("two start already"),
         };

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use crate::environment::Environment;
 use crate::error::{InvokeError, PoolError, ThrottleReason};
-use crate::fleet::Place;
+use crate::fleet::WORTH_WAITING;
 use crate::gate::Gate;
 use crate::invocation::{Invocation, InvokeRequest};
 use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left};
@@ -48,8 +48,7 @@ pub struct PoolConfig {
     /// are too late.
     pub max_starting: usize,
     /// Calls of one function that run at once before short ones (2 ms and less) queue behind each other for a moment
-    /// (10 ms, or 50 ms where another would have to start), as more would take the host's cores from each other. (What
-    /// short calls wait for is not looked at.)
+    /// (100 ms at most), as more would take the host's cores from each other. (What short calls wait for is not looked at.)
     pub max_parallel: usize,
     /// An environment unused for so long is stopped.
     pub idle_timeout: Duration,
@@ -73,7 +72,7 @@ impl PoolConfig {
             max_waiting: 1_000,
             max_wait: Duration::from_secs(10),
             max_starting: 2 * cores,
-            max_parallel: 2 * cores,
+            max_parallel: cores,
             idle_timeout: Duration::from_secs(300),
             max_environment_age: Duration::from_secs(6 * 3600),
             log_buffer_bytes: 16 << 20,
@@ -348,16 +347,18 @@ impl Inner {
     async fn lease(self: &Arc<Self>, request: &InvokeRequest) -> Result<Lease, InvokeError> {
         let mut patient = true;
         loop {
-            let (answer, held, ended) = self.leases.lock().acquire(&request.function, patient);
+            let now = self.parts.clock.monotonic();
+            let (answer, held, ended) = self.leases.lock().acquire(&request.function, patient, now);
             self.end(ended);
             let grant = match answer {
                 Answer::Granted(grant) => grant,
                 Answer::Closed => return Err(InvokeError::ShuttingDown),
                 Answer::Throttled(reason) => return Err(InvokeError::Throttled(reason)),
-                Answer::Queue(Place { wait, longest }) => match wait_for(wait, longest).await {
+                Answer::Queue(wait) => match wait_for(wait, WORTH_WAITING).await {
                     Ok(grant) => grant,
                     Err(_) => {
-                        self.leases.lock().queued_in_vain(&held);
+                        let now = self.parts.clock.monotonic();
+                        self.leases.lock().queued_in_vain(&held, now);
                         patient = false;
                         continue;
                     }
