@@ -136,6 +136,11 @@ impl FetchObject for PackagesFromS3 {
     }
 }
 
+/// The value of a parameter as it stands in a query string; what the platform's own paths take needs no decoding.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
 /// `/_lambent/bill?month=YYYY-MM`.
 pub(crate) fn bill(meter: Meter) -> Admin {
     Admin {
@@ -144,7 +149,7 @@ pub(crate) fn bill(meter: Meter) -> Admin {
         handler: Arc::new(move |context, query| {
             let meter = meter.clone();
             Box::pin(async move {
-                let month = match query.split('&').find_map(|pair| pair.strip_prefix("month=")) {
+                let month = match parameter(&query, "month") {
                     Some(text) => text
                         .parse::<Month>()
                         .map_err(|error| ApiError::client("ValidationException", error.to_string()))?,
@@ -166,7 +171,7 @@ pub(crate) fn dead_letters(outbox: Outbox) -> Admin {
         handler: Arc::new(move |context, query| {
             let outbox = outbox.clone();
             Box::pin(async move {
-                let after = query.split('&').find_map(|pair| pair.strip_prefix("after="));
+                let after = parameter(&query, "after");
                 let after = after.map(|after| {
                     let wrong =
                         || ApiError::client("ValidationException", "after is no key of a dead letter");
