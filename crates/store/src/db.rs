@@ -155,6 +155,11 @@ impl Db {
         self.0.engine.name()
     }
 
+    /// Whether other processes may be at work on the same store.
+    pub fn is_shared(&self) -> bool {
+        self.0.engine.is_shared()
+    }
+
     /// Finishes accepted commits and stops; later commits fail with `Unavailable`.
     pub async fn close(&self) {
         self.0.engine.close().await;

@@ -32,6 +32,11 @@ pub trait Engine: Send + Sync + 'static {
     /// A short name for messages: `memory`, `fjall`.
     fn name(&self) -> &'static str;
 
+    /// Whether other processes may be at work on the same store: if not, whoever has it open is alone.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The newest committed state.
     fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>>;
 

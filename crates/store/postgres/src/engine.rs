@@ -188,6 +188,10 @@ impl Engine for PostgresEngine {
         "postgres"
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
         let snapshot: Arc<dyn Snapshot> = Arc::new(PgSnapshot::new(self.shared.pool.clone()));
         Box::pin(std::future::ready(Ok(snapshot)))

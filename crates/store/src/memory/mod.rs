@@ -6,6 +6,7 @@ mod crash;
 mod state;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use lambent_base::{BoxFuture, Random};
@@ -46,6 +47,7 @@ struct Shared {
     random: Random,
     faults: Mutex<Faults>,
     crash: Crash,
+    is_shared: AtomicBool,
 }
 
 struct MemorySnapshot {
@@ -73,7 +75,15 @@ impl MemoryEngine {
             random,
             faults: Mutex::new(faults),
             crash: Crash::default(),
+            is_shared: AtomicBool::new(false),
         }))
+    }
+
+    /// Passes for a store that several processes share, each with a [`crate::Db`] of its own.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        self.0.is_shared.store(true, Ordering::Relaxed);
+        self
     }
 
     /// Misbehaves differently from now on.
@@ -92,7 +102,8 @@ impl MemoryEngine {
     pub fn restart(&self) -> Self {
         self.0.crash.after(0);
         let state = self.0.state.lock().survivor();
-        Self::on_state(state, self.0.random.clone(), *self.0.faults.lock())
+        let survivor = Self::on_state(state, self.0.random.clone(), *self.0.faults.lock());
+        if self.is_shared() { survivor.shared() } else { survivor }
     }
 }
 
@@ -105,6 +116,10 @@ impl Default for MemoryEngine {
 impl Engine for MemoryEngine {
     fn name(&self) -> &'static str {
         "memory"
+    }
+
+    fn is_shared(&self) -> bool {
+        self.0.is_shared.load(Ordering::Relaxed)
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
