@@ -6,14 +6,12 @@
 
 mod big;
 mod calls;
-mod connection;
 mod floor;
 mod functions;
 mod load;
 mod nginx;
 mod objects;
 mod process;
-mod requests;
 mod server;
 mod starts;
 mod store;

@@ -7,12 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use lambent_base::text::hex;
 use lambent_sigv4::Sha256;
+use lambent_test_client::{Answer, Connection, Request};
 
-use super::connection::{Answer, Connection};
 use super::load::median;
 use super::objects::{BUCKET, with_bucket};
 use super::process;
-use super::requests::Request;
 use super::server::{Folder, Server};
 use super::table::Table;
 use super::{Bench, nginx};

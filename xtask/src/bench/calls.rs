@@ -1,7 +1,8 @@
 //! A call that touches no storage: GetCallerIdentity.
 
+use lambent_test_client::{FORM, Request};
+
 use super::load::Load;
-use super::requests::{FORM, Request};
 use super::server::{Folder, Server};
 use super::table::Table;
 use super::{Bench, CONNECTIONS};

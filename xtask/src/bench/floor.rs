@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use lambent_test_client::{Api, Request};
+
 use super::load::Load;
-use super::requests::{Api, Request};
 use super::server::Server;
 use super::table::Table;
 use super::{Bench, CONNECTIONS};

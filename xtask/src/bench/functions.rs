@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use base64::Engine;
+use lambent_test_client::{Answer, Api, Connection, FORM, Request, encoded};
 use zip::write::SimpleFileOptions;
 
-use super::connection::{Answer, Connection};
 use super::load::{Load, median};
-use super::requests::{Api, FORM, Request, encoded};
 use super::server::{Folder, Server};
 use super::table::Table;
 use super::{Bench, CONNECTIONS};

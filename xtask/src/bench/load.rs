@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lambent_base::Clock;
+use lambent_test_client::{Answer, Connection};
 
-use super::connection::{Answer, Connection};
 use super::process::{self, Cpu};
 
 /// A load and its bounds.

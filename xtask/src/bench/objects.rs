@@ -4,9 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use anyhow::Context;
+use lambent_test_client::{Api, Request};
 
 use super::load::{Load, median};
-use super::requests::{Api, Request};
 use super::server::{Folder, Server};
 use super::table::Table;
 use super::{Bench, CONNECTIONS};

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use lambent_test_client::{ACCESS_KEY_ID, Api, REGION, SECRET_ACCESS_KEY};
 
 use super::Bench;
-use super::requests::{ACCESS_KEY_ID, Api, REGION, SECRET_ACCESS_KEY};
 
 /// How often, and how many times, it is looked whether a stopped server has ended.
 const STOP_POLL: Duration = Duration::from_millis(20);

@@ -5,14 +5,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use lambent_test_client::{Api, Connection};
 
 use super::Bench;
 use super::calls::GET_CALLER_IDENTITY;
-use super::connection::Connection;
 use super::functions::{self, Language};
 use super::load::{Load, median};
 use super::process;
-use super::requests::Api;
 use super::server::{Folder, Server, free_port, lambent_command};
 use super::table::Table;
 

@@ -6,12 +6,16 @@ use anyhow::{Context, bail};
 use lambent_base::{Clock, text};
 use lambent_sigv4::{ServiceRules, Signer, UNSIGNED_PAYLOAD, sha256};
 
-use super::connection::{Answer, Connection};
+use crate::connection::{Answer, Connection};
 
-pub(super) const ACCESS_KEY_ID: &str = "AKIALAMBENTBENCHMARK";
-pub(super) const SECRET_ACCESS_KEY: &str = "benchmark/secret+0123456789abcdefghijklm";
-pub(super) const REGION: &str = "us-east-1";
-pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+/// The root key that a measured or tortured server is started with.
+pub const ACCESS_KEY_ID: &str = "AKIALAMBENTBENCHMARK";
+/// Its secret.
+pub const SECRET_ACCESS_KEY: &str = "benchmark/secret+0123456789abcdefghijklm";
+/// The server's region.
+pub const REGION: &str = "us-east-1";
+/// The content type of the query protocol.
+pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
 /// Headers that today's SDKs send with every request, so that reading and verifying them is in the figures.
 const SDK_HEADERS: [(&str, &str); 4] = [
@@ -22,26 +26,31 @@ const SDK_HEADERS: [(&str, &str); 4] = [
 ];
 
 /// Signs for one server.
-pub(super) struct Api<'a> {
-    pub(super) address: SocketAddr,
-    pub(super) clock: &'a Clock,
+pub struct Api<'a> {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Signatures are dated with it.
+    pub clock: &'a Clock,
 }
 
 /// What to ask for.
 #[derive(Clone, Copy)]
-pub(super) struct Request<'a> {
+pub struct Request<'a> {
     /// The signing name.
-    pub(super) service: &'a str,
-    pub(super) method: &'a str,
+    pub service: &'a str,
+    /// The HTTP method.
+    pub method: &'a str,
     /// Path and query.
-    pub(super) target: &'a str,
-    pub(super) headers: &'a [(&'a str, &'a str)],
-    pub(super) body: &'a [u8],
+    pub target: &'a str,
+    /// Beside those that every request has.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The whole body; not sent by [`Api::head`] and [`Api::unsigned_head`].
+    pub body: &'a [u8],
 }
 
 impl Api<'_> {
     /// A whole request, whose signature covers its body.
-    pub(super) fn signed(&self, request: Request<'_>) -> anyhow::Result<Vec<u8>> {
+    pub fn signed(&self, request: Request<'_>) -> anyhow::Result<Vec<u8>> {
         let hash = text::hex(&sha256(request.body));
         let mut bytes = self.head(request, request.body.len() as u64, &hash)?;
         bytes.extend_from_slice(request.body);
@@ -49,12 +58,12 @@ impl Api<'_> {
     }
 
     /// The head of a request whose body of that length comes later and is not signed.
-    pub(super) fn unsigned_head(&self, request: Request<'_>, length: u64) -> anyhow::Result<Vec<u8>> {
+    pub fn unsigned_head(&self, request: Request<'_>, length: u64) -> anyhow::Result<Vec<u8>> {
         self.head(request, length, UNSIGNED_PAYLOAD)
     }
 
     /// The head of a request whose body has that length and SHA-256.
-    pub(super) fn head(&self, request: Request<'_>, length: u64, hash: &str) -> anyhow::Result<Vec<u8>> {
+    pub fn head(&self, request: Request<'_>, length: u64, hash: &str) -> anyhow::Result<Vec<u8>> {
         let Request { service, method, target, headers, .. } = request;
         let mut builder = http::Request::builder().method(method).uri(target);
         builder = builder.header("host", self.address.to_string());
@@ -84,18 +93,14 @@ impl Api<'_> {
     }
 
     /// Asks on a connection of its own; anything but success is an error.
-    pub(super) fn call(&self, request: Request<'_>) -> anyhow::Result<Answer> {
+    pub fn call(&self, request: Request<'_>) -> anyhow::Result<Answer> {
         self.call_on(&mut Connection::open(self.address)?, request)
     }
 
     /// Asks on a connection that is there; anything but success is an error.
-    pub(super) fn call_on(
-        &self,
-        connection: &mut Connection,
-        request: Request<'_>,
-    ) -> anyhow::Result<Answer> {
+    pub fn call_on(&self, connection: &mut Connection, request: Request<'_>) -> anyhow::Result<Answer> {
         let answer = connection.exchange(&self.signed(request)?)?;
-        if !(200..300).contains(&answer.status) {
+        if !answer.is_success() {
             bail!("{} {}: {}", request.method, request.target, answer.text());
         }
         Ok(answer)
@@ -103,7 +108,7 @@ impl Api<'_> {
 }
 
 /// A value as it stands in a form or a query.
-pub(super) fn encoded(value: &str) -> String {
+pub fn encoded(value: &str) -> String {
     let mut out = String::new();
     for byte in value.bytes() {
         match byte {

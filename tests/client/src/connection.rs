@@ -7,53 +7,75 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 const BUFFER_BYTES: usize = 256 * 1024;
-/// How much of an answer's body is kept; the rest is counted and dropped.
+/// How much of an answer's body is kept, unless more is asked for.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// Longer than anything that is measured takes.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// One connection.
-pub(super) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     /// The part of the buffer that was read and not yet used.
     filled: usize,
+    kept_bytes_max: usize,
+    /// The answer to come has a length but no body.
+    asked_for_head: bool,
 }
 
 /// An answer whose body was read to its end.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub struct Answer {
+    pub status: u16,
+    /// Status line and headers, as they came.
+    pub head: Vec<u8>,
     /// Bytes of the body.
-    pub(super) length: u64,
+    pub length: u64,
     /// The first of them.
-    pub(super) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The value of a header, whose name may be in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let head = std::str::from_utf8(&self.head).ok()?;
+        header(head, name)
+    }
+
     /// The answer as a message, for errors.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         format!("status {}: {}", self.status, String::from_utf8_lossy(&self.body))
     }
 }
 
 impl Connection {
-    pub(super) fn open(address: SocketAddr) -> anyhow::Result<Self> {
+    /// A connection whose answers' bodies are kept up to 1 MiB; the rest of them is counted and dropped.
+    pub fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        Self::keeping(address, KEPT_BYTES_MAX)
+    }
+
+    /// A connection that keeps that many bytes of an answer's body.
+    pub fn keeping(address: SocketAddr, kept_bytes_max: usize) -> anyhow::Result<Self> {
         let stream =
             TcpStream::connect(address).with_context(|| format!("could not connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES], filled: 0 })
+        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES], filled: 0, kept_bytes_max, asked_for_head: false })
     }
 
     /// Sends a request, or a part of one.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    pub fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.asked_for_head |= bytes.starts_with(b"HEAD ");
         self.stream.write_all(bytes).context("could not send the request")
     }
 
     /// Reads one answer into `answer`, whose memory is used again.
-    pub(super) fn receive(&mut self, answer: &mut Answer) -> anyhow::Result<()> {
+    pub fn receive(&mut self, answer: &mut Answer) -> anyhow::Result<()> {
         let head = loop {
             if let Some(end) = self.buffer[..self.filled].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
@@ -67,13 +89,19 @@ impl Connection {
                 read => self.filled += read,
             }
         };
+        answer.head.clear();
+        answer.head.extend_from_slice(&self.buffer[..head]);
+        let is_head_only = std::mem::take(&mut self.asked_for_head);
         (answer.status, answer.length) = parse(&self.buffer[..head])?;
+        if is_head_only {
+            answer.length = 0;
+        }
         answer.body.clear();
         let mut left = answer.length;
         let mut start = head;
         loop {
             let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.filled - start);
-            let keep = here.min(KEPT_BYTES_MAX.saturating_sub(answer.body.len()));
+            let keep = here.min(self.kept_bytes_max.saturating_sub(answer.body.len()));
             answer.body.extend_from_slice(&self.buffer[start..start + keep]);
             left -= here as u64;
             start += here;
@@ -92,7 +120,7 @@ impl Connection {
     }
 
     /// Sends a request and gives the answer.
-    pub(super) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+    pub fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         let mut answer = Answer::default();
         self.send(request)?;
         self.receive(&mut answer)?;
@@ -103,19 +131,21 @@ impl Connection {
 /// Status and length of the body.
 fn parse(head: &[u8]) -> anyhow::Result<(u16, u64)> {
     let text = std::str::from_utf8(head).context("the answer's head is not text")?;
-    let mut lines = text.split("\r\n");
-    let status_line = lines.next().unwrap_or_default();
+    let status_line = text.split("\r\n").next().unwrap_or_default();
     let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status: u16 = status.with_context(|| format!("`{status_line}` has no status"))?;
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-    });
-    match length {
+    match header(text, "content-length").and_then(|length| length.parse().ok()) {
         Some(length) => Ok((status, length)),
         None if status == 204 => Ok((status, 0)),
         None => bail!("an answer with status {status} has no Content-Length"),
     }
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    head.split("\r\n").skip(1).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case(wanted).then_some(value.trim())
+    })
 }
 
 #[cfg(test)]
