@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lambent_base::{Clock, Random};
 
-use crate::engine::{Engine, TxnId};
+use crate::engine::{Commit, Engine, TxnId};
 use crate::error::StoreError;
 use crate::limits;
 use crate::range::{KeyRange, ScanOptions};
@@ -166,13 +166,27 @@ impl Db {
     }
 
     async fn commit(&self, txn: Txn) -> Result<(), StoreError> {
-        let inner = &*self.0;
-        let number = inner.next_id.fetch_add(1, Ordering::Relaxed);
-        let id = TxnId((u128::from(inner.id_prefix) << 64) | u128::from(number));
-        let Some(commit) = txn.into_commit(id)? else { return Ok(()) };
-        match inner.engine.commit(commit).await {
+        match txn.into_commit(self.new_id())? {
+            Some(commit) => self.settle(commit).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.0.engine
+    }
+
+    pub(crate) fn new_id(&self) -> TxnId {
+        let number = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+        TxnId((u128::from(self.0.id_prefix) << 64) | u128::from(number))
+    }
+
+    /// Commits once, and finds out what became of it.
+    pub(crate) async fn settle(&self, commit: Commit) -> Result<(), StoreError> {
+        let engine = &self.0.engine;
+        match engine.commit(commit).await {
             Ok(_) => Ok(()),
-            Err(StoreError::UnknownOutcome(id)) => match inner.engine.outcome(id).await? {
+            Err(StoreError::UnknownOutcome(id)) => match engine.outcome(id).await? {
                 Some(_) => Ok(()),
                 // Surely not applied: as good as a conflict.
                 None => Err(StoreError::Conflict),

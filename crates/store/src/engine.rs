@@ -40,6 +40,10 @@ pub trait Engine: Send + Sync + 'static {
     /// The newest committed state.
     fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>>;
 
+    /// A view of the newest committed state for an export: it may be held for minutes, while others commit, and
+    /// [`Snapshot::version`] is exactly the one that it shows. It holds up no commit; what it shows stays on disk.
+    fn export(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>>;
+
     /// Applies the commit if nothing that it read has changed; returns when it is durable.
     ///
     /// Errors: `Conflict`, `SnapshotTooOld`, `UnknownOutcome`, `NotACounter`, `RangeTooLarge`, `DiskFull`,
@@ -88,12 +92,27 @@ pub struct Commit {
     pub topics: Vec<Bytes>,
     /// It leads to more free space than it takes: see [`crate::Txn::frees_space`].
     pub frees_space: bool,
+    /// Its version is at least this one: an import goes on where the rows' first store was. 0 for all others.
+    pub at_least: Version,
 }
 
 impl Commit {
     /// The version that the reads saw at least; nothing was read when there is none.
     pub fn read_version(&self) -> Version {
         self.snapshot.as_ref().map_or(Version(u64::MAX), |snapshot| snapshot.version())
+    }
+
+    /// The version of this commit, `newest` being that of the one before it. Engines count the commits of a batch from
+    /// its first, so only that one, `leads`, may leave versions out.
+    ///
+    /// Errors: `Conflict`, after which it will lead a batch some time.
+    pub fn version_after(&self, newest: u64, leads: bool) -> Result<Version, StoreError> {
+        let next = Version(newest + 1);
+        match self.at_least > next {
+            true if leads => Ok(self.at_least),
+            true => Err(StoreError::Conflict),
+            false => Ok(next),
+        }
     }
 }
 

@@ -60,6 +60,15 @@ pub enum StoreError {
         "the store has format {found}, this program knows {known}; run the version of Lambent that wrote it"
     )]
     Format { found: i32, known: i32 },
+    /// An import ended before its last row.
+    #[error(
+        "an import into this store was cut off, so it holds a part of the rows only; run the import again"
+    )]
+    HalfImported,
+    #[error(
+        "an import goes into an empty store, and this one holds rows; give another directory or database"
+    )]
+    NotEmpty,
     #[error("expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE: {reason}")]
     InvalidUrl { reason: String },
     #[error("{holder} has the data directory {} open; stop it first", directory.display())]

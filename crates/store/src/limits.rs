@@ -24,3 +24,5 @@ pub const MAX_PAGE_ROWS: usize = 10_000;
 pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// The first byte of a key may not reach this: keys above belong to the store itself.
 pub const FIRST_RESERVED_BYTE: u8 = 0xfd;
+/// Keys whose first byte is this one or higher are an engine's bookkeeping; all others are content and move with an export.
+pub const FIRST_ENGINE_BYTE: u8 = 0xfe;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lambent_base::Clock;
 use parking_lot::Mutex;
 
-use crate::engine::{Commit, Engine, Op, STAMP_BYTES, Snapshot, TxnId};
+use crate::engine::{Commit, Engine, Op, STAMP_BYTES, Snapshot, TxnId, Version};
 use crate::error::StoreError;
 use crate::limits;
 use crate::overlay::{self, Merge, Overlay, Seen};
@@ -169,7 +169,8 @@ impl Txn {
             return Ok(None);
         }
         let State { snapshot, read_keys, read_ranges, topics, frees_space, .. } = state;
-        Ok(Some(Commit { id, snapshot, read_keys, read_ranges, ops, topics, frees_space }))
+        let at_least = Version(0);
+        Ok(Some(Commit { id, snapshot, read_keys, read_ranges, ops, topics, frees_space, at_least }))
     }
 
     /// The retriable failure that one of its operations met, whatever the closure made of it.

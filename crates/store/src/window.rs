@@ -101,6 +101,7 @@ mod tests {
             ops: vec![],
             topics: vec![],
             frees_space: false,
+            at_least: Version(0),
         }
     }
 

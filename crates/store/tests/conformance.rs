@@ -29,6 +29,8 @@ mod rows;
 mod scans;
 #[path = "conformance/stamps.rs"]
 mod stamps;
+#[path = "conformance/transfers.rs"]
+mod transfers;
 #[path = "conformance/watches.rs"]
 mod watches;
 
@@ -44,6 +46,7 @@ fn all_cases() -> Vec<harness::Case> {
         rows::cases(),
         scans::cases(),
         stamps::cases(),
+        transfers::cases(),
         watches::cases(),
     ]
     .concat()

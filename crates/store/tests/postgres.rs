@@ -15,8 +15,8 @@ use std::time::Duration;
 use cable::{Cable, Traffic};
 use cluster::{Cluster, PORT, Sync};
 use lambent_base::{Clock, Random};
-use lambent_store::engine::{Commit, Engine, Op, TxnId};
-use lambent_store::{Db, KeyRange, ScanOptions, StoreError};
+use lambent_store::engine::{Commit, Engine, Op, TxnId, Version};
+use lambent_store::{Db, Export, KeyRange, ScanOptions, StoreError};
 use lambent_store_postgres::{Commits, PostgresEngine, PostgresOptions};
 
 const BOTH: [Commits; 2] = [Commits::Batched, Commits::OneEach];
@@ -40,6 +40,7 @@ fn put(id: TxnId, key: &'static [u8]) -> Commit {
         ops: vec![Op::Put(key.into(), b"v".as_slice().into())],
         topics: vec![],
         frees_space: false,
+        at_least: Version(0),
     }
 }
 
@@ -431,7 +432,7 @@ async fn superseded_rows_are_swept_and_old_snapshots_refused() {
         .unwrap();
     };
     write(b"0").await;
-    let snapshot = engine.snapshot().await.unwrap();
+    let (snapshot, export) = (engine.snapshot().await.unwrap(), db.export().await.unwrap());
     assert_eq!(snapshot.get(b"changed").await.unwrap().as_deref(), Some(&b"0"[..]));
     for value in [b"1", b"2", b"3"] {
         write(value).await;
@@ -448,6 +449,11 @@ async fn superseded_rows_are_swept_and_old_snapshots_refused() {
     assert!(matches!(refused, StoreError::SnapshotTooOld), "{refused}");
     let range = KeyRange::prefix(b"changed");
     assert!(matches!(snapshot.scan(&range, ScanOptions::rows(9)).await, Err(StoreError::SnapshotTooOld)));
+    // An export is held for as long as it takes.
+    for key in [b"changed", b"deleted", long] {
+        assert_eq!(export.get(key).await.unwrap().as_deref(), Some(&b"0"[..]));
+    }
+    assert_eq!(export.page(&Export::all(), ScanOptions::rows(9)).await.unwrap().rows.len(), 3);
     let newest = db.read(|txn| async move { txn.get(b"changed").await }).await.unwrap();
     assert_eq!(newest.as_deref(), Some(&b"3"[..]));
     let newest = db.read(|txn| async move { txn.get(long).await }).await.unwrap();

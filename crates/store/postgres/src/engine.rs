@@ -15,6 +15,7 @@ use tokio_postgres::config::SslMode;
 use crate::batched::Queue;
 use crate::connection::{Connection, configure};
 use crate::each::OneEach;
+use crate::export::PgExport;
 use crate::follow::{self, Health};
 use crate::head::{self, Writer};
 use crate::pool::{Pool, RETRY_FOR, Retries};
@@ -195,6 +196,12 @@ impl Engine for PostgresEngine {
     fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
         let snapshot: Arc<dyn Snapshot> = Arc::new(PgSnapshot::new(self.shared.pool.clone()));
         Box::pin(std::future::ready(Ok(snapshot)))
+    }
+
+    fn export(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
+        Box::pin(async {
+            Ok(Arc::new(PgExport::open(self.shared.pool.config()).await?) as Arc<dyn Snapshot>)
+        })
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>> {

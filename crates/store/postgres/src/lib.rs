@@ -59,6 +59,7 @@ mod connection;
 mod each;
 mod engine;
 mod error;
+mod export;
 mod follow;
 mod head;
 mod plan;

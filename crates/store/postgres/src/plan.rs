@@ -104,7 +104,7 @@ impl Plan {
         if self.touches(commit) {
             return Err(StoreError::Conflict);
         }
-        let version = Version(self.head.version + 1);
+        let version = commit.version_after(self.head.version, self.ids.is_empty())?;
         let rows = resolve(commit.ops.clone(), version, &Overlay { rows: &self.rows, known })?;
         for (key, value) in rows {
             self.head.long_keys |= key.len() > crate::schema::LONG_KEY_BYTES;

@@ -14,7 +14,7 @@ use super::queue::{Reply, Verdict, Waiting};
 use super::space::Space;
 use super::tree::Tree;
 use crate::active::ActiveReads;
-use crate::engine::{Commit, Op, TxnId, Version};
+use crate::engine::{Commit, Op, TxnId};
 use crate::error::StoreError;
 use crate::range::KeyRange;
 use crate::resolve::{Before, Rows, resolve};
@@ -42,6 +42,8 @@ pub(super) struct Committer {
 struct Batch<'a> {
     tree: &'a Tree,
     rows: Rows,
+    /// The version of the first commit.
+    first: u64,
     ids: Vec<TxnId>,
     topics: Vec<Bytes>,
 }
@@ -50,9 +52,9 @@ impl Committer {
     /// Decides a batch; gives what is to be answered.
     pub(super) fn decide(&mut self, waiting: Vec<Waiting>) -> Vec<(Reply, Verdict)> {
         let tree = self.tree.clone();
-        let mut batch = Batch { tree: &tree, rows: Rows::new(), ids: Vec::new(), topics: Vec::new() };
+        let mut batch =
+            Batch { tree: &tree, rows: Rows::new(), first: 0, ids: Vec::new(), topics: Vec::new() };
         let broken = self.broken.clone().or_else(|| self.space.look().err());
-        let first = self.version + 1;
         self.window.trim(self.reads.oldest());
         let mut decided = Vec::with_capacity(waiting.len());
         for Waiting { commit, reply, .. } in waiting {
@@ -63,7 +65,7 @@ impl Committer {
             };
             decided.push((reply, id, verdict));
         }
-        let Batch { rows, ids, topics, .. } = batch;
+        let Batch { rows, first, ids, topics, .. } = batch;
         let written = if ids.is_empty() { Ok(()) } else { self.write(rows, first, &ids) };
         if let Err(failure) = &written {
             self.fail(failure);
@@ -83,8 +85,11 @@ impl Committer {
         let grows = writes && !commit.frees_space;
         self.space.check(grows)?;
         self.window.check(&commit)?;
-        let version = Version(self.version + 1);
+        let version = commit.version_after(self.version, batch.ids.is_empty())?;
         let rows = resolve(commit.ops, version, &*batch)?;
+        if batch.ids.is_empty() {
+            batch.first = version.0;
+        }
         self.version = version.0;
         for (key, value) in rows {
             self.window.record(version.0, &key);

@@ -66,6 +66,14 @@ pub struct FjallEngine {
     lock: Arc<DataLock>,
 }
 
+/// Holds nothing back but what fjall keeps for it on disk.
+struct FjallExport {
+    version: Version,
+    snapshot: fjall::Snapshot,
+    tree: Arc<Tree>,
+    _lock: Arc<DataLock>,
+}
+
 struct FjallSnapshot {
     guard: ReadGuard,
     snapshot: fjall::Snapshot,
@@ -147,6 +155,16 @@ impl Engine for FjallEngine {
         Box::pin(std::future::ready(Ok(opened)))
     }
 
+    fn export(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
+        let snapshot = self.tree.snapshot();
+        let (tree, lock) = (self.tree.clone(), self.lock.clone());
+        let opened = self.tree.version_at(&snapshot).map(|version| {
+            Arc::new(FjallExport { version: Version(version), snapshot, tree, _lock: lock })
+                as Arc<dyn Snapshot>
+        });
+        Box::pin(std::future::ready(opened))
+    }
+
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>> {
         Box::pin(self.queue.submit(commit))
     }
@@ -174,6 +192,24 @@ impl Engine for FjallEngine {
 impl Snapshot for FjallSnapshot {
     fn version(&self) -> Version {
         Version(self.guard.version)
+    }
+
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
+        Box::pin(std::future::ready(self.tree.get_at(&self.snapshot, key)))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &'a KeyRange,
+        options: ScanOptions,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(std::future::ready(self.tree.scan_at(&self.snapshot, range, options)))
+    }
+}
+
+impl Snapshot for FjallExport {
+    fn version(&self) -> Version {
+        self.version
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {

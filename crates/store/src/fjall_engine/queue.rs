@@ -287,6 +287,7 @@ mod tests {
             ops: vec![Op::Put(Bytes::from_static(key.as_bytes()), Bytes::new())],
             topics: vec![],
             frees_space: false,
+            at_least: Version(0),
         }
     }
 

@@ -55,15 +55,12 @@ impl Tree {
 
     /// The newest version that the files hold.
     pub(super) fn version(&self) -> Result<u64, StoreError> {
-        match self.get(VERSION_KEY)? {
-            None => Ok(0),
-            Some(row) => match row.as_ref().try_into() {
-                Ok(bytes) => Ok(u64::from_be_bytes(bytes)),
-                Err(_) => {
-                    Err(StoreError::Corrupt("the row that holds the version is not a number".to_owned()))
-                }
-            },
-        }
+        read_version(self.get(VERSION_KEY)?)
+    }
+
+    /// The version that a snapshot shows.
+    pub(super) fn version_at(&self, snapshot: &fjall::Snapshot) -> Result<u64, StoreError> {
+        read_version(self.get_at(snapshot, VERSION_KEY)?)
     }
 
     pub(super) fn snapshot(&self) -> fjall::Snapshot {
@@ -139,6 +136,12 @@ impl Tree {
         }
         Ok(None)
     }
+}
+
+fn read_version(row: Option<Bytes>) -> Result<u64, StoreError> {
+    let Some(row) = row else { return Ok(0) };
+    let number = row.as_ref().try_into().map(u64::from_be_bytes);
+    number.map_err(|_| StoreError::Corrupt("the row that holds the version is not a number".to_owned()))
 }
 
 fn outcome_key(batch_number: u64) -> Vec<u8> {

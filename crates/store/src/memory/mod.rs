@@ -130,6 +130,10 @@ impl Engine for MemoryEngine {
         })
     }
 
+    fn export(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
+        self.snapshot()
+    }
+
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>> {
         Box::pin(async move { self.0.commit(commit) })
     }

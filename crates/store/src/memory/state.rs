@@ -72,7 +72,7 @@ impl State {
         if self.conflicts(&commit) {
             return Err(StoreError::Conflict);
         }
-        let version = Version(self.version + 1);
+        let version = commit.version_after(self.version, true)?;
         let rows = resolve(commit.ops, version, self)?;
         self.version = version.0;
         for (key, value) in rows {

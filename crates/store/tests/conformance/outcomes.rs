@@ -1,4 +1,4 @@
-use lambent_store::engine::{Commit, Op, TxnId};
+use lambent_store::engine::{Commit, Op, TxnId, Version};
 use lambent_store::{KeyRange, StoreError};
 
 use crate::harness::{Store, get, write};
@@ -14,6 +14,7 @@ fn commit(id: u128, ops: Vec<Op>) -> Commit {
         ops,
         topics: vec![],
         frees_space: false,
+        at_least: Version(0),
     }
 }
 

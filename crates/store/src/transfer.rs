@@ -1,0 +1,188 @@
+//! The whole content of a store: out of one, and into an empty one of any engine.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::db::Db;
+use crate::engine::{Commit, Op, Snapshot, TxnId, Version};
+use crate::error::StoreError;
+use crate::limits::{FIRST_ENGINE_BYTE, FIRST_RESERVED_BYTE, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::range::{KeyRange, Page, ScanOptions};
+
+/// Stands in a store while rows are brought into it: below it lie the chunks of values whose keys start with a byte that
+/// no key starts with, so there are none.
+const IMPORTING: &[u8] = &[FIRST_RESERVED_BYTE, 0xff, b'i'];
+/// One commit of an import takes no further row once it holds this many bytes.
+const STEP_BYTES: usize = 1024 * 1024;
+/// How often a commit of an import is tried when something else commits too.
+const ATTEMPTS_MAX: u32 = 100;
+/// How many rows of a cut-off import are removed in one commit.
+const CLEAR_STEP_ROWS: usize = 4_000;
+
+/// All rows of one version. A cheap handle; it may be held for minutes.
+#[derive(Clone)]
+pub struct Export(Arc<dyn Snapshot>);
+
+impl Export {
+    /// The version whose rows these are.
+    pub fn version(&self) -> Version {
+        self.0.version()
+    }
+
+    /// The range of all content: the rows of the services, and the chunks of large values.
+    pub fn all() -> KeyRange {
+        KeyRange::new(&[][..], &[FIRST_ENGINE_BYTE][..])
+    }
+
+    /// The value of `key`.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.0.get(key).await
+    }
+
+    /// One page of rows.
+    pub async fn page(&self, range: &KeyRange, options: ScanOptions) -> Result<Page, StoreError> {
+        self.0.scan(range, options.clamped()).await
+    }
+}
+
+/// Brings rows into a store that is empty; [`Import::finish`] makes it whole. Until then the store refuses to be used.
+pub struct Import {
+    db: Db,
+    ops: Vec<Op>,
+    bytes: usize,
+}
+
+impl Db {
+    /// The newest state, for as long as it takes to read all of it.
+    ///
+    /// Errors: `HalfImported`, `Unavailable`.
+    pub async fn export(&self) -> Result<Export, StoreError> {
+        let export = Export(self.engine().export().await?);
+        match export.get(IMPORTING).await? {
+            Some(_) => Err(StoreError::HalfImported),
+            None => Ok(export),
+        }
+    }
+
+    /// Whether the store holds all rows that it should, and not those of an import that was cut off.
+    ///
+    /// Errors: `HalfImported`.
+    pub async fn check_whole(&self) -> Result<(), StoreError> {
+        let mark = self.read(|txn| async move { txn.get(IMPORTING).await }).await?;
+        if mark.is_some() { Err(StoreError::HalfImported) } else { Ok(()) }
+    }
+
+    /// Whether there is no content at all.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        let (all, options) = (&Export::all(), ScanOptions::rows(1).keys_only());
+        let page = self.read(|txn| async move { txn.scan(all, options).await }).await?;
+        Ok(page.rows.is_empty())
+    }
+
+    /// Begins to fill an empty store; what an import that was cut off has left is removed first.
+    ///
+    /// Errors: `NotEmpty`.
+    pub async fn import(&self) -> Result<Import, StoreError> {
+        if matches!(self.check_whole().await, Err(StoreError::HalfImported)) {
+            self.clear_import().await?;
+        }
+        // Depends on every row, so nobody can put one in before this commit.
+        let put = vec![Op::Put(Bytes::from_static(IMPORTING), Bytes::new())];
+        for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.engine().snapshot().await?;
+            let page = snapshot.scan(&Export::all(), ScanOptions::rows(1).keys_only()).await?;
+            if !page.rows.is_empty() {
+                return Err(StoreError::NotEmpty);
+            }
+            let commit = Commit {
+                snapshot: Some(snapshot),
+                read_ranges: vec![Export::all()],
+                ..plain(self.new_id(), put.clone())
+            };
+            match self.settle(commit).await {
+                Err(failure) if failure.is_retriable() => {}
+                Err(failure) => return Err(failure),
+                Ok(()) => return Ok(Import { db: self.clone(), ops: Vec::new(), bytes: 0 }),
+            }
+        }
+        Err(StoreError::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// Removes all rows but the mark.
+    async fn clear_import(&self) -> Result<(), StoreError> {
+        let options = ScanOptions::rows(CLEAR_STEP_ROWS).keys_only();
+        loop {
+            let page = self.engine().snapshot().await?.scan(&Export::all(), options.clamped()).await?;
+            let keys = page.rows.iter().map(|(key, _)| key.clone());
+            // The mark goes last: it alone tells that the rest may go.
+            let rest: Vec<Op> = keys.filter(|key| key != IMPORTING).map(Op::Delete).collect();
+            let is_last = rest.is_empty();
+            let ops = if is_last { vec![Op::Delete(Bytes::from_static(IMPORTING))] } else { rest };
+            self.commit_ops(ops, Version(0)).await?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn commit_ops(&self, ops: Vec<Op>, at_least: Version) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS_MAX {
+            match self.settle(Commit { at_least, ..plain(self.new_id(), ops.clone()) }).await {
+                Err(failure) if failure.is_retriable() => tokio::task::yield_now().await,
+                other => return other,
+            }
+        }
+        Err(StoreError::Contended { attempts: ATTEMPTS_MAX })
+    }
+}
+
+impl Import {
+    /// Adds a row of an export, a chunk of a large value included.
+    ///
+    /// Errors: `KeyReserved`, `KeyTooLong`, `ValueTooLong` for rows that no export gives, and what a commit meets.
+    pub async fn put(&mut self, key: Bytes, value: Bytes) -> Result<(), StoreError> {
+        // The key of a chunk is that of its row, and five bytes more.
+        if key.len() > MAX_KEY_BYTES + 5 {
+            return Err(StoreError::KeyTooLong { length: key.len() });
+        }
+        if key.is_empty() || key[0] >= FIRST_ENGINE_BYTE || key == IMPORTING {
+            return Err(StoreError::KeyReserved);
+        }
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::ValueTooLong { length: value.len() });
+        }
+        self.bytes += key.len() + value.len();
+        self.ops.push(Op::Put(key, value));
+        if self.bytes >= STEP_BYTES || self.ops.len() >= CLEAR_STEP_ROWS {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the store whole, and its version at least `version`: keys that carry one must go on growing.
+    pub async fn finish(mut self, version: Version) -> Result<(), StoreError> {
+        self.flush().await?;
+        self.db.commit_ops(vec![Op::Delete(Bytes::from_static(IMPORTING))], version).await
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        self.bytes = 0;
+        let ops = std::mem::take(&mut self.ops);
+        if ops.is_empty() { Ok(()) } else { self.db.commit_ops(ops, Version(0)).await }
+    }
+}
+
+/// A commit that depends on nothing.
+fn plain(id: TxnId, ops: Vec<Op>) -> Commit {
+    Commit {
+        id,
+        snapshot: None,
+        read_keys: Vec::new(),
+        read_ranges: Vec::new(),
+        ops,
+        topics: Vec::new(),
+        frees_space: false,
+        at_least: Version(0),
+    }
+}
