@@ -11,8 +11,29 @@ use crate::error::BlobError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId([u8; 16]);
 
+/// Makes ids.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    clock: Clock,
+    random: Random,
+}
+
+impl Names {
+    pub(crate) fn new(clock: Clock, random: Random) -> Self {
+        Self { clock, random }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn new_id(&self) -> BlobId {
+        BlobId::new(&self.clock, &self.random)
+    }
+}
+
 impl BlobId {
-    pub(crate) fn new(clock: &Clock, random: &Random) -> Self {
+    fn new(clock: &Clock, random: &Random) -> Self {
         let mut bytes: [u8; 16] = random.bytes();
         bytes[..6].copy_from_slice(&clock.unix_ms().to_be_bytes()[2..]);
         Self(bytes)
@@ -28,13 +49,14 @@ impl BlobId {
         self.0
     }
 
-    /// When the blob was finished, in milliseconds since 1970.
+    /// When the blob was finished, in milliseconds since 1970; of one that went elsewhere than to disk in many parts, when
+    /// it was begun.
     pub fn created_ms(self) -> i64 {
         self.0[..6].iter().fold(0, |ms, &byte| (ms << 8) | i64::from(byte))
     }
 
-    /// One of 256 directories.
-    pub(crate) fn directory(self) -> u8 {
+    /// Which of the 256 directories of a place it lies in: its last byte.
+    pub fn directory(self) -> u8 {
         self.0[15]
     }
 }

@@ -1,21 +1,18 @@
 //! Reading a blob.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use crate::disk::DiskSource;
 use crate::error::{BlobError, blocking};
-use crate::format::Trailer;
+use crate::far::FarSource;
 use crate::id::BlobId;
-use crate::limits::{BLOCK_BYTES, READ_BYTES};
-use crate::store::Inner;
+use crate::store::Kind;
 
-/// The bytes of a range, in pieces of at most [`READ_BYTES`]; every one checked before it is handed out.
+/// The bytes of a range, in pieces of at most [`crate::limits::READ_BYTES`] from disk and
+/// [`crate::limits::FAR_READ_BYTES`] from elsewhere; every one checked before it is handed out.
 pub struct BlobReader {
     length: u64,
     ready: Option<Bytes>,
@@ -25,28 +22,51 @@ pub struct BlobReader {
 /// The piece that was read, and what is left.
 type Read1 = (Bytes, Option<Source>);
 
-/// An open file and what is still to be read of it.
-struct Source {
-    file: File,
-    path: PathBuf,
-    id: BlobId,
-    trailer: Trailer,
-    /// Where the file stands: a block's start.
-    at: u64,
-    wanted: Range<u64>,
+enum Source {
+    Disk(DiskSource),
+    Far(Box<FarSource>),
 }
 
 impl BlobReader {
-    pub(crate) async fn open(store: Arc<Inner>, id: BlobId, range: Range<u64>) -> Result<Self, BlobError> {
-        // Opening and the first piece in one go: small blobs cross threads once.
-        let (length, first) = blocking(move || {
-            let source = Source::open(store.path(id), id, range)?;
-            Ok((source.trailer.length, source.read()?))
-        })
-        .await?;
+    pub(crate) async fn open(kind: &Kind, id: BlobId, wanted: Range<u64>) -> Result<Self, BlobError> {
+        Ok(Self::open_with(kind, id, Some(wanted), false).await?.0)
+    }
+
+    /// Opens all of a blob; and the trailer of its file.
+    pub(crate) async fn open_whole(kind: &Kind, id: BlobId) -> Result<(Self, Bytes), BlobError> {
+        Self::open_with(kind, id, None, true).await
+    }
+
+    async fn open_with(
+        kind: &Kind,
+        id: BlobId,
+        wanted: Option<Range<u64>>,
+        with_trailer: bool,
+    ) -> Result<(Self, Bytes), BlobError> {
+        let encode = move |trailer: &crate::format::Trailer| match with_trailer {
+            true => trailer.to_bytes(),
+            false => Bytes::new(),
+        };
+        let (length, trailer, first) = match kind {
+            // Opening and the first piece in one go: small blobs cross threads once.
+            Kind::Disk(disk) => {
+                let disk = disk.clone();
+                blocking(move || {
+                    let source = DiskSource::open(&disk, id, wanted)?;
+                    let (length, trailer) = (source.cursor.trailer.length, encode(&source.cursor.trailer));
+                    Ok((length, trailer, read_disk(source)?))
+                })
+                .await?
+            }
+            Kind::Far(far) => {
+                let source = FarSource::open(far.place.clone(), id, wanted).await?;
+                let (length, trailer) = (source.cursor.trailer.length, encode(&source.cursor.trailer));
+                (length, trailer, read_far(source).await?)
+            }
+        };
         let mut reader = Self { length, ready: None, next: None };
         reader.accept(first);
-        Ok(reader)
+        Ok((reader, trailer))
     }
 
     /// The length of the whole blob, in bytes.
@@ -82,59 +102,27 @@ impl BlobReader {
     /// Keeps a piece and starts to read the one after it.
     fn accept(&mut self, (piece, rest): Read1) {
         self.ready = Some(piece).filter(|piece| !piece.is_empty());
-        self.next = rest.map(|source| tokio::task::spawn_blocking(move || source.read()));
+        self.next = rest.map(|source| match source {
+            Source::Disk(source) => tokio::task::spawn_blocking(move || read_disk(source)),
+            Source::Far(source) => tokio::spawn(read_far(*source)),
+        });
     }
 }
 
-impl Source {
-    fn open(path: PathBuf, id: BlobId, wanted: Range<u64>) -> Result<Self, BlobError> {
-        let mut file = File::open(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => BlobError::NotFound(id),
-            _ => BlobError::io("open", &path, e),
-        })?;
-        let trailer = Trailer::read(&file).map_err(|e| BlobError::io("read", &path, e))?;
-        let trailer = trailer.map_err(|what| BlobError::Damaged { id, what })?;
-        let Range { start, end } = wanted;
-        if start > end || end > trailer.length {
-            return Err(BlobError::RangeOutOfBounds { id, length: trailer.length, start, end });
+impl Drop for BlobReader {
+    fn drop(&mut self) {
+        if let Some(job) = &self.next {
+            job.abort();
         }
-        let at = start - start % BLOCK_BYTES as u64;
-        file.seek(SeekFrom::Start(at)).map_err(|e| BlobError::io("seek in", &path, e))?;
-        Ok(Self { file, path, id, trailer, at, wanted })
     }
+}
 
-    fn read(mut self) -> Result<Read1, BlobError> {
-        if self.wanted.is_empty() {
-            return Ok((Bytes::new(), None));
-        }
-        let end = self.end_of_piece();
-        let bytes = usize::try_from(end - self.at).expect("a piece is at most READ_BYTES");
-        let mut piece = Vec::with_capacity(bytes);
-        let read = (&mut self.file).take(end - self.at).read_to_end(&mut piece);
-        read.map_err(|e| BlobError::io("read", &self.path, e))?;
-        if piece.len() != bytes {
-            return Err(self.damaged(format!("the file ends within the block at byte {}", self.at)));
-        }
-        if let Err(block) = self.trailer.check(self.at / BLOCK_BYTES as u64, &piece) {
-            return Err(self.damaged(format!("the checksum of block {block} is wrong")));
-        }
-        let piece = Bytes::from(piece);
-        let offset = |position: u64| usize::try_from(position - self.at).expect("within the piece");
-        let taken = offset(self.wanted.start)..offset(self.wanted.end.min(end));
-        let piece = piece.slice(taken);
-        self.at = end;
-        self.wanted.start = end;
-        let more = self.wanted.start < self.wanted.end;
-        Ok((piece, more.then_some(self)))
-    }
+fn read_disk(source: DiskSource) -> Result<Read1, BlobError> {
+    let (piece, rest) = source.read()?;
+    Ok((piece, rest.map(Source::Disk)))
+}
 
-    /// Where the next piece ends: on a block's end, at most [`READ_BYTES`] on, not beyond the last block needed.
-    fn end_of_piece(&self) -> u64 {
-        let needed = self.wanted.end.next_multiple_of(BLOCK_BYTES as u64).min(self.trailer.length);
-        needed.min(self.at + READ_BYTES as u64)
-    }
-
-    fn damaged(&self, what: String) -> BlobError {
-        BlobError::Damaged { id: self.id, what }
-    }
+async fn read_far(source: FarSource) -> Result<Read1, BlobError> {
+    let (piece, rest) = source.read().await?;
+    Ok((piece, rest.map(|source| Source::Far(Box::new(source)))))
 }

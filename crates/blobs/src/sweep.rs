@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::error::{BlobError, blocking};
 use crate::id::BlobId;
 use crate::limits::SWEEP_BATCH;
-use crate::store::BlobStore;
+use crate::place::Stored;
+use crate::store::{BlobStore, Kind};
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,17 +36,17 @@ impl BlobStore {
     {
         let mut report = SweepReport::default();
         let older_than_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-        let before_ms = self.0.clock.unix_ms().saturating_sub(older_than_ms);
+        let before_ms = self.clock.unix_ms().saturating_sub(older_than_ms);
+        self.remove_old_drafts(older_than).await?;
         for number in 0..=u8::MAX {
-            let ids = self.list(number).await?;
-            report.seen += ids.len() as u64;
-            let old: Vec<BlobId> = ids.into_iter().filter(|id| id.created_ms() < before_ms).collect();
+            let stored = self.list(number).await?;
+            report.seen += stored.len() as u64;
+            let old: Vec<Stored> = stored.into_iter().filter(|one| since_ms(one) < before_ms).collect();
             for batch in old.chunks(SWEEP_BATCH) {
-                let kept = referenced(batch.to_vec()).await;
+                let kept = referenced(batch.iter().map(|one| one.id).collect()).await;
                 let kept = kept.map_err(|e| BlobError::References(e.to_string()))?;
-                for orphan in batch.iter().filter(|id| !kept.contains(id)) {
-                    let (inner, orphan) = (self.0.clone(), *orphan);
-                    report.freed_bytes += blocking(move || inner.remove(orphan)).await?;
+                for orphan in batch.iter().filter(|one| !kept.contains(&one.id)) {
+                    report.freed_bytes += self.remove(orphan).await?;
                     report.removed += 1;
                 }
             }
@@ -53,24 +54,38 @@ impl BlobStore {
         Ok(report)
     }
 
-    /// The blobs of one directory.
-    async fn list(&self, number: u8) -> Result<Vec<BlobId>, BlobError> {
-        let path = self.0.directory(number);
-        blocking(move || {
-            let entries = match std::fs::read_dir(&path) {
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-                other => other.map_err(|e| BlobError::io("list", &path, e))?,
-            };
-            let mut ids = Vec::new();
-            for entry in entries {
-                let name = entry.map_err(|e| BlobError::io("list", &path, e))?.file_name();
-                match name.to_str().and_then(|name| name.parse().ok()) {
-                    Some(id) => ids.push(id),
-                    None => tracing::warn!(?name, directory = %path.display(), "not a blob: left alone"),
-                }
-            }
-            Ok(ids)
-        })
-        .await
+    async fn remove_old_drafts(&self, older_than: Duration) -> Result<(), BlobError> {
+        let Kind::Disk(disk) = &self.kind else { return Ok(()) };
+        let disk = disk.clone();
+        blocking(move || disk.remove_old_drafts(older_than)).await
     }
+
+    /// The blobs of one directory.
+    async fn list(&self, number: u8) -> Result<Vec<Stored>, BlobError> {
+        match &self.kind {
+            // Ids on disk are made when their files are whole, and to look at each file would be dear.
+            Kind::Disk(_) => {
+                let stored = |id: BlobId| Stored { id, file_bytes: 0, modified_ms: id.created_ms() };
+                Ok(self.ids(number).await?.into_iter().map(stored).collect())
+            }
+            Kind::Far(far) => far.place.list(number).await,
+        }
+    }
+
+    /// Removes a blob and says how many bytes its file had; 0 when it was gone.
+    async fn remove(&self, orphan: &Stored) -> Result<u64, BlobError> {
+        let Stored { id, file_bytes, .. } = *orphan;
+        match &self.kind {
+            Kind::Disk(disk) => {
+                let disk = disk.clone();
+                blocking(move || disk.remove(id)).await
+            }
+            Kind::Far(far) => far.place.remove(id).await.map(|()| file_bytes),
+        }
+    }
+}
+
+/// From when on a blob may have waited for its transaction: an upload in parts takes its id when it begins.
+fn since_ms(stored: &Stored) -> i64 {
+    stored.id.created_ms().max(stored.modified_ms)
 }

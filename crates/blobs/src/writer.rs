@@ -1,19 +1,14 @@
 //! Writing a blob.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use crate::error::{BlobError, blocking};
-use crate::format::BlockSums;
+use crate::disk::DiskWriter;
+use crate::error::BlobError;
+use crate::far::FarWriter;
 use crate::id::BlobId;
-use crate::limits::{MAX_BLOB_BYTES, WRITE_BYTES};
-use crate::store::{Inner, sync_directory};
+use crate::limits::MAX_BLOB_BYTES;
+use crate::store::Kind;
 
 /// A finished, durable blob that no row names yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,50 +20,57 @@ pub struct Blob {
 
 /// A blob in the making. Dropping it before [`BlobWriter::finish`] leaves nothing behind.
 pub struct BlobWriter {
-    store: Arc<Inner>,
-    gathered: Vec<Bytes>,
-    gathered_bytes: usize,
     length: u64,
-    disk: Disk,
+    sink: Sink,
 }
 
-/// Where the file is.
-enum Disk {
-    Idle(Option<Box<Draft>>),
-    Busy(JoinHandle<Result<Box<Draft>, BlobError>>),
+enum Sink {
+    Disk(DiskWriter),
+    Far(FarWriter),
+}
+
+/// What a file is to become that has a name and checksums already.
+pub(crate) struct Wished {
+    pub(crate) id: BlobId,
+    pub(crate) trailer: Bytes,
+}
+
+/// Pieces that wait until there are enough.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// A draft that is with us, or with the one job that adds to it.
+pub(crate) enum Turns<D> {
+    Idle(Option<D>),
+    Busy(JoinHandle<Result<D, BlobError>>),
     Failed,
 }
 
-/// A temporary file, removed unless it becomes a blob.
-struct Draft {
-    file: File,
-    path: PathBuf,
-    sums: BlockSums,
-    kept: bool,
-}
-
 impl BlobWriter {
-    pub(crate) fn new(store: Arc<Inner>) -> Self {
-        Self { store, gathered: Vec::new(), gathered_bytes: 0, length: 0, disk: Disk::Idle(None) }
+    pub(crate) fn new(kind: &Kind, wished: Option<Wished>) -> Self {
+        let sink = match kind {
+            Kind::Disk(disk) => Sink::Disk(DiskWriter::new(disk.clone(), wished)),
+            Kind::Far(far) => Sink::Far(FarWriter::new(far.clone(), wished)),
+        };
+        Self { length: 0, sink }
     }
 
-    /// Adds bytes. Waits for the disk when more than [`WRITE_BYTES`] are gathered while it is busy.
+    /// Adds bytes. Waits for the place when more than [`crate::limits::WRITE_BYTES`] (elsewhere than on disk
+    /// [`crate::limits::PART_BYTES`]) are gathered while it is busy.
     ///
-    /// Errors: `TooLarge`, `DiskFull`, `Io`; the writer is of no use after one.
+    /// Errors: `TooLarge`, `DiskFull`, `Io`, `Full`, `Unreachable`, `Refused`; the writer is of no use after one.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), BlobError> {
         self.length += bytes.len() as u64;
         if self.length > MAX_BLOB_BYTES {
             return Err(BlobError::TooLarge);
         }
-        self.gathered_bytes += bytes.len();
-        self.gathered.push(bytes);
-        if self.gathered_bytes >= WRITE_BYTES {
-            let draft = self.settle().await?;
-            let pieces = self.take_gathered();
-            let store = self.store.clone();
-            self.disk = Disk::Busy(tokio::task::spawn_blocking(move || append(&store, draft, &pieces)));
+        match &mut self.sink {
+            Sink::Disk(writer) => writer.write(bytes).await,
+            Sink::Far(writer) => writer.write(bytes).await,
         }
-        Ok(())
     }
 
     /// How many bytes were written so far.
@@ -77,75 +79,79 @@ impl BlobWriter {
     }
 
     /// Makes the blob durable under its final name.
-    pub async fn finish(mut self) -> Result<Blob, BlobError> {
-        let draft = self.settle().await?;
-        let pieces = self.take_gathered();
-        let store = self.store.clone();
-        blocking(move || publish(&store, append(&store, draft, &pieces)?)).await
+    pub async fn finish(self) -> Result<Blob, BlobError> {
+        match self.sink {
+            Sink::Disk(writer) => writer.finish().await,
+            Sink::Far(writer) => writer.finish().await,
+        }
+    }
+}
+
+impl Wished {
+    /// Errors: `Damaged` when what was written is not what was wished for.
+    pub(crate) fn check(&self, trailer: &[u8]) -> Result<(), BlobError> {
+        if self.trailer == trailer {
+            return Ok(());
+        }
+        let what = "the copy's checksums are not those of the file".to_owned();
+        Err(BlobError::Damaged { id: self.id, what })
+    }
+}
+
+impl Gathered {
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.pieces.push(piece);
     }
 
-    /// Waits for the write under way.
-    async fn settle(&mut self) -> Result<Option<Box<Draft>>, BlobError> {
-        match &mut self.disk {
-            Disk::Idle(draft) => Ok(draft.take()),
-            Disk::Busy(job) => {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn take_all(&mut self) -> Vec<Bytes> {
+        self.bytes = 0;
+        std::mem::take(&mut self.pieces)
+    }
+
+    /// The first `length` bytes, which must be there.
+    pub(crate) fn take(&mut self, length: usize) -> Vec<Bytes> {
+        let (mut taken, mut missing) = (Vec::new(), length);
+        let mut pieces = self.take_all().into_iter();
+        for mut piece in pieces.by_ref() {
+            if piece.len() > missing {
+                taken.push(piece.split_to(missing));
+                self.push(piece);
+                break;
+            }
+            missing -= piece.len();
+            taken.push(piece);
+        }
+        pieces.for_each(|piece| self.push(piece));
+        taken
+    }
+}
+
+impl<D> Default for Turns<D> {
+    fn default() -> Self {
+        Self::Idle(None)
+    }
+}
+
+impl<D> Turns<D> {
+    /// Waits for the job under way. No draft: nothing was written yet.
+    pub(crate) async fn settle(&mut self) -> Result<Option<D>, BlobError> {
+        match self {
+            Self::Idle(draft) => Ok(draft.take()),
+            Self::Busy(job) => {
                 let draft = job.await.unwrap_or(Err(BlobError::CutOff));
-                self.disk = if draft.is_ok() { Disk::Idle(None) } else { Disk::Failed };
+                *self = if draft.is_ok() { Self::Idle(None) } else { Self::Failed };
                 draft.map(Some)
             }
-            Disk::Failed => Err(BlobError::CutOff),
+            Self::Failed => Err(BlobError::CutOff),
         }
     }
 
-    fn take_gathered(&mut self) -> Vec<Bytes> {
-        self.gathered_bytes = 0;
-        std::mem::take(&mut self.gathered)
-    }
-}
-
-fn append(store: &Inner, draft: Option<Box<Draft>>, pieces: &[Bytes]) -> Result<Box<Draft>, BlobError> {
-    store.check_space()?;
-    let mut draft = match draft {
-        Some(draft) => draft,
-        None => Box::new(Draft::create(store)?),
-    };
-    for piece in pieces {
-        draft.file.write_all(piece).map_err(|e| BlobError::io("write", &draft.path, e))?;
-        draft.sums.update(piece);
-    }
-    Ok(draft)
-}
-
-fn publish(store: &Inner, mut draft: Box<Draft>) -> Result<Blob, BlobError> {
-    let sums = std::mem::replace(&mut draft.sums, BlockSums::new());
-    let length = sums.length();
-    draft.file.write_all(&sums.into_trailer()).map_err(|e| BlobError::io("write", &draft.path, e))?;
-    draft.file.sync_data().map_err(|e| BlobError::io("sync", &draft.path, e))?;
-    // Named now, so that the id's time is when the wait for its transaction begins.
-    let id = store.new_id();
-    let directory = store.ensure_directory(id.directory())?;
-    let path = store.path(id);
-    std::fs::rename(&draft.path, &path).map_err(|e| BlobError::io("rename", &draft.path, e))?;
-    draft.kept = true;
-    sync_directory(&directory)?;
-    Ok(Blob { id, length })
-}
-
-impl Draft {
-    fn create(store: &Inner) -> Result<Self, BlobError> {
-        let path = store.temporary_path();
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|e| BlobError::io("create", &path, e))?;
-        Ok(Self { file, path, sums: BlockSums::new(), kept: false })
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.kept
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "a temporary file stays until the next start");
-        }
+    pub(crate) fn begin(&mut self, job: JoinHandle<Result<D, BlobError>>) {
+        *self = Self::Busy(job);
     }
 }

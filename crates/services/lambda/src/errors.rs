@@ -52,6 +52,7 @@ impl LambdaError {
     pub(crate) fn blob(step: &'static str, error: BlobError) -> Self {
         match error {
             BlobError::DiskFull { path } => Self::DiskFull { path },
+            BlobError::Full { place, .. } => Self::DiskFull { path: place.into() },
             other => Self::package(step, other),
         }
     }

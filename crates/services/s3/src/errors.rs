@@ -63,7 +63,7 @@ impl From<S3Error> for ApiError {
                 tracing::error!(%failure, "the store takes no request");
                 unavailable()
             }
-            S3Error::Blob(failure @ (BlobError::DiskFull { .. } | BlobError::CutOff)) => {
+            S3Error::Blob(failure) if failure.is_unavailable() => {
                 tracing::error!(%failure, "the blob store takes no request");
                 unavailable()
             }
