@@ -14,9 +14,11 @@ use crate::range::{KeyRange, Page, ScanOptions};
 /// no key starts with, so there are none.
 const IMPORTING: &[u8] = &[FIRST_RESERVED_BYTE, 0xff, b'i'];
 /// One commit of an import takes no further row once it holds this many bytes.
-const STEP_BYTES: usize = 1024 * 1024;
+const STEP_BYTES: usize = 3 * 1024 * 1024;
 /// How often a commit of an import is tried when something else commits too.
 const ATTEMPTS_MAX: u32 = 100;
+/// The same in rows.
+const STEP_ROWS: usize = 20_000;
 /// How many rows of a cut-off import are removed in one commit.
 const CLEAR_STEP_ROWS: usize = 4_000;
 
@@ -154,7 +156,7 @@ impl Import {
         }
         self.bytes += key.len() + value.len();
         self.ops.push(Op::Put(key, value));
-        if self.bytes >= STEP_BYTES || self.ops.len() >= CLEAR_STEP_ROWS {
+        if self.bytes >= STEP_BYTES || self.ops.len() >= STEP_ROWS {
             self.flush().await?;
         }
         Ok(())

@@ -5,8 +5,8 @@ use anyhow::Context;
 use super::{File, Finding};
 
 /// The folders below `crates/`, lowest first: a crate may use lower layers and its own.
-const LAYERS: [&str; 11] = [
-    "base", "wire", "models", "store", "blobs", "identity", "bus", "compute", "services", "front", "lambent",
+const LAYERS: [&str; 12] = [
+    "base", "wire", "models", "store", "blobs", "care", "identity", "bus", "compute", "services", "front", "lambent",
 ];
 
 /// The one service crate that the others may use: what a service is, for the gateway.
