@@ -11,12 +11,14 @@ mod tally;
 mod test;
 mod tidy;
 mod tools;
+mod torture;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND [ARGUMENTS]
 
   test               checks everything: format, lints, house rules, generated code, unit and end-to-end tests
   e2e                runs the official clients against a freshly started `lambent up`
+  torture            kills `lambent up` under load, and checks that nothing acknowledged is lost
   bench              measures speed and size, and prints one table
   models [--check]   writes the model crates from the pinned botocore
   tidy               checks the house rules that a machine can check
@@ -34,6 +36,7 @@ fn main() -> std::process::ExitCode {
         "bench" => bench::run(rest),
         "models" => models::run(rest),
         "tidy" => tidy::run(rest),
+        "torture" => torture::run(rest),
         "help" | "--help" | "-h" => help(rest),
         other => Err(anyhow::anyhow!("there is no command `{other}`\n\n{USAGE}")),
     };

@@ -7,7 +7,7 @@ use anyhow::bail;
 use lambent_base::Clock;
 
 use crate::tally::{Tally, run_counted};
-use crate::{e2e, tidy, tools};
+use crate::{e2e, tidy, tools, torture};
 
 /// What one step came to.
 struct Outcome {
@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     });
     step("unit tests", &mut || run_counted(&mut unit_tests()));
     step("end to end", &mut || e2e::suites(&e2e::Options::default()));
+    step("torture", &mut || torture::run(&[]).map(|()| Tally::of_check(true)));
     report(&outcomes)
 }
 

@@ -91,11 +91,8 @@ impl Connection {
         };
         answer.head.clear();
         answer.head.extend_from_slice(&self.buffer[..head]);
-        let is_head_only = std::mem::take(&mut self.asked_for_head);
-        (answer.status, answer.length) = parse(&self.buffer[..head])?;
-        if is_head_only {
-            answer.length = 0;
-        }
+        let has_body = !std::mem::take(&mut self.asked_for_head);
+        (answer.status, answer.length) = parse(&self.buffer[..head], has_body)?;
         answer.body.clear();
         let mut left = answer.length;
         let mut start = head;
@@ -128,12 +125,15 @@ impl Connection {
     }
 }
 
-/// Status and length of the body.
-fn parse(head: &[u8]) -> anyhow::Result<(u16, u64)> {
+/// Status and length of the body; the answer to HEAD has none, whatever length it names.
+fn parse(head: &[u8], has_body: bool) -> anyhow::Result<(u16, u64)> {
     let text = std::str::from_utf8(head).context("the answer's head is not text")?;
     let status_line = text.split("\r\n").next().unwrap_or_default();
     let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status: u16 = status.with_context(|| format!("`{status_line}` has no status"))?;
+    if !has_body {
+        return Ok((status, 0));
+    }
     match header(text, "content-length").and_then(|length| length.parse().ok()) {
         Some(length) => Ok((status, length)),
         None if status == 204 => Ok((status, 0)),
@@ -155,8 +155,9 @@ mod tests {
     #[test]
     fn a_head_gives_status_and_length() {
         let head = b"HTTP/1.1 404 Not Found\r\ndate: now\r\nContent-Length: 12\r\n\r\n";
-        assert_eq!(parse(head).unwrap(), (404, 12));
-        assert_eq!(parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap(), (204, 0));
-        assert!(parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+        assert_eq!(parse(head, true).unwrap(), (404, 12));
+        assert_eq!(parse(head, false).unwrap(), (404, 0));
+        assert_eq!(parse(b"HTTP/1.1 204 No Content\r\n\r\n", true).unwrap(), (204, 0));
+        assert!(parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", true).is_err());
     }
 }

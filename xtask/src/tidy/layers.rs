@@ -6,7 +6,8 @@ use super::{File, Finding};
 
 /// The folders below `crates/`, lowest first: a crate may use lower layers and its own.
 const LAYERS: [&str; 12] = [
-    "base", "wire", "models", "store", "blobs", "care", "identity", "bus", "compute", "services", "front", "lambent",
+    "base", "wire", "models", "store", "blobs", "care", "identity", "bus", "compute", "services", "front",
+    "lambent",
 ];
 
 /// The one service crate that the others may use: what a service is, for the gateway.

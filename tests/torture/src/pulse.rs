@@ -1,0 +1,52 @@
+//! When to kill: after so many acknowledged requests.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Counts acknowledgements; wakes the killer.
+pub(crate) struct Pulse {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Acknowledgements until the kill.
+    left: usize,
+    acknowledged: usize,
+    /// Workers that still run.
+    working: usize,
+}
+
+impl Pulse {
+    pub(crate) fn new(until_kill: usize, working: usize) -> Self {
+        let state = State { left: until_kill, acknowledged: 0, working };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// A request was acknowledged.
+    pub(crate) fn beat(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.acknowledged += 1;
+        state.left = state.left.saturating_sub(1);
+        if state.left == 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// A worker has nothing more to do.
+    pub(crate) fn ended(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).working -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Returns at the moment of the kill, or when no worker is left.
+    pub(crate) fn wait(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.left > 0 && state.working > 0 {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).acknowledged
+    }
+}

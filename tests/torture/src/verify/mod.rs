@@ -1,0 +1,11 @@
+//! After a restart: the server's state against the ledger.
+
+mod events;
+mod logs;
+mod objects;
+mod uploads;
+
+pub(crate) use events::events;
+pub(crate) use logs::stream;
+pub(crate) use objects::objects;
+pub(crate) use uploads::uploads;
