@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::{Clock, Random};
-use lambent_blobs::{BlobError, BlobId, BlobOptions, BlobStore};
+use lambent_blobs::{BlobId, BlobStore};
 use lambent_bus::ports::{InvokeFunction, MayInvoke};
 use lambent_bus::{BusError, Deliver, DeliverToFunctions, Outbox, Workers};
 use lambent_gateway::limits::Patience;
@@ -25,6 +25,7 @@ use lambent_store_postgres::{PostgresEngine, PostgresOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::blobs::{self, OpenBlobsError};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
 use crate::store_id::{self, JoinError};
@@ -66,7 +67,7 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Join(#[from] JoinError),
     #[error(transparent)]
-    Blobs(#[from] BlobError),
+    Blobs(#[from] OpenBlobsError),
     #[error(transparent)]
     Bus(#[from] BusError),
     #[error(transparent)]
@@ -99,7 +100,7 @@ impl Cloud {
         let db = Db::new(engine, clock.clone(), random.clone());
         store_id::join(&db, &data_dir, &random, matches!(arguments.store, Store::Fjall)).await?;
         let blobs =
-            BlobStore::open(&data_dir.path("blobs"), BlobOptions::default(), clock.clone(), random.clone())?;
+            blobs::open(arguments.blobs.as_ref(), &data_dir.path("blobs"), clock.clone(), random.clone())?;
         let owner = data_dir.owner(&random)?;
         let master = data_dir.master_key(&random)?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);

@@ -1,6 +1,7 @@
 //! `lambent`: a serverless cloud in one binary.
 #![forbid(unsafe_code)]
 
+mod blobs;
 mod cloud;
 mod data_dir;
 mod joints;

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::blobs::BlobPlace;
 use crate::cloud::{Cloud, StartError};
 
 /// Exit codes of `up`, beside 0 for a clean stop and 2 for wrong arguments.
@@ -35,6 +36,9 @@ pub(crate) struct UpArgs {
         default_value = "fjall"
     )]
     pub(crate) store: Store,
+    /// Where long bodies are kept, if not in the data directory: a directory, file:///DIRECTORY, or s3://BUCKET[/PREFIX][?endpoint=URL&region=REGION] with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+    #[arg(long, value_name = "PLACE", env = "LAMBENT_BLOBS")]
+    pub(crate) blobs: Option<BlobPlace>,
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: String,

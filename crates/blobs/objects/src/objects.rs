@@ -10,8 +10,8 @@ use lambent_blobs::place::{Piece, Stored, Upload, Wanted};
 use lambent_blobs::{BlobError, BlobId, MARK_NAME, Place};
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    PutPayload,
+    Error, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, PutPayload,
 };
 
 use crate::errors::failure;
@@ -53,7 +53,10 @@ impl Objects {
         self.0.prefix.clone().join(MARK_NAME)
     }
 
-    async fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<Result<T, Error>, BlobError> {
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, BlobError> {
         tokio::time::timeout(self.0.patience, call).await.map_err(|_| BlobError::Unreachable {
             place: self.0.name.clone(),
             why: format!("no answer within {} ms", self.0.patience.as_millis()),
