@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod keys;
 mod outbox;
+pub mod pins;
 pub mod ports;
 mod settle;
 #[cfg(test)]

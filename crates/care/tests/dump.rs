@@ -134,7 +134,7 @@ async fn store(rows: &Rows) -> Db {
 async fn dump_of(db: &Db, without: Vec<KeyRange>) -> Vec<u8> {
     let mut stream = DumpStream::new(db.export().await.unwrap(), without).await.unwrap();
     let mut bytes = Vec::new();
-    while let Some(piece) = stream.next(|_, _| {}).await.unwrap() {
+    while let Some(piece) = stream.next().await.unwrap() {
         bytes.extend_from_slice(&piece);
     }
     assert!(stream.totals().is_some());

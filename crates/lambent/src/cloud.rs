@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::blobs::{self, OpenBlobsError};
+use crate::care_paths;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
 use crate::store_id::{self, JoinError};
@@ -223,6 +224,7 @@ fn paths(ground: &Ground, s3: &S3Parts, lambda: &Arc<Lambda>, logs: &Logs, meter
             lambent_sts::service(ground.identity.clone()),
         ],
         admin: vec![joints::bill(meter.clone()), joints::dead_letters(ground.outbox.clone())],
+        root_paths: care_paths::paths(&ground.db, &ground.clock),
         downloads: vec![joints::code_downloads(lambda.clone())],
         health: Some(joints::health(ground.db.clone())),
     }

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod blobs;
+mod care;
+mod care_paths;
 mod cloud;
 mod data_dir;
 mod joints;
@@ -36,6 +38,10 @@ enum Command {
     Bill(bill::BillArgs),
     /// Print events that were given up, and why
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// Write all rows to a file, from a running or a stopped cloud
+    Export(care::rows::ExportArgs),
+    /// Bring the rows of a file into an empty store, of any engine
+    Import(care::rows::ImportArgs),
     /// Say what this host can isolate
     Doctor(doctor::DoctorArgs),
     /// List and install runtimes
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Bill(arguments) => bill::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
+        Command::Export(arguments) => care::rows::export(&arguments),
+        Command::Import(arguments) => care::rows::import(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Runtime(arguments) => runtime::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

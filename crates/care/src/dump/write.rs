@@ -46,8 +46,8 @@ impl DumpStream {
         self.totals
     }
 
-    /// The next bytes; `None` at the end. `see` is shown every row.
-    pub async fn next(&mut self, mut see: impl FnMut(&[u8], &[u8])) -> Result<Option<Bytes>, StoreError> {
+    /// The next bytes; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Ok(Some(piece));
@@ -63,7 +63,6 @@ impl DumpStream {
                 if self.without.iter().any(|range| range.contains(key)) {
                     continue;
                 }
-                see(key, value);
                 self.ready.extend(encoder.row(key, value));
             }
             self.left = range.rest(&page, false);

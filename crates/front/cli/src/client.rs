@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use lambent_base::Clock;
@@ -100,6 +101,25 @@ impl Client {
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let request = Request::new(target, service, Method::POST, "/").headers(&headers);
         self.send(&request.body(input.to_string())).await
+    }
+
+    /// Sends a request that must succeed, and gives its body as it comes.
+    pub(crate) async fn open(&self, request: &Request<'_>) -> Result<Incoming, CliError> {
+        let endpoint = &self.cloud.endpoint;
+        let http = |source| CliError::Http { endpoint: endpoint.clone(), source };
+        let (authority, signed) = self.signed(request)?;
+        let unreachable = |source| CliError::Unreachable { endpoint: endpoint.clone(), source };
+        let stream = TcpStream::connect(&authority).await.map_err(unreachable)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
+        // It ends with the body, or when that is dropped.
+        tokio::spawn(connection);
+        let response = sender.send_request(signed).await.map_err(http)?;
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(response.into_body());
+        }
+        let body = response.into_body().collect().await.map_err(http)?.to_bytes();
+        Err(Answer { status, body }.refusal(request.action))
     }
 
     async fn exchange(&self, request: &Request<'_>) -> Result<Answer, CliError> {

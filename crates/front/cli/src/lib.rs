@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bill;
+pub mod care;
 mod client;
 mod cloud;
 pub mod dead_letters;
@@ -17,7 +18,7 @@ pub mod logs;
 pub mod runtime;
 mod table;
 mod text;
-mod ui;
+pub mod ui;
 
 pub use cloud::DataArg;
 pub use error::CliError;

@@ -10,7 +10,7 @@ pub(crate) const RIGHT: Align = Align::Right;
 const NANO_PER_DOLLAR: u64 = 1_000_000_000;
 
 /// `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -28,7 +28,7 @@ pub(crate) fn dollars(nano_usd: u64) -> String {
 }
 
 /// `192.0 KiB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const KIB: u64 = 1024;
     const MIB: u64 = KIB * KIB;
     match bytes {

@@ -7,15 +7,18 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::CliError;
+pub use crate::text::{count, size};
 
 const NO_COLOR: &str = "NO_COLOR";
 
 /// Runs the future of a command to its end and says what went wrong.
-pub(crate) fn finish(result: Result<u8, CliError>) -> ExitCode {
+pub fn finish(result: Result<u8, CliError>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain(&error);
+            if !matches!(error, CliError::Closed) {
+                complain(&error, error.hint().as_deref());
+            }
             ExitCode::from(error.exit_code())
         }
     }
@@ -28,7 +31,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Re
 }
 
 /// Writes a result to stdout, as it is.
-pub(crate) fn print(text: &str) -> Result<(), CliError> {
+pub fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
@@ -38,17 +41,17 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
 }
 
 /// Says something to the person, on stderr.
-pub(crate) fn say(text: impl Display) {
+pub fn say(text: impl Display) {
     // Nobody may be listening; that is no reason to stop.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Says that something is not as it should be, but goes on.
-pub(crate) fn warn(text: impl Display) {
+pub fn warn(text: impl Display) {
     say(format_args!("{} {text}", paint("33;1", "warning:", io::stderr().is_terminal())));
 }
 
-pub(crate) fn stdout_is_terminal() -> bool {
+pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
@@ -57,13 +60,11 @@ pub(crate) fn faint(text: &str) -> String {
     paint("2", text, stdout_is_terminal())
 }
 
-fn complain(error: &CliError) {
-    if matches!(error, CliError::Closed) {
-        return;
-    }
+/// Says that a command failed, and what to do next.
+pub fn complain(error: &dyn Display, hint: Option<&str>) {
     let terminal = io::stderr().is_terminal();
     say(format_args!("{} {error}", paint("31;1", "error:", terminal)));
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = hint {
         say(format_args!("\n{} {hint}", paint("36;1", "hint:", terminal)));
     }
 }

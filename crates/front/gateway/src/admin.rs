@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use lambent_api::{ApiError, Body, BoxFuture, CallContext};
 use lambent_base::Place;
+use lambent_identity::CallerKind;
 use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
 
@@ -34,6 +35,18 @@ pub struct Admin {
     /// What a policy must allow, as `lambent:GetBill`.
     pub action: &'static str,
     pub handler: AdminHandler,
+}
+
+/// What a path for the root key alone does: takes the request's query string and gives a body of any length.
+pub type RootHandler =
+    Arc<dyn Fn(CallContext, String) -> BoxFuture<'static, Result<Body, ApiError>> + Send + Sync>;
+
+/// A path that concerns everything in the cloud, whosever it is: no policy opens it, the root key does.
+#[derive(Clone)]
+pub struct RootPath {
+    /// As `/_lambent/export`.
+    pub path: &'static str,
+    pub handler: RootHandler,
 }
 
 /// What a download gives for the rest of the path and the query string.
@@ -65,7 +78,8 @@ pub(crate) async fn answer(
         };
     }
     match run(inner, parts, body, context).await {
-        Ok(value) => json_response(StatusCode::OK, &value),
+        Ok(Answer::Json(value)) => json_response(StatusCode::OK, &value),
+        Ok(Answer::Body(body)) => Response::new(Outgoing::from(body)),
         Err(error) => error_response(&error),
     }
 }
@@ -98,23 +112,37 @@ fn error_response(error: &ApiError) -> Response<Outgoing> {
     json_response(status, &json!({ "__type": error.code, "message": error.message }))
 }
 
+enum Answer {
+    Json(Value),
+    Body(Body),
+}
+
 async fn run(
     inner: &Arc<Inner>,
     parts: &Parts,
     body: Arriving,
     mut context: CallContext,
-) -> Result<Value, ApiError> {
+) -> Result<Answer, ApiError> {
     let style = ErrorStyle::RestJson;
     let claim = Claim::of(parts, SIGNING_NAME).map_err(|error| errors::from_aws(error.aws_error(style)))?;
     let meant = Meant { service: SIGNING_NAME, operation: "", style };
     let authenticated = inner.authenticate(parts, &claim, meant, body).await?;
     let path = parts.uri.path();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let caller = authenticated.caller;
+    context.place = Place { account: caller.account.clone(), region: authenticated.region };
+    if let Some(rooted) = inner.root_paths.iter().find(|rooted| rooted.path == path) {
+        if caller.kind != CallerKind::Root {
+            let message = format!("{path} is for the root key alone, not for {}", caller.arn);
+            return Err(ApiError::new("AccessDeniedException", 403, message));
+        }
+        return (rooted.handler)(context, query).await.map(Answer::Body);
+    }
     let admin = inner.admin.iter().find(|admin| admin.path == path);
     let admin = admin.ok_or_else(|| ApiError::new("NotFound", 404, format!("there is nothing at {path}")))?;
-    let decided = inner.identity.authorize(&authenticated.caller, admin.action, "*".to_owned()).await;
+    let decided = inner.identity.authorize(&caller, admin.action, "*".to_owned()).await;
     decided.map_err(|error| ApiError::new("AccessDeniedException", 403, error.to_string()))?;
-    context.place = Place { account: authenticated.caller.account, region: authenticated.region };
-    (admin.handler)(context, parts.uri.query().unwrap_or_default().to_owned()).await
+    (admin.handler)(context, query).await.map(Answer::Json)
 }
 
 fn json_response(status: StatusCode, value: &Value) -> Response<Outgoing> {

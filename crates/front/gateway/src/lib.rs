@@ -16,7 +16,7 @@ mod server;
 mod target;
 mod timer;
 
-pub use admin::{Admin, AdminHandler, Download, DownloadHandler};
+pub use admin::{Admin, AdminHandler, Download, DownloadHandler, RootHandler, RootPath};
 
 use std::sync::Arc;
 
@@ -43,6 +43,8 @@ pub struct GatewayConfig {
 pub struct Paths {
     pub services: Vec<Service>,
     pub admin: Vec<Admin>,
+    /// Beside `admin`, for the root key alone.
+    pub root_paths: Vec<RootPath>,
     pub downloads: Vec<Download>,
     /// Asked by `/_lambent/health`.
     pub health: Option<HealthCheck>,
@@ -63,6 +65,7 @@ pub(crate) struct Inner {
     pub(crate) signing_keys: SigningKeyCache,
     pub(crate) services: Vec<Entry>,
     pub(crate) admin: Vec<Admin>,
+    pub(crate) root_paths: Vec<RootPath>,
     pub(crate) downloads: Vec<Download>,
     pub(crate) health: Option<HealthCheck>,
     /// KiB that buffered request bodies may take together.
@@ -93,6 +96,7 @@ impl Gateway {
             signing_keys: SigningKeyCache::default(),
             services: paths.services.into_iter().map(entry).collect(),
             admin: paths.admin,
+            root_paths: paths.root_paths,
             downloads: paths.downloads,
             health: paths.health,
             buffers: Arc::new(Semaphore::new(limits::BUFFERED_TOTAL_KIB)),
