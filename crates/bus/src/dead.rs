@@ -59,8 +59,7 @@ impl Outbox {
             .run(|txn| async move {
                 let (mut header, payload) = take(&txn, key).await?;
                 header.renew(now_ms);
-                txn.put_stamped(keys::READY, b"", &encode(&header, &payload)?);
-                txn.on_commit(keys::TOPIC);
+                self.line_up(&txn, &encode(&header, &payload)?);
                 Ok(())
             })
             .await

@@ -1,25 +1,27 @@
 //! The task that finds events and starts their deliveries.
 //!
 //! It sleeps until a commit wakes it, a delivery ends, or the next put-off event is due. The head of the ready events
-//! is a cursor in memory: deleted rows before it are never walked again (they are, once, after a start).
+//! is a cursor: deleted rows before it are never walked again. It is kept in the store now and then, for the next start
+//! (see [`crate::heads`]).
 //!
 //! No target takes all the room, nor do a few together: a target may have as many deliveries under way as there is room
 //! left to share, and the last of the room is for targets that have none. The head passes over ready events of a target
 //! that has enough under way. The first of them becomes a cursor of that target's own, from which it catches up as
 //! deliveries end. Put-off events of such a target, once due, line up with the ready ones.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambent_store::{KeyRange, KeyReader, Page, ScanOptions, StoreError, Watch, get_large};
+use lambent_store::{KeyRange, Page, ScanOptions, StoreError, Watch, get_large};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::deliver::{Deliver, Delivery};
 use crate::error::BusError;
 use crate::event::{Event, decode};
+use crate::heads::Heads;
 use crate::keys;
 use crate::settle::{Outcome, Owner};
 
@@ -34,6 +36,8 @@ pub(crate) const KEPT_FOR_OTHERS: usize = 64;
 const PASSING_PAGE_ROWS: usize = 64;
 /// How long a delivery under way may take to end when the workers stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// After how many settled events the heads are kept: what a start may have to pass in vain.
+const KEEP_HEADS_EVERY: usize = 256;
 /// A transaction may put an event at a due time that has passed when it commits, by no more than this.
 const LATE_COMMIT_MS: i64 = 60_000;
 /// The first pause after the store failed; it doubles up to [`MAX_STORE_PAUSE`].
@@ -58,6 +62,10 @@ pub(crate) struct Dispatcher {
     in_flight_to: HashMap<String, usize>,
     /// Keys of the put-off events that are in flight: their rows are met again until they are settled.
     put_off_in_flight: HashSet<Bytes>,
+    /// Keys of the ready events that are in flight, in order: the head does not pass them.
+    ready_in_flight: BTreeSet<Bytes>,
+    /// How many events were settled since the heads were kept.
+    settled: usize,
     /// How often it woke up: for tests of idleness.
     rounds: watch::Sender<u64>,
 }
@@ -97,21 +105,28 @@ enum Wake {
 impl Dispatcher {
     pub(crate) fn new(
         owner: Owner,
+        heads: Heads,
         deliverers: Deliverers,
         stop: watch::Receiver<bool>,
         rounds: watch::Sender<u64>,
     ) -> Self {
+        let queue = owner.queue;
+        let now_ms = owner.clock.unix_ms();
+        // A head that lies ahead of the clock was kept by a clock that has been set back since: it says nothing.
+        let due_ms = i64::try_from(heads.later_due_ms).ok().filter(|due_ms| *due_ms <= now_ms).unwrap_or(0);
         Self {
-            watch: owner.db.watch(keys::TOPIC),
+            watch: owner.db.watch(&keys::topic(queue)),
             work: Arc::new(Work { owner, deliverers }),
             stop,
-            ready: KeyRange::prefix(keys::READY),
-            put_off: KeyRange::prefix(keys::LATER),
+            ready: keys::ready(queue).range().starting_at(&keys::ready_from(queue, heads.ready_version)),
+            put_off: keys::laters(queue).starting_at(&keys::later_from(queue, due_ms)),
             behind: BTreeMap::new(),
             tasks: JoinSet::new(),
             in_flight: HashMap::new(),
             in_flight_to: HashMap::new(),
             put_off_in_flight: HashSet::new(),
+            ready_in_flight: BTreeSet::new(),
+            settled: 0,
             rounds,
         }
     }
@@ -169,11 +184,11 @@ impl Dispatcher {
                 if self.is_full() {
                     return Ok(true);
                 }
-                self.ready = KeyRange::prefix(keys::READY).after(&key);
+                self.ready = self.all_ready().after(&key);
                 let target = target_of(&row);
                 if self.must_wait(&target) {
-                    let first = || KeyRange::prefix(keys::READY).starting_at(&key);
-                    self.behind.entry(target).or_insert_with(first);
+                    let first = self.all_ready().starting_at(&key);
+                    self.behind.entry(target).or_insert(first);
                 } else {
                     self.begin(key, row, target);
                 }
@@ -202,7 +217,7 @@ impl Dispatcher {
                 if self.is_full() || self.is_crowded(target) {
                     return Ok(());
                 }
-                self.behind.insert(target.to_owned(), KeyRange::prefix(keys::READY).after(&key));
+                self.behind.insert(target.to_owned(), self.all_ready().after(&key));
                 if target_of(&row) == target {
                     self.begin(key, row, target.to_owned());
                 }
@@ -242,7 +257,7 @@ impl Dispatcher {
         let mut found = Found { started: 0, next_due_ms: None, more: page.more.is_some() };
         for (key, row) in page.rows {
             // An unreadable due time is as good as now: the row is settled like any other.
-            if let Some(due_ms) = due_ms(&key).filter(|due_ms| *due_ms > now_ms) {
+            if let Some(due_ms) = keys::due_of_later(&key).filter(|due_ms| *due_ms > now_ms) {
                 (found.next_due_ms, found.more) = (Some(due_ms), false);
                 break;
             }
@@ -261,8 +276,9 @@ impl Dispatcher {
             }
         }
         if !found.more {
-            let from = keys::later_from(now_ms - LATE_COMMIT_MS);
-            self.put_off = KeyRange::prefix(keys::LATER).starting_at(&from);
+            let queue = self.work.owner.queue;
+            let from = keys::later_from(queue, now_ms - LATE_COMMIT_MS);
+            self.put_off = keys::laters(queue).starting_at(&from);
         }
         Ok(found)
     }
@@ -271,9 +287,16 @@ impl Dispatcher {
         self.work.owner.db.read(|txn| async move { txn.scan(range, ScanOptions::rows(rows)).await }).await
     }
 
+    fn all_ready(&self) -> KeyRange {
+        keys::ready(self.work.owner.queue).range()
+    }
+
     /// Starts a delivery.
     fn begin(&mut self, key: Bytes, row: Bytes, target: String) {
         *self.in_flight_to.entry(target.clone()).or_default() += 1;
+        if keys::is_ready(&key) {
+            self.ready_in_flight.insert(key.clone());
+        }
         let entry = InFlight { key: key.clone(), row: row.clone(), target: Some(target) };
         let work = self.work.clone();
         let task = self.tasks.spawn(async move { work.deliver(&key, &row).await });
@@ -334,14 +357,35 @@ impl Dispatcher {
         };
         self.leave(ended.target.as_deref());
         match result {
-            Ok(()) => drop(self.put_off_in_flight.remove(&ended.key)),
+            Ok(()) => {
+                self.put_off_in_flight.remove(&ended.key);
+                self.ready_in_flight.remove(&ended.key);
+                self.settled += 1;
+            }
             Err(BusError::Deposed) => {
-                tracing::warn!("another process delivers events now; this one stops");
+                tracing::warn!(queue = self.work.owner.queue, "another node delivers these events now");
                 return Wake::Stop;
             }
             Err(error) => tracing::error!(%error, "an event stays until the next start"),
         }
+        if self.settled >= KEEP_HEADS_EVERY {
+            self.settled = 0;
+            let (work, heads) = (self.work.clone(), self.heads());
+            self.tasks.spawn(async move { work.keep_heads(heads).await });
+        }
         Wake::Room
+    }
+
+    /// Before these everything is settled.
+    fn heads(&self) -> Heads {
+        let behind = self.behind.values().map(|range| &range.start);
+        let unsettled = behind.chain(self.ready_in_flight.first()).chain([&self.ready.start]);
+        let due = self.put_off_in_flight.iter().chain([&self.put_off.start]);
+        let due = due.map(|key| keys::due_of_later(key).and_then(|due_ms| u64::try_from(due_ms).ok()));
+        Heads {
+            ready_version: unsettled.map(|key| keys::version_of_ready(key).unwrap_or(0)).min().unwrap_or(0),
+            later_due_ms: due.map(|due_ms| due_ms.unwrap_or(0)).min().unwrap_or(0),
+        }
     }
 
     /// Lets deliveries end that end soon. The others are dropped: their events are still in the store.
@@ -368,6 +412,14 @@ impl Work {
             Err(error) => Delivery::Refused(error.to_string()),
         };
         self.settle(key, row, &Outcome::Tried(delivery)).await
+    }
+
+    /// Keeps the heads, or leaves them as they are: the next start then passes more in vain, and loses nothing.
+    async fn keep_heads(&self, heads: Heads) -> Result<(), BusError> {
+        if let Err(error) = heads.keep(&self.owner).await {
+            tracing::warn!(%error, queue = self.owner.queue, "the head of the queue could not be kept");
+        }
+        Ok(())
     }
 
     async fn load(&self, row: &Bytes) -> Result<Event, BusError> {
@@ -397,7 +449,7 @@ impl Work {
 }
 
 /// Returns when the work is over.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that whoever could stop us is gone: the same.
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -405,9 +457,4 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// The target of the event in a row; unreadable rows have the empty one in common.
 fn target_of(row: &Bytes) -> String {
     decode(row).map_or_else(|_| String::new(), |(header, _)| header.target)
-}
-
-fn due_ms(key: &[u8]) -> Option<i64> {
-    let due_ms = KeyReader::new(key, keys::LATER).ok()?.u64().ok()?;
-    i64::try_from(due_ms).ok()
 }

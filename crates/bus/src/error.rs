@@ -3,6 +3,7 @@
 use lambent_store::{KeyError, StoreError};
 
 use crate::event::MAX_PAYLOAD_BYTES;
+use crate::queues::QUEUES_MAX;
 
 /// Every failure of the outbox.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +17,11 @@ pub enum BusError {
     Unreadable(String),
     #[error("a key of the outbox cannot be read: {0}")]
     Key(#[from] KeyError),
-    /// Another process has taken the outbox over: it delivers now.
-    #[error("another process has taken over the delivery of events")]
+    /// This node was taken for dead, or has ended, or another one that needs it more has what this one held.
+    #[error("this node does not hold the lease of what it did any more")]
     Deposed,
+    #[error("at most {QUEUES_MAX} nodes can be at work on one store, and there are as many")]
+    TooManyNodes,
     #[error("the dead letter does not exist, or was sent again already")]
     NoSuchDeadLetter,
 }

@@ -1,5 +1,6 @@
 //! What joins services without their knowing each other: the [`ports`] that one gives another when the binary is put
-//! together, and the [`Outbox`] that delivers events durably.
+//! together, and the [`Outbox`] that delivers events durably. And what joins the processes that work on one store: the
+//! [`Nodes`], and the leases of what only one of them may do.
 #![forbid(unsafe_code)]
 
 mod backoff;
@@ -8,16 +9,24 @@ mod deliver;
 mod dispatcher;
 mod error;
 mod event;
+mod heads;
 mod keys;
+mod leases;
+mod nodes;
 mod outbox;
 pub mod pins;
 pub mod ports;
+mod queues;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use dead::DeadLetter;
 pub use deliver::{Deliver, DeliverToFunctions, Delivery, FUNCTION};
 pub use error::BusError;
 pub use event::{Event, MAX_PAYLOAD_BYTES, NewEvent, RetryPolicy};
-pub use outbox::{Backlog, Outbox, Workers};
+pub use leases::Lease;
+pub use nodes::{NodeId, Nodes};
+pub use outbox::{Backlog, Outbox};
+pub use workers::Workers;

@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lambent_base::{Clock, Random};
 use lambent_store::{Db, KeyRange, ScanOptions, StoreError, Txn, put_large};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::deliver::Deliver;
-use crate::dispatcher::Dispatcher;
 use crate::error::BusError;
 use crate::event::{Header, INLINE_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, NewEvent, encode};
 use crate::keys;
-use crate::settle::Owner;
+use crate::nodes::Nodes;
+use crate::workers::Workers;
 
 /// How far [`Outbox::backlog`] counts.
 const BACKLOG_COUNT_LIMIT: usize = 10_000;
@@ -24,6 +23,8 @@ pub struct Outbox {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// The queue that events are put into: this node's own once it has one. Whoever delivers from any other is as good.
+    pub(crate) queue: Arc<AtomicU64>,
 }
 
 /// How many events wait, counted up to ten thousand each.
@@ -38,7 +39,7 @@ pub struct Backlog {
 impl Outbox {
     /// The outbox in `db`.
     pub fn new(db: Db, clock: Clock, random: Random) -> Self {
-        Self { db, clock, random }
+        Self { db, clock, random, queue: Arc::default() }
     }
 
     /// Puts an event into the caller's transaction: it exists if and only if that commits. Returns its request id.
@@ -61,28 +62,43 @@ impl Outbox {
             }
         };
         match event.not_before_ms.filter(|due_ms| *due_ms > now_ms) {
-            Some(due_ms) => txn.put(&keys::later(due_ms, self.random.bytes()), &row),
-            None => txn.put_stamped(keys::READY, b"", &row),
+            Some(due_ms) => {
+                let queue = self.own_queue();
+                txn.put(&keys::later(queue, due_ms, self.random.bytes()), &row);
+                txn.on_commit(&keys::topic(queue));
+            }
+            None => self.line_up(txn, &row),
         }
-        txn.on_commit(keys::TOPIC);
         Ok(request_id)
     }
 
-    /// Starts to deliver, beginning with everything that was committed and not settled before. Any other process that
-    /// delivered from the same store stops. `deliverers` by the kind of events that they take.
-    pub async fn start(&self, deliverers: HashMap<String, Arc<dyn Deliver>>) -> Result<Workers, BusError> {
-        let owner = Owner::take_over(self.db.clone(), self.clock.clone(), self.random.clone()).await?;
-        let (stop, stopped) = watch::channel(false);
-        let (rounds, rounds_seen) = watch::channel(0);
-        let dispatcher = Dispatcher::new(owner, deliverers, stopped, rounds);
-        let task = Some(tokio::spawn(dispatcher.run()));
-        Ok(Workers { stop, task, rounds: rounds_seen })
+    /// Puts the row of an event behind all others that are ready.
+    pub(crate) fn line_up(&self, txn: &Txn, row: &[u8]) {
+        let queue = self.own_queue();
+        txn.put_stamped(&keys::ready(queue), b"", row);
+        txn.on_commit(&keys::topic(queue));
+    }
+
+    fn own_queue(&self) -> u64 {
+        self.queue.load(Ordering::Relaxed)
+    }
+
+    /// Starts to deliver, beginning with what was committed and not settled before: the events of a queue of this node's
+    /// own, and of those whose nodes are gone. `deliverers` by the kind of events that they take.
+    ///
+    /// Errors: `TooManyNodes`.
+    pub async fn start(
+        &self,
+        nodes: &Nodes,
+        deliverers: HashMap<String, Arc<dyn Deliver>>,
+    ) -> Result<Workers, BusError> {
+        Workers::start(self.clone(), nodes.clone(), deliverers).await
     }
 
     /// Makes the workers look at once, as after a change of the clock.
     pub async fn wake(&self) -> Result<(), BusError> {
         let wake = self.db.read(|txn| async move {
-            txn.on_commit(keys::TOPIC);
+            txn.on_commit(&keys::topic(self.own_queue()));
             Ok::<_, StoreError>(())
         });
         Ok(wake.await?)
@@ -90,45 +106,14 @@ impl Outbox {
 
     /// How many events wait.
     pub async fn backlog(&self) -> Result<Backlog, BusError> {
-        let count = async |prefix: &[u8]| {
-            let range = &KeyRange::prefix(prefix);
+        let count = async |range: KeyRange| {
+            let range = &range;
             let options = ScanOptions::rows(BACKLOG_COUNT_LIMIT).keys_only();
             self.db
                 .read(|txn| async move { txn.scan(range, options).await })
                 .await
                 .map(|page| page.rows.len())
         };
-        Ok(Backlog { ready: count(keys::READY).await?, later: count(keys::LATER).await? })
-    }
-}
-
-/// The running workers. Dropped, they stop at once, in the middle of whatever they do, as in a crash.
-#[derive(Debug)]
-pub struct Workers {
-    stop: watch::Sender<bool>,
-    task: Option<JoinHandle<()>>,
-    /// How often the dispatcher woke up.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests watch that an idle dispatcher sleeps"))]
-    pub(crate) rounds: watch::Receiver<u64>,
-}
-
-impl Workers {
-    /// Starts no further delivery, waits some seconds for those under way, and releases the rest: they come again
-    /// after the next start.
-    pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        if let Some(task) = self.task.take()
-            && let Err(error) = task.await
-        {
-            tracing::error!(%error, "the outbox's dispatcher had failed");
-        }
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        Ok(Backlog { ready: count(keys::all_ready()).await?, later: count(keys::all_later()).await? })
     }
 }

@@ -1,4 +1,4 @@
-//! The transactions that end an attempt. Each depends on the ownership of the outbox: see [`crate::keys`].
+//! The transactions that end an attempt. Each depends on the lease of the queue: see [`crate::keys`].
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::deliver::Delivery;
 use crate::error::BusError;
 use crate::event::{Header, decode, encode};
 use crate::keys;
+use crate::leases::Lease;
 
 /// What became of an event that was taken up.
 #[derive(Debug)]
@@ -20,43 +21,30 @@ pub(crate) enum Outcome {
     LinesUp,
 }
 
-/// The process that delivers.
+/// Who delivers from a queue.
 #[derive(Clone)]
 pub(crate) struct Owner {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    pub(crate) epoch: u64,
+    pub(crate) queue: u64,
+    pub(crate) lease: Lease,
 }
 
 impl Owner {
-    /// Becomes the process that delivers; whoever was it before cannot settle anything any more.
-    pub(crate) async fn take_over(db: Db, clock: Clock, random: Random) -> Result<Self, BusError> {
-        let epoch = db
-            .run(|txn| async move {
-                let epoch = current_epoch(&txn).await? + 1;
-                txn.put(keys::OWNER, &epoch.to_be_bytes());
-                Ok::<_, BusError>(epoch)
-            })
-            .await?;
-        Ok(Self { db, clock, random, epoch })
-    }
-
     /// Does with the event in `row` under `key` what its outcome asks for.
     pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, outcome: &Outcome) -> Result<(), BusError> {
         self.db
             .run(|txn| async move {
-                if current_epoch(&txn).await? != self.epoch {
-                    return Err(BusError::Deposed);
-                }
+                self.lease.check(&txn).await?;
                 // What is put below replaces the row that goes.
                 txn.frees_space();
                 txn.delete(key);
                 match outcome {
                     Outcome::Tried(delivery) => self.account(&txn, row, delivery).await,
                     Outcome::LinesUp => {
-                        txn.put_stamped(keys::READY, b"", row);
-                        txn.on_commit(keys::TOPIC);
+                        txn.put_stamped(&keys::ready(self.queue), b"", row);
+                        txn.on_commit(&keys::topic(self.queue));
                         Ok(())
                     }
                 }
@@ -105,8 +93,8 @@ impl Owner {
     fn put_off(&self, txn: &Txn, header: &Header, payload: &[u8], pause: Duration) -> Result<(), BusError> {
         let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         let due_ms = self.clock.unix_ms().saturating_add(pause_ms);
-        txn.put(&keys::later(due_ms, self.random.bytes()), &encode(header, payload)?);
-        txn.on_commit(keys::TOPIC);
+        txn.put(&keys::later(self.queue, due_ms, self.random.bytes()), &encode(header, payload)?);
+        txn.on_commit(&keys::topic(self.queue));
         Ok(())
     }
 
@@ -130,14 +118,4 @@ fn keep_unreadable(txn: &Txn, row: &[u8], error: &BusError) -> Result<(), BusErr
     tracing::error!(%error, "an event in the outbox is unreadable; it is kept under bus/dead/");
     txn.put_stamped(&keys::dead_prefix(""), b"", row);
     Ok(())
-}
-
-async fn current_epoch(txn: &Txn) -> Result<u64, BusError> {
-    match txn.get(keys::OWNER).await? {
-        None => Ok(0),
-        Some(row) => match row[..].try_into() {
-            Ok(bytes) => Ok(u64::from_be_bytes(bytes)),
-            Err(_) => Err(BusError::Unreadable("the owner's epoch is not a number".to_owned())),
-        },
-    }
 }

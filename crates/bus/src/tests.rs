@@ -1,5 +1,7 @@
 //! The outbox on the memory engine, with time moved by hand.
 
+mod nodes;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +17,7 @@ use crate::dispatcher::{KEPT_FOR_OTHERS, MAX_IN_FLIGHT};
 use crate::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, PortError};
 use crate::{
     Backlog, BusError, Deliver, DeliverToFunctions, Delivery, Event, FUNCTION, MAX_PAYLOAD_BYTES, NewEvent,
-    Outbox, RetryPolicy, Workers,
+    Nodes, Outbox, RetryPolicy, Workers,
 };
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -65,8 +67,13 @@ impl Fixture {
     ) -> (Workers, mpsc::UnboundedReceiver<Event>) {
         let (seen, events) = mpsc::unbounded_channel();
         let target: Arc<dyn Deliver> = Arc::new(Target { seen, answer: Mutex::new(Box::new(answer)) });
-        let workers = self.outbox.start(HashMap::from([(FUNCTION.to_owned(), target)])).await.unwrap();
-        (workers, events)
+        (self.deliver_to(target).await, events)
+    }
+
+    /// Starts workers as a process does that has just joined.
+    async fn deliver_to(&self, target: Arc<dyn Deliver>) -> Workers {
+        let nodes = Nodes::join(self.outbox.db.clone(), Random::system()).await.unwrap();
+        self.outbox.start(&nodes, HashMap::from([(FUNCTION.to_owned(), target)])).await.unwrap()
     }
 
     async fn put(&self, event: NewEvent) -> String {
@@ -132,7 +139,8 @@ async fn committed_events_are_delivered_once_and_removed() {
         async move { txn.scan(&all, lambent_store::ScanOptions::rows(100)).await }
     });
     let left: Vec<_> = left.await.unwrap().rows.into_iter().map(|(key, _)| key).collect();
-    assert_eq!(left, [&b"bus/owner"[..]]);
+    assert_eq!(left.len(), 2, "a node and its lease: {left:?}");
+    assert!(left[0].starts_with(b"bus/lease/") && left[1].starts_with(b"bus/node/"), "{left:?}");
 }
 
 #[tokio::test]
@@ -219,7 +227,10 @@ async fn refused_events_are_dead_at_once_and_can_be_sent_again() {
     assert_eq!(dead[0].event.last_error.as_deref(), Some("no such function"));
     fixture.outbox.redrive(&dead[0].key).await.unwrap();
     assert!(matches!(fixture.outbox.redrive(&dead[0].key).await, Err(BusError::NoSuchDeadLetter)));
-    assert!(matches!(fixture.outbox.forget_dead_letter(b"bus/owner").await, Err(BusError::NoSuchDeadLetter)));
+    assert!(matches!(
+        fixture.outbox.forget_dead_letter(b"bus/lease/").await,
+        Err(BusError::NoSuchDeadLetter)
+    ));
     assert_eq!(events.recv().await.unwrap().payload.len(), 100_000);
     fixture.settled().await;
     assert!(fixture.outbox.dead_letters(None, None, 10).await.unwrap().is_empty());
@@ -318,7 +329,7 @@ async fn a_stop_waits_for_deliveries_under_way_and_starts_no_other() {
     let (go, gone) = tokio::sync::watch::channel(false);
     let (begun, mut has_begun) = mpsc::unbounded_channel();
     let slow: Arc<dyn Deliver> = Arc::new(Slow(gone, begun));
-    let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), slow)])).await.unwrap();
+    let workers = fixture.deliver_to(slow).await;
     has_begun.recv().await.unwrap();
     let stopping = tokio::spawn(workers.shutdown());
     tokio::task::yield_now().await;
@@ -340,7 +351,7 @@ async fn a_deposed_process_settles_nothing() {
     let (go, gone) = tokio::sync::watch::channel(false);
     let (begun, mut has_begun) = mpsc::unbounded_channel();
     let slow: Arc<dyn Deliver> = Arc::new(Slow(gone, begun));
-    let old = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), slow)])).await.unwrap();
+    let old = fixture.deliver_to(slow).await;
     has_begun.recv().await.unwrap();
     let (_new, mut events) = fixture.start(|_| None).await;
     events.recv().await.unwrap();
@@ -413,7 +424,7 @@ async fn a_crowd_of_events_is_delivered_in_bounded_parallel() {
         let [now, most, ended] = [(); 3].map(|()| AtomicUsize::new(0));
         let crowd = Arc::new(Crowd { go: gone, now, most, ended });
         let deliverer: Arc<dyn Deliver> = crowd.clone();
-        let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), deliverer)])).await.unwrap();
+        let workers = fixture.deliver_to(deliverer).await;
         // Whatever begins before one of them ends, begins within these.
         for _ in 0..10_000 {
             tokio::task::yield_now().await;
@@ -522,7 +533,7 @@ async fn a_target_that_fell_behind_catches_up_in_order_without_an_attempt_lost()
     let (go, gone) = tokio::sync::watch::channel(false);
     let (begun, mut has_begun) = mpsc::unbounded_channel();
     let slow: Arc<dyn Deliver> = Arc::new(Slow(gone, begun));
-    let workers = fixture.outbox.start(HashMap::from([(FUNCTION.to_owned(), slow)])).await.unwrap();
+    let workers = fixture.deliver_to(slow).await;
     let mut delivered = Vec::new();
     while delivered.len() < 128 {
         delivered.push(has_begun.recv().await.unwrap());

@@ -1,0 +1,130 @@
+//! What only one node may do at a time, by name.
+//!
+//! A lease is a row that names a node and an epoch; it is free when that node is not at work any more. Whoever works
+//! under a lease makes its transactions depend on the row ([`Lease::check`]): a node that lost it without knowing
+//! changes nothing.
+
+use lambent_store::Txn;
+
+use crate::error::BusError;
+use crate::keys;
+use crate::nodes::{NodeId, Nodes};
+
+/// The pause after the store failed.
+const PAUSE_AFTER_FAILURE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The right to do what its name says, as long as [`Lease::check`] agrees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub(crate) name: String,
+    pub(crate) row: LeaseRow,
+}
+
+/// Who holds a lease: 16 bytes of the node, 8 of the epoch (big-endian), 1 for a spare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseRow {
+    pub(crate) node: NodeId,
+    /// Grows with each new holder.
+    epoch: u64,
+    /// Whether the holder would rather give it to a node that has none of its kind.
+    pub(crate) is_spare: bool,
+}
+
+impl Lease {
+    /// Makes a transaction of the holder depend on the lease.
+    ///
+    /// Errors: `Deposed` when another node has it.
+    pub async fn check(&self, txn: &Txn) -> Result<(), BusError> {
+        match read(txn, &self.name).await? {
+            Some(row) if row == self.row => Ok(()),
+            _ => Err(BusError::Deposed),
+        }
+    }
+}
+
+impl Nodes {
+    /// Does `work` whenever this node holds the lease of that name, until it is dropped. The work of a node that is
+    /// taken for dead is dropped; work that ends by itself is begun again.
+    pub async fn hold<F, Fut>(&self, name: &str, mut work: F)
+    where
+        F: FnMut(Lease) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        let (mut renamed, mut freed) = (self.renamed(), self.freed());
+        loop {
+            match self.take(name).await {
+                Ok(Some(lease)) => {
+                    tracing::debug!(name, "this node has the lease");
+                    tokio::select! {
+                        () = work(lease) => {}
+                        _ = renamed.changed() => continue,
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, name, "a lease could not be asked for; trying again");
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = freed.changed() => {}
+                _ = renamed.changed() => {}
+            }
+        }
+    }
+
+    /// The lease of that name, if it is free.
+    pub(crate) async fn take(&self, name: &str) -> Result<Option<Lease>, BusError> {
+        let me = self.id();
+        self.db()
+            .run(|txn| async move {
+                let row = read(&txn, name).await?;
+                if is_free(&txn, row).await? { assign(&txn, name, row, me, false).await } else { Ok(None) }
+            })
+            .await
+    }
+}
+
+pub(crate) async fn read(txn: &Txn, name: &str) -> Result<Option<LeaseRow>, BusError> {
+    txn.get(&keys::lease(name)).await?.map(|row| LeaseRow::decode(&row)).transpose()
+}
+
+/// Whether nobody at work has it.
+pub(crate) async fn is_free(txn: &Txn, row: Option<LeaseRow>) -> Result<bool, BusError> {
+    match row {
+        None => Ok(true),
+        Some(row) => Ok(!Nodes::is_alive(txn, row.node).await?),
+    }
+}
+
+/// Gives a lease to a node, unless that is not at work itself; `row` is what was read of it.
+pub(crate) async fn assign(
+    txn: &Txn,
+    name: &str,
+    row: Option<LeaseRow>,
+    node: NodeId,
+    is_spare: bool,
+) -> Result<Option<Lease>, BusError> {
+    if !Nodes::is_alive(txn, node).await? {
+        return Ok(None);
+    }
+    let epoch = row.map_or(0, |row| row.epoch) + 1;
+    let row = LeaseRow { node, epoch, is_spare };
+    txn.put(&keys::lease(name), &row.encode());
+    Ok(Some(Lease { name: name.to_owned(), row }))
+}
+
+impl LeaseRow {
+    fn encode(self) -> Vec<u8> {
+        [&self.node.0[..], &self.epoch.to_be_bytes(), &[u8::from(self.is_spare)]].concat()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self, BusError> {
+        let unreadable = || BusError::Unreadable("a lease is not 25 bytes".to_owned());
+        let (node, rest) = row.split_first_chunk().ok_or_else(unreadable)?;
+        let (epoch, rest) = rest.split_first_chunk().ok_or_else(unreadable)?;
+        let [spare] = rest else { return Err(unreadable()) };
+        Ok(Self { node: NodeId(*node), epoch: u64::from_be_bytes(*epoch), is_spare: *spare != 0 })
+    }
+}
