@@ -14,5 +14,7 @@ pub const ROOT_SECRET_ACCESS_KEY: &str = "LAMBENT_ROOT_SECRET_ACCESS_KEY";
 pub const ACCOUNT_ID: &str = "LAMBENT_ACCOUNT_ID";
 /// The region that the cloud answers for; read at first start.
 pub const REGION: &str = "LAMBENT_REGION";
+/// The key under which secrets are sealed, 64 hexadecimal digits: for nodes that share a store.
+pub const MASTER_KEY: &str = "LAMBENT_MASTER_KEY";
 /// What is logged, in the syntax of `RUST_LOG`; `warn` when unset.
 pub const LOG: &str = "LAMBENT_LOG";

@@ -89,8 +89,8 @@ impl Nodes {
         self.0.me.subscribe()
     }
 
-    /// Wakes up when something that a node held may have become free.
-    pub(crate) fn freed(&self) -> Watch {
+    /// Wakes up when something that a node held may have become free, as when one has died.
+    pub fn freed(&self) -> Watch {
         self.0.db.watch(keys::FREED_TOPIC)
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lambent_base::{Clock, Random};
 use lambent_blobs::{BlobId, BlobStore};
 use lambent_bus::ports::{InvokeFunction, MayInvoke};
-use lambent_bus::{BusError, Deliver, DeliverToFunctions, Outbox, Workers};
+use lambent_bus::{BusError, Deliver, DeliverToFunctions, Nodes, Outbox, Workers};
 use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
 use lambent_identity::Identity;
@@ -29,6 +29,7 @@ use crate::blobs::{self, OpenBlobsError};
 use crate::care_paths;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
+use crate::owner::{self, OwnerError};
 use crate::store_id::{self, JoinError};
 use crate::up::{Store, UpArgs};
 
@@ -41,6 +42,7 @@ pub(crate) struct Cloud {
     /// Where the store is elsewhere: fjall has one of its own.
     _lock: Option<DataLock>,
     db: Db,
+    nodes: Nodes,
     gateway: Gateway,
     pool: Pool,
     meter: Meter,
@@ -67,6 +69,8 @@ pub(crate) enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Join(#[from] JoinError),
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
     #[error(transparent)]
     Blobs(#[from] OpenBlobsError),
     #[error(transparent)]
@@ -99,11 +103,16 @@ impl Cloud {
         // The store's lock comes first: it keeps a second process from everything else in the directory.
         let (engine, lock) = open_store(&data_dir.path("store"), &arguments.store, &clock).await?;
         let db = Db::new(engine, clock.clone(), random.clone());
-        store_id::join(&db, &data_dir, &random, matches!(arguments.store, Store::Fjall)).await?;
         let blobs =
             blobs::open(arguments.blobs.as_ref(), &data_dir.path("blobs"), clock.clone(), random.clone())?;
-        let owner = data_dir.owner(&random)?;
-        let master = data_dir.master_key(&random)?;
+        // Whatever lies in one data directory belongs together.
+        let own = matches!(arguments.store, Store::Fjall) && arguments.blobs.is_none();
+        store_id::join(&db, &blobs, &random, own).await?;
+        if arguments.new_keys {
+            owner::forget(&db, &data_dir).await?;
+        }
+        let (owner, master) = owner::join(&db, &data_dir, &random).await?;
+        let nodes = Nodes::join(db.clone(), random.clone()).await?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let ground = Ground {
@@ -151,9 +160,10 @@ impl Cloud {
         let invoke: Arc<dyn InvokeFunction> = lambda.clone();
         let runs = Arc::new(EndedRuns { pool: pool.clone(), meter: meter.clone() });
         let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions { functions: invoke, runs });
-        let deliveries = outbox.start(HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)])).await?;
-        let background = background(db.clone(), blobs, lambda, s3, logs, meter.clone());
-        Ok(Self { data_dir, _lock: lock, db, gateway, pool, meter, deliveries, background, stop })
+        let deliverers = HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)]);
+        let deliveries = outbox.start(&nodes, deliverers).await?;
+        let background = background(&nodes, db.clone(), blobs, lambda, s3, logs, meter.clone());
+        Ok(Self { data_dir, _lock: lock, db, nodes, gateway, pool, meter, deliveries, background, stop })
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -172,6 +182,9 @@ impl Cloud {
         self.background.shutdown().await;
         if let Err(error) = self.meter.flush().await {
             tracing::error!(%error, "the last runs could not be recorded");
+        }
+        if let Err(error) = self.nodes.leave().await {
+            tracing::warn!(%error, "the other nodes have to miss this one before they take its work over");
         }
         self.db.close().await;
     }
@@ -242,8 +255,10 @@ fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
     }
 }
 
-/// Work that nobody waits for. Each task sleeps until there is something to do.
+/// Work that nobody waits for. Each task sleeps until there is something to do; what one node alone may do, or need do,
+/// is done under a lease.
 fn background(
+    nodes: &Nodes,
     db: Db,
     blobs: BlobStore,
     lambda: Arc<Lambda>,
@@ -252,16 +267,40 @@ fn background(
     meter: Meter,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(lambent_s3::Sweeper::new(s3).run());
-    tasks.spawn(async move { logs.run_sweeper().await });
+    let alive = nodes.clone();
+    tasks.spawn(async move { alive.run().await });
     tasks.spawn(async move { meter.run().await });
-    tasks.spawn(async move {
-        loop {
-            sweep_orphans(&db, &blobs, &lambda).await;
-            tokio::time::sleep(ORPHAN_SWEEP_EVERY).await;
+    let minded = lambda.clone();
+    let freed = nodes.clone();
+    spawn_alone(&mut tasks, nodes, "lambda", move || {
+        let (lambda, freed) = (minded.clone(), freed.freed());
+        async move { lambda.mind(freed).await }
+    });
+    spawn_alone(&mut tasks, nodes, "s3/sweep", move || lambent_s3::Sweeper::new(s3.clone()).run());
+    spawn_alone(&mut tasks, nodes, "logs/sweep", move || {
+        let logs = logs.clone();
+        async move { logs.run_sweeper().await }
+    });
+    spawn_alone(&mut tasks, nodes, "blobs/orphans", move || {
+        let (db, blobs, lambda) = (db.clone(), blobs.clone(), lambda.clone());
+        async move {
+            loop {
+                sweep_orphans(&db, &blobs, &lambda).await;
+                tokio::time::sleep(ORPHAN_SWEEP_EVERY).await;
+            }
         }
     });
     tasks
+}
+
+/// Lets one node at a time do the work.
+fn spawn_alone<F, Fut>(tasks: &mut JoinSet<()>, nodes: &Nodes, name: &'static str, mut work: F)
+where
+    F: FnMut() -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    let nodes = nodes.clone();
+    tasks.spawn(async move { nodes.hold(name, |_| work()).await });
 }
 
 async fn sweep_orphans(db: &Db, blobs: &BlobStore, lambda: &Lambda) {

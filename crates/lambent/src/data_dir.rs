@@ -5,33 +5,22 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use lambent_base::text::{hex, unhex};
-use lambent_base::{Random, env};
-use lambent_identity::{MasterKey, RootKey};
-use serde::{Deserialize, Serialize};
+use lambent_base::text::unhex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Only the owner may look into the directory or read its keys.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-const STORE_ID: &str = "store-id";
-const ACCOUNT_DEFAULT: &str = "000000000000";
-const REGION_DEFAULT: &str = "us-east-1";
-const KEY_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// A copy of the root key, for the commands on this host.
+pub(crate) const ROOT_KEY: &str = "root-key.json";
+/// Under which secrets are sealed.
+pub(crate) const MASTER_KEY: &str = "master-key";
 
 /// A directory that holds one cloud.
 pub(crate) struct DataDir {
     root: PathBuf,
-}
-
-/// Who owns the cloud: taken from the environment, or made, at first start, and kept in `root-key.json`.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Owner {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
-    pub(crate) account: String,
-    pub(crate) region: String,
 }
 
 /// Why the data directory could not be used.
@@ -41,8 +30,6 @@ pub(crate) enum DataDirError {
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("expected {} to hold {expected}; restore it from a backup", path.display())]
     Damaged { path: PathBuf, expected: &'static str },
-    #[error("expected {name} to be {expected}, got `{found}`")]
-    Environment { name: &'static str, expected: &'static str, found: String },
 }
 
 impl DataDir {
@@ -63,41 +50,38 @@ impl DataDir {
         &self.root
     }
 
-    /// Who owns the cloud. What was kept at first start wins over the environment of a later one.
-    pub(crate) fn owner(&self, random: &Random) -> Result<Owner, DataDirError> {
-        let path = self.path("root-key.json");
-        if let Some(text) = read(&path)? {
-            let damaged = |_| DataDirError::Damaged { path: path.clone(), expected: "the root key as JSON" };
-            return serde_json::from_str(&text).map_err(damaged);
+    /// The copy of the root key that the commands on this host use; `None` before the first start.
+    pub(crate) fn root_key<T: DeserializeOwned>(&self) -> Result<Option<T>, DataDirError> {
+        let path = self.path(ROOT_KEY);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let damaged = |_| DataDirError::Damaged { path, expected: "the root key as JSON" };
+        serde_json::from_str(&text).map(Some).map_err(damaged)
+    }
+
+    pub(crate) fn keep_root_key<T: Serialize>(&self, key: &T) -> Result<(), DataDirError> {
+        let text = serde_json::to_string_pretty(key).expect("the root key is JSON");
+        write_new(&self.path(ROOT_KEY), text.as_bytes())
+    }
+
+    /// The key under which secrets are sealed; `None` before the first start.
+    pub(crate) fn master_key(&self) -> Result<Option<[u8; 32]>, DataDirError> {
+        let path = self.path(MASTER_KEY);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let key = unhex(text.trim()).and_then(|key| key.try_into().ok());
+        key.map(Some).ok_or(DataDirError::Damaged { path, expected: "64 hexadecimal digits" })
+    }
+
+    pub(crate) fn keep_master_key(&self, text: &str) -> Result<(), DataDirError> {
+        write_new(&self.path(MASTER_KEY), text.as_bytes())
+    }
+
+    /// Removes a file of the directory; no harm when it is not there.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), DataDirError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(failed("remove", &path)),
         }
-        let owner = Owner::from_environment(random)?;
-        let text = serde_json::to_string_pretty(&owner).expect("four strings are JSON");
-        write_new(&path, text.as_bytes())?;
-        Ok(owner)
-    }
-
-    /// The key under which secrets are sealed.
-    pub(crate) fn master_key(&self, random: &Random) -> Result<MasterKey, DataDirError> {
-        let path = self.path("master-key");
-        let damaged = || DataDirError::Damaged { path: path.clone(), expected: "64 hexadecimal digits" };
-        let key: [u8; 32] = match read(&path)? {
-            Some(text) => unhex(text.trim()).and_then(|key| key.try_into().ok()).ok_or_else(damaged)?,
-            None => {
-                let key = random.bytes();
-                write_new(&path, hex(&key).as_bytes())?;
-                key
-            }
-        };
-        Ok(MasterKey::new(key))
-    }
-
-    /// The name of the store that this directory belongs to; `None` before the first start.
-    pub(crate) fn store_id(&self) -> Result<Option<String>, DataDirError> {
-        Ok(read(&self.path(STORE_ID))?.map(|text| text.trim().to_owned()))
-    }
-
-    pub(crate) fn keep_store_id(&self, id: &str) -> Result<(), DataDirError> {
-        write_new(&self.path(STORE_ID), id.as_bytes())
     }
 
     /// Tells the other commands where the cloud listens; taken away when it stops.
@@ -119,43 +103,6 @@ impl Drop for Published {
             tracing::warn!(path = %self.path.display(), %error, "the endpoint file could not be removed");
         }
     }
-}
-
-impl Owner {
-    fn from_environment(random: &Random) -> Result<Self, DataDirError> {
-        let key = (env::var(env::ROOT_ACCESS_KEY_ID), env::var(env::ROOT_SECRET_ACCESS_KEY));
-        let (access_key_id, secret_access_key) = match key {
-            (Some(id), Some(secret)) => (id, secret),
-            (None, None) => {
-                (format!("AKIA{}", random.string(KEY_ALPHABET, 16)), random.string(SECRET_ALPHABET, 40))
-            }
-            (Some(_), None) => return Err(missing(env::ROOT_SECRET_ACCESS_KEY)),
-            (None, Some(_)) => return Err(missing(env::ROOT_ACCESS_KEY_ID)),
-        };
-        let account = env::var(env::ACCOUNT_ID).unwrap_or_else(|| ACCOUNT_DEFAULT.to_owned());
-        if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(DataDirError::Environment {
-                name: env::ACCOUNT_ID,
-                expected: "twelve digits",
-                found: account,
-            });
-        }
-        let region = env::var(env::REGION).unwrap_or_else(|| REGION_DEFAULT.to_owned());
-        Ok(Self { access_key_id, secret_access_key, account, region })
-    }
-
-    pub(crate) fn root_key(&self) -> RootKey {
-        RootKey {
-            account: self.account.clone(),
-            access_key_id: self.access_key_id.clone(),
-            secret_access_key: self.secret_access_key.clone(),
-        }
-    }
-}
-
-fn missing(name: &'static str) -> DataDirError {
-    let expected = "set, since the other half of the root key is";
-    DataDirError::Environment { name, expected, found: String::new() }
 }
 
 fn read(path: &Path) -> Result<Option<String>, DataDirError> {

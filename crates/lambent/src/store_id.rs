@@ -1,42 +1,42 @@
-//! Ties a data directory to its store: the rows name blobs that lie in the directory, and only there.
+//! Ties a store to the place of its blobs: the rows name blobs that lie there, and only there.
 //!
 //! Rows and blobs of two clouds must never meet, since what no row names is swept. So the first start writes one random
-//! name into both: as the row `cloud/id`, then as the file `store-id`.
+//! name into both: as the row `cloud/id`, then as the mark of the blobs' place. Every node that finds the two together
+//! may join.
 
 use lambent_base::Random;
 use lambent_base::text::hex;
+use lambent_blobs::{BlobError, BlobStore};
 use lambent_store::{Db, StoreError};
-
-use crate::data_dir::{DataDir, DataDirError};
 
 const ROW: &[u8] = b"cloud/id";
 const ID_BYTES: usize = 16;
 
-/// Why a store and a data directory were not joined.
+/// Why a store and a place of blobs were not joined.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JoinError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Directory(#[from] DataDirError),
+    Blobs(#[from] BlobError),
     #[error(
-        "expected the store that {directory} belongs to (its file `store-id` says {wanted}), but this one is {found}: \
-         give the --store that the directory was used with, or another --data"
+        "expected the store that the blobs belong to (their mark `cloud-id` says {wanted}), but this one is {found}: give \
+         the --store that they were written with, or other --blobs or --data"
     )]
-    Other { directory: String, wanted: String, found: String },
+    Other { wanted: String, found: String },
     #[error(
-        "expected the data directory of this store, which is {found}, but {directory} is new: give the --data that it was \
-         used with, as its blobs lie there (if they were moved to {directory}, write {found} into its file `store-id`)"
+        "expected the blobs of this store, which is {found}, but there is no mark where they should be: give the --blobs \
+         or --data that it was used with (if the blobs were moved, write {found} into a file `cloud-id` beside them)"
     )]
-    New { directory: String, found: String },
+    New { found: String },
 }
 
-/// Refuses a store that was used with another directory; joins the two if both are new. `own` says that the store lies
-/// in the directory, and can belong to no other.
-pub(crate) async fn join(db: &Db, directory: &DataDir, random: &Random, own: bool) -> Result<(), JoinError> {
-    let kept = directory.store_id()?;
+/// Refuses a store that was used with other blobs; joins the two if both are new. `own` says that both lie in one data
+/// directory, and can belong to nothing else.
+pub(crate) async fn join(db: &Db, blobs: &BlobStore, random: &Random, own: bool) -> Result<(), JoinError> {
+    let mark = blobs.mark().await?;
     let fresh = hex(&random.bytes::<ID_BYTES>());
-    let (made, may_make) = (&fresh, kept.is_none());
+    let (made, may_make) = (&fresh, mark.is_none());
     let row: Option<(String, bool)> = db
         .run(|txn| async move {
             if let Some(row) = txn.get(ROW).await? {
@@ -48,23 +48,38 @@ pub(crate) async fn join(db: &Db, directory: &DataDir, random: &Random, own: boo
             Ok::<_, StoreError>(may_make.then(|| (made.clone(), true)))
         })
         .await?;
-    let at = || directory.root().display().to_string();
-    match (row, kept) {
-        (Some((row, _)), Some(kept)) if row == kept => Ok(()),
-        (Some((found, made)), None) if made || own => Ok(directory.keep_store_id(&found)?),
-        (Some((found, _)), None) => Err(JoinError::New { directory: at(), found }),
-        (Some((found, _)), Some(wanted)) => Err(JoinError::Other { directory: at(), wanted, found }),
-        (None, kept) => Err(JoinError::Other {
-            directory: at(),
-            wanted: kept.unwrap_or_default(),
-            found: "a new one".to_owned(),
-        }),
+    match (row, mark) {
+        (Some((found, _)), Some(mark)) if found == mark => Ok(()),
+        (Some((found, made)), None) if made || own => set_mark(blobs, found).await,
+        (Some((found, _)), None) => wait_for_mark(blobs, found).await,
+        (Some((found, _)), Some(wanted)) => Err(JoinError::Other { wanted, found }),
+        (None, mark) => {
+            Err(JoinError::Other { wanted: mark.unwrap_or_default(), found: "a new one".to_owned() })
+        }
+    }
+}
+
+/// Marks the blobs as this store's, unless somebody else was first.
+async fn set_mark(blobs: &BlobStore, id: String) -> Result<(), JoinError> {
+    if blobs.set_mark(&id).await? {
+        return Ok(());
+    }
+    wait_for_mark(blobs, id).await
+}
+
+/// Looks once more: another node may have made the row a moment ago, and the mark by now.
+async fn wait_for_mark(blobs: &BlobStore, found: String) -> Result<(), JoinError> {
+    match blobs.mark().await? {
+        Some(mark) if mark == found => Ok(()),
+        Some(wanted) => Err(JoinError::Other { wanted, found }),
+        None => Err(JoinError::New { found }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use lambent_base::Clock;
+    use lambent_blobs::BlobOptions;
 
     use super::*;
 
@@ -72,33 +87,33 @@ mod tests {
         Db::memory(Clock::system(), Random::system())
     }
 
-    fn directory(at: &tempfile::TempDir) -> DataDir {
-        DataDir::open(at.path()).unwrap()
+    fn blobs(at: &tempfile::TempDir) -> BlobStore {
+        BlobStore::open(at.path(), BlobOptions::default(), Clock::system(), Random::system()).unwrap()
     }
 
     #[tokio::test]
-    async fn a_store_and_a_directory_stay_together() {
+    async fn a_store_and_its_blobs_stay_together() {
         let (db, random, at) = (store(), Random::system(), tempfile::tempdir().unwrap());
         for _ in 0..2 {
-            join(&db, &directory(&at), &random, false).await.unwrap();
+            join(&db, &blobs(&at), &random, false).await.unwrap();
         }
-        let empty = join(&store(), &directory(&at), &random, false).await.unwrap_err();
+        let empty = join(&store(), &blobs(&at), &random, false).await.unwrap_err();
         assert!(matches!(&empty, JoinError::Other { found, .. } if found == "a new one"), "{empty}");
         let (other, elsewhere) = (store(), tempfile::tempdir().unwrap());
-        join(&other, &directory(&elsewhere), &random, false).await.unwrap();
-        let swapped = join(&other, &directory(&at), &random, false).await.unwrap_err();
+        join(&other, &blobs(&elsewhere), &random, false).await.unwrap();
+        let swapped = join(&other, &blobs(&at), &random, false).await.unwrap_err();
         assert!(matches!(swapped, JoinError::Other { .. }), "{swapped}");
     }
 
     #[tokio::test]
-    async fn a_new_directory_is_joined_to_a_used_store_only_if_that_lies_in_it() {
+    async fn a_new_place_is_joined_to_a_used_store_only_if_that_lies_beside_it() {
         let (db, random) = (store(), Random::system());
-        join(&db, &directory(&tempfile::tempdir().unwrap()), &random, false).await.unwrap();
+        join(&db, &blobs(&tempfile::tempdir().unwrap()), &random, false).await.unwrap();
         let new = tempfile::tempdir().unwrap();
-        let refused = join(&db, &directory(&new), &random, false).await.unwrap_err();
+        let refused = join(&db, &blobs(&new), &random, false).await.unwrap_err();
         assert!(matches!(refused, JoinError::New { .. }), "{refused}");
-        // A crash at the first start, after the row and before the file.
-        join(&db, &directory(&new), &random, true).await.unwrap();
-        join(&db, &directory(&new), &random, false).await.unwrap();
+        // A crash at the first start, after the row and before the mark.
+        join(&db, &blobs(&new), &random, true).await.unwrap();
+        join(&db, &blobs(&new), &random, false).await.unwrap();
     }
 }

@@ -42,6 +42,9 @@ pub(crate) struct UpArgs {
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: String,
+    /// Make a new root key and master key: where the old ones are lost
+    #[arg(long)]
+    pub(crate) new_keys: bool,
     /// Bill at the prices of this file instead of AWS's
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,

@@ -146,7 +146,7 @@ async fn one_node_at_a_time_does_what_a_lease_is_for() {
                 async move {
                     assert_eq!(at_work.fetch_add(1, Ordering::SeqCst), 0, "two at once");
                     began.send(number).unwrap();
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             };
             members.hold("sweep", work).await;

@@ -176,7 +176,7 @@ impl Lambda {
         &self,
         name: &FunctionName,
         row: &FunctionRow,
-        staged: Staged<'_>,
+        staged: Staged,
     ) -> Result<(), LambdaError> {
         let package = &staged;
         let committed = self.parts.db.run(|txn| async move {

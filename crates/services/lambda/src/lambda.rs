@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::cache::{Cache, Loaded};
 use crate::errors::{self, LambdaError};
-use crate::limits::{CHECKS_MAX, UNPACKINGS_MAX};
+use crate::limits::{CHECKS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::FunctionName;
 use crate::parts::LambdaParts;
 use crate::rows::{self, FunctionRow};
@@ -21,9 +21,8 @@ use crate::{keys, spec};
 pub struct Lambda {
     pub(crate) parts: LambdaParts,
     pub(crate) cache: Cache,
-    /// Held for reading by who brings code in, from its blob to the commit that names it, and for writing by who throws
-    /// unused code away.
-    pub(crate) code_lock: tokio::sync::RwLock<()>,
+    /// Held for reading by who begins to use an unpacked package, and for writing by who removes one.
+    pub(crate) folder_lock: tokio::sync::RwLock<()>,
     /// How many packages are on their way at once, from their arrival until they are kept.
     pub(crate) check_slots: tokio::sync::Semaphore,
     /// How many packages are unpacked at once.
@@ -43,24 +42,43 @@ impl Lambda {
         Arc::new(Self {
             parts,
             cache: Cache::default(),
-            code_lock: tokio::sync::RwLock::default(),
+            folder_lock: tokio::sync::RwLock::default(),
             check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
             unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
             live: Mutex::default(),
         })
     }
 
-    /// Takes up what an earlier process left unfinished, and goes on keeping caches and code folders true for as long
-    /// as the service is there.
+    /// Begins to keep caches and code folders true, for as long as the service is there.
     pub async fn start(self: &Arc<Self>) -> Result<(), LambdaError> {
         self.remove_leftovers().await?;
-        self.resume_pending().await?;
         // The watches begin here, so that nothing committed after this is missed.
         let changed = self.parts.db.watch(keys::CHANGED);
         let unused = self.parts.db.watch(keys::UNUSED);
         tokio::spawn(clear_on_change(Arc::downgrade(self), changed));
-        tokio::spawn(crate::packages::sweep_on_change(Arc::downgrade(self), unused));
+        tokio::spawn(crate::folders::tidy_on_change(Arc::downgrade(self), unused));
         Ok(())
+    }
+
+    /// What one node does for all, until it is dropped: takes up what nodes that are gone left unfinished (`gone` wakes
+    /// when one may have died), and throws unused packages away.
+    pub async fn mind(self: &Arc<Self>, mut gone: lambent_store::Watch) {
+        let mut unused = self.parts.db.watch(keys::UNUSED);
+        let (mut resumed, mut swept) = (false, false);
+        loop {
+            if !resumed {
+                resumed = succeeded("unfinished changes of functions", self.resume_pending().await);
+            }
+            if !swept {
+                swept = succeeded("unused deployment packages", self.sweep().await);
+            }
+            let is_done = resumed && swept;
+            tokio::select! {
+                () = gone.changed() => resumed = false,
+                () = unused.changed() => swept = false,
+                () = tokio::time::sleep(SWEEP_RETRY), if !is_done => {}
+            }
+        }
     }
 
     /// A function as it is now; an error for the caller when there is none.
@@ -90,6 +108,7 @@ impl Lambda {
         let spec = match row.runnable() {
             None => None,
             Some(settings) => {
+                let _lock = self.folder_lock.read().await;
                 let code_dir = self.ensure_unpacked(&settings.code).await?;
                 let identity = self.parts.identity.clone();
                 let spec = Arc::new(spec::build(settings, place, name, code_dir, identity));
@@ -133,6 +152,13 @@ impl Lambda {
         live.retain(|code| code.spec.strong_count() > 0);
         live.push(LiveCode { sha256: sha256.to_owned(), spec: Arc::downgrade(spec) });
     }
+}
+
+fn succeeded(what: &'static str, result: Result<(), LambdaError>) -> bool {
+    if let Err(error) = &result {
+        tracing::warn!(%error, what, "these stay for now");
+    }
+    result.is_ok()
 }
 
 async fn clear_on_change(lambda: Weak<Lambda>, mut changed: lambent_store::Watch) {

@@ -12,6 +12,7 @@ mod configuration;
 mod describe;
 mod download;
 mod errors;
+mod folders;
 mod functions;
 mod invoke;
 mod keys;

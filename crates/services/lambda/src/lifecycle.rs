@@ -26,7 +26,7 @@ const NO_ROOM: &str = "The deployment package could not be unpacked, as the plat
                        Free some space on it, and update the function's code to try again.";
 
 impl Lambda {
-    /// Finishes every change that an earlier process began.
+    /// Finishes every change that was begun. One that a node at work finishes itself is finished twice, which is as good.
     pub(crate) async fn resume_pending(self: &Arc<Self>) -> Result<(), LambdaError> {
         let mut left = Some(keys::all_pending().range());
         while let Some(range) = left {

@@ -1,24 +1,21 @@
 //! Deployment packages kept: once for equal content, as long as any function names them.
 //!
-//! The zip is a blob, unpacked to `code/SHA256` in the data directory. A package that lost its last function is thrown
-//! away in an order that a crash may cut anywhere: the mark in `lambda/code-unused/` goes last, so that the next start
-//! takes it up again, and whoever brings the same content meanwhile does not trust what is marked.
-
-use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+//! The zip is a blob, unpacked by each node that runs it (see [`crate::folders`]). As long as there is a row for a package
+//! its blob is there: a package that lost its last function loses its row first, in a transaction, and then its blob; a
+//! crash in between leaves the blob to the sweep of orphans.
 
 use lambent_api::{Body, Call};
 use lambent_base::Place;
 use lambent_blobs::{Blob, BlobId};
 use lambent_model_lambda::{FunctionCode, S3ObjectStorageMode, UpdateFunctionCodeRequest};
-use lambent_store::{ScanOptions, Txn, Watch};
+use lambent_store::{ScanOptions, Txn};
 use lambent_wire::ApiError;
 
-use crate::code::{self, Depth};
+use crate::code;
 use crate::errors::{self, LambdaError};
 use crate::keys;
 use crate::lambda::Lambda;
-use crate::limits::{SWEEP_RETRY, WORK_PAGE_ROWS, ZIP_BYTES_MAX};
+use crate::limits::{WORK_PAGE_ROWS, ZIP_BYTES_MAX};
 use crate::parts::{FetchError, ObjectName};
 use crate::rows::{self, CodeRef, CodeRow};
 use crate::spool::{self, Spool};
@@ -37,12 +34,11 @@ pub(crate) struct Checked<'a> {
 }
 
 /// A package whose blob is durable, to be named by the next commit.
-pub(crate) struct Staged<'a> {
+pub(crate) struct Staged {
     pub(crate) code: CodeRef,
     blob: BlobId,
     /// Whether this request made the blob.
     is_new: bool,
-    _lock: tokio::sync::RwLockReadGuard<'a, ()>,
 }
 
 /// Names a package by a function, in the function's own transaction.
@@ -50,14 +46,14 @@ pub(crate) struct Staged<'a> {
 /// Where another request has brought the same content meanwhile, its blob stays and the staged one is nobody's.
 pub(crate) async fn use_code(
     txn: &Txn,
-    package: &Staged<'_>,
+    package: &Staged,
     place: &Place,
     name: &str,
 ) -> Result<(), LambdaError> {
     let CodeRef { sha256, size } = &package.code;
-    if trusted_blob(txn, sha256).await?.is_none() {
-        if let Some(old) = rows::get::<CodeRow>(txn, &keys::code(sha256)).await? {
-            txn.delete(&keys::code_blob(BlobId::from_bytes(old.blob)));
+    if kept_blob(txn, sha256).await?.is_none() {
+        if !package.is_new {
+            return Err(LambdaError::package("keep", "its last function went away meanwhile; try again"));
         }
         rows::put(txn, &keys::code(sha256), &CodeRow { blob: package.blob.to_bytes(), size: *size });
         txn.put(&keys::code_blob(package.blob), b"");
@@ -153,20 +149,19 @@ impl Lambda {
     }
 
     /// Makes a package durable, unless the same content is kept already.
-    pub(crate) async fn keep(&self, checked: Checked<'_>) -> Result<Staged<'_>, LambdaError> {
-        let lock = self.code_lock.read().await;
+    pub(crate) async fn keep(&self, checked: Checked<'_>) -> Result<Staged, LambdaError> {
         let Checked { code, zip, _slot } = checked;
         let sha256 = &code.sha256;
-        let kept = self.parts.db.read(|txn| async move { trusted_blob(&txn, sha256).await });
+        let kept = self.parts.db.read(|txn| async move { kept_blob(&txn, sha256).await });
         let (blob, is_new) = match kept.await? {
             Some(blob) => (blob, false),
             None => (self.write_blob(zip).await?.id, true),
         };
-        Ok(Staged { code, blob, is_new, _lock: lock })
+        Ok(Staged { code, blob, is_new })
     }
 
     /// To be called after the commit that should have named the package.
-    pub(crate) async fn settle_staged<T>(&self, staged: Staged<'_>, committed: &Result<T, LambdaError>) {
+    pub(crate) async fn settle_staged<T>(&self, staged: Staged, committed: &Result<T, LambdaError>) {
         // After any other error nobody knows whether the commit happened: then the blobs' own sweep decides.
         let is_settled = matches!(committed, Ok(_) | Err(LambdaError::Api(_)));
         if !staged.is_new || !is_settled {
@@ -178,31 +173,6 @@ impl Lambda {
         {
             tracing::warn!(%error, "the blob of a package that nobody names stays until it is swept");
         }
-    }
-
-    /// The folder of an unpacked package; unpacks it first if need be.
-    pub(crate) async fn ensure_unpacked(&self, code: &CodeRef) -> Result<PathBuf, LambdaError> {
-        let folder = self.code_root().join(&code.sha256);
-        if tokio::fs::try_exists(&folder).await.unwrap_or(false) {
-            return Ok(folder);
-        }
-        let _slot = self.unpack_slots.acquire().await.expect("the semaphore is never closed");
-        let key = keys::code(&code.sha256);
-        let key = &key;
-        let row = self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
-        let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
-        let blob = self.parts.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
-        let blob = blob.map_err(|error| LambdaError::package("read", error))?;
-        let zip = spool::copy_blob(&self.space(), blob).await?;
-        let space = self.space();
-        let scratch = self.code_root().join(format!(".new-{}", self.parts.random.uuid()));
-        blocking(move || {
-            let package = code::check(zip.into_file(), Depth::Names);
-            let package = package.map_err(|error| LambdaError::package("unpack", error))?;
-            code::unpack(&package, &scratch, &folder, &space)?;
-            Ok(folder)
-        })
-        .await
     }
 
     /// Which of these blobs hold deployment packages: for the blobs' sweep.
@@ -221,37 +191,6 @@ impl Lambda {
             Ok(referenced)
         });
         read.await
-    }
-
-    /// Removes what nobody names from the code folder: remains of unpackings that a crash cut off.
-    pub(crate) async fn remove_leftovers(self: &Arc<Self>) -> Result<(), LambdaError> {
-        let root = self.code_root();
-        let names = blocking(move || spool::prepare(&root)).await?;
-        if names.is_empty() {
-            return Ok(());
-        }
-        let lambda = self.clone();
-        tokio::spawn(async move {
-            for name in names {
-                if let Err(error) = lambda.remove_leftover(name).await {
-                    tracing::warn!(%error, "a leftover of the code folder stays until the next start");
-                }
-            }
-        });
-        Ok(())
-    }
-
-    pub(crate) async fn remove_leftover(&self, name: String) -> Result<(), LambdaError> {
-        let _lock = self.code_lock.write().await;
-        let key = keys::code(&name);
-        let key = &key;
-        let row = self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
-        if row.is_some() {
-            return Ok(());
-        }
-        let path = self.code_root().join(name);
-        blocking(move || if path.is_dir() { code::remove_folder(&path) } else { spool::remove_file(&path) })
-            .await
     }
 
     async fn open_object(&self, call: &Call, object: &ObjectName) -> Result<Body, LambdaError> {
@@ -292,9 +231,8 @@ impl Lambda {
         writer.finish().await.map_err(failed)
     }
 
-    /// Throws unused packages away; whether some are still in use by environments that have not ended yet.
-    pub(crate) async fn sweep(&self) -> Result<bool, LambdaError> {
-        let mut is_any_live = false;
+    /// Throws away the packages that nothing names.
+    pub(crate) async fn sweep(&self) -> Result<(), LambdaError> {
         let mut left = Some(keys::all_code_unused().range());
         while let Some(range) = left {
             let step = &range;
@@ -306,69 +244,35 @@ impl Lambda {
                 })
                 .await?;
             for (key, _) in &page.rows {
-                let sha256 = keys::read_code_unused(key).map_err(LambdaError::row)?;
-                is_any_live |= self.sweep_one(&sha256).await?;
+                self.sweep_one(&keys::read_code_unused(key).map_err(LambdaError::row)?).await?;
             }
             left = range.rest(&page, false);
         }
-        Ok(is_any_live)
+        Ok(())
     }
 
-    /// Throws one package away, if nothing names it; whether an environment still runs it.
-    async fn sweep_one(&self, sha256: &str) -> Result<bool, LambdaError> {
-        let lock = self.code_lock.write().await;
-        let read = self.parts.db.read(|txn| async move {
-            let row = rows::get::<CodeRow>(&txn, &keys::code(sha256)).await?;
-            Ok::<_, LambdaError>((row, has_users(&txn, sha256).await?))
+    /// Throws one package away, if nothing names it.
+    async fn sweep_one(&self, sha256: &str) -> Result<(), LambdaError> {
+        let swept = self.parts.db.run(|txn| async move {
+            txn.frees_space();
+            txn.delete(&keys::code_unused(sha256));
+            if has_users(&txn, sha256).await? {
+                return Ok(None);
+            }
+            let Some(row) = rows::get::<CodeRow>(&txn, &keys::code(sha256)).await? else { return Ok(None) };
+            let blob = BlobId::from_bytes(row.blob);
+            txn.delete(&keys::code(sha256));
+            txn.delete(&keys::code_blob(blob));
+            // Every node has a look at its folders.
+            txn.on_commit(keys::UNUSED);
+            Ok::<_, LambdaError>(Some(blob))
         });
-        let (row, is_used) = read.await?;
-        if !is_used {
-            if self.is_live(sha256) {
-                return Ok(true);
-            }
-            let folder = self.code_root().join(sha256);
-            let trash = self.code_root().join(format!(".old-{}", self.parts.random.uuid()));
-            blocking(move || spool::remove_by_rename(&folder, &trash)).await?;
-            if let Some(row) = &row {
-                let deleted = self.parts.blobs.delete(BlobId::from_bytes(row.blob)).await;
-                deleted.map_err(|error| LambdaError::package("throw away", error))?;
-            }
+        if let Some(blob) = swept.await?
+            && let Err(error) = self.parts.blobs.delete(blob).await
+        {
+            tracing::warn!(%error, %blob, "the blob of an unused package stays until the next sweep of orphans");
         }
-        let row = row.as_ref();
-        self.parts
-            .db
-            .run(|txn| async move {
-                if !has_users(&txn, sha256).await?
-                    && let Some(row) = row
-                {
-                    txn.delete(&keys::code(sha256));
-                    txn.delete(&keys::code_blob(BlobId::from_bytes(row.blob)));
-                }
-                txn.delete(&keys::code_unused(sha256));
-                Ok::<_, LambdaError>(())
-            })
-            .await?;
-        drop(lock);
-        Ok(false)
-    }
-}
-
-/// Sweeps once now, and whenever a commit leaves something to sweep.
-pub(crate) async fn sweep_on_change(lambda: Weak<Lambda>, mut unused: Watch) {
-    loop {
-        let is_any_live = {
-            let Some(lambda) = lambda.upgrade() else { return };
-            lambda.sweep().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "unused deployment packages stay for now");
-                true
-            })
-        };
-        if is_any_live {
-            // Environments end without a word to the store, so this one case needs a look at the clock.
-            let _ = tokio::time::timeout(SWEEP_RETRY, unused.changed()).await;
-        } else {
-            unused.changed().await;
-        }
+        Ok(())
     }
 }
 
@@ -382,12 +286,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The blob of a package that can be relied on: one that has users, or was never marked as without.
-async fn trusted_blob(txn: &Txn, sha256: &str) -> Result<Option<BlobId>, LambdaError> {
-    let Some(row) = rows::get::<CodeRow>(txn, &keys::code(sha256)).await? else { return Ok(None) };
-    let is_marked = txn.get(&keys::code_unused(sha256)).await?.is_some();
-    let is_trusted = !is_marked || has_users(txn, sha256).await?;
-    Ok(is_trusted.then_some(BlobId::from_bytes(row.blob)))
+/// The blob of a package that is kept already.
+async fn kept_blob(txn: &Txn, sha256: &str) -> Result<Option<BlobId>, LambdaError> {
+    let row = rows::get::<CodeRow>(txn, &keys::code(sha256)).await?;
+    Ok(row.map(|row| BlobId::from_bytes(row.blob)))
 }
 
 async fn has_users(txn: &Txn, sha256: &str) -> Result<bool, LambdaError> {

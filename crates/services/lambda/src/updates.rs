@@ -67,7 +67,7 @@ impl Lambda {
         call: &Call,
         name: &FunctionName,
         revision: Option<&str>,
-        staged: Option<Staged<'_>>,
+        staged: Option<Staged>,
         change: impl Fn(&mut Settings) -> Result<(), ApiError>,
     ) -> Result<FunctionConfiguration, LambdaError> {
         let (revision_id, run_revision) = (self.parts.random.uuid(), self.parts.random.uuid());

@@ -38,7 +38,7 @@ pub(crate) struct Cloud {
     identity: Arc<Identity>,
     data: Arc<TempDir>,
     clock: Clock,
-    random: Random,
+    pub(crate) random: Random,
 }
 
 /// What came back: status, headers, and the body as JSON where it is some.
@@ -108,6 +108,12 @@ impl Cloud {
         let service = service(&lambda);
         let router = Router::new(&ops::SERVICE);
         Self { lambda, runner, objects, db, hand, service, router, identity, data, clock, random }
+    }
+
+    /// Throws away what is unused; whether environments still run some of it.
+    pub(crate) async fn sweep(&self) -> bool {
+        self.lambda.sweep().await.unwrap();
+        self.lambda.tidy_folders().await.unwrap()
     }
 
     /// A role that trusts a service and may do nothing.

@@ -10,7 +10,7 @@ use lambent_base::BoxFuture;
 use lambent_bus::ports::{
     Caller, Invocation, InvokeError as PortError, InvokeFunction, KeepRuns, PortError as NotKept,
 };
-use lambent_bus::{Backlog, Deliver, DeliverToFunctions, FUNCTION, Workers};
+use lambent_bus::{Backlog, Deliver, DeliverToFunctions, FUNCTION, Nodes, Workers};
 use lambent_pool::{ErrorKind, InvokeError, Outcome, ThrottleReason};
 use serde_json::json;
 
@@ -176,7 +176,8 @@ impl Cloud {
         let functions = DeliverToFunctions { functions: self.lambda.clone(), runs: Arc::new(NoRuns) };
         let functions: Arc<dyn Deliver> = Arc::new(functions);
         let outbox = &self.lambda.parts.outbox;
-        outbox.start(HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap()
+        let nodes = Nodes::join(self.db.clone(), self.random.clone()).await.unwrap();
+        outbox.start(&nodes, HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap()
     }
 
     /// Runs what is in the outbox.

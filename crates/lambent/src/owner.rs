@@ -1,0 +1,211 @@
+//! Who owns the cloud, and the key under which its secrets are sealed.
+//!
+//! The owner is a row of the store, `cloud/owner`, sealed with the master key: every node that has the master key finds
+//! the same root key, account and region. The master key is never in the store. It lies in the data directory, or is
+//! given by environment where several nodes need the same one.
+
+use lambent_base::text::{hex, unhex};
+use lambent_base::{Random, env};
+use lambent_identity::{MasterKey, RootKey};
+use lambent_store::{Db, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::data_dir::{DataDir, DataDirError, MASTER_KEY, ROOT_KEY};
+
+const ROW: &[u8] = b"cloud/owner";
+/// What the row is sealed for.
+const PURPOSE: &[u8] = b"cloud/owner";
+const MASTER_KEY_BYTES: usize = 32;
+
+const ACCOUNT_DEFAULT: &str = "000000000000";
+const REGION_DEFAULT: &str = "us-east-1";
+const KEY_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Taken from the environment, or made, at first start. `root-key.json` is a copy for the commands on this host.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    access_key_id: String,
+    secret_access_key: String,
+    account: String,
+    pub(crate) region: String,
+}
+
+/// Why it is not known who owns the cloud.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OwnerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Directory(#[from] DataDirError),
+    #[error("expected {name} to be {expected}, got `{found}`")]
+    Environment { name: &'static str, expected: &'static str, found: String },
+    #[error(
+        "expected the master key with which this store's secrets are sealed, but {found}: copy the file `{MASTER_KEY}` from \
+         the data directory of another node or from a backup, or set {} to what it holds; if it is lost for good, start \
+         once with --new-keys (sessions end then)",
+        env::MASTER_KEY
+    )]
+    MasterKey { found: &'static str },
+}
+
+/// The owner and the master key of a cloud; makes both at the first start.
+pub(crate) async fn join(
+    db: &Db,
+    directory: &DataDir,
+    random: &Random,
+) -> Result<(Owner, MasterKey), OwnerError> {
+    let kept = master_key(directory)?;
+    let row = db.read(|txn| async move { txn.get(ROW).await }).await?;
+    let key = match (kept, &row) {
+        (Some(key), _) => key,
+        (None, Some(_)) => return Err(OwnerError::MasterKey { found: "this node has none" }),
+        (None, None) => make_master_key(directory, random)?,
+    };
+    let master = MasterKey::new(key);
+    let sealed = match row {
+        Some(sealed) => sealed,
+        None => first_owner(db, directory, random, &master).await?,
+    };
+    let wrong = || OwnerError::MasterKey { found: "this node has another one" };
+    let opened = master.open(PURPOSE, &sealed).ok_or_else(wrong)?;
+    let owner: Owner = serde_json::from_slice(&opened).map_err(|_| wrong())?;
+    if directory.root_key::<Owner>()?.as_ref() != Some(&owner) {
+        directory.keep_root_key(&owner)?;
+    }
+    Ok((owner, master))
+}
+
+/// Forgets who owned the cloud, so that [`join`] makes keys as at a first start.
+pub(crate) async fn forget(db: &Db, directory: &DataDir) -> Result<(), OwnerError> {
+    directory.remove(ROOT_KEY)?;
+    let forgotten = db.run(|txn| async move {
+        txn.delete(ROW);
+        Ok::<_, StoreError>(())
+    });
+    Ok(forgotten.await?)
+}
+
+/// Writes the owner's row, unless another node was first; gives the one that stays.
+async fn first_owner(
+    db: &Db,
+    directory: &DataDir,
+    random: &Random,
+    master: &MasterKey,
+) -> Result<bytes::Bytes, OwnerError> {
+    let owner = match directory.root_key()? {
+        Some(owner) => owner,
+        None => Owner::from_environment(random)?,
+    };
+    let plain = serde_json::to_vec(&owner).expect("four strings are JSON");
+    let sealed = &bytes::Bytes::from(master.seal(random, PURPOSE, &plain));
+    let written = db.run(|txn| async move {
+        if let Some(first) = txn.get(ROW).await? {
+            return Ok(first);
+        }
+        txn.put(ROW, sealed);
+        Ok::<_, StoreError>(sealed.clone())
+    });
+    Ok(written.await?)
+}
+
+/// The key that this node was given.
+fn master_key(directory: &DataDir) -> Result<Option<[u8; MASTER_KEY_BYTES]>, OwnerError> {
+    let Some(given) = env::var(env::MASTER_KEY) else { return Ok(directory.master_key()?) };
+    let expected = "64 hexadecimal digits";
+    let key = unhex(&given).and_then(|key| key.try_into().ok());
+    key.map(Some).ok_or_else(|| OwnerError::Environment {
+        name: env::MASTER_KEY,
+        expected,
+        found: format!("{} characters", given.len()),
+    })
+}
+
+fn make_master_key(directory: &DataDir, random: &Random) -> Result<[u8; MASTER_KEY_BYTES], OwnerError> {
+    let key: [u8; MASTER_KEY_BYTES] = random.bytes();
+    directory.keep_master_key(&hex(&key))?;
+    Ok(key)
+}
+
+impl Owner {
+    fn from_environment(random: &Random) -> Result<Self, OwnerError> {
+        let key = (env::var(env::ROOT_ACCESS_KEY_ID), env::var(env::ROOT_SECRET_ACCESS_KEY));
+        let (access_key_id, secret_access_key) = match key {
+            (Some(id), Some(secret)) => (id, secret),
+            (None, None) => {
+                (format!("AKIA{}", random.string(KEY_ALPHABET, 16)), random.string(SECRET_ALPHABET, 40))
+            }
+            (Some(_), None) => return Err(missing(env::ROOT_SECRET_ACCESS_KEY)),
+            (None, Some(_)) => return Err(missing(env::ROOT_ACCESS_KEY_ID)),
+        };
+        let account = env::var(env::ACCOUNT_ID).unwrap_or_else(|| ACCOUNT_DEFAULT.to_owned());
+        if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(OwnerError::Environment {
+                name: env::ACCOUNT_ID,
+                expected: "twelve digits",
+                found: account,
+            });
+        }
+        let region = env::var(env::REGION).unwrap_or_else(|| REGION_DEFAULT.to_owned());
+        Ok(Self { access_key_id, secret_access_key, account, region })
+    }
+
+    pub(crate) fn root_key(&self) -> RootKey {
+        RootKey {
+            account: self.account.clone(),
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: self.secret_access_key.clone(),
+        }
+    }
+}
+
+fn missing(name: &'static str) -> OwnerError {
+    let expected = "set, since the other half of the root key is";
+    OwnerError::Environment { name, expected, found: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambent_base::Clock;
+
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, DataDir) {
+        let at = tempfile::tempdir().unwrap();
+        let opened = DataDir::open(at.path()).unwrap();
+        (at, opened)
+    }
+
+    #[tokio::test]
+    async fn a_node_with_the_master_key_finds_the_owner_and_one_without_does_not() {
+        let (db, random) = (Db::memory(Clock::system(), Random::system()), Random::system());
+        let (first_at, first) = directory();
+        let (owner, _) = join(&db, &first, &random).await.unwrap();
+        let (again, _) = join(&db, &first, &random).await.unwrap();
+        assert!(owner == again);
+
+        let (second_at, second) = directory();
+        let refused = join(&db, &second, &random).await.err().unwrap().to_string();
+        assert!(refused.contains("this node has none"), "{refused}");
+        std::fs::write(second_at.path().join(MASTER_KEY), hex(&[7; 32])).unwrap();
+        let refused = join(&db, &second, &random).await.err().unwrap().to_string();
+        assert!(refused.contains("this node has another one"), "{refused}");
+        std::fs::copy(first_at.path().join(MASTER_KEY), second_at.path().join(MASTER_KEY)).unwrap();
+        let (found, _) = join(&db, &second, &random).await.unwrap();
+        assert!(owner == found);
+        let copies = [first_at, second_at].map(|at| std::fs::read(at.path().join(ROOT_KEY)).unwrap());
+        assert_eq!(copies[0], copies[1]);
+    }
+
+    #[tokio::test]
+    async fn lost_keys_are_made_anew_when_asked() {
+        let (db, random) = (Db::memory(Clock::system(), Random::system()), Random::system());
+        let (_at, first) = directory();
+        let (owner, _) = join(&db, &first, &random).await.unwrap();
+        let (_at, second) = directory();
+        forget(&db, &second).await.unwrap();
+        let (other, _) = join(&db, &second, &random).await.unwrap();
+        assert!(owner != other);
+        assert!(join(&db, &first, &random).await.is_err());
+    }
+}
