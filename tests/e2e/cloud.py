@@ -34,15 +34,16 @@ class Cloud:
         if with_runtimes:
             give_runtimes(self.data)
 
-    def start(self):
+    def start(self, *options, **settings):
+        """Starts it with more options of `up`, and more variables in its environment."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [binary(), "up", "--listen", "127.0.0.1:0", "--data", str(self.data)],
+                [binary(), "up", "--listen", "127.0.0.1:0", "--data", str(self.data), *options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.folder,
-                env=environment(),
+                env={**environment(), **settings},
                 text=True,
             )
         self.endpoint = self._wait_until_ready()
