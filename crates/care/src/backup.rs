@@ -1,0 +1,135 @@
+//! Backups: a place holds dumps, the blobs that they name, each once, and a manifest.
+//!
+//! | below the place | what |
+//! |---|---|
+//! | `manifest` | [`Manifest`], replaced last |
+//! | `rows/NAME.dump` | a [dump](crate::DumpReader) |
+//! | `blobs/xx/ID` | a blob's file |
+//!
+//! A dump gets its name when all its blobs are there, so what has a name can be restored whatever happened later.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lambent_base::Clock;
+use lambent_blobs::{BlobId, BlobStore};
+
+use crate::CareError;
+use crate::copy::{Copied, NamedBlob, all_ids, copy_blobs};
+use crate::dump::{Header, Totals};
+use crate::manifest::{DumpEntry, Manifest};
+use crate::rows::verify_dump;
+use crate::shelf::Shelf;
+
+/// The name of the blobs' folder in a place.
+pub const BLOBS_NAME: &str = "blobs";
+
+/// A place of backups, and what tells which blobs rows name.
+pub struct Backups {
+    pub shelf: Box<dyn Shelf>,
+    pub blobs: BlobStore,
+    pub named: &'static [NamedBlob],
+}
+
+/// What a backup did.
+#[derive(Debug)]
+pub struct BackedUp {
+    pub dump: DumpEntry,
+    pub copied: Copied,
+}
+
+/// What was thrown away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub dumps: u64,
+    pub blobs: u64,
+}
+
+impl Backups {
+    /// Where to write the dump that [`Backups::add`] takes.
+    pub fn scratch(&self) -> Result<PathBuf, CareError> {
+        Ok(self.shelf.scratch()?.join("rows"))
+    }
+
+    /// Refuses a place that holds backups of another cloud.
+    async fn manifest_for(&self, header: &Header) -> Result<Manifest, CareError> {
+        match Manifest::read(&*self.shelf).await? {
+            None => Ok(Manifest::new(header.cloud_id.clone())),
+            Some(manifest) if manifest.cloud_id == header.cloud_id => Ok(manifest),
+            Some(manifest) => Err(CareError::OtherCloud {
+                place: self.shelf.name(),
+                found: manifest.cloud_id,
+                wanted: header.cloud_id.clone(),
+            }),
+        }
+    }
+
+    /// Adds a dump, which is taken from where it was, with the blobs that it names. Nothing may remove those from `source`
+    /// meanwhile. Blobs that `source` has lost, or that are damaged there, are named in the outcome.
+    pub async fn add(
+        &self,
+        dump: &Path,
+        source: &BlobStore,
+        clock: &Clock,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<BackedUp, CareError> {
+        let (header, totals, wanted) = self.read(dump).await?;
+        let mut manifest = self.manifest_for(&header).await?;
+        let total = wanted.len() as u64;
+        let mut progress = progress;
+        let copied = copy_blobs(source, &self.blobs, &wanted, |done| progress(done, total)).await?;
+        let mut entry = DumpEntry::new(clock.unix_ms(), &header, totals, total);
+        entry.missing = copied.unreadable.iter().map(|(id, _)| id.to_string()).collect();
+        self.shelf.put(&entry.file(), dump).await?;
+        // Two backups of one second and one version are the same.
+        manifest.dumps.retain(|other| other.name != entry.name);
+        manifest.dumps.push(entry.clone());
+        manifest.write(&*self.shelf).await?;
+        Ok(BackedUp { dump: entry, copied })
+    }
+
+    /// Keeps the newest `keep` dumps, at least one, and throws away the others with the blobs that no kept one names.
+    pub async fn prune(&self, keep: usize) -> Result<Pruned, CareError> {
+        let Some(mut manifest) = Manifest::read(&*self.shelf).await? else { return Ok(Pruned::default()) };
+        let old = manifest.dumps.len().saturating_sub(keep.max(1));
+        let gone: Vec<DumpEntry> = manifest.dumps.drain(..old).collect();
+        // First nobody can choose it, then it goes.
+        if !gone.is_empty() {
+            manifest.write(&*self.shelf).await?;
+        }
+        for dump in &gone {
+            self.shelf.remove(&dump.file()).await?;
+        }
+        let mut pruned = Pruned { dumps: gone.len() as u64, blobs: 0 };
+        let mut named = HashSet::new();
+        for dump in &manifest.dumps {
+            named.extend(self.read(&self.fetch(dump).await?).await?.2);
+        }
+        for id in all_ids(&self.blobs).await?.into_iter().filter(|id| !named.contains(id)) {
+            self.blobs.delete(id).await?;
+            pruned.blobs += 1;
+        }
+        Ok(pruned)
+    }
+
+    /// A file to read a dump from.
+    pub(crate) async fn fetch(&self, dump: &DumpEntry) -> Result<PathBuf, CareError> {
+        let file = self.shelf.get(&dump.file()).await?;
+        file.ok_or_else(|| CareError::NoBackup { place: format!("{} ({})", self.shelf.name(), dump.file()) })
+    }
+
+    /// Reads a dump whole; gives the blobs that its rows name too.
+    pub(crate) async fn read(&self, dump: &Path) -> Result<(Header, Totals, BTreeSet<BlobId>), CareError> {
+        let (found, named) = (Arc::new(Mutex::new(BTreeSet::new())), self.named);
+        let into = found.clone();
+        let see = move |key: &bytes::Bytes, _: &bytes::Bytes| {
+            if let Some(id) = named.iter().find_map(|named| named(key)) {
+                into.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            }
+        };
+        let (header, totals) = verify_dump(dump, see).await?;
+        let blobs = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok((header, totals, blobs))
+    }
+}
