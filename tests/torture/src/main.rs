@@ -9,6 +9,7 @@ mod client;
 mod cloud;
 mod content;
 mod options;
+mod power;
 mod pulse;
 mod setup;
 mod verify;

@@ -1,0 +1,87 @@
+//! Power cuts: a file system of our own beneath the data directory, which loses what was not synced.
+
+mod cut;
+mod disk;
+mod mount;
+mod pages;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use fuser::{BackgroundSession, Config, MountOption};
+use lambent_base::Random;
+
+pub(crate) use cut::Losses;
+use disk::Disk;
+use mount::Mount;
+
+const DEVICE: &str = "/dev/fuse";
+
+/// Whether this host lets us put a file system beneath the server.
+pub(crate) fn is_possible() -> bool {
+    std::fs::File::options().read(true).write(true).open(DEVICE).is_ok()
+        && rustix::process::geteuid().is_root()
+}
+
+/// A mounted disk. Dropping it unmounts it.
+pub(crate) struct Layer {
+    disk: Arc<Mutex<Disk>>,
+    mountpoint: PathBuf,
+    session: Option<BackgroundSession>,
+}
+
+impl Layer {
+    /// Mounts an empty disk; one that lies says that it has synced when it has not.
+    pub(crate) fn mount(mountpoint: &Path, lies: bool) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(mountpoint)
+            .with_context(|| format!("could not make {}", mountpoint.display()))?;
+        let disk = Arc::new(Mutex::new(Disk::new(lies)));
+        let mut layer = Self { disk, mountpoint: mountpoint.to_owned(), session: None };
+        layer.attach()?;
+        Ok(layer)
+    }
+
+    /// Makes all that is there durable.
+    pub(crate) fn settle(&self) {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner).sync_all();
+    }
+
+    /// Cuts the power, after the processes that used the disk are gone; the disk is there again when this returns.
+    pub(crate) fn cut(&mut self, random: &Random) -> anyhow::Result<Losses> {
+        self.detach()?;
+        let losses = {
+            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+            let (survivor, losses) = std::mem::replace(&mut *disk, Disk::new(false)).cut(random);
+            *disk = survivor;
+            losses
+        };
+        self.attach()?;
+        Ok(losses)
+    }
+
+    fn attach(&mut self) -> anyhow::Result<()> {
+        let mut config = Config::default();
+        config.mount_options =
+            vec![MountOption::FSName("lambent-torture".to_owned()), MountOption::DefaultPermissions];
+        let session = fuser::spawn_mount(Mount(self.disk.clone()), &self.mountpoint, &config);
+        self.session =
+            Some(session.with_context(|| format!("could not mount {}", self.mountpoint.display()))?);
+        Ok(())
+    }
+
+    fn detach(&mut self) -> anyhow::Result<()> {
+        let Some(session) = self.session.take() else { return Ok(()) };
+        session.umount_and_join().with_context(|| format!("could not unmount {}", self.mountpoint.display()))
+    }
+}
+
+impl Drop for Layer {
+    fn drop(&mut self) {
+        if let Err(error) = self.detach() {
+            eprintln!("{error:#}");
+        }
+    }
+}
