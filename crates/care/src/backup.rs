@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lambent_base::Clock;
@@ -49,7 +50,7 @@ pub struct Pruned {
 impl Backups {
     /// Where to write the dump that [`Backups::add`] takes.
     pub fn scratch(&self) -> Result<PathBuf, CareError> {
-        Ok(self.shelf.scratch()?.join("rows"))
+        Ok(self.shelf.scratch()?.join("new-rows"))
     }
 
     /// Refuses a place that holds backups of another cloud.
@@ -111,6 +112,20 @@ impl Backups {
             pruned.blobs += 1;
         }
         Ok(pruned)
+    }
+
+    /// Whether a dump, the newest unless one is named, holds a row under a key.
+    pub async fn holds(&self, wanted: Option<&str>, key: &'static [u8]) -> Result<bool, CareError> {
+        let manifest = Manifest::read(&*self.shelf).await?;
+        let manifest = manifest.ok_or_else(|| CareError::NoBackup { place: self.shelf.name() })?;
+        let file = self.fetch(manifest.choose(&*self.shelf, wanted)?).await?;
+        let found = Arc::new(AtomicBool::new(false));
+        let seen = found.clone();
+        verify_dump(&file, move |row, _| {
+            seen.fetch_or(row == key, Ordering::Relaxed);
+        })
+        .await?;
+        Ok(found.load(Ordering::Relaxed))
     }
 
     /// A file to read a dump from.

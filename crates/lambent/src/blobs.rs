@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use lambent_base::{Clock, Random, env};
 use lambent_blobs::{BlobError, BlobOptions, BlobStore};
+use lambent_blobs_objects::object_store::ObjectStore;
 use lambent_blobs_objects::{AddressError, S3Address, S3Credentials};
 
 /// Credentials and region come under the names that every AWS client reads.
@@ -65,8 +67,7 @@ impl BlobPlace {
         match self {
             Self::Directory(path) => Ok(BlobStore::open_shared(path, BlobOptions::default(), clock, random)?),
             Self::S3(address) => {
-                let mut address = address.clone();
-                address.region = address.region.or_else(|| REGIONS.into_iter().find_map(env::var));
+                let address = with_region(address);
                 let place = lambent_blobs_objects::s3(&address, credentials(&address)?)?;
                 Ok(BlobStore::at(place, clock, random))
             }
@@ -85,6 +86,17 @@ pub(crate) fn open(
         Some(place) => place.open(clock, random),
         None => Ok(BlobStore::open(own, BlobOptions::default(), clock, random)?),
     }
+}
+
+/// The bucket itself, for what is no blob.
+pub(crate) fn object_store(address: &S3Address) -> Result<Arc<dyn ObjectStore>, OpenBlobsError> {
+    let address = with_region(address);
+    Ok(lambent_blobs_objects::s3_bucket(&address, credentials(&address)?)?)
+}
+
+fn with_region(address: &S3Address) -> S3Address {
+    let region = address.region.clone().or_else(|| REGIONS.into_iter().find_map(env::var));
+    S3Address { region, ..address.clone() }
 }
 
 fn credentials(address: &S3Address) -> Result<S3Credentials, OpenBlobsError> {

@@ -100,9 +100,11 @@ impl Cloud {
     pub(crate) async fn start(data: &Path, arguments: &UpArgs) -> Result<Self, StartError> {
         let (clock, random) = (Clock::system(), Random::system());
         let data_dir = DataDir::open(data)?;
+        data_dir.keep_format()?;
         // The store's lock comes first: it keeps a second process from everything else in the directory.
         let (engine, lock) = open_store(&data_dir.path("store"), &arguments.store, &clock).await?;
         let db = Db::new(engine, clock.clone(), random.clone());
+        db.check_whole().await?;
         let blobs =
             blobs::open(arguments.blobs.as_ref(), &data_dir.path("blobs"), clock.clone(), random.clone())?;
         // Whatever lies in one data directory belongs together.

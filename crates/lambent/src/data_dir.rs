@@ -13,6 +13,11 @@ use serde::de::DeserializeOwned;
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
+/// Holds the number of the directory's format.
+const FORMAT_FILE: &str = "format";
+/// The format that this program writes, and the newest that it knows.
+const FORMAT: u32 = 1;
+
 /// A copy of the root key, for the commands on this host.
 pub(crate) const ROOT_KEY: &str = "root-key.json";
 /// Under which secrets are sealed.
@@ -30,6 +35,11 @@ pub(crate) enum DataDirError {
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("expected {} to hold {expected}; restore it from a backup", path.display())]
     Damaged { path: PathBuf, expected: &'static str },
+    #[error(
+        "the data directory {} has format {found}, this program knows {known}; run the version of Lambent that wrote it",
+        path.display()
+    )]
+    Format { path: PathBuf, found: u32, known: u32 },
 }
 
 impl DataDir {
@@ -73,6 +83,18 @@ impl DataDir {
 
     pub(crate) fn keep_master_key(&self, text: &str) -> Result<(), DataDirError> {
         write_new(&self.path(MASTER_KEY), text.as_bytes())
+    }
+
+    /// Refuses a directory that a later version of this program has written; notes the format in a new one.
+    pub(crate) fn keep_format(&self) -> Result<(), DataDirError> {
+        let path = self.path(FORMAT_FILE);
+        // The first format came without the file.
+        let Some(text) = read(&path)? else { return write_new(&path, FORMAT.to_string().as_bytes()) };
+        match text.trim().parse::<u32>() {
+            Ok(found) if found <= FORMAT => Ok(()),
+            Ok(found) => Err(DataDirError::Format { path: self.root.clone(), found, known: FORMAT }),
+            Err(_) => Err(DataDirError::Damaged { path, expected: "the number of a format" }),
+        }
     }
 
     /// Removes a file of the directory; no harm when it is not there.

@@ -43,6 +43,10 @@ enum Command {
     Export(care::rows::ExportArgs),
     /// Bring the rows of a file into an empty store, of any engine
     Import(care::rows::ImportArgs),
+    /// Copy rows and blobs to a directory or a bucket, while the cloud runs
+    Backup(care::backup::BackupArgs),
+    /// Bring a backup into an empty place
+    Restore(care::restore::RestoreArgs),
     /// Say what this host can isolate
     Doctor(doctor::DoctorArgs),
     /// List and install runtimes
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Export(arguments) => care::rows::export(&arguments),
         Command::Import(arguments) => care::rows::import(&arguments),
+        Command::Backup(arguments) => care::backup::run(&arguments),
+        Command::Restore(arguments) => care::restore::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Runtime(arguments) => runtime::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

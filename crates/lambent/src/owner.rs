@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data_dir::{DataDir, DataDirError, MASTER_KEY, ROOT_KEY};
 
-const ROW: &[u8] = b"cloud/owner";
+pub(crate) const ROW: &[u8] = b"cloud/owner";
 /// What the row is sealed for.
 const PURPOSE: &[u8] = b"cloud/owner";
 const MASTER_KEY_BYTES: usize = 32;
@@ -74,6 +74,11 @@ pub(crate) async fn join(
         directory.keep_root_key(&owner)?;
     }
     Ok((owner, master))
+}
+
+/// Whether the store says who owns the cloud.
+pub(crate) async fn is_known(db: &Db) -> Result<bool, StoreError> {
+    Ok(db.read(|txn| async move { txn.get(ROW).await }).await?.is_some())
 }
 
 /// Forgets who owned the cloud, so that [`join`] makes keys as at a first start.

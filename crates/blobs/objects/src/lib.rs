@@ -12,7 +12,7 @@ mod s3;
 
 pub use address::{AddressError, S3Address};
 pub use objects::Objects;
-pub use s3::{S3Credentials, s3};
+pub use s3::{S3Credentials, s3, s3_bucket};
 
 /// The stores that [`Objects`] are made of.
 pub use object_store;

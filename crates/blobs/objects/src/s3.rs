@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lambent_blobs::{BlobError, Place};
 use object_store::aws::AmazonS3Builder;
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use crate::address::S3Address;
 use crate::errors::failure;
@@ -45,6 +45,14 @@ impl fmt::Debug for S3Credentials {
 ///
 /// Errors: `Refused` when no client can be made of this.
 pub fn s3(address: &S3Address, credentials: S3Credentials) -> Result<Arc<dyn Place>, BlobError> {
+    let store = s3_bucket(address, credentials)?;
+    Ok(Arc::new(Objects::new(store, address.to_string(), &address.prefix, PATIENCE)))
+}
+
+/// The bucket of an address, whatever its prefix: for what is no blob. Nothing is sent yet.
+///
+/// Errors: `Refused` when no client can be made of this.
+pub fn s3_bucket(address: &S3Address, credentials: S3Credentials) -> Result<Arc<dyn ObjectStore>, BlobError> {
     // The client takes the TLS of the process. That somebody chose one already is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (init_backoff, max_backoff) = BACKOFF;
@@ -66,7 +74,5 @@ pub fn s3(address: &S3Address, credentials: S3Credentials) -> Result<Arc<dyn Pla
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }
-    let name = address.to_string();
-    let store = builder.build().map_err(|e| failure(&name, &e))?;
-    Ok(Arc::new(Objects::new(Arc::new(store), name, &address.prefix, PATIENCE)))
+    Ok(Arc::new(builder.build().map_err(|e| failure(&address.to_string(), &e))?))
 }

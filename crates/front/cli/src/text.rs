@@ -39,7 +39,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// `2026-11-21T16:40:01.123Z`.
-pub(crate) fn time(unix_ms: i64) -> String {
+pub fn time(unix_ms: i64) -> String {
     Timestamp::from_millisecond(unix_ms).map_or_else(|_| unix_ms.to_string(), |time| format!("{time:.3}"))
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn parse_span_ms(text: &str) -> Result<i64, String> {
 }
 
 /// Text from elsewhere without what could steer a terminal.
-pub(crate) fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::CliError;
-pub use crate::text::{count, size};
+pub use crate::text::{count, harmless, size, time};
 
 const NO_COLOR: &str = "NO_COLOR";
 

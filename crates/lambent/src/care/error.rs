@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 
+use lambent_blobs::BlobError;
 use lambent_care::CareError;
 use lambent_cli::CliError;
 use lambent_store::StoreError;
+
+use crate::blobs::OpenBlobsError;
+use crate::data_dir::DataDirError;
+use crate::owner::OwnerError;
 
 /// The texts go to the operator.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +18,20 @@ pub(crate) enum CommandError {
     Runtime(std::io::Error),
     #[error("expected the data of a cloud in {}, found none", .0.display())]
     NoData(PathBuf),
+    #[error("expected to make a temporary folder: {0}")]
+    Scratch(std::io::Error),
+    #[error("expected the blobs of the cloud {wanted}, but those are of {found}")]
+    OtherBlobs { found: String, wanted: String },
+    #[error("the backup has no keys, and without the master key its secrets cannot be opened")]
+    NoKeys { file: PathBuf },
+    #[error(transparent)]
+    Directory(#[from] DataDirError),
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    #[error(transparent)]
+    OpenBlobs(#[from] OpenBlobsError),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
     #[error(transparent)]
     Cli(#[from] CliError),
     #[error(transparent)]
@@ -23,16 +42,26 @@ pub(crate) enum CommandError {
 
 impl CommandError {
     /// What to do next.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NoData(_) => Some("name its directory with --data, or its database with --store"),
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoData(_) => "name its directory with --data, or its database with --store",
+            Self::OtherBlobs { .. } => {
+                "name the place of its blobs with --blobs, as it was given to `lambent up`"
+            }
+            Self::NoKeys { file } => {
+                return Some(format!(
+                    "put the old file `master-key` to {}, or set LAMBENT_MASTER_KEY to what it holds; if it is lost for good, use --new-keys",
+                    file.display()
+                ));
+            }
             Self::Store(StoreError::Locked { .. }) => {
-                Some("stop the cloud first; only a backup and an export are made while it runs")
+                "stop the cloud first; only a backup and an export are made while it runs"
             }
             Self::Store(StoreError::NotEmpty) | Self::Care(CareError::Store(StoreError::NotEmpty)) => {
-                Some("nothing was changed; an import never mixes two clouds")
+                "nothing was changed; rows of two clouds are never mixed"
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 }

@@ -3,9 +3,13 @@
 //! They work on a store that nobody else has open, or beside the nodes that share one; where a running cloud has its
 //! store for itself, they ask that cloud.
 
+pub(crate) mod backup;
 mod error;
+mod far_shelf;
 mod open;
+mod place;
 mod progress;
+pub(crate) mod restore;
 pub(crate) mod rows;
 
 use std::path::PathBuf;
@@ -42,7 +46,7 @@ fn finish(work: impl Future<Output = Result<u8, CommandError>>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(CommandError::Cli(error)) => ui::finish(Err(error)),
         Err(error) => {
-            ui::complain(&error, error.hint());
+            ui::complain(&error, error.hint().as_deref());
             ExitCode::from(lambent_cli::exit::FAILED)
         }
     }

@@ -30,6 +30,13 @@ impl Progress {
         Self { bar: Some(bar) }
     }
 
+    pub(super) fn of(&self, position: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(position);
+        }
+    }
+
     pub(super) fn at(&self, position: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(position);

@@ -70,6 +70,11 @@ pub(crate) fn code_blob(id: BlobId) -> Key {
     Key::new(CODE_BLOB).raw(&id.to_bytes())
 }
 
+/// The blob in a key of [`code_blob`].
+pub(crate) fn read_code_blob(key: &[u8]) -> Option<BlobId> {
+    key.strip_prefix(CODE_BLOB)?.try_into().ok().map(BlobId::from_bytes)
+}
+
 pub(crate) fn code_user(sha256: &str, place: &Place, name: &str) -> Key {
     code_users(sha256).str(&place.account).str(&place.region).str(name)
 }

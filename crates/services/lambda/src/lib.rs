@@ -7,6 +7,7 @@
 mod archive;
 mod asynchronous;
 mod cache;
+mod check;
 mod code;
 mod configuration;
 mod describe;
@@ -36,6 +37,7 @@ mod tests;
 mod trace;
 mod updates;
 
+pub use check::named_blob;
 pub use download::CODE_PATH;
 pub use errors::LambdaError;
 pub use lambda::Lambda;

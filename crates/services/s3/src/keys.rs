@@ -13,6 +13,7 @@
 //! | `s3/dead/` due `i64`, id (raw) | [`crate::rows::DeadRow`]: data that nothing names any more |
 //! | `s3/damaged/` key (raw) | the bytes that were found under the key and do not read back |
 
+use lambent_blobs::BlobId;
 use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
 const BUCKET: &[u8] = b"s3/bucket/";
@@ -129,6 +130,11 @@ pub(crate) fn all_blob_references() -> KeyRange {
 
 pub(crate) fn blob_references(blob: &str) -> Key {
     Key::new(REF).raw(blob.as_bytes())
+}
+
+/// The blob whose references a key of [`blob_references`] counts.
+pub(crate) fn blob_of_references(key: &[u8]) -> Option<BlobId> {
+    std::str::from_utf8(key.strip_prefix(REF)?).ok()?.parse().ok()
 }
 
 pub(crate) fn dead(due_unix_ms: i64, id: &str) -> Key {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod buckets;
+mod check;
 mod checksums;
 mod conditions;
 mod data;
@@ -26,6 +27,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 
+pub use check::named_blob;
 pub use fetch::ObjectReader;
 pub use gc::referenced;
 pub use readers::OpenReaders;

@@ -1,0 +1,165 @@
+//! `lambent backup`: rows and blobs, from a running or a stopped cloud.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use lambent_base::{Clock, Random, env};
+use lambent_bus::pins;
+use lambent_care::{BackedUp, Backups, CareError, NewFile};
+use lambent_cli::care::RunningPin;
+use lambent_cli::{exit, ui};
+
+use super::open::{self, Rows};
+use super::place::{self, BackupPlace, Expect};
+use super::progress::Progress;
+use super::rows::to_file;
+use super::{CloudArgs, CommandError, finish};
+use crate::blobs::BlobPlace;
+use crate::data_dir::{MASTER_KEY, ROOT_KEY};
+
+/// The folder of the keys in a place of backups.
+pub(super) const KEYS_NAME: &str = "keys";
+/// How many unreadable blobs are named.
+const NAMED_MAX: usize = 20;
+
+#[derive(Args, Debug)]
+pub(crate) struct BackupArgs {
+    /// Where backups lie: a directory, or s3://BUCKET[/PREFIX][?endpoint=URL&region=REGION] with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+    #[arg(value_name = "PLACE")]
+    place: BackupPlace,
+    /// Keep so many dumps in the place; older ones go, and blobs that no kept one names
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// Put the master key and the root key into the backup: whoever can read it then can do everything
+    #[arg(long)]
+    with_keys: bool,
+    #[command(flatten)]
+    cloud: CloudArgs,
+    /// Where the cloud's blobs are, as given to `lambent up`
+    #[arg(long, value_name = "PLACE", env = "LAMBENT_BLOBS")]
+    blobs: Option<BlobPlace>,
+}
+
+/// What keeps the blobs where they are.
+enum Pin {
+    /// Nobody else has the store.
+    Needless,
+    Own(pins::Held),
+    Running(RunningPin),
+}
+
+pub(crate) fn run(arguments: &BackupArgs) -> ExitCode {
+    finish(backup(arguments))
+}
+
+async fn backup(arguments: &BackupArgs) -> Result<u8, CommandError> {
+    let rows = open::existing(&arguments.cloud).await?;
+    let place = arguments.place.open(Expect::Anything)?;
+    let source = place::blobs_of(&arguments.cloud.data, arguments.blobs.as_ref())?;
+    let pin = pin(&rows).await?;
+    let dump = place.backups.scratch()?;
+    let (header, _) = to_file(&rows, NewFile::create(&dump)?).await?;
+    let mark = source.mark().await?;
+    if mark.as_deref().is_some_and(|mark| mark != header.cloud_id) {
+        return Err(CommandError::OtherBlobs { found: mark.unwrap_or_default(), wanted: header.cloud_id });
+    }
+    let progress = Progress::start("copying blobs", Some(0), false);
+    let done =
+        place.backups.add(&dump, &source, &Clock::system(), |done, total| progress.of(done, total)).await;
+    drop(progress);
+    let done = done?;
+    if arguments.with_keys {
+        keep_keys(&place.backups, &arguments.cloud.data).await?;
+    }
+    let_go(pin).await;
+    rows.close().await;
+    report(&done, &place.backups, arguments.with_keys);
+    if let Some(keep) = arguments.keep {
+        let pruned = place.backups.prune(usize::try_from(keep).unwrap_or(usize::MAX)).await?;
+        ui::say(format_args!(
+            "threw away {} older dumps and {} blobs that only they named",
+            ui::count(pruned.dumps),
+            ui::count(pruned.blobs)
+        ));
+    }
+    Ok(if done.copied.unreadable.is_empty() { exit::DONE } else { exit::FAILED })
+}
+
+/// Keeps blobs from being removed while the rows that name them are older than their copies.
+async fn pin(rows: &Rows) -> Result<Pin, CommandError> {
+    match rows {
+        Rows::Running(running) => Ok(Pin::Running(running.pin().await?)),
+        Rows::Open(db) if db.is_shared() => {
+            Ok(Pin::Own(pins::hold(db, &Clock::system(), &Random::system()).await?))
+        }
+        Rows::Open(_) => Ok(Pin::Needless),
+    }
+}
+
+async fn let_go(pin: Pin) {
+    let failed = match pin {
+        Pin::Needless => None,
+        Pin::Own(held) => held.let_go().await.err().map(|error| error.to_string()),
+        Pin::Running(held) => held.let_go().await.err().map(|error| error.to_string()),
+    };
+    if let Some(error) = failed {
+        let seconds = pins::STANDS_FOR.as_secs();
+        ui::warn(format_args!("the hold on the blobs ends by itself within {seconds} s: {error}"));
+    }
+}
+
+/// Puts the keys beside the dumps, for their owner's eyes only.
+async fn keep_keys(backups: &Backups, data: &Path) -> Result<(), CommandError> {
+    for name in [MASTER_KEY, ROOT_KEY] {
+        let path = data.join(name);
+        let read = std::fs::read(&path);
+        let key = match (read, name) {
+            (Ok(key), _) => key,
+            (Err(_), MASTER_KEY) if env::var(env::MASTER_KEY).is_some() => {
+                env::var(env::MASTER_KEY).unwrap_or_default().into_bytes()
+            }
+            (Err(source), MASTER_KEY) => {
+                return Err(CareError::Io { action: "read", path, source }.into());
+            }
+            // Sealed in the rows too.
+            (Err(_), _) => continue,
+        };
+        let scratch = backups.shelf.scratch()?.join("new-key");
+        let mut file = NewFile::create(&scratch)?;
+        let written = std::io::Write::write_all(file.file(), &key);
+        written.map_err(|source| CareError::Io { action: "write", path: scratch.clone(), source })?;
+        file.finish()?;
+        backups.shelf.put(&format!("{KEYS_NAME}/{name}"), &scratch).await?;
+    }
+    Ok(())
+}
+
+fn report(done: &BackedUp, backups: &Backups, with_keys: bool) {
+    let BackedUp { dump, copied } = done;
+    ui::say(format_args!(
+        "backed up {} rows ({}) and {} blobs to {} as {}: {} blobs ({}) are new there, {} were there before",
+        ui::count(dump.rows),
+        ui::size(dump.bytes),
+        ui::count(dump.blobs),
+        backups.shelf.name(),
+        dump.name,
+        ui::count(copied.blobs),
+        ui::size(copied.bytes),
+        ui::count(copied.present)
+    ));
+    for (_, error) in copied.unreadable.iter().take(NAMED_MAX) {
+        ui::warn(format_args!("{error}"));
+    }
+    if !copied.unreadable.is_empty() {
+        let count = ui::count(copied.unreadable.len() as u64);
+        ui::warn(format_args!(
+            "{count} blobs are missing or damaged in the cloud and so in this backup; `lambent check` says what they were"
+        ));
+    }
+    ui::say(if with_keys {
+        "the master key and the root key are in it: whoever can read it can do everything"
+    } else {
+        "the keys are not in it: keep a copy of the file `master-key` of the data directory elsewhere, or use --with-keys"
+    });
+}

@@ -1,0 +1,78 @@
+//! Where backups lie: a directory, or a bucket.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lambent_base::{Clock, Random};
+use lambent_blobs::BlobId;
+use lambent_care::{BLOBS_NAME, Backups, CareError, DirectoryShelf, NamedBlob, Shelf};
+use lambent_store::DataLock;
+
+use super::CommandError;
+use super::far_shelf::FarShelf;
+use crate::blobs::{BlobPlace, PlaceError};
+
+/// What tells which blobs rows name: one for each service that keeps blobs.
+const NAMED: [NamedBlob; 2] = [lambent_s3::named_blob, lambent_lambda::named_blob];
+
+/// A place of backups, as an operator names it.
+#[derive(Clone, Debug)]
+pub(crate) struct BackupPlace(BlobPlace);
+
+/// An open place, which no other command uses meanwhile where that can be told.
+pub(super) struct OpenPlace {
+    pub(super) backups: Backups,
+    _lock: Option<DataLock>,
+}
+
+/// Whether there must be something already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expect {
+    Anything,
+    Backups,
+}
+
+impl FromStr for BackupPlace {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        text.parse().map(Self)
+    }
+}
+
+impl BackupPlace {
+    pub(super) fn open(&self, expect: Expect) -> Result<OpenPlace, CommandError> {
+        let (shelf, blobs, lock): (Box<dyn Shelf>, _, _) = match &self.0 {
+            BlobPlace::Directory(path) => {
+                if expect == Expect::Backups && !path.is_dir() {
+                    return Err(CareError::NoBackup { place: path.display().to_string() }.into());
+                }
+                let lock = DataLock::acquire(path)?;
+                let blobs = BlobPlace::Directory(path.join(BLOBS_NAME));
+                (Box::new(DirectoryShelf::new(path)), blobs, Some(lock))
+            }
+            BlobPlace::S3(address) => {
+                let mut blobs = address.clone();
+                blobs.prefix = format!("{}/{BLOBS_NAME}", blobs.prefix).trim_start_matches('/').to_owned();
+                (Box::new(FarShelf::open(address)?), BlobPlace::S3(blobs), None)
+            }
+        };
+        let blobs = blobs.open(Clock::system(), Random::system())?;
+        Ok(OpenPlace { backups: Backups { shelf, blobs, named: &NAMED }, _lock: lock })
+    }
+}
+
+/// Which blob the key of a row names.
+pub(super) fn named(key: &[u8]) -> Option<BlobId> {
+    NAMED.iter().find_map(|named| named(key))
+}
+
+/// The blobs of a cloud: in the place that was named, else in the data directory, which a running cloud may use too.
+pub(super) fn blobs_of(
+    data: &std::path::Path,
+    place: Option<&BlobPlace>,
+) -> Result<lambent_blobs::BlobStore, CommandError> {
+    let own = || BlobPlace::Directory(PathBuf::from(data).join(BLOBS_NAME));
+    let place = place.cloned().unwrap_or_else(own);
+    Ok(place.open(Clock::system(), Random::system())?)
+}
