@@ -1,5 +1,9 @@
 //! Rounds on one data directory: load, kill, restart, compare.
 
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,6 +13,7 @@ use crate::client::Client;
 use crate::cloud::{Folder, Place, Server};
 use crate::content::below;
 use crate::options::Options;
+use crate::power::{self, Layer};
 use crate::pulse::Pulse;
 use crate::setup;
 use crate::work::{EventWorker, LogWorker, ObjectWorker, Round, Worker};
@@ -23,53 +28,139 @@ const LINGER_US_MAX: usize = 15_000;
 /// One in so many restarts is itself killed, after this time at most.
 const KILLED_RESTARTS: usize = 4;
 const RESTART_US_MAX: usize = 120_000;
+/// So many rounds on a disk that lies may pass unnoticed: by chance it may keep everything.
+const CONTROL_ATTEMPTS: usize = 5;
 
 /// Kills the process, round after round.
 pub(crate) fn kill(options: &Options) -> anyhow::Result<()> {
-    let mut folder = Folder::new(options.folder.join(format!("kill-{}", std::process::id())))?;
-    let place = Place {
-        binary: options.binary.clone(),
-        data: folder.path().join("data"),
-        log: folder.path().join("lambent.log"),
-        clock: Clock::system(),
-    };
-    let mut workers = workers(true);
-    let outcome = kill_rounds(options, &place, &mut workers);
-    folder.keep = outcome.is_err();
-    outcome.with_context(|| format!("`--only kill --seed {}` failed", options.seed))
+    in_folder(options, "kill", |folder| {
+        let place = place(options, folder, folder.join("data"));
+        rounds(options, &place, "kill", |_| Ok(String::new()))
+    })
 }
 
-fn kill_rounds(options: &Options, place: &Place, workers: &mut Workers) -> anyhow::Result<()> {
+/// Kills the process and cuts the power of the disk beneath its data, round after round.
+pub(crate) fn power(options: &Options) -> anyhow::Result<()> {
+    if !power::is_possible() {
+        println!(
+            "\nWARNING: POWER ROUNDS SKIPPED: they need /dev/fuse and root, and nothing is proven about power cuts\n"
+        );
+        return Ok(());
+    }
+    in_folder(options, "power", |folder| {
+        for attempt in 0.. {
+            match control(options, folder, attempt) {
+                Err(noticed) => {
+                    let noticed = format!("{noticed:#}");
+                    println!(
+                        "control: a disk that lies about syncs is found out: {}",
+                        noticed.lines().next().unwrap_or_default()
+                    );
+                    break;
+                }
+                Ok(()) if attempt < CONTROL_ATTEMPTS => {}
+                Ok(()) => bail!("a disk that lies about syncs was not found out: this test proves nothing"),
+            }
+        }
+        let (layer, place) = powered(options, folder, "disk", false)?;
+        let layer = RefCell::new(layer);
+        rounds(options, &place, "power", |random| {
+            let losses = layer.borrow_mut().cut(random)?;
+            Ok(format!(
+                "; lost {} of {} unsynced writes, {} of {} names",
+                losses.writes_lost, losses.writes_open, losses.names_lost, losses.names_open
+            ))
+        })
+    })
+}
+
+/// One round on a disk that lies: an error is what should come of it.
+fn control(options: &Options, folder: &Path, attempt: usize) -> anyhow::Result<()> {
+    let (mut layer, place) = powered(options, folder, &format!("lying-disk-{attempt}"), true)?;
+    let mut workers = workers(false);
+    let round = round(options, &place, attempt);
+    let random = round.random("killer");
+    let server = place.start().context("the control's first start failed")?;
+    setup::run(&mut Client::open(server.address, &place.clock)?, false)?;
+    layer.settle();
+    load(&mut workers, &round, server, &random)?;
+    layer.cut(&random)?;
+    let server = place.start()?;
+    verify(&mut workers, &round, &server)
+}
+
+/// A data directory on a disk of our own. What is made anew when it is lost lies elsewhere, as functions run from it.
+fn powered(options: &Options, folder: &Path, name: &str, lies: bool) -> anyhow::Result<(Layer, Place)> {
+    let mountpoint = folder.join(name);
+    let layer = Layer::mount(&mountpoint, lies)?;
+    let data = mountpoint.join("data");
+    fs::DirBuilder::new().mode(0o700).create(&data).context("could not make the data directory")?;
+    for inner in ["code", "runtimes", "sandbox"] {
+        let elsewhere = folder.join(format!("{name}-{inner}"));
+        fs::DirBuilder::new().mode(0o700).create(&elsewhere).context("could not make a folder")?;
+        std::os::unix::fs::symlink(&elsewhere, data.join(inner)).context("could not make a link")?;
+    }
+    layer.settle();
+    Ok((layer, place(options, folder, data)))
+}
+
+/// Runs a campaign in a folder of its own, which stays when it fails.
+fn in_folder(
+    options: &Options,
+    name: &str,
+    run: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut folder = Folder::new(options.folder.join(format!("{name}-{}", std::process::id())))?;
+    let outcome = run(folder.path());
+    folder.keep = outcome.is_err();
+    outcome.with_context(|| format!("`--only {name} --seed {}` failed", options.seed))
+}
+
+fn place(options: &Options, folder: &Path, data: PathBuf) -> Place {
+    let log = folder.join("lambent.log");
+    Place { binary: options.binary.clone(), data, log, clock: Clock::system() }
+}
+
+fn round(options: &Options, place: &Place, number: usize) -> Round {
+    let clock = place.clock.clone();
+    Round { number, seed: options.seed, began_unix_ms: clock.unix_ms(), clock }
+}
+
+/// Load, kill, what comes after the kill, restart, compare; as often as asked for.
+fn rounds(
+    options: &Options,
+    place: &Place,
+    name: &str,
+    after_kill: impl Fn(&Random) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let mut workers = workers(true);
     let mut server = place.start()?;
     setup::run(&mut Client::open(server.address, &place.clock)?, true)?;
     for number in 0..options.rounds {
-        let round = Round {
-            number,
-            seed: options.seed,
-            clock: place.clock.clone(),
-            began_unix_ms: place.clock.unix_ms(),
-        };
+        let round = round(options, place, number);
         let random = round.random("killer");
-        let report = load(workers, &round, server, &random)?;
-        let restart_killed = below(&random, KILLED_RESTARTS) == 0;
-        if restart_killed {
+        let mut report = load(&mut workers, &round, server, &random)?;
+        report.push_str(&after_kill(&random)?);
+        if below(&random, KILLED_RESTARTS) == 0 {
             place.start_and_kill(Duration::from_micros(below(&random, RESTART_US_MAX) as u64))?;
+            report.push_str("; the restart killed too");
+            report.push_str(&after_kill(&random)?);
         }
-        server = place.start().with_context(|| format!("round {number}"))?;
+        let failed =
+            || format!("{name} round {number} ({report}); the server's log ends:\n{}", place.log_tail());
+        server = place.start().with_context(failed)?;
         let ready = server.ready_after.as_millis();
-        verify(workers, &round, &server)
-            .with_context(|| format!("round {number}; the server's log ends:\n{}", place.log_tail()))?;
-        let again = if restart_killed { ", its restart killed too" } else { "" };
-        println!("kill round {number}: {report}{again}; ready after {ready} ms, everything there");
+        verify(&mut workers, &round, &server).with_context(failed)?;
+        println!("{name} round {number}: {report}; ready after {ready} ms, everything there");
     }
     let mut client = Client::open(server.address, &place.clock)?;
     workers.iter_mut().try_for_each(|worker| worker.verify_all(&mut client))
 }
 
 /// The load, with its ledgers.
-pub(crate) type Workers = Vec<Box<dyn Worker>>;
+type Workers = Vec<Box<dyn Worker>>;
 
-pub(crate) fn workers(with_function: bool) -> Workers {
+fn workers(with_function: bool) -> Workers {
     let mut workers: Workers = Vec::new();
     for number in 0..OBJECT_WORKERS {
         workers.push(Box::new(ObjectWorker::new(format!("objects-{number}"))));
@@ -84,12 +175,7 @@ pub(crate) fn workers(with_function: bool) -> Workers {
 }
 
 /// Lets all work until the kill; says what was done.
-pub(crate) fn load(
-    workers: &mut Workers,
-    round: &Round,
-    mut server: Server,
-    random: &Random,
-) -> anyhow::Result<String> {
+fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Random) -> anyhow::Result<String> {
     let pulse = Pulse::new(1 + below(random, BEATS_MAX), workers.len());
     let linger = Duration::from_micros(below(random, LINGER_US_MAX) as u64);
     let mut clients = Vec::new();
@@ -134,7 +220,7 @@ pub(crate) fn load(
 }
 
 /// Compares everything with the ledgers, each worker's part on its own connection.
-pub(crate) fn verify(workers: &mut Workers, round: &Round, server: &Server) -> anyhow::Result<()> {
+fn verify(workers: &mut Workers, round: &Round, server: &Server) -> anyhow::Result<()> {
     let address = server.address;
     std::thread::scope(|scope| {
         let threads: Vec<_> = workers

@@ -36,5 +36,8 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     if options.wants(Kind::Kill) {
         campaign::kill(&options)?;
     }
+    if options.wants(Kind::Power) {
+        campaign::power(&options)?;
+    }
     Ok(())
 }
