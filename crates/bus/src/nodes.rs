@@ -85,7 +85,7 @@ impl Nodes {
     }
 
     /// Changes when this node was taken for dead and has joined anew: what it held is not its own any more.
-    pub(crate) fn renamed(&self) -> watch::Receiver<NodeId> {
+    pub fn renamed(&self) -> watch::Receiver<NodeId> {
         self.0.me.subscribe()
     }
 

@@ -117,6 +117,7 @@ impl Cloud {
         let nodes = Nodes::join(db.clone(), random.clone()).await?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
+        let readers = OpenReaders::new(&db, &nodes, clock.clone());
         let ground = Ground {
             clock,
             random,
@@ -124,7 +125,7 @@ impl Cloud {
             blobs,
             identity: Arc::new(identity),
             outbox,
-            readers: OpenReaders::default(),
+            readers,
         };
 
         let (stop, stopped) = watch::channel(false);

@@ -38,7 +38,8 @@ pub(crate) async fn read(db: &Db, blobs: &BlobStore, found: &Held, span: Span) -
         }
         Data::Blob(blob) => {
             let reader = blobs.open_range(blob.parse()?, span.start..span.end).await?;
-            Ok(Body::stream(Pieces::of(Source::Blob(reader)), length))
+            let source = Source::Blob(reader, found.hold.clone());
+            Ok(Body::stream(Pieces::of(source), length))
         }
         Data::Spans { upload, .. } => {
             let parts = Parts {
@@ -154,14 +155,15 @@ async fn spans_from(
 }
 
 enum Source {
-    Blob(BlobReader),
+    /// Held as long as it is read.
+    Blob(BlobReader, #[expect(dead_code, reason = "held until it is dropped")] Option<Hold>),
     Spans(Box<SpanReader>),
 }
 
 impl Source {
     async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
         match self {
-            Self::Blob(reader) => Ok(reader.next().await?),
+            Self::Blob(reader, _) => Ok(reader.next().await?),
             Self::Spans(reader) => reader.next().await,
         }
     }

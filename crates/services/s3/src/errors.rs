@@ -41,13 +41,6 @@ pub(crate) enum S3Error {
     DataMissing { missing: u64 },
 }
 
-impl S3Error {
-    /// Whether a blob that a row names, or named when it was read, was not there to be opened.
-    pub(crate) fn is_gone(&self) -> bool {
-        matches!(self, Self::Blob(BlobError::NotFound(_)))
-    }
-}
-
 impl From<ApiError> for S3Error {
     fn from(error: ApiError) -> Self {
         Self::Api(Box::new(error))

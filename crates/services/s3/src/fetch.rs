@@ -6,7 +6,7 @@ use lambent_store::Db;
 
 use crate::errors::{self, S3Error};
 use crate::ranges::Span;
-use crate::readers::{Held, OpenReaders, until_open};
+use crate::readers::{Held, OpenReaders};
 use crate::rows::ObjectRow;
 use crate::{data, keys, names};
 
@@ -25,12 +25,9 @@ impl ObjectReader {
 
     /// The bytes of an object of `account`, streamed; S3's own error when there is none.
     pub async fn fetch(&self, account: &str, bucket: &str, key: &str) -> Result<Body, ApiError> {
-        let open = || async move {
-            let found = self.find(account, bucket, key).await?;
-            let whole = Span { start: 0, end: found.row.size };
-            data::read(&self.db, &self.blobs, &found, whole).await
-        };
-        Ok(until_open(open).await?)
+        let found = self.find(account, bucket, key).await?;
+        let whole = Span { start: 0, end: found.row.size };
+        Ok(data::read(&self.db, &self.blobs, &found, whole).await?)
     }
 
     async fn find(&self, account: &str, bucket: &str, key: &str) -> Result<Held, S3Error> {

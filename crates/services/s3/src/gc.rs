@@ -12,17 +12,13 @@ use crate::{keys, limits};
 
 /// Remembers that this may be deleted once the grace is over; `id` tells it from others of the same millisecond.
 pub(crate) fn bury(txn: &Txn, now_unix_ms: i64, id: &str, dead: &DeadRow) -> Result<(), S3Error> {
-    bury_until(txn, now_unix_ms + limits::GC_GRACE_MS, id, dead)
-}
-
-/// [`bury`] with a time of its own, in milliseconds since 1970.
-pub(crate) fn bury_until(txn: &Txn, due_unix_ms: i64, id: &str, dead: &DeadRow) -> Result<(), S3Error> {
-    txn.put(&keys::dead(due_unix_ms, id), &rows::encode(dead)?);
+    txn.put(&keys::dead(now_unix_ms + limits::GC_GRACE_MS, id), &rows::encode(dead)?);
     txn.on_commit(keys::DEAD_TOPIC);
     Ok(())
 }
 
-/// Lets go of the data of an object that is replaced or deleted.
+/// Lets go of the data of an object that is replaced or deleted. The time is that of the transaction and not of a request
+/// that may have begun long before: readers rely on the grace after it.
 pub(crate) fn bury_object(txn: &Txn, now_unix_ms: i64, object: &ObjectRow) -> Result<(), S3Error> {
     match &object.data {
         Data::Inline => Ok(()),

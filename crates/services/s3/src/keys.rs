@@ -11,9 +11,11 @@
 //! | `s3/span/` UPLOAD, offset `u64` | [`crate::rows::SpanRow`]: a part of a completed upload, by its first byte |
 //! | `s3/ref/` BLOB (raw) | how many rows name the blob (a counter) |
 //! | `s3/dead/` due `i64`, id (raw) | [`crate::rows::DeadRow`]: data that nothing names any more |
+//! | `s3/reading/` BLOB or UPLOAD, NODE, number `u64` | empty: a read that lasts, of another node's perhaps |
 //! | `s3/damaged/` key (raw) | the bytes that were found under the key and do not read back |
 
 use lambent_blobs::BlobId;
+use lambent_bus::NodeId;
 use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
 const BUCKET: &[u8] = b"s3/bucket/";
@@ -25,6 +27,7 @@ const PART: &[u8] = b"s3/part/";
 const SPAN: &[u8] = b"s3/span/";
 const REF: &[u8] = b"s3/ref/";
 const DEAD: &[u8] = b"s3/dead/";
+const READING: &[u8] = b"s3/reading/";
 const DAMAGED: &[u8] = b"s3/damaged/";
 
 /// Woken when data has become garbage.
@@ -151,6 +154,30 @@ pub(crate) fn due_of_dead(key: &[u8]) -> Result<i64, KeyError> {
     KeyReader::new(key, DEAD)?.i64()
 }
 
+/// What tells a key of [`all_dead`] from others of the same time.
+pub(crate) fn id_of_dead(key: &[u8]) -> Result<String, KeyError> {
+    let mut reader = KeyReader::new(key, DEAD)?;
+    reader.i64()?;
+    std::str::from_utf8(reader.rest()).map(str::to_owned).map_err(|_| KeyError::Utf8)
+}
+
+/// A read by `node` of a blob or a completed upload.
+pub(crate) fn reading(name: &str, node: NodeId, number: u64) -> Key {
+    Key::new(READING).str(name).bytes(&node.to_bytes()).u64(number)
+}
+
+/// All reads of a blob or a completed upload that were told.
+pub(crate) fn all_reading(name: &str) -> KeyRange {
+    Key::new(READING).str(name).range()
+}
+
+/// Whose read a key of [`all_reading`] speaks of.
+pub(crate) fn node_of_reading(key: &[u8]) -> Result<NodeId, KeyError> {
+    let mut reader = KeyReader::new(key, READING)?;
+    reader.str()?;
+    reader.bytes()?.try_into().map(NodeId::from_bytes).map_err(|_| KeyError::Long)
+}
+
 /// Where a row that does not read back is kept; `key` is where it was found.
 pub(crate) fn damaged(key: &[u8]) -> Key {
     Key::new(DAMAGED).raw(key)
@@ -172,7 +199,10 @@ mod tests {
         assert_eq!(object_and_upload(&key).unwrap(), ("a/\0b".to_owned(), "id1".to_owned()));
         assert_eq!(number_of_part(&part("id1", 10_000)).unwrap(), 10_000);
         assert_eq!(offset_of_span(&span("id1", 1 << 40)).unwrap(), 1 << 40);
-        assert_eq!(due_of_dead(&dead(-5, "blob")).unwrap(), -5);
+        assert_eq!(due_of_dead(&dead(-5, "blob/1")).unwrap(), -5);
+        assert_eq!(id_of_dead(&dead(-5, "blob/1")).unwrap(), "blob/1");
+        let node = NodeId::from_bytes([0, 1, 255, 3, 0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(node_of_reading(&reading("blob", node, 7)).unwrap(), node);
     }
 
     #[test]

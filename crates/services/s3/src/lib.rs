@@ -21,6 +21,7 @@ mod notifications;
 mod objects;
 mod ranges;
 mod readers;
+mod reading;
 mod rows;
 mod service;
 mod sweeper;

@@ -37,6 +37,11 @@ pub(crate) const NOTIFICATION_RULES_MAX: usize = 100;
 pub(crate) const NOTIFICATION_ID_MAX_CHARS: usize = 255;
 /// How long replaced data stays readable, so that readers in flight finish, in milliseconds.
 pub(crate) const GC_GRACE_MS: i64 = 15 * 60 * 1000;
+/// How soon after the look at an object its data must be held, or it is looked at again: the data cannot have been swept
+/// before, as clocks of nodes agree to within the other half of the grace.
+pub(crate) const HOLD_WITHIN_MS: i64 = GC_GRACE_MS / 2;
+/// How long a read lasts before other nodes are told: early enough for the row to be there when the grace is over.
+pub(crate) const READ_TOLD_AFTER_MS: i64 = GC_GRACE_MS / 3;
 /// How long the sweeper leaves dead data alone that it found being read, in milliseconds.
 pub(crate) const GC_READ_PAUSE_MS: i64 = 60 * 1000;
 /// How many parts of dead objects one step of the sweeper looks at.

@@ -1,29 +1,50 @@
-//! Who reads the parts of an object right now: the sweeper leaves those alone, however long the reading takes.
+//! Who reads an object's data right now: the sweeper leaves it alone, however long the reading takes.
 //!
-//! Only objects of many parts need it: their parts are looked up and opened one by one while the answer streams. An
-//! object in one blob is an open file from the moment its answer begins, which outlives the file's name: whoever finds
-//! the file gone by then looks again (see [`until_open`]). A small object lies in the row that was read.
+//! The parts of an object are looked up and opened one by one while the answer streams, and a blob in an object store is
+//! read by many requests. A small object lies in the row that was read.
+//!
+//! Each node counts its own readers. Where several share a store, reads that last are told to the others, see
+//! [`crate::reading`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
+use lambent_base::Clock;
+use lambent_bus::Nodes;
+use lambent_store::{Db, StoreError, Txn};
 use parking_lot::Mutex;
 
 use crate::errors::{self, S3Error};
+use crate::limits;
+use crate::reading::{Reading, Told};
 use crate::rows::{Data, ObjectRow};
 
 /// How often a reader looks again at an object that is replaced under its eyes.
 const LOOKS: u32 = 8;
 
-/// Counts the readers of each completed upload, in this process: the data directory belongs to one. Clone it freely.
-#[derive(Clone, Debug, Default)]
-pub struct OpenReaders(Arc<Mutex<HashMap<String, usize>>>);
+/// Counts the readers of each blob and each completed upload in this process. Clone it freely.
+#[derive(Clone)]
+pub struct OpenReaders(Arc<Inner>);
 
-/// Keeps the parts of a completed upload until it is dropped.
+struct Inner {
+    clock: Clock,
+    /// Where others may sweep what is read here.
+    reading: Option<Reading>,
+    held: Mutex<HashMap<String, Readers>>,
+}
+
+struct Readers {
+    count: usize,
+    _told: Option<Told>,
+}
+
+/// Keeps the data of an object until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Hold {
     readers: OpenReaders,
-    upload: String,
+    /// A blob or a completed upload.
+    name: String,
 }
 
 /// An object whose data stays readable while this lives.
@@ -34,34 +55,39 @@ pub(crate) struct Held {
     pub hold: Option<Hold>,
 }
 
-/// Looks at an object and opens it, as `attempt` does, until both are about the same state of it: between the look at
-/// the row and the opening of its one blob the object may be replaced and, if this process slept, swept.
-///
-/// Errors: those of `attempt`; that the blob is not there when it never was for many looks.
-pub(crate) async fn until_open<T, Fut>(mut attempt: impl FnMut() -> Fut) -> Result<T, S3Error>
-where
-    Fut: Future<Output = Result<T, S3Error>>,
-{
-    for _ in 1..LOOKS {
-        match attempt().await {
-            Err(error) if error.is_gone() => {}
-            ended => return ended,
-        }
-    }
-    attempt().await
-}
-
 impl OpenReaders {
-    /// Whether somebody reads the parts of this upload.
-    pub(crate) fn reads(&self, upload: &str) -> bool {
-        self.0.lock().contains_key(upload)
+    /// Of a node among those that share a store.
+    pub fn new(db: &Db, nodes: &Nodes, clock: Clock) -> Self {
+        let reading = db.is_shared().then(|| Reading::new(db.clone(), nodes.clone()));
+        Self(Arc::new(Inner { clock, reading, held: Mutex::default() }))
+    }
+
+    /// Of the only process on its store.
+    pub fn alone(clock: Clock) -> Self {
+        Self(Arc::new(Inner { clock, reading: None, held: Mutex::default() }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn telling(reading: Reading, clock: Clock) -> Self {
+        Self(Arc::new(Inner { clock, reading: Some(reading), held: Mutex::default() }))
+    }
+
+    /// Whether somebody reads this blob or completed upload. The transaction depends on what other nodes say.
+    pub(crate) async fn reads(&self, txn: &Txn, name: &str) -> Result<bool, StoreError> {
+        if self.reads_here(name) {
+            return Ok(true);
+        }
+        match &self.0.reading {
+            Some(reading) => reading.elsewhere(txn, name).await,
+            None => Ok(false),
+        }
     }
 
     /// Holds the object that `look` finds, each time on a snapshot of its own.
     ///
-    /// Between the look at the row and the hold the object may be replaced and, if this process slept, swept. So it
-    /// looks again: a row that still names the parts after they are held was not let go of before. Its parts are
-    /// therefore not being swept, and whoever comes to sweep them later sees the hold.
+    /// Between the look at the row and the hold the object may be replaced. Its data then stays for a grace, so a hold
+    /// that comes soon after the look is in time. If this process slept in between, it looks again: a row that still
+    /// names the data after it is held was not let go of before.
     ///
     /// Errors: those of `look`; `SlowDown` when the object never stays the same for two looks.
     pub(crate) async fn hold<Fut>(&self, mut look: impl FnMut() -> Fut) -> Result<Option<Held>, S3Error>
@@ -70,37 +96,60 @@ impl OpenReaders {
     {
         let mut hold: Option<Hold> = None;
         for _ in 0..LOOKS {
+            let looked_ms = self.0.clock.unix_ms();
             let Some(row) = look().await? else { return Ok(None) };
-            match &row.data {
-                Data::Inline | Data::Blob(_) => return Ok(Some(Held { row, hold: None })),
-                Data::Spans { upload, .. } if hold.as_ref().is_some_and(|hold| hold.upload == *upload) => {
-                    return Ok(Some(Held { row, hold }));
-                }
-                Data::Spans { upload, .. } => hold = Some(self.enter(upload.clone())),
+            let name = match &row.data {
+                Data::Inline => return Ok(Some(Held { row, hold: None })),
+                Data::Blob(name) | Data::Spans { upload: name, .. } => name,
+            };
+            let was_held = hold.as_ref().is_some_and(|hold| hold.name == *name);
+            if !was_held {
+                hold = Some(self.enter(name));
+            }
+            let took_ms = self.0.clock.unix_ms().saturating_sub(looked_ms);
+            if was_held || (0..limits::HOLD_WITHIN_MS).contains(&took_ms) {
+                return Ok(Some(Held { row, hold }));
             }
         }
         Err(errors::slow_down().into())
     }
 
-    fn enter(&self, upload: String) -> Hold {
-        *self.0.lock().entry(upload.clone()).or_default() += 1;
-        Hold { readers: self.clone(), upload }
+    pub(crate) fn reads_here(&self, name: &str) -> bool {
+        self.0.held.lock().contains_key(name)
+    }
+
+    fn enter(&self, name: &str) -> Hold {
+        let mut held = self.0.held.lock();
+        match held.get_mut(name) {
+            Some(readers) => readers.count += 1,
+            None => {
+                let told = self.0.reading.as_ref().map(|reading| reading.begin(name));
+                held.insert(name.to_owned(), Readers { count: 1, _told: told });
+            }
+        }
+        Hold { readers: self.clone(), name: name.to_owned() }
+    }
+}
+
+impl fmt::Debug for OpenReaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenReaders").field("held", &self.0.held.lock().len()).finish_non_exhaustive()
     }
 }
 
 impl Clone for Hold {
     fn clone(&self) -> Self {
-        self.readers.enter(self.upload.clone())
+        self.readers.enter(&self.name)
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut counts = self.readers.0.lock();
-        match counts.get_mut(&self.upload) {
-            Some(count) if *count > 1 => *count -= 1,
+        let mut held = self.readers.0.held.lock();
+        match held.get_mut(&self.name) {
+            Some(readers) if readers.count > 1 => readers.count -= 1,
             _ => {
-                counts.remove(&self.upload);
+                held.remove(&self.name);
             }
         }
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_blobs::BlobId;
+use lambent_bus::pins;
 use lambent_store::{KeyRange, ScanOptions, StoreError, Txn};
 
 use crate::errors::S3Error;
-use crate::gc::bury_until;
 use crate::readers::OpenReaders;
 use crate::rows::{self, DeadRow, PartRow, SpanRow};
 use crate::service::S3Parts;
@@ -118,14 +118,29 @@ async fn step(txn: &Txn, readers: &OpenReaders, now_unix_ms: i64) -> Result<Step
     let Some((key, row)) = page.rows.first() else { return Ok(Step::Wait(None)) };
     let mut done = Done::default();
     txn.frees_space();
-    let dead = match keys::due_of_dead(key) {
-        Ok(due) if due > now_unix_ms => return Ok(Step::Wait(Some(due))),
+    let due = keys::due_of_dead(key);
+    if let Ok(due) = due
+        && due > now_unix_ms
+    {
+        return Ok(Step::Wait(Some(due)));
+    }
+    // A backup copies the rows first, and then the blobs that these name.
+    if let Some(until) = pins::pinned_until(txn, now_unix_ms).await? {
+        return Ok(Step::Wait(Some(until)));
+    }
+    let dead = match due {
         Ok(_) => rows::decode(key, row),
         Err(failure) => Err(failure.into()),
     };
     // Depends on the row: of two sweepers only one may take the reference away.
     txn.get(key).await?;
     let finished = match dead {
+        // Asked here, so that it is asked before each step: who begins to read later finds no row that names these.
+        Ok(DeadRow::Blob(name) | DeadRow::Spans(name)) if readers.reads(txn, &name).await? => {
+            let due = now_unix_ms + limits::GC_READ_PAUSE_MS;
+            txn.put(&keys::dead(due, &keys::id_of_dead(key)?), row);
+            true
+        }
         Ok(DeadRow::Blob(blob)) => match blob.parse() {
             Ok(blob) => {
                 done.release(txn, blob).await?;
@@ -136,16 +151,6 @@ async fn step(txn: &Txn, readers: &OpenReaders, now_unix_ms: i64) -> Result<Step
                 true
             }
         },
-        // Asked here, so that it is asked before each step: who begins to read later finds no row that names these.
-        Ok(DeadRow::Spans(upload)) if readers.reads(&upload) => {
-            bury_until(
-                txn,
-                now_unix_ms + limits::GC_READ_PAUSE_MS,
-                &upload,
-                &DeadRow::Spans(upload.clone()),
-            )?;
-            true
-        }
         Ok(DeadRow::Spans(upload)) => {
             let blob_of = |key: &[u8], row: &[u8]| rows::decode(key, row).map(|row: SpanRow| row.blob);
             done.release_rows(txn, &keys::spans(&upload).range(), "a part of a deleted object", blob_of)

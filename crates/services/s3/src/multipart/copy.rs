@@ -12,7 +12,6 @@ use crate::ingest::Intake;
 use crate::metadata::{refuse, refuse_customer_key};
 use crate::objects::{CopySource, check_copied_size};
 use crate::ranges::{self, Span};
-use crate::readers::until_open;
 use crate::service::S3;
 
 impl S3 {
@@ -37,17 +36,13 @@ impl S3 {
             if_unmodified_since: input.copy_source_if_unmodified_since,
         };
         let source_owner = input.expected_source_bucket_owner.as_deref();
-        let (source, range) = (&source, input.copy_source_range.as_deref());
-        let open = || async move {
-            let found = self.copied(call, source, source_owner, conditions).await?;
-            let span = match range {
-                None => Span { start: 0, end: found.row.size },
-                Some(range) => ranges::copied(range, found.row.size)?,
-            };
-            check_copied_size(span.length())?;
-            self.read(&found, span).await
+        let found = self.copied(call, &source, source_owner, conditions).await?;
+        let span = match input.copy_source_range.as_deref() {
+            None => Span { start: 0, end: found.row.size },
+            Some(range) => ranges::copied(range, found.row.size)?,
         };
-        let mut body = until_open(open).await?;
+        check_copied_size(span.length())?;
+        let mut body = self.read(&found, span).await?;
         let claims = &Claims::default();
         let intake = Intake { claims, also: Some(row.algorithm()), whole_object: false };
         let taken = self.take(&mut body, intake).await?;

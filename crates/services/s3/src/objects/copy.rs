@@ -83,17 +83,13 @@ impl S3 {
             if_unmodified_since: input.copy_source_if_unmodified_since,
         };
         let source_owner = input.expected_source_bucket_owner.as_deref();
-        for tries_left in (0..COPY_TRIES).rev() {
+        for _ in 0..COPY_TRIES {
             let found = self.copied(call, &source, source_owner, conditions).await?;
             check_in_place(&input, &source)?;
             let metadata = metadata_of_copy(&input, &given, &found.row)?;
             let copy = &Copy { input: &input, source: &source, found: &found, condition, wanted };
-            match self.copy(call, copy, metadata).await {
-                Ok(Some(row)) => return Ok(output(&row)),
-                Ok(None) => {}
-                // Replaced and swept since it was found, or damaged: the next look tells.
-                Err(error) if error.is_gone() && tries_left > 0 => {}
-                Err(error) => return Err(error),
+            if let Some(row) = self.copy(call, copy, metadata).await? {
+                return Ok(output(&row));
             }
         }
         Err(errors::slow_down().into())

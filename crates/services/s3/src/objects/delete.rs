@@ -140,7 +140,7 @@ impl S3 {
         }
         let Some(object) = found else { return Ok(()) };
         txn.frees_space();
-        gc::bury_object(txn, call.time_ms(), &object)?;
+        gc::bury_object(txn, self.clock().unix_ms(), &object)?;
         txn.delete(&key);
         let change = Change {
             bucket_name: doomed.bucket,

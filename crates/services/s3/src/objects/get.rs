@@ -14,7 +14,6 @@ use crate::conditions::{ReadConditions, quoted};
 use crate::errors::{self, S3Error};
 use crate::metadata::{self, refuse_customer_key};
 use crate::ranges::{self, Span};
-use crate::readers::until_open;
 use crate::rows::{self, Data, ObjectRow, SpanRow};
 use crate::service::S3;
 use crate::{keys, limits};
@@ -88,13 +87,8 @@ impl S3 {
         call: &Call,
         input: GetObjectRequest,
     ) -> Result<(GetObjectOutput, Body), S3Error> {
-        let wanted = &input;
-        let open = || async move {
-            let (found, selection) = select!(self, call, wanted);
-            let body = self.read(&found, selection.span).await?;
-            Ok((found, selection, body))
-        };
-        let (found, selection, body) = until_open(open).await?;
+        let (found, selection) = select!(self, call, input);
+        let body = self.read(&found, selection.span).await?;
         Ok((fill!(GetObjectOutput, input, found.row, selection), body))
     }
 

@@ -45,7 +45,7 @@ impl S3 {
             Some(replaces) => new.condition.check_since(new.key, old.as_ref(), replaces)?,
         }
         if let Some(old) = &old {
-            gc::bury_object(txn, call.time_ms(), old)?;
+            gc::bury_object(txn, self.clock().unix_ms(), old)?;
         }
         let mut row = new.row.clone();
         row.owner.clone_from(&bucket.owner);
@@ -87,7 +87,7 @@ impl S3 {
             .await
     }
 
-    /// An object that the caller may see, and whose data stays: with one read of the store, or two if it has parts.
+    /// An object that the caller may see, and whose data stays: with one read of the store as a rule.
     pub(crate) async fn find(
         &self,
         call: &Call,

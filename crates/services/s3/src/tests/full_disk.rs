@@ -25,6 +25,10 @@ impl Engine for OnDisk {
         self.memory.snapshot()
     }
 
+    fn export(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {
+        self.memory.export()
+    }
+
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version, StoreError>> {
         let writes = commit.ops.iter().any(|op| !matches!(op, Op::Delete(_) | Op::DeleteRange(_)));
         if writes && !commit.frees_space && self.full.load(Ordering::SeqCst) {

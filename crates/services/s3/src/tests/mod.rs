@@ -9,6 +9,7 @@ mod full_disk;
 mod listings;
 mod multipart;
 mod notifications;
+mod reading;
 mod reads;
 mod sweeps;
 mod writes;
@@ -100,7 +101,7 @@ impl Fixture {
             db: db.clone(),
             blobs: blobs.clone(),
             outbox: outbox.clone(),
-            readers: OpenReaders::default(),
+            readers: OpenReaders::alone(clock.clone()),
             functions: functions.clone(),
             clock: clock.clone(),
             random: random.clone(),

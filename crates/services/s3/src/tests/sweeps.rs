@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lambent_base::Clock;
+use lambent_bus::pins;
 use lambent_model_s3::{DeleteObjectRequest, HeadObjectRequest};
 use lambent_store::{KeyRange, ScanOptions, StoreError};
 
@@ -13,7 +15,7 @@ use crate::ObjectReader;
 use crate::conditions::ReadConditions;
 use crate::objects::CopySource;
 use crate::ranges::Span;
-use crate::readers::{OpenReaders, until_open};
+use crate::readers::OpenReaders;
 use crate::rows::{Data, ObjectRow};
 use crate::{gc, keys, limits};
 
@@ -113,38 +115,58 @@ async fn other_services_hold_what_they_read() {
 }
 
 #[tokio::test]
-async fn an_object_in_one_blob_is_read_to_its_end_though_it_was_swept() {
+async fn an_object_in_one_blob_is_not_swept_before_it_is_read() {
     let fixture = Fixture::with_bucket().await;
     let bytes = pattern(5 * lambent_blobs::limits::READ_BYTES);
     fixture.put("k", &bytes).await;
     let (_, mut reading) = fixture.s3.get_object(&fixture.call().await, get_request("k")).await.unwrap();
     let first = reading.next().await.unwrap().unwrap();
     delete(&fixture, "k").await;
-    fixture.sweep().await;
-    assert_eq!(fixture.blob_files(), 0);
+    for _ in 0..3 {
+        fixture.hand.advance(grace());
+        let later = fixture.clock.unix_ms() + limits::GC_READ_PAUSE_MS;
+        assert_eq!(fixture.sweeper.sweep().await.unwrap(), Some(later));
+    }
+    assert_eq!(fixture.blob_files(), 1);
     let rest = reading.collect(usize::MAX, || unreachable!()).await.unwrap();
     assert!([first, rest].concat() == bytes);
+    drop(reading);
+    fixture.sweep().await;
+    assert_eq!(fixture.blob_files(), 0);
 }
 
-/// Between the look at an object and the opening of its file, it is replaced and swept.
 #[tokio::test]
-async fn a_reader_whose_file_is_gone_looks_again() {
-    let fixture = &Fixture::with_bucket().await;
-    let (old, new) = (pattern(200_000), pattern(300_000));
-    fixture.put("k", &old).await;
-    let (looks, new) = (&Cell::new(0), &new);
-    let open = || async move {
-        let found = fixture.s3.find(&fixture.call().await, BUCKET, "k", None).await?;
-        looks.set(looks.get() + 1);
-        if looks.get() == 1 {
-            fixture.put("k", new).await;
-            fixture.sweep().await;
-        }
-        fixture.s3.read(&found, Span { start: 0, end: found.row.size }).await
+async fn a_backup_keeps_what_is_dead() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("k", &pattern(100_000)).await;
+    delete(&fixture, "k").await;
+    fixture.hand.advance(grace());
+    let id = [7; 16];
+    pins::set(&fixture.db, &id, fixture.clock.unix_ms()).await.unwrap();
+    let falls = fixture.clock.unix_ms() + i64::try_from(pins::STANDS_FOR.as_millis()).unwrap();
+    assert_eq!(fixture.sweeper.sweep().await.unwrap(), Some(falls));
+    assert_eq!(fixture.blob_files(), 1);
+    pins::remove(&fixture.db, &id).await.unwrap();
+    assert_eq!(fixture.sweeper.sweep().await.unwrap(), None);
+    assert_eq!(fixture.blob_files(), 0);
+}
+
+/// An upload that takes longer than the grace: what it replaces was still read from a moment before it ended.
+#[tokio::test]
+async fn the_grace_begins_when_the_data_is_let_go_of() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("k", &pattern(100_000)).await;
+    let call = fixture.call().await;
+    fixture.hand.advance(2 * grace());
+    let doomed = DeleteObjectRequest {
+        bucket: BUCKET.to_owned(),
+        key: "k".to_owned(),
+        ..DeleteObjectRequest::default()
     };
-    let mut body = until_open(open).await.unwrap();
-    assert!(body.collect(usize::MAX, || unreachable!()).await.unwrap() == *new);
-    assert_eq!(looks.get(), 2);
+    fixture.s3.delete_object(&call, doomed).await.unwrap();
+    let due = fixture.clock.unix_ms() + limits::GC_GRACE_MS;
+    assert_eq!(fixture.sweeper.sweep().await.unwrap(), Some(due));
+    assert_eq!(fixture.blob_files(), 1);
 }
 
 #[tokio::test]
@@ -170,15 +192,16 @@ fn row(upload: &str) -> ObjectRow {
     }
 }
 
-/// Between the look at an object and the hold on its parts, it is replaced and swept: nobody holds them yet.
+/// Between the look at an object and the hold on its data, the process sleeps; it is replaced and swept meanwhile.
 #[tokio::test]
-async fn a_reader_holds_what_still_stands_and_not_what_it_saw_first() {
-    let readers = OpenReaders::default();
+async fn a_reader_that_slept_holds_what_still_stands_and_not_what_it_saw_first() {
+    let (clock, hand) = Clock::manual(0);
+    let readers = OpenReaders::alone(clock);
     let looks = Cell::new(0);
     let look = || {
         looks.set(looks.get() + 1);
         let found = if looks.get() == 1 {
-            assert!(!readers.reads("old"));
+            hand.advance(grace());
             row("old")
         } else {
             row("new")
@@ -186,28 +209,45 @@ async fn a_reader_holds_what_still_stands_and_not_what_it_saw_first() {
         std::future::ready(Ok(Some(found)))
     };
     let held = readers.hold(look).await.unwrap().unwrap();
-    assert_eq!((held.row.etag.as_str(), looks.get()), ("new", 3));
-    assert!(readers.reads("new") && !readers.reads("old"));
+    assert_eq!((held.row.etag.as_str(), looks.get()), ("new", 2));
+    assert!(readers.reads_here("new") && !readers.reads_here("old"));
     let copied = held.hold.clone();
     drop(held);
-    assert!(readers.reads("new"));
+    assert!(readers.reads_here("new"));
     drop(copied);
-    assert!(!readers.reads("new"));
+    assert!(!readers.reads_here("new"));
+}
+
+#[tokio::test]
+async fn an_object_that_is_still_there_after_a_slow_look_is_held() {
+    let (clock, hand) = Clock::manual(0);
+    let readers = OpenReaders::alone(clock);
+    let looks = Cell::new(0);
+    let slow = || {
+        looks.set(looks.get() + 1);
+        hand.advance(grace());
+        std::future::ready(Ok(Some(row("same"))))
+    };
+    assert!(readers.hold(slow).await.unwrap().is_some());
+    assert_eq!(looks.get(), 2);
 }
 
 #[tokio::test]
 async fn an_object_that_goes_before_it_is_held_is_not_found() {
-    let readers = OpenReaders::default();
+    let (clock, hand) = Clock::manual(0);
+    let readers = OpenReaders::alone(clock);
     let looks = Cell::new(0);
     let look = || {
         looks.set(looks.get() + 1);
+        hand.advance(grace());
         std::future::ready(Ok(Some(row("old")).filter(|_| looks.get() == 1)))
     };
     assert!(readers.hold(look).await.unwrap().is_none());
-    assert!(!readers.reads("old"));
+    assert!(!readers.reads_here("old"));
     let looks = Cell::new(0);
     let restless = || {
         looks.set(looks.get() + 1);
+        hand.advance(grace());
         std::future::ready(Ok(Some(row(&looks.get().to_string()))))
     };
     assert!(readers.hold(restless).await.unwrap_err().to_string().contains("reduce"));
