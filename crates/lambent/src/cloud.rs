@@ -117,15 +117,14 @@ impl Cloud {
         let nodes = Nodes::join(db.clone(), random.clone()).await?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
-        let readers = OpenReaders::new(&db, &nodes, clock.clone());
         let ground = Ground {
+            readers: OpenReaders::new(&db, &nodes, clock.clone()),
             clock,
             random,
             db,
             blobs,
             identity: Arc::new(identity),
             outbox,
-            readers,
         };
 
         let (stop, stopped) = watch::channel(false);
