@@ -137,6 +137,24 @@ def test_a_store_that_is_away_is_named(provider, consumer):
     assert f"cannot reach the blob store at s3://{PROVIDED}/of/mine at {provider.endpoint}" in consumer.tail()
 
 
+def test_a_bucket_that_is_not_there_is_named(tmp_path, provider):
+    consumer = Consumer(tmp_path / "consumer", provider)
+    consumer.folder.mkdir()
+    consumer.place = consumer.place.replace(PROVIDED, "later")
+    with pytest.raises(AssertionError):
+        consumer.start()
+    assert consumer.process.wait(30) == 1
+    assert f"the blob store at s3://later/of/mine at {provider.endpoint} refuses" in consumer.tail()
+    assert "NoSuchBucket" in consumer.tail()
+    # Nothing was begun that would stand in the way.
+    provider.client("s3").create_bucket(Bucket="later")
+    consumer.start()
+    consumer.client("s3").create_bucket(Bucket=BUCKET)
+    consumer.client("s3").put_object(Bucket=BUCKET, Key="k", Body=content("k", 100 * KIB))
+    assert read(consumer.client("s3"), "k") == content("k", 100 * KIB)
+    consumer.close()
+
+
 def test_a_shared_directory_holds_the_blobs(tmp_path, new_cloud):
     place = tmp_path / "shared"
     new_cloud.start("--blobs", f"file://{place}")

@@ -15,7 +15,8 @@ pub const FAR_READ_BYTES: usize = 8 * BLOCK_BYTES;
 pub const TAIL_BYTES: u64 = 64 * 1024;
 /// How many bytes a writer gathers before it hands them to the disk. It gathers the next while the disk works.
 pub const WRITE_BYTES: usize = 1024 * 1024;
-/// [`WRITE_BYTES`] of places where files come in parts. Shorter files go there in one. S3 wants 5 MiB at least.
+/// [`WRITE_BYTES`] of places where files come in parts: a writer holds two at most. Shorter files go there in one. S3 wants
+/// 5 MiB at least.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
 /// How old an unreferenced blob must be to be an orphan: no upload waits this long for its transaction.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);

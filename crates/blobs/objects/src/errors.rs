@@ -8,6 +8,9 @@ use object_store::Error;
 /// What the bodies of errors say when there is no room: S3 itself never does, what operators run at home does.
 const FULL: [&str; 4] = ["StorageFull", "InsufficientStorage", "QuotaExceeded", "No space left"];
 
+/// What the bodies of errors say when the bucket is missing.
+const NO_BUCKET: &str = "NoSuchBucket";
+
 /// The failure of a call that was not about one object, or not about one that should be there.
 pub(crate) fn failure(place: &str, error: &Error) -> BlobError {
     let (place, why) = (place.to_owned(), reasons(error));
@@ -22,6 +25,11 @@ pub(crate) fn failure(place: &str, error: &Error) -> BlobError {
         _ if FULL.iter().any(|code| why.contains(code)) => BlobError::Full { place, why },
         _ => BlobError::Unreachable { place, why },
     }
+}
+
+/// Whether it is not the object that is missing but what should hold it.
+pub(crate) fn is_no_bucket(error: &Error) -> bool {
+    reasons(error).contains(NO_BUCKET)
 }
 
 /// The error and what caused it, as far as its own text does not say that.

@@ -14,7 +14,7 @@ use object_store::{
     PutOptions, PutPayload,
 };
 
-use crate::errors::failure;
+use crate::errors::{failure, is_no_bucket};
 
 /// Blobs below a prefix of an object store.
 #[derive(Clone, Debug)]
@@ -94,10 +94,11 @@ impl Objects {
         }
     }
 
-    async fn list_directory(&self, number: u8) -> Result<Vec<Stored>, Error> {
+    async fn list_directory(&self, number: u8) -> Result<Vec<Stored>, BlobError> {
         let mut found = Vec::new();
         let mut objects = self.0.store.list(Some(&self.directory(number)));
-        while let Some(object) = objects.try_next().await? {
+        // Of many pages perhaps, each of which has to come in time.
+        while let Some(object) = self.call(objects.try_next()).await? {
             match object.location.filename().and_then(|name| name.parse().ok()) {
                 Some(id) => found.push(Stored {
                     id,
@@ -144,17 +145,14 @@ impl Place for Objects {
     }
 
     fn list(&self, directory: u8) -> BoxFuture<'_, Result<Vec<Stored>, BlobError>> {
-        Box::pin(async move {
-            // Of many pages, each of which the store's own limits bound.
-            self.list_directory(directory).await.map_err(|e| failure(&self.0.name, &e))
-        })
+        Box::pin(self.list_directory(directory))
     }
 
     fn mark(&self) -> BoxFuture<'_, Result<Option<String>, BlobError>> {
         Box::pin(async move {
             match self.in_time(self.get(&self.mark_path(), None)).await? {
                 Ok((mark, _)) => Ok(Some(String::from_utf8_lossy(&mark).trim_end().to_owned())),
-                Err(Error::NotFound { .. }) => Ok(None),
+                Err(error @ Error::NotFound { .. }) if !is_no_bucket(&error) => Ok(None),
                 Err(error) => Err(failure(&self.0.name, &error)),
             }
         })

@@ -32,6 +32,7 @@ async fn outcomes(fault: Fault, patience: Duration) -> Vec<BlobError> {
         large.await.unwrap_err(),
         read(&site.store, blob.id, 0..100).await.unwrap_err(),
         site.store.delete(blob.id).await.unwrap_err(),
+        site.store.ids(0).await.unwrap_err(),
         site.store.mark().await.unwrap_err(),
         site.store.set_mark("mine").await.unwrap_err(),
     ]
