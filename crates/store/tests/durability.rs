@@ -216,6 +216,62 @@ async fn a_shortened_journal_is_refused() {
     assert!(matches!(try_open(killed.path()), Err(StoreError::Corrupt(_))));
 }
 
+/// A power cut in the middle of a commit that nobody was told of: its end may be on disk and its middle not.
+#[tokio::test]
+async fn an_unfinished_last_commit_is_dropped_wherever_it_is_torn() {
+    const COMMITS: u64 = 10;
+    let (live, before) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let db = open(live.path());
+    for number in 0..COMMITS {
+        put_number(&db, 0, number).await;
+    }
+    copy_directory(live.path(), before.path());
+    let end = |directory: &Path| {
+        let bytes = fs::read(journal(directory)).unwrap();
+        bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1
+    };
+    let mut value = vec![0; 20_000];
+    Random::seeded(0).fill(&mut value);
+    let value = &value[..];
+    let last = db.run(|txn| async move {
+        txn.put(b"last", value);
+        Ok::<_, StoreError>(())
+    });
+    last.await.unwrap();
+    let (start, end) = (end(before.path()), end(live.path()));
+    let whole = fs::read(journal(live.path())).unwrap();
+    for at in (start..end).step_by(512) {
+        let directory = tempfile::tempdir().unwrap();
+        copy_directory(before.path(), directory.path());
+        let mut torn = whole.clone();
+        torn.truncate(end + 4096);
+        let sector = at / 512 * 512;
+        torn[sector.max(start)..(sector + 512).min(end)].fill(0);
+        fs::write(journal(directory.path()), &torn).unwrap();
+        let db = open(directory.path());
+        assert_eq!(numbers(&db, 0).await.unwrap(), COMMITS, "torn at {at}");
+        put_number(&db, 0, COMMITS).await;
+        drop(db);
+        assert_eq!(numbers(&open(directory.path()), 0).await.unwrap(), COMMITS + 1, "torn at {at}");
+    }
+}
+
+/// fjall would take the database for a new one, and remove the rows that it then does not know.
+#[tokio::test]
+async fn a_missing_file_of_the_tree_is_named_and_nothing_is_removed() {
+    let made = killed_after(5).await;
+    for missing in ["version", "keyspaces/0/current", "keyspaces/1/current", "keyspaces/1/tables", "0.jnl"] {
+        let directory = tempfile::tempdir().unwrap();
+        copy_directory(made.path(), directory.path());
+        let (path, aside) = (directory.path().join("fjall").join(missing), directory.path().join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        let refusal = try_open(directory.path()).err().unwrap();
+        assert!(matches!(refusal, StoreError::Corrupt(_)), "{missing}: {refusal}");
+        fs::rename(&aside, &path).unwrap();
+        assert_eq!(numbers(&open(directory.path()), 0).await.unwrap(), 5, "{missing}");
+    }
+}
+
 #[tokio::test]
 async fn a_crash_while_the_store_is_made_does_no_harm() {
     let made = killed_after(0).await;

@@ -64,13 +64,17 @@ pub(crate) fn power(options: &Options) -> anyhow::Result<()> {
         }
         let (layer, place) = powered(options, folder, "disk", false)?;
         let layer = RefCell::new(layer);
-        rounds(options, &place, "power", |random| {
+        let outcome = rounds(options, &place, "power", |random| {
             let losses = layer.borrow_mut().cut(random)?;
             Ok(format!(
                 "; lost {} of {} unsynced writes, {} of {} names",
                 losses.writes_lost, losses.writes_open, losses.names_lost, losses.names_open
             ))
-        })
+        });
+        if outcome.is_err() {
+            copy_all(&place.data, &folder.join("data-after-failure"))?;
+        }
+        outcome
     })
 }
 
@@ -104,6 +108,22 @@ fn powered(options: &Options, folder: &Path, name: &str, lies: bool) -> anyhow::
     Ok((layer, place(options, folder, data)))
 }
 
+/// Copies what is on the disk of our own, which goes when the program ends, to one that stays.
+fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_all(&path, &target)?;
+        } else if kind.is_file() {
+            fs::copy(&path, &target).with_context(|| format!("could not copy {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs a campaign in a folder of its own, which stays when it fails.
 fn in_folder(
     options: &Options,
@@ -117,7 +137,8 @@ fn in_folder(
 }
 
 fn place(options: &Options, folder: &Path, data: PathBuf) -> Place {
-    let log = folder.join("lambent.log");
+    let name = data.parent().and_then(Path::file_name).unwrap_or_default();
+    let log = folder.join(name).with_extension("log");
     Place { binary: options.binary.clone(), data, log, clock: Clock::system() }
 }
 

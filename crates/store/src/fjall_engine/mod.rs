@@ -9,6 +9,7 @@
 
 mod committer;
 mod high_water;
+mod journal;
 mod queue;
 mod space;
 mod tree;
@@ -23,7 +24,7 @@ use parking_lot::Mutex;
 
 use crate::active::{ActiveReads, ReadGuard};
 use crate::data_lock::DataLock;
-use crate::directory::{exists, sync_directory};
+use crate::directory::{exists, sync_directories, sync_directory};
 use crate::engine::{Commit, Engine, Snapshot, TxnId, Version};
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions};
@@ -94,6 +95,8 @@ impl FjallEngine {
             return Err(StoreError::Corrupt(format!("{} is missing", tree_directory.display())));
         }
         let tree = if has_tree {
+            tree::check_files(&tree_directory)?;
+            journal::check(&tree_directory, promised)?;
             Tree::open(&tree_directory, options.cache_bytes)?
         } else {
             make_tree(directory, &tree_directory, options.cache_bytes)?
@@ -234,6 +237,8 @@ fn make_tree(directory: &Path, tree_directory: &Path, cache_bytes: u64) -> Resul
         std::fs::remove_dir_all(tree_directory).map_err(|e| StoreError::io("remove", tree_directory, e))?;
     }
     let tree = Tree::open(tree_directory, cache_bytes)?;
+    // fjall syncs `keyspaces` before it makes the directories in it: a power cut could take them away for good.
+    sync_directories(tree_directory)?;
     sync_directory(directory)?;
     std::fs::remove_file(&making).map_err(|e| StoreError::io("remove", &making, e))?;
     sync_directory(directory)?;
