@@ -126,6 +126,11 @@ pub(crate) fn body(id: [u8; 16]) -> Key {
     Key::new(BODY).raw(&id)
 }
 
+/// Every payload that has a row of its own.
+pub(crate) fn bodies() -> KeyRange {
+    KeyRange::prefix(BODY)
+}
+
 pub(crate) fn dead_letters(target: Option<&Arn>) -> KeyRange {
     match target {
         Some(target) => dead_prefix(&target.to_string()).range(),

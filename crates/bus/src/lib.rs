@@ -3,7 +3,9 @@
 //! [`Nodes`], and the leases of what only one of them may do.
 #![forbid(unsafe_code)]
 
+mod at_work;
 mod backoff;
+mod check;
 mod dead;
 mod deliver;
 mod dispatcher;
@@ -22,6 +24,8 @@ mod settle;
 mod tests;
 mod workers;
 
+pub use at_work::is_any_node_at_work;
+pub use check::check;
 pub use dead::DeadLetter;
 pub use deliver::{Deliver, DeliverToFunctions, Delivery, FUNCTION};
 pub use error::BusError;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod check;
 mod copy;
 mod dump;
 mod error;
@@ -12,6 +13,7 @@ mod rows;
 mod shelf;
 
 pub use backup::{BLOBS_NAME, BackedUp, Backups, Pruned};
+pub use check::{CheckRows, CheckStep, Checker, Findings, Mend, Mended, Problem};
 pub use copy::{Copied, NamedBlob};
 pub use dump::{DumpEncoder, DumpError, DumpReader, DumpStream, Header, Totals};
 pub use error::CareError;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod caller;
+mod check;
 mod decide;
 mod error;
 mod keys;
@@ -14,6 +15,7 @@ mod seal;
 mod sessions;
 
 pub use caller::{Authorized, Caller, CallerKind, Wanted};
+pub use check::check;
 pub use error::IdentityError;
 pub use policy::{Document, MalformedPolicy, Principal};
 pub use roles::{Role, RoleName, limits};

@@ -47,6 +47,8 @@ enum Command {
     Backup(care::backup::BackupArgs),
     /// Bring a backup into an empty place
     Restore(care::restore::RestoreArgs),
+    /// See whether rows and blobs fit together, and mend what can be mended
+    Check(care::check::CheckArgs),
     /// Say what this host can isolate
     Doctor(doctor::DoctorArgs),
     /// List and install runtimes
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => care::rows::import(&arguments),
         Command::Backup(arguments) => care::backup::run(&arguments),
         Command::Restore(arguments) => care::restore::run(&arguments),
+        Command::Check(arguments) => care::check::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Runtime(arguments) => runtime::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

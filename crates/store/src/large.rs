@@ -68,13 +68,19 @@ pub async fn delete_large(txn: &Txn, key: &[u8]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The row whose chunk lies under a key, and the chunk's index.
+pub fn chunk_owner(key: &[u8]) -> Option<(&[u8], u32)> {
+    let (row, index) = key.strip_prefix(&[FIRST_RESERVED_BYTE])?.split_last_chunk()?;
+    (!row.is_empty()).then_some((row, u32::from_be_bytes(*index)))
+}
+
 fn delete_chunks(txn: &Txn, key: &[u8], from: u32, to: u32) {
     for index in from..to {
         txn.change_own(&chunk_key(key, index), None);
     }
 }
 
-fn chunk_count(row: Option<&[u8]>) -> Result<u32, StoreError> {
+pub(crate) fn chunk_count(row: Option<&[u8]>) -> Result<u32, StoreError> {
     match row {
         None | Some([INLINE, ..]) => Ok(0),
         Some([CHUNKED, a, b, c, d]) => Ok(u32::from_be_bytes([*a, *b, *c, *d])),
@@ -82,7 +88,7 @@ fn chunk_count(row: Option<&[u8]>) -> Result<u32, StoreError> {
     }
 }
 
-fn chunk_key(key: &[u8], index: u32) -> Vec<u8> {
+pub(crate) fn chunk_key(key: &[u8], index: u32) -> Vec<u8> {
     let mut chunk = Vec::with_capacity(key.len() + 5);
     chunk.push(FIRST_RESERVED_BYTE);
     chunk.extend_from_slice(key);

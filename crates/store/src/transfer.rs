@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::db::Db;
 use crate::engine::{Commit, Op, Snapshot, TxnId, Version};
 use crate::error::StoreError;
+use crate::large;
 use crate::limits::{FIRST_ENGINE_BYTE, FIRST_RESERVED_BYTE, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::range::{KeyRange, Page, ScanOptions};
 
@@ -40,6 +41,44 @@ impl Export {
     /// The value of `key`.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.0.get(key).await
+    }
+
+    /// Shows every row of a range, in order.
+    pub async fn for_each(
+        &self,
+        range: KeyRange,
+        mut see: impl FnMut(&Bytes, &Bytes),
+    ) -> Result<(), StoreError> {
+        let mut left = Some(range);
+        while let Some(range) = left {
+            let page = self.page(&range, ScanOptions::default()).await?;
+            page.rows.iter().for_each(|(key, row)| see(key, row));
+            left = range.rest(&page, false);
+        }
+        Ok(())
+    }
+
+    /// How many chunks the value of a row has; 0 also when it is no large value, or not there.
+    pub async fn chunk_count(&self, key: &[u8]) -> Result<u32, StoreError> {
+        let row = self.get(key).await?;
+        Ok(large::chunk_count(row.as_deref()).unwrap_or(0))
+    }
+
+    /// Completes a row of a large value, as [`crate::load_large`] does.
+    ///
+    /// Errors: `Corrupt` when the row is no large value, or a chunk of it is missing.
+    pub async fn load_large(&self, key: &[u8], row: &Bytes) -> Result<Bytes, StoreError> {
+        let count = large::chunk_count(Some(row))?;
+        if count == 0 {
+            return Ok(row.slice(1..));
+        }
+        let mut value = Vec::new();
+        for index in 0..count {
+            let chunk = self.get(&large::chunk_key(key, index)).await?;
+            let missing = || StoreError::Corrupt(format!("chunk {index} of {count} is missing"));
+            value.extend_from_slice(&chunk.ok_or_else(missing)?);
+        }
+        Ok(value.into())
     }
 
     /// One page of rows.
@@ -109,6 +148,16 @@ impl Db {
             }
         }
         Err(StoreError::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// Removes a chunk that no large value has: for repairs.
+    ///
+    /// Errors: `KeyReserved` when the key is none of a chunk.
+    pub async fn remove_chunk(&self, key: &[u8]) -> Result<(), StoreError> {
+        if key.first() != Some(&FIRST_RESERVED_BYTE) || key == IMPORTING {
+            return Err(StoreError::KeyReserved);
+        }
+        self.commit_ops(vec![Op::Delete(Bytes::copy_from_slice(key))], Version(0)).await
     }
 
     /// Removes all rows but the mark.

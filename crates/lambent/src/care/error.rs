@@ -22,6 +22,8 @@ pub(crate) enum CommandError {
     Scratch(std::io::Error),
     #[error("expected the blobs of the cloud {wanted}, but those are of {found}")]
     OtherBlobs { found: String, wanted: String },
+    #[error("a repair needs the cloud to be stopped, and it runs")]
+    RepairWhileRunning,
     #[error("the backup has no keys, and without the master key its secrets cannot be opened")]
     NoKeys { file: PathBuf },
     #[error(transparent)]
@@ -45,6 +47,9 @@ impl CommandError {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoData(_) => "name its directory with --data, or its database with --store",
+            Self::RepairWhileRunning => {
+                "stop every `lambent up` that uses this store; without --repair, a check changes nothing"
+            }
             Self::OtherBlobs { .. } => {
                 "name the place of its blobs with --blobs, as it was given to `lambent up`"
             }

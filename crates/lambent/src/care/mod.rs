@@ -4,6 +4,7 @@
 //! store for itself, they ask that cloud.
 
 pub(crate) mod backup;
+pub(crate) mod check;
 mod error;
 mod far_shelf;
 mod open;

@@ -1,10 +1,10 @@
 //! Where backups lie: a directory, or a bucket.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::str::FromStr;
 
 use lambent_base::{Clock, Random};
-use lambent_blobs::BlobId;
+use lambent_blobs::BlobStore;
 use lambent_care::{BLOBS_NAME, Backups, CareError, DirectoryShelf, NamedBlob, Shelf};
 use lambent_store::DataLock;
 
@@ -62,17 +62,9 @@ impl BackupPlace {
     }
 }
 
-/// Which blob the key of a row names.
-pub(super) fn named(key: &[u8]) -> Option<BlobId> {
-    NAMED.iter().find_map(|named| named(key))
-}
-
 /// The blobs of a cloud: in the place that was named, else in the data directory, which a running cloud may use too.
-pub(super) fn blobs_of(
-    data: &std::path::Path,
-    place: Option<&BlobPlace>,
-) -> Result<lambent_blobs::BlobStore, CommandError> {
-    let own = || BlobPlace::Directory(PathBuf::from(data).join(BLOBS_NAME));
+pub(super) fn blobs_of(data: &Path, place: Option<&BlobPlace>) -> Result<BlobStore, CommandError> {
+    let own = || BlobPlace::Directory(data.join(BLOBS_NAME));
     let place = place.cloned().unwrap_or_else(own);
     Ok(place.open(Clock::system(), Random::system())?)
 }

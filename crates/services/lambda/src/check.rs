@@ -1,10 +1,183 @@
 //! What a check or a backup of the whole cloud needs to know of Lambda's rows.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+
+use bytes::Bytes;
 use lambent_blobs::BlobId;
+use lambent_care::{Findings, Mend};
+use lambent_store::{Export, StoreError};
+use serde::de::DeserializeOwned;
 
 use crate::keys;
+use crate::rows::{CodeRow, FunctionRow, PolicyRow};
+
+const SERVICE: &str = "lambda";
+const URL_KEY_BYTES: usize = 32;
 
 /// Which blob the key of a row names. Every package has a row for its blob.
 pub fn named_blob(key: &[u8]) -> Option<BlobId> {
     keys::read_code_blob(key)
+}
+
+/// Reads all rows of Lambda: whether each can be read, and whether functions, packages and blobs name each other.
+pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreError> {
+    let mut check = Check {
+        findings,
+        codes: HashMap::new(),
+        kept: HashSet::new(),
+        users: HashMap::new(),
+        unused: HashSet::new(),
+    };
+    let mut functions = Vec::new();
+    view.for_each(keys::all_functions(), |key, row| functions.push((key.clone(), row.clone()))).await?;
+    for (key, row) in functions {
+        let loaded = view.load_large(&key, &row).await;
+        check.function(&key, &row, loaded);
+    }
+    view.for_each(keys::all_policies(), |key, row| check.readable::<PolicyRow>("resource policy", key, row))
+        .await?;
+    view.for_each(keys::all_pending().range(), |key, row| {
+        if let Err(why) = keys::read_pending(key) {
+            check.unreadable("a mark of a pending function", key, row, &why);
+        }
+    })
+    .await?;
+    view.for_each(keys::all_code_unused().range(), |key, row| check.unused(key, row)).await?;
+    view.for_each(keys::all_codes(), |key, row| check.code(key, row)).await?;
+    view.for_each(keys::all_code_blobs(), |key, row| check.code_blob(key, row)).await?;
+    view.for_each(keys::all_code_users(), |key, row| check.code_user(key, row)).await?;
+    check.missing();
+    if let Some(key) = view.get(keys::URL_KEY).await?.filter(|key| key.len() != URL_KEY_BYTES) {
+        check.unreadable(
+            "the key of download URLs",
+            &Bytes::from_static(keys::URL_KEY),
+            &key,
+            &"it has another length",
+        );
+    }
+    Ok(())
+}
+
+struct Check<'a> {
+    findings: &'a mut Findings,
+    /// The package of each blob; `true` once the blob's own row was seen.
+    codes: HashMap<BlobId, (String, bool)>,
+    /// The packages that there are.
+    kept: HashSet<String>,
+    /// The keys that functions need below `lambda/code-user/`, with the package.
+    users: HashMap<Bytes, String>,
+    unused: HashSet<String>,
+}
+
+impl Check<'_> {
+    fn unreadable(&mut self, kind: &str, key: &Bytes, row: &Bytes, why: &dyn Display) {
+        let what = format!("{kind} {} cannot be read: {why}", key.escape_ascii());
+        self.findings.unreadable(SERVICE, what, (key, row), None);
+    }
+
+    fn readable<T: DeserializeOwned>(&mut self, kind: &str, key: &Bytes, row: &Bytes) {
+        if let Err(why) = serde_json::from_slice::<T>(row) {
+            self.unreadable(kind, key, row, &why);
+        }
+    }
+
+    /// A row that nothing has; it goes only if all that could have it can be read.
+    fn stray(&mut self, what: String, key: &Bytes, row: &Bytes) {
+        let mend = Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None };
+        let mends = if self.findings.is_all_known() { vec![mend] } else { Vec::new() };
+        self.findings.problem(SERVICE, what, mends);
+    }
+
+    fn function(&mut self, key: &Bytes, row: &Bytes, loaded: Result<Bytes, StoreError>) {
+        let decoded = match loaded {
+            Ok(value) => serde_json::from_slice::<FunctionRow>(&value).map_err(|why| why.to_string()),
+            Err(why) => Err(why.to_string()),
+        };
+        let (place, function) = match (keys::read_function(key), decoded) {
+            (Ok((place, _)), Ok(function)) => (place, function),
+            (Err(why), _) => return self.unreadable("function", key, row, &why),
+            (_, Err(why)) => return self.unreadable("function", key, row, &why),
+        };
+        for sha256 in function.codes() {
+            let user = keys::code_user(sha256, &place, &function.name).into_bytes();
+            self.users.insert(user, sha256.to_owned());
+        }
+    }
+
+    fn unused(&mut self, key: &Bytes, row: &Bytes) {
+        match keys::read_code_unused(key) {
+            Ok(sha256) => drop(self.unused.insert(sha256)),
+            Err(why) => self.unreadable("a mark of an unused package", key, row, &why),
+        }
+    }
+
+    fn code(&mut self, key: &Bytes, row: &Bytes) {
+        match (keys::read_code(key), serde_json::from_slice::<CodeRow>(row)) {
+            (Ok(sha256), Ok(code)) => {
+                let blob = BlobId::from_bytes(code.blob);
+                let by = format!("package {sha256}");
+                self.findings.names(blob, Some(code.size), Some(&by));
+                self.kept.insert(sha256.clone());
+                self.codes.insert(blob, (sha256, false));
+            }
+            (Err(why), _) => self.unreadable("package", key, row, &why),
+            (_, Err(why)) => self.unreadable("package", key, row, &why),
+        }
+    }
+
+    fn code_blob(&mut self, key: &Bytes, row: &Bytes) {
+        let Some(blob) = named_blob(key) else {
+            return self.unreadable("the mark of a package's blob", key, row, &"it names no blob");
+        };
+        match self.codes.get_mut(&blob) {
+            Some((_, seen)) => *seen = true,
+            None => {
+                // Until it is dropped, the blob counts as named.
+                self.findings.names(blob, None, None);
+                self.stray(
+                    format!("blob {blob} is marked as a package's, but no package names it"),
+                    key,
+                    row,
+                );
+            }
+        }
+    }
+
+    fn code_user(&mut self, key: &Bytes, row: &Bytes) {
+        match self.users.remove(key) {
+            Some(sha256) if !self.kept.contains(&sha256) => {
+                let what = format!(
+                    "package {sha256} is needed by a function, but is missing; restore it from a backup"
+                );
+                self.findings.problem(SERVICE, what, Vec::new());
+            }
+            Some(_) => {}
+            None => self.stray(
+                format!("{} says that a function needs a package, but it does not", key.escape_ascii()),
+                key,
+                row,
+            ),
+        }
+    }
+
+    fn missing(&mut self) {
+        for (key, sha256) in std::mem::take(&mut self.users) {
+            let what = format!("package {sha256} does not know a function that needs it");
+            let mend = Mend::Row { key, seen: None, to: Some(Bytes::new()) };
+            self.findings.problem(SERVICE, what, vec![mend]);
+        }
+        for (blob, (sha256, seen)) in &self.codes {
+            // A package that is being thrown away loses its rows one after the other.
+            if !seen && !self.unused.contains(sha256) {
+                let what = format!("blob {blob} of package {sha256} is not marked as needed");
+                let key = keys::code_blob(*blob).into_bytes();
+                self.findings.problem(
+                    SERVICE,
+                    what,
+                    vec![Mend::Row { key, seen: None, to: Some(Bytes::new()) }],
+                );
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@
 
 use lambent_base::Place;
 use lambent_blobs::BlobId;
-use lambent_store::{Key, KeyError, KeyReader};
+use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
 const FUNCTION: &[u8] = b"lambda/function/";
 const POLICY: &[u8] = b"lambda/policy/";
@@ -97,6 +97,44 @@ pub(crate) fn read_code_unused(key: &[u8]) -> Result<String, KeyError> {
     let sha256 = reader.str()?;
     reader.end()?;
     Ok(sha256)
+}
+
+/// Every function of every place.
+pub(crate) fn all_functions() -> KeyRange {
+    KeyRange::prefix(FUNCTION)
+}
+
+/// The place and name in a key of [`all_functions`].
+pub(crate) fn read_function(key: &[u8]) -> Result<(Place, String), KeyError> {
+    let mut reader = KeyReader::new(key, FUNCTION)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    let name = reader.str()?;
+    reader.end()?;
+    Ok((place, name))
+}
+
+pub(crate) fn all_policies() -> KeyRange {
+    KeyRange::prefix(POLICY)
+}
+
+pub(crate) fn all_codes() -> KeyRange {
+    KeyRange::prefix(CODE)
+}
+
+/// The digest in a key of [`all_codes`].
+pub(crate) fn read_code(key: &[u8]) -> Result<String, KeyError> {
+    let mut reader = KeyReader::new(key, CODE)?;
+    let sha256 = reader.str()?;
+    reader.end()?;
+    Ok(sha256)
+}
+
+pub(crate) fn all_code_blobs() -> KeyRange {
+    KeyRange::prefix(CODE_BLOB)
+}
+
+pub(crate) fn all_code_users() -> KeyRange {
+    KeyRange::prefix(CODE_USER)
 }
 
 #[cfg(test)]

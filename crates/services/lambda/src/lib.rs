@@ -37,7 +37,7 @@ mod tests;
 mod trace;
 mod updates;
 
-pub use check::named_blob;
+pub use check::{check, named_blob};
 pub use download::CODE_PATH;
 pub use errors::LambdaError;
 pub use lambda::Lambda;

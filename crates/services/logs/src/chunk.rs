@@ -151,7 +151,8 @@ fn encode(lines: &[Line<'_>], ingested_ms: i64) -> Vec<u8> {
     bytes
 }
 
-fn read_head(row: &[u8]) -> Result<(u64, i64, i64), LogsError> {
+/// Parts, time of ingestion, stored bytes.
+pub(crate) fn read_head(row: &[u8]) -> Result<(u64, i64, i64), LogsError> {
     let head = row.split_first_chunk::<HEAD_BYTES>().map(|(head, _)| head);
     let Some([LAYOUT, rest @ ..]) = head else { return Err(LogsError::Chunk("its head is unknown")) };
     let number =

@@ -157,6 +157,71 @@ pub(crate) fn contents(group: u64) -> [KeyRange; 4] {
     [STREAM, RECENT, CHUNK, TIME].map(|prefix| Key::new(prefix).u64(group).range())
 }
 
+/// Every group of every place.
+pub(crate) fn all_groups() -> KeyRange {
+    KeyRange::prefix(GROUP)
+}
+
+/// The name in a key of [`all_groups`].
+pub(crate) fn read_group(key: &[u8]) -> Result<String, KeyError> {
+    let mut reader = KeyReader::new(key, GROUP)?;
+    reader.str()?;
+    reader.str()?;
+    reader.str()
+}
+
+pub(crate) fn all_streams() -> KeyRange {
+    KeyRange::prefix(STREAM)
+}
+
+/// The group and name in a key of [`all_streams`].
+pub(crate) fn read_stream(key: &[u8]) -> Result<(u64, String), KeyError> {
+    let mut reader = KeyReader::new(key, STREAM)?;
+    Ok((reader.u64()?, reader.str()?))
+}
+
+pub(crate) fn all_recents() -> KeyRange {
+    KeyRange::prefix(RECENT)
+}
+
+/// The group and stream in a key of [`all_recents`].
+pub(crate) fn group_and_recent(key: &[u8]) -> Result<(u64, String), KeyError> {
+    let mut reader = KeyReader::new(key, RECENT)?;
+    let group = reader.u64()?;
+    reader.i64()?;
+    Ok((group, reader.str()?))
+}
+
+pub(crate) fn all_chunks() -> KeyRange {
+    KeyRange::prefix(CHUNK)
+}
+
+/// The group, chunk and number of a part in a key of [`all_chunks`].
+pub(crate) fn group_and_part(key: &[u8]) -> Result<(u64, ChunkRef, u64), KeyError> {
+    let mut reader = KeyReader::new(key, CHUNK)?;
+    let (group, stream) = (reader.u64()?, reader.str()?);
+    let chunk = ChunkRef { first_ms: reader.i64()?, stream, sequence: reader.u64()? };
+    Ok((group, chunk, reader.u64()?))
+}
+
+pub(crate) fn all_times() -> KeyRange {
+    KeyRange::prefix(TIME)
+}
+
+/// The group in a key of [`all_times`].
+pub(crate) fn group_of_time(key: &[u8]) -> Result<u64, KeyError> {
+    KeyReader::new(key, TIME)?.u64()
+}
+
+pub(crate) fn all_bytes() -> KeyRange {
+    KeyRange::prefix(BYTES)
+}
+
+/// The group in a key of [`all_bytes`].
+pub(crate) fn group_of_bytes(key: &[u8]) -> Result<u64, KeyError> {
+    KeyReader::new(key, BYTES)?.u64()
+}
+
 fn between(all: &Key, from_ms: i64, to_ms: i64) -> KeyRange {
     let mut range = all.range().starting_at(&all.clone().i64(from_ms));
     if let Some(after) = to_ms.checked_add(1) {

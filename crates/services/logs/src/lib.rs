@@ -5,6 +5,7 @@
 //! ([`Logs::sweep`]) that sleeps until the oldest of them expires.
 #![forbid(unsafe_code)]
 
+mod check;
 mod chunk;
 mod error;
 mod filter;
@@ -24,6 +25,7 @@ mod tests;
 mod tokens;
 mod write;
 
+pub use check::check;
 pub use error::LogsError;
 pub use service::service;
 pub use write::StreamLines;

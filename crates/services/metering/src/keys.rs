@@ -54,6 +54,20 @@ pub(crate) fn read_sum(place: &Place, month: Month, key: &[u8]) -> Result<(Strin
     Ok((function, reader.u64()?))
 }
 
+/// Every sum of every place.
+pub(crate) fn all_sums() -> KeyRange {
+    KeyRange::prefix(SUM)
+}
+
+pub(crate) fn all_runs() -> KeyRange {
+    KeyRange::prefix(RUN)
+}
+
+/// Everything that was set aside.
+pub(crate) fn all_damaged() -> KeyRange {
+    KeyRange::prefix(DAMAGED)
+}
+
 fn sums_prefix(place: &Place, month: Month) -> Key {
     Key::new(SUM).str(&place.account).str(&place.region).u64(month.number())
 }

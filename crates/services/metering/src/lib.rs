@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bill;
+mod check;
 mod error;
 mod keys;
 mod meter;
@@ -16,6 +17,7 @@ mod tests;
 mod usage;
 
 pub use bill::{AwsCost, Bill, Cost, FunctionBill};
+pub use check::check;
 pub use error::MeterError;
 pub use meter::Meter;
 pub use month::{Month, MonthError};

@@ -121,12 +121,10 @@ pub(crate) fn offset_of_span(key: &[u8]) -> Result<u64, KeyError> {
     reader.u64()
 }
 
-#[cfg(test)]
 pub(crate) fn all_spans() -> KeyRange {
     Key::new(SPAN).range()
 }
 
-#[cfg(test)]
 pub(crate) fn all_blob_references() -> KeyRange {
     Key::new(REF).range()
 }
@@ -186,6 +184,66 @@ pub(crate) fn damaged(key: &[u8]) -> Key {
 /// Everything that was set aside.
 pub(crate) fn all_damaged() -> KeyRange {
     Key::new(DAMAGED).range()
+}
+
+/// Every bucket of every account.
+pub(crate) fn all_buckets() -> KeyRange {
+    Key::new(BUCKET).range()
+}
+
+/// The name in a key of [`all_buckets`].
+pub(crate) fn name_of_bucket(key: &[u8]) -> Result<String, KeyError> {
+    KeyReader::new(key, BUCKET)?.str()
+}
+
+pub(crate) fn all_owners() -> KeyRange {
+    Key::new(OWNER).range()
+}
+
+/// Account and bucket in a key of [`all_owners`].
+pub(crate) fn read_owned(key: &[u8]) -> Result<(String, String), KeyError> {
+    let mut reader = KeyReader::new(key, OWNER)?;
+    Ok((reader.str()?, reader.str()?))
+}
+
+pub(crate) fn all_notify() -> KeyRange {
+    Key::new(NOTIFY).range()
+}
+
+pub(crate) fn all_objects() -> KeyRange {
+    Key::new(OBJECT).range()
+}
+
+/// Bucket and object key in a key of [`all_objects`].
+pub(crate) fn bucket_and_object(key: &[u8]) -> Result<(String, String), KeyError> {
+    let mut reader = KeyReader::new(key, OBJECT)?;
+    let bucket = reader.str()?;
+    let object = std::str::from_utf8(reader.rest()).map_err(|_| KeyError::Utf8)?;
+    Ok((bucket, object.to_owned()))
+}
+
+pub(crate) fn all_uploads() -> KeyRange {
+    Key::new(UPLOAD).range()
+}
+
+/// The upload's id in a key of [`all_uploads`].
+pub(crate) fn upload_of(key: &[u8]) -> Result<String, KeyError> {
+    object_and_upload(key).map(|(_, upload)| upload)
+}
+
+pub(crate) fn all_parts() -> KeyRange {
+    Key::new(PART).range()
+}
+
+/// The upload's id in a key of [`all_parts`].
+pub(crate) fn upload_of_part(key: &[u8]) -> Result<String, KeyError> {
+    KeyReader::new(key, PART)?.str()
+}
+
+/// The upload's id, and the offset of the first byte, in a key of [`all_spans`].
+pub(crate) fn upload_and_offset(key: &[u8]) -> Result<(String, u64), KeyError> {
+    let mut reader = KeyReader::new(key, SPAN)?;
+    Ok((reader.str()?, reader.u64()?))
 }
 
 #[cfg(test)]

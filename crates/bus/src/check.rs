@@ -1,0 +1,48 @@
+//! Whether the outbox can be read, and events have their payloads.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use lambent_care::{Findings, Mend};
+use lambent_store::{Export, StoreError};
+
+use crate::event::decode;
+use crate::keys;
+
+const SERVICE: &str = "bus";
+
+/// Reads all events, those that were given up included, and the payloads that have rows of their own.
+pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreError> {
+    let mut wanted = HashSet::new();
+    let unaddressed = keys::dead_prefix("");
+    for range in [keys::all_ready(), keys::all_later(), keys::dead_letters(None)] {
+        view.for_each(range, |key, row| match decode(row) {
+            Ok((header, _)) => wanted.extend(header.body.map(|body| keys::body(body).into_bytes())),
+            // It was found unreadable before, and is kept there.
+            Err(_) if key.starts_with(&unaddressed) => findings.set_aside_before(SERVICE, key),
+            Err(why) => {
+                let what = format!("event {} cannot be read: {why}", key.escape_ascii());
+                findings.unreadable(SERVICE, what, (key, row), None);
+            }
+        })
+        .await?;
+    }
+    let mut bodies: Vec<(Bytes, Bytes)> = Vec::new();
+    view.for_each(keys::bodies(), |key, row| bodies.push((key.clone(), row.clone()))).await?;
+    for (key, row) in bodies {
+        if !wanted.remove(&key) {
+            let mend = Mend::Row { key: key.clone(), seen: Some(row), to: None };
+            let mends = if findings.is_all_known() { vec![mend] } else { Vec::new() };
+            let what = format!("the payload {} belongs to no event", key.escape_ascii());
+            findings.problem(SERVICE, what, mends);
+        } else if let Err(why) = view.load_large(&key, &row).await {
+            let what = format!("the payload {} of an event cannot be read: {why}", key.escape_ascii());
+            findings.problem(SERVICE, what, Vec::new());
+        }
+    }
+    for key in wanted {
+        let what = format!("the payload {} of an event is missing", key.escape_ascii());
+        findings.problem(SERVICE, what, Vec::new());
+    }
+    Ok(())
+}

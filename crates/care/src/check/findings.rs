@@ -1,0 +1,108 @@
+//! What a check has found.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use lambent_blobs::BlobId;
+use serde::Serialize;
+
+/// Problems that are kept; more are counted.
+const PROBLEMS_MAX: usize = 100_000;
+/// Where rows go that cannot be read, unless their service has a place of its own for them; their key follows.
+const ASIDE: &[u8] = b"care/damaged/";
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// As `s3`.
+    pub service: &'static str,
+    /// Names it, and says what was expected and what was found.
+    pub what: String,
+    /// How it can be mended; empty when only a backup helps.
+    #[serde(skip)]
+    pub mends: Vec<Mend>,
+}
+
+/// One step of a repair. It is left out when the row is not what the check saw any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mend {
+    /// Writes another row, or none.
+    Row { key: Bytes, seen: Option<Bytes>, to: Option<Bytes> },
+    /// Moves a row to where it is in nobody's way.
+    SetAside { key: Bytes, seen: Bytes, to: Bytes },
+    /// Removes a chunk of a large value that no value has.
+    Chunk(Bytes),
+    /// Removes a blob that no row names.
+    Blob(BlobId),
+}
+
+/// A blob that rows name.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    /// In bytes, as far as a row says.
+    pub(crate) length: Option<u64>,
+    /// What needs it, for people; `None` when it only waits for its removal.
+    pub(crate) by: Option<Box<str>>,
+}
+
+/// All that a check has found so far.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// How many rows there are.
+    pub rows: u64,
+    /// How many blobs there are.
+    pub blobs: u64,
+    pub problems: Vec<Problem>,
+    /// Problems beyond those that are kept.
+    pub more: u64,
+    /// What is worth a word and not wrong.
+    pub notes: Vec<String>,
+    pub(crate) named: HashMap<BlobId, Named>,
+    /// Rows that cannot be read: what they named is not known, so nothing may be removed for want of a name.
+    unreadable: u64,
+}
+
+impl Findings {
+    /// Something is wrong.
+    pub fn problem(&mut self, service: &'static str, what: impl Into<String>, mends: Vec<Mend>) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            self.more += 1;
+            return;
+        }
+        self.problems.push(Problem { service, what: what.into(), mends });
+    }
+
+    /// A row cannot be read. `aside` is where it may be moved; without it, to a place for all.
+    pub fn unreadable(
+        &mut self,
+        service: &'static str,
+        what: impl Into<String>,
+        (key, row): (&Bytes, &Bytes),
+        aside: Option<Bytes>,
+    ) {
+        self.unreadable += 1;
+        let to = aside.unwrap_or_else(|| [ASIDE, key].concat().into());
+        let mend = Mend::SetAside { key: key.clone(), seen: row.clone(), to };
+        self.problem(service, what, vec![mend]);
+    }
+
+    /// A row that was set aside before may have named anything too.
+    pub fn set_aside_before(&mut self, service: &'static str, key: &[u8]) {
+        self.unreadable += 1;
+        self.notes.push(format!("{service}: the row {} was set aside", key.escape_ascii()));
+    }
+
+    /// Whether what all rows name is known.
+    pub fn is_all_known(&self) -> bool {
+        self.unreadable == 0
+    }
+
+    /// A row names a blob, `length` bytes long. `by` says what needs it; `None` when it only waits for its removal.
+    pub fn names(&mut self, id: BlobId, length: Option<u64>, by: Option<&str>) {
+        let named = self.named.entry(id).or_insert(Named { length, by: None });
+        named.length = named.length.or(length);
+        if named.by.is_none() {
+            named.by = by.map(Box::from);
+        }
+    }
+}
