@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lambent_base::{Clock, Random};
 use lambent_blobs::{BlobId, BlobStore};
+use lambent_bus::pins;
 use lambent_bus::ports::{InvokeFunction, MayInvoke};
 use lambent_bus::{BusError, Deliver, DeliverToFunctions, Nodes, Outbox, Workers};
 use lambent_gateway::limits::Patience;
@@ -307,6 +308,11 @@ where
 
 async fn sweep_orphans(db: &Db, blobs: &BlobStore, lambda: &Lambda) {
     let named = |ids: Vec<BlobId>| async move {
+        // A backup may be about to copy what rows named a moment ago.
+        let now_ms = Clock::system().unix_ms();
+        if db.read(|txn| async move { pins::pinned_until(&txn, now_ms).await }).await?.is_some() {
+            return Ok(ids.into_iter().collect());
+        }
         let mut named: HashSet<BlobId> = lambent_s3::referenced(db, &ids).await?;
         named.extend(lambda.referenced_blobs(ids).await?);
         Ok::<_, LambdaError>(named)

@@ -7,6 +7,7 @@
 use lambent_api::{Body, Call};
 use lambent_base::Place;
 use lambent_blobs::{Blob, BlobId};
+use lambent_bus::pins;
 use lambent_model_lambda::{FunctionCode, S3ObjectStorageMode, UpdateFunctionCodeRequest};
 use lambent_store::{ScanOptions, Txn};
 use lambent_wire::ApiError;
@@ -253,6 +254,7 @@ impl Lambda {
 
     /// Throws one package away, if nothing names it.
     async fn sweep_one(&self, sha256: &str) -> Result<(), LambdaError> {
+        let now_ms = self.parts.clock.unix_ms();
         let swept = self.parts.db.run(|txn| async move {
             txn.frees_space();
             txn.delete(&keys::code_unused(sha256));
@@ -265,7 +267,9 @@ impl Lambda {
             txn.delete(&keys::code_blob(blob));
             // Every node has a look at its folders.
             txn.on_commit(keys::UNUSED);
-            Ok::<_, LambdaError>(Some(blob))
+            // A backup whose rows still name the blob may yet copy it; later the sweep of orphans finds it.
+            let is_pinned = pins::pinned_until(&txn, now_ms).await?.is_some();
+            Ok::<_, LambdaError>((!is_pinned).then_some(blob))
         });
         if let Some(blob) = swept.await?
             && let Err(error) = self.parts.blobs.delete(blob).await
