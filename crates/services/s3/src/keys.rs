@@ -152,11 +152,11 @@ pub(crate) fn due_of_dead(key: &[u8]) -> Result<i64, KeyError> {
     KeyReader::new(key, DEAD)?.i64()
 }
 
-/// What tells a key of [`all_dead`] from others of the same time.
-pub(crate) fn id_of_dead(key: &[u8]) -> Result<String, KeyError> {
+/// The same as a key of [`all_dead`] speaks of, at another time.
+pub(crate) fn dead_later(key: &[u8], due_unix_ms: i64) -> Result<Key, KeyError> {
     let mut reader = KeyReader::new(key, DEAD)?;
     reader.i64()?;
-    std::str::from_utf8(reader.rest()).map(str::to_owned).map_err(|_| KeyError::Utf8)
+    Ok(Key::new(DEAD).i64(due_unix_ms).raw(reader.rest()))
 }
 
 /// A read by `node` of a blob or a completed upload.
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(number_of_part(&part("id1", 10_000)).unwrap(), 10_000);
         assert_eq!(offset_of_span(&span("id1", 1 << 40)).unwrap(), 1 << 40);
         assert_eq!(due_of_dead(&dead(-5, "blob/1")).unwrap(), -5);
-        assert_eq!(id_of_dead(&dead(-5, "blob/1")).unwrap(), "blob/1");
+        assert!(dead_later(&dead(-5, "blob/1"), 9).unwrap() == dead(9, "blob/1"));
         let node = NodeId::from_bytes([0, 1, 255, 3, 0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
         assert_eq!(node_of_reading(&reading("blob", node, 7)).unwrap(), node);
     }

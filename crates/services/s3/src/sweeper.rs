@@ -138,7 +138,7 @@ async fn step(txn: &Txn, readers: &OpenReaders, now_unix_ms: i64) -> Result<Step
         // Asked here, so that it is asked before each step: who begins to read later finds no row that names these.
         Ok(DeadRow::Blob(name) | DeadRow::Spans(name)) if readers.reads(txn, &name).await? => {
             let due = now_unix_ms + limits::GC_READ_PAUSE_MS;
-            txn.put(&keys::dead(due, &keys::id_of_dead(key)?), row);
+            txn.put(&keys::dead_later(key, due)?, row);
             true
         }
         Ok(DeadRow::Blob(blob)) => match blob.parse() {
