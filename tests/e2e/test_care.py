@@ -175,3 +175,149 @@ def test_what_cannot_be_imported_is_refused_with_a_reason(own_cloud, tmp_path):
         assert reason in run(own_cloud, "import", name, "--data", "new", code=1).stderr
         assert not (tmp_path / "new").exists(), "what is no dump leaves no trace"
     assert "found none" in run(own_cloud, "export", "x.dump", "--data", "nowhere", code=1).stderr
+
+
+def blobs_of(folder):
+    return {path.name for path in Path(folder).glob("blobs/??/*")}
+
+
+def restored(cloud, backup, folder, *words, **settings):
+    """Another cloud, made of a backup and started."""
+    folder.mkdir()
+    other = Cloud(folder)
+    run(other, "restore", str(backup), *words)
+    return other.start(**settings)
+
+
+def test_a_running_cloud_is_backed_up_and_restored_elsewhere(own_cloud, tmp_path):
+    own_cloud.start()
+    fill(own_cloud)
+    own_cloud.client("s3").create_bucket(Bucket="busy")
+    stop, written = threading.Event(), []
+
+    def load(worker):
+        client = own_cloud.client("s3")
+        for number in range(100_000):
+            if stop.is_set():
+                return
+            key = f"{worker}/{number:05}"
+            client.put_object(Bucket="busy", Key=key, Body=key.encode() * 15_000)
+            written.append(key)
+            if number % 3 == 2:
+                client.delete_object(Bucket="busy", Key=f"{worker}/{number - 1:05}")
+
+    writers = [threading.Thread(target=load, args=(worker,)) for worker in range(2)]
+    for writer in writers:
+        writer.start()
+    eventually(lambda: len(written) > 20)
+    backup = tmp_path / "backup"
+    before = set(written)
+    try:
+        told = run(own_cloud, "backup", str(backup), "--with-keys").stderr
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert "whoever can read it can do everything" in told
+    assert (backup / "keys" / "master-key").stat().st_mode & 0o777 == 0o600
+    assert not list(backup.glob("**/*.part"))
+
+    other = restored(own_cloud, backup, tmp_path / "other")
+    try:
+        assert objects(other) == objects(own_cloud)
+        assert lines(other) == lines(own_cloud)
+        assert invoke(other) == {"echo": 1}
+        busy = objects(other, "busy")
+        deleted = {key for key in before if int(key.split("/")[1]) % 3 == 1}
+        assert before - deleted <= set(busy), "what was acknowledged before is in it"
+        for key, (_, _, _, digest) in busy.items():
+            assert digest == hashlib.sha256(key.encode() * 15_000).hexdigest()
+        assert other.stop() == 0
+        assert "fit together" in run(other, "check", "--deep").stdout
+    finally:
+        other.close()
+    # The open upload goes on where it was.
+    assert "fit together" in run(own_cloud, "check").stdout
+
+
+def test_a_second_backup_copies_what_is_new_and_old_ones_are_pruned(own_cloud, tmp_path):
+    own_cloud.start()
+    s3 = own_cloud.client("s3")
+    s3.create_bucket(Bucket="data")
+    for number in range(4):
+        s3.put_object(Bucket="data", Key=str(number), Body=bytes([number]) * 300_000)
+    backup = tmp_path / "backup"
+    assert "4 blobs" in run(own_cloud, "backup", str(backup)).stderr
+    first = {path: path.stat() for path in backup.glob("blobs/??/*")}
+    assert len(first) == 4
+    s3.put_object(Bucket="data", Key="4", Body=b"4" * 300_000)
+    s3.put_object(Bucket="data", Key="0", Body=b"0" * 300_000)
+    told = run(own_cloud, "backup", str(backup)).stderr
+    assert "2 blobs" in told and "keep a copy of the file `master-key`" in told
+    for path, stat in first.items():
+        assert path.stat().st_mtime_ns == stat.st_mtime_ns, "a blob was copied again"
+    assert len(blobs_of(backup)) == 6
+    manifest = json.loads((backup / "manifest").read_text())
+    assert [dump["blobs"] for dump in manifest["dumps"]][0] == 4 and len(manifest["dumps"]) == 2
+
+    # The older one can still be chosen, and then the newest alone is kept.
+    older, newer = (dump["name"] for dump in manifest["dumps"])
+    own_cloud.stop()
+    asked = own_cloud.command("restore", str(backup), "--data", str(tmp_path / "nowhere"))
+    assert asked.returncode == 1 and "master-key" in asked.stderr
+    other = Cloud(new_folder(tmp_path, "older"))
+    (other.data / "master-key").write_bytes((own_cloud.data / "master-key").read_bytes())
+    run(other, "restore", str(backup), "--dump", older)
+    other.start()
+    assert set(objects(other)) == {"0", "1", "2", "3"}
+    other.close()
+    run(own_cloud, "backup", str(backup), "--keep", "2")
+    assert len(list(backup.glob("rows/*.dump"))) == 2 and not (backup / f"rows/{older}.dump").exists()
+    run(own_cloud, "backup", str(backup), "--keep", "1")
+    assert not (backup / f"rows/{newer}.dump").exists()
+    s3 = own_cloud.start().client("s3")
+    kept = {"0": b"0", "1": b"\x01", "2": b"\x02", "3": b"\x03", "4": b"4"}
+    lost = Cloud(new_folder(tmp_path, "lost"))
+    run(lost, "restore", str(backup), "--new-keys")
+    lost.start(LAMBENT_ROOT_ACCESS_KEY_ID="AKIAANOTHERKEY000000")
+    s3 = lost.client("s3", key="AKIAANOTHERKEY000000")
+    for key, byte in kept.items():
+        assert s3.get_object(Bucket="data", Key=key)["Body"].read() == byte * 300_000
+    lost.close()
+
+
+def new_folder(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    return folder
+
+
+def test_restores_are_refused_where_they_would_do_harm(own_cloud, tmp_path):
+    own_cloud.start()
+    own_cloud.client("s3").create_bucket(Bucket="data")
+    own_cloud.client("s3").put_object(Bucket="data", Key="blob", Body=b"b" * 300_000)
+    backup = tmp_path / "backup"
+    run(own_cloud, "backup", str(backup), "--with-keys")
+    assert "stop it first" in run(own_cloud, "restore", str(backup), code=1).stderr
+    own_cloud.stop()
+    assert "empty" in run(own_cloud, "restore", str(backup), code=1).stderr
+    other = Cloud(new_folder(tmp_path, "other"))
+    assert "found none" in run(other, "restore", str(tmp_path / "nothing"), code=1).stderr
+    # A blob of the backup is damaged: that is said, the cloud does not start half, and a whole backup can follow.
+    [blob] = backup.glob("blobs/??/*")
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:1000] + b"x" + whole[1001:])
+    assert "lacks" in run(other, "restore", str(backup), code=1).stderr
+    started = other.command("up", "--listen", "127.0.0.1:0")
+    assert started.returncode == 1 and "cut off" in started.stderr
+    blob.write_bytes(whole)
+    run(other, "restore", str(backup))
+    other.start()
+    assert other.client("s3").get_object(Bucket="data", Key="blob")["Body"].read() == b"b" * 300_000
+    other.close()
+    # Another cloud's backups lie elsewhere.
+    stranger = Cloud(new_folder(tmp_path, "stranger")).start()
+    try:
+        assert "a place of its own" in run(stranger, "backup", str(backup), code=1).stderr
+    finally:
+        stranger.close()
