@@ -57,10 +57,16 @@ pub fn s3_bucket(address: &S3Address, credentials: S3Credentials) -> Result<Arc<
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (init_backoff, max_backoff) = BACKOFF;
     let backoff = BackoffConfig { init_backoff, max_backoff, ..BackoffConfig::default() };
-    let client = ClientOptions::new().with_connect_timeout(CONNECT_MAX).with_timeout(REQUEST_MAX);
     let endpoint = address.endpoint.as_deref();
+    let is_plain = endpoint.is_some_and(|url| url.starts_with("http://"));
+    let client = ClientOptions::new()
+        .with_connect_timeout(CONNECT_MAX)
+        .with_timeout(REQUEST_MAX)
+        .with_allow_http(is_plain)
+        // Else a host without certificates could not even speak plainly.
+        .with_no_system_certificates(is_plain);
     let mut builder = AmazonS3Builder::new()
-        .with_client_options(client.with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://"))))
+        .with_client_options(client)
         .with_retry(RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRY_UNTIL })
         .with_bucket_name(&address.bucket)
         .with_region(address.region.as_deref().unwrap_or(DEFAULT_REGION))
