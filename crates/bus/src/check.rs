@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use lambent_care::{Findings, Mend};
+use lambent_care::Findings;
 use lambent_store::{Export, StoreError};
 
 use crate::event::decode;
@@ -31,10 +31,8 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     view.for_each(keys::bodies(), |key, row| bodies.push((key.clone(), row.clone()))).await?;
     for (key, row) in bodies {
         if !wanted.remove(&key) {
-            let mend = Mend::Row { key: key.clone(), seen: Some(row), to: None };
-            let mends = if findings.is_all_known() { vec![mend] } else { Vec::new() };
             let what = format!("the payload {} belongs to no event", key.escape_ascii());
-            findings.problem(SERVICE, what, mends);
+            findings.stray(SERVICE, what, (&key, &row));
         } else if let Err(why) = view.load_large(&key, &row).await {
             let what = format!("the payload {} of an event cannot be read: {why}", key.escape_ascii());
             findings.problem(SERVICE, what, Vec::new());

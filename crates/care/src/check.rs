@@ -48,6 +48,9 @@ impl Checker<'_> {
         let view = self.db.export().await?;
         let mut findings = Findings::default();
         findings.rows = count(&view).await?;
+        // First: whatever was set aside may have named anything.
+        let aside = KeyRange::prefix(findings::ASIDE);
+        view.for_each(aside, |key, _| findings.set_aside_before("check", key)).await?;
         let total = self.services.len() as u64;
         for (done, check) in (0..).zip(self.services) {
             progress(CheckStep::Rows { done, total });
@@ -72,7 +75,7 @@ async fn count(view: &Export) -> Result<u64, StoreError> {
     while let Some(range) = left {
         let page = view.page(&range, ScanOptions::rows(usize::MAX).keys_only()).await?;
         rows += page.rows.len() as u64;
-        left = KeyRange::rest(&range, &page, false);
+        left = range.rest(&page, false);
     }
     Ok(rows)
 }

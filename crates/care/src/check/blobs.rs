@@ -43,13 +43,17 @@ fn orphan(checker: &Checker<'_>, findings: &mut Findings, id: BlobId) -> bool {
     if age < ORPHAN_AGE {
         return false;
     }
-    let days = age.as_secs() / 86_400;
     // What an unreadable row names is not known, so nothing is thrown away then.
-    let (mends, but) = match findings.is_all_known() {
-        true => (vec![Mend::Blob(id)], ""),
-        false => (Vec::new(), "; it stays, since a row that cannot be read may name it"),
-    };
-    findings.problem(SERVICE, format!("blob {id} is named by no row for {days} days{but}"), mends);
+    if findings.is_all_known() {
+        let days = age.as_secs() / 86_400;
+        findings.problem(
+            SERVICE,
+            format!("blob {id} is {days} days old and named by no row"),
+            vec![Mend::Blob(id)],
+        );
+    } else {
+        findings.notes.push(format!("blob {id} stays: no row names it, but some rows cannot be read"));
+    }
     true
 }
 

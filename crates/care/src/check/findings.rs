@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Problems that are kept; more are counted.
 const PROBLEMS_MAX: usize = 100_000;
 /// Where rows go that cannot be read, unless their service has a place of its own for them; their key follows.
-const ASIDE: &[u8] = b"care/damaged/";
+pub(super) const ASIDE: &[u8] = b"care/damaged/";
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -84,6 +84,16 @@ impl Findings {
         let to = aside.unwrap_or_else(|| [ASIDE, key].concat().into());
         let mend = Mend::SetAside { key: key.clone(), seen: row.clone(), to };
         self.problem(service, what, vec![mend]);
+    }
+
+    /// A row belongs to nothing. It goes only if everything that it could belong to can be read.
+    pub fn stray(&mut self, service: &'static str, what: impl Into<String>, (key, row): (&Bytes, &Bytes)) {
+        let what = what.into();
+        if !self.is_all_known() {
+            self.notes.push(format!("{service}: {what}; it stays, as some rows cannot be read"));
+            return;
+        }
+        self.problem(service, what, vec![Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None }]);
     }
 
     /// A row that was set aside before may have named anything too.

@@ -82,13 +82,6 @@ impl Check<'_> {
         }
     }
 
-    /// A row that nothing has; it goes only if all that could have it can be read.
-    fn stray(&mut self, what: String, key: &Bytes, row: &Bytes) {
-        let mend = Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None };
-        let mends = if self.findings.is_all_known() { vec![mend] } else { Vec::new() };
-        self.findings.problem(SERVICE, what, mends);
-    }
-
     fn function(&mut self, key: &Bytes, row: &Bytes, loaded: Result<Bytes, StoreError>) {
         let decoded = match loaded {
             Ok(value) => serde_json::from_slice::<FunctionRow>(&value).map_err(|why| why.to_string()),
@@ -135,10 +128,10 @@ impl Check<'_> {
             None => {
                 // Until it is dropped, the blob counts as named.
                 self.findings.names(blob, None, None);
-                self.stray(
+                self.findings.stray(
+                    SERVICE,
                     format!("blob {blob} is marked as a package's, but no package names it"),
-                    key,
-                    row,
+                    (key, row),
                 );
             }
         }
@@ -153,10 +146,10 @@ impl Check<'_> {
                 self.findings.problem(SERVICE, what, Vec::new());
             }
             Some(_) => {}
-            None => self.stray(
+            None => self.findings.stray(
+                SERVICE,
                 format!("{} says that a function needs a package, but it does not", key.escape_ascii()),
-                key,
-                row,
+                (key, row),
             ),
         }
     }

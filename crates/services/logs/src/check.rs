@@ -21,6 +21,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         groups: HashMap::new(),
         dead: HashSet::new(),
         streams: HashSet::new(),
+        recents: HashSet::new(),
         bytes: HashMap::new(),
         times: HashSet::new(),
         chunk: None,
@@ -32,7 +33,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     view.for_each(keys::all_chunks(), |key, row| check.chunk_part(key, row)).await?;
     check.end_chunk();
     view.for_each(keys::all_times(), |key, row| check.time(key, row)).await?;
-    check.untimed();
+    check.unlisted();
     view.for_each(keys::all_bytes(), |key, row| check.counted(key, row)).await?;
     Ok(())
 }
@@ -52,6 +53,8 @@ struct Check<'a> {
     groups: HashMap<u64, String>,
     dead: HashSet<u64>,
     streams: HashSet<(u64, String)>,
+    /// The keys below `logs/recent/` that the streams need.
+    recents: HashSet<Bytes>,
     /// Of the chunks of each group.
     bytes: HashMap<u64, i64>,
     /// The keys below `logs/time/` that the chunks need.
@@ -63,13 +66,6 @@ impl Check<'_> {
     fn unreadable(&mut self, kind: &str, key: &Bytes, row: &Bytes, why: &dyn Display) {
         let what = format!("{kind} {} cannot be read: {why}", key.escape_ascii());
         self.findings.unreadable(SERVICE, what, (key, row), None);
-    }
-
-    /// A row that belongs to nothing. It goes only if nothing that it could belong to is unreadable.
-    fn stray(&mut self, what: String, key: &Bytes, row: &Bytes) {
-        let mend = Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None };
-        let mends = if self.findings.is_all_known() { vec![mend] } else { Vec::new() };
-        self.findings.problem(SERVICE, what, mends);
     }
 
     fn is_known(&self, group: u64) -> bool {
@@ -96,21 +92,26 @@ impl Check<'_> {
     }
 
     fn stream(&mut self, key: &Bytes, row: &Bytes) {
-        let (group, name) = match (keys::read_stream(key), serde_json::from_slice::<StreamRow>(row)) {
-            (Ok(place), Ok(_)) => place,
+        let (group, name, stream) = match (keys::read_stream(key), serde_json::from_slice::<StreamRow>(row)) {
+            (Ok((group, name)), Ok(stream)) => (group, name, stream),
             (Err(why), _) => return self.unreadable("log stream", key, row, &why),
             (_, Err(why)) => return self.unreadable("log stream", key, row, &why),
         };
         if !self.is_known(group) {
-            return self.stray(format!("log stream {name} is in no group"), key, row);
+            return self.findings.stray(SERVICE, format!("log stream {name} is in no group"), (key, row));
         }
+        self.recents.insert(keys::recent(group, stream.recent_ms(), &name).into_bytes());
         self.streams.insert((group, name));
     }
 
     fn recent(&mut self, key: &Bytes, row: &Bytes) {
         match keys::group_and_recent(key) {
-            Ok(place) if self.streams.contains(&place) || self.dead.contains(&place.0) => {}
-            Ok((_, name)) => self.stray(format!("log stream {name} is listed, but does not exist"), key, row),
+            Ok((group, _)) if self.recents.remove(key) || self.dead.contains(&group) => {}
+            Ok((_, name)) => self.findings.stray(
+                SERVICE,
+                format!("log stream {name} is listed under a time that is not its last"),
+                (key, row),
+            ),
             Err(why) => self.unreadable("the time of a log stream", key, row, &why),
         }
     }
@@ -130,7 +131,7 @@ impl Check<'_> {
         }
         if !self.streams.contains(&(group, chunk.stream.clone())) {
             let what = format!("log events of {} are in no stream {}", self.name(group), chunk.stream);
-            return self.stray(what, key, row);
+            return self.findings.stray(SERVICE, what, (key, row));
         }
         match read_head(row) {
             Ok((parts, _, stored_bytes)) if part == 0 => {
@@ -160,13 +161,20 @@ impl Check<'_> {
         };
         if !self.times.remove(key) && !self.dead.contains(&group) {
             let what = format!("log events of {} are listed, but do not exist", self.name(group));
-            self.stray(what, key, row);
+            self.findings.stray(SERVICE, what, (key, row));
         }
     }
 
-    fn untimed(&mut self) {
-        for key in std::mem::take(&mut self.times) {
-            let what = format!("log events are not listed by their time: {}", key.escape_ascii());
+    /// Lists what is not listed; a group that is being cleared loses its rows one after the other.
+    fn unlisted(&mut self) {
+        let groups = &self.dead;
+        let is_dead = |key: &Bytes| keys::group_of_time(key).is_ok_and(|group| groups.contains(&group));
+        let times = self.times.drain().filter(|key| !is_dead(key)).map(|key| (key, "log events are"));
+        let is_dead =
+            |key: &Bytes| keys::group_and_recent(key).is_ok_and(|(group, _)| groups.contains(&group));
+        let recents = self.recents.drain().filter(|key| !is_dead(key)).map(|key| (key, "a log stream is"));
+        for (key, which) in times.chain(recents) {
+            let what = format!("{which} not listed by time: {}", key.escape_ascii());
             self.findings.problem(SERVICE, what, vec![Mend::Row { key, seen: None, to: Some(Bytes::new()) }]);
         }
     }
@@ -182,10 +190,10 @@ impl Check<'_> {
             return;
         }
         if !self.groups.contains_key(&group) {
-            return self.stray(
+            return self.findings.stray(
+                SERVICE,
                 "the size of a log group that does not exist is left over".to_owned(),
-                key,
-                row,
+                (key, row),
             );
         }
         let found =
@@ -193,10 +201,10 @@ impl Check<'_> {
         let what =
             format!("log group {} has {stored} stored bytes, but {found} are counted", self.name(group));
         let to = Some(Bytes::copy_from_slice(&stored.to_le_bytes()));
-        let mends = match self.findings.is_all_known() {
-            true => vec![Mend::Row { key: key.clone(), seen: Some(row.clone()), to }],
-            false => Vec::new(),
-        };
-        self.findings.problem(SERVICE, what, mends);
+        self.findings.problem(
+            SERVICE,
+            what,
+            vec![Mend::Row { key: key.clone(), seen: Some(row.clone()), to }],
+        );
     }
 }

@@ -78,13 +78,6 @@ impl<'a> Check<'a> {
         self.findings.unreadable(SERVICE, what, (key, row), Some(keys::damaged(key).into_bytes()));
     }
 
-    /// A row that belongs to nothing. It goes only if nothing that it could belong to is unreadable.
-    fn stray(&mut self, what: String, key: &Bytes, row: &Bytes) {
-        let mend = Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None };
-        let mends = if self.findings.is_all_known() { vec![mend] } else { Vec::new() };
-        self.findings.problem(SERVICE, what, mends);
-    }
-
     fn bucket(&mut self, key: &Bytes, row: &Bytes) {
         match (keys::name_of_bucket(key), rows::decode::<BucketRow>(key, row)) {
             (Ok(name), Ok(bucket)) => drop(self.buckets.insert(name, (bucket.owner, false))),
@@ -98,10 +91,10 @@ impl<'a> Check<'a> {
         let bucket = names.as_ref().ok().and_then(|(_, name)| self.buckets.get_mut(name));
         match (&names, bucket) {
             (Ok((account, _)), Some((owner, seen))) if account == owner => *seen = true,
-            _ => self.stray(
+            _ => self.findings.stray(
+                SERVICE,
                 format!("{} lists a bucket that is not its account's", key.escape_ascii()),
-                key,
-                row,
+                (key, row),
             ),
         }
     }
@@ -133,7 +126,11 @@ impl<'a> Check<'a> {
         };
         let what = format!("object {}/{}", names.0, names.1);
         if !self.buckets.contains_key(&names.0) {
-            self.findings.problem(SERVICE, format!("{what} is in a bucket that does not exist"), Vec::new());
+            let what = format!("{what} is in a bucket that does not exist");
+            match self.findings.is_all_known() {
+                true => self.findings.problem(SERVICE, what, Vec::new()),
+                false => self.findings.notes.push(what),
+            }
         }
         match object.data {
             Data::Inline if object.inline.len() as u64 != object.size => {
@@ -179,10 +176,10 @@ impl<'a> Check<'a> {
         };
         let is_dead = self.dead.contains(&upload);
         if !is_dead && !self.uploads.contains(&upload) {
-            return self.stray(
+            return self.findings.stray(
+                SERVICE,
                 format!("a part of the upload {upload}, which does not exist, is left over"),
-                key,
-                row,
+                (key, row),
             );
         }
         let what = format!("a part of the upload {upload}");
@@ -208,7 +205,7 @@ impl<'a> Check<'a> {
                 let what = format!(
                     "a part of an object made of the upload {upload}, which does not exist, is left over"
                 );
-                return self.stray(what, key, row);
+                return self.findings.stray(SERVICE, what, (key, row));
             }
         };
         self.names(&span.blob, Some(span.size), what.as_deref(), (key, row));
@@ -249,15 +246,15 @@ impl<'a> Check<'a> {
         }
         let found = count.map_or_else(|_| format!("{} bytes", row.len()), |count| count.to_string());
         // What cannot be read may name it as well, so the count only grows then.
-        let is_lower = count.is_ok_and(|count| names < count);
-        let mends = if is_lower && !self.findings.is_all_known() {
+        if count.is_ok_and(|count| names < count) && !self.findings.is_all_known() {
+            let note =
+                format!("blob {blob} stays: {found} references are counted, and some rows cannot be read");
+            self.findings.notes.push(note);
             // It stays named as long as nobody knows better.
-            self.findings.names(blob, None, None);
-            Vec::new()
-        } else {
-            let to = (names > 0).then(|| Bytes::copy_from_slice(&names.to_le_bytes()));
-            vec![Mend::Row { key: key.clone(), seen: Some(row.clone()), to }]
-        };
+            return self.findings.names(blob, None, None);
+        }
+        let to = (names > 0).then(|| Bytes::copy_from_slice(&names.to_le_bytes()));
+        let mends = vec![Mend::Row { key: key.clone(), seen: Some(row.clone()), to }];
         let what = format!("blob {blob} is named by {names} rows, but {found} are counted");
         self.findings.problem(SERVICE, what, mends);
     }
