@@ -129,6 +129,18 @@ impl Disk {
         Ok(node)
     }
 
+    /// Another name, which is free, for a file.
+    pub(crate) fn link(&mut self, node: NodeId, directory: NodeId, name: &OsStr) -> Result<(), Refusal> {
+        self.file(node)?;
+        let entries = &mut self.directory(directory)?.live;
+        if entries.contains_key(name) {
+            return Err(Refusal::Exists);
+        }
+        entries.insert(name.to_owned(), node);
+        self.names.push(NameChange::Set { directory, name: name.to_owned(), node });
+        Ok(())
+    }
+
     /// Takes a name away; what it stood for lives on while it is open.
     pub(crate) fn remove(&mut self, directory: NodeId, name: &OsStr) -> Result<(), Refusal> {
         let node = self.look_up(directory, name)?;

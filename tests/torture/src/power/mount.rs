@@ -149,6 +149,12 @@ impl Filesystem for Mount {
         answer_entry(reply, self.make(parent, name, 0o777, Kind::Link(target.to_owned())));
     }
 
+    fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let mut disk = self.disk();
+        let linked = disk.link(ino.0, parent.0, name).and_then(|()| attributes(&disk, ino.0));
+        answer_entry(reply, linked);
+    }
+
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         answer(reply, self.disk().remove(parent.0, name));
     }

@@ -87,7 +87,7 @@ mod tests {
         for _ in 0..300 {
             let offset = (random.u64() % 20_000) as usize;
             let length = (random.u64() % 9_000) as usize;
-            if random.u64() % 4 == 0 {
+            if random.u64().is_multiple_of(4) {
                 pages.resize(offset as u64);
                 model.resize(offset, 0);
             } else {
