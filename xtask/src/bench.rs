@@ -30,14 +30,14 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, get, put, big, invoke, cold, start, idle, store.
---quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store`
-measures the `store_bench` beside the floor.";
+NAME is one of floor, identity, get, put, big, invoke, cold, start, idle, store, outbox.
+--quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
+`outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
@@ -48,6 +48,7 @@ const PARTS: [Part; 10] = [
     ("start", starts::measure_start),
     ("idle", starts::measure_idle),
     ("store", store::measure),
+    ("outbox", store::measure_outbox),
 ];
 
 /// Connections that each kind of request is measured with.
@@ -138,10 +139,12 @@ fn build_and_run(arguments: &[String]) -> anyhow::Result<()> {
         "--package=lambent",
         "--package=lambent-gateway",
         "--package=lambent-store",
+        "--package=lambent-bus",
         "--package=xtask",
         "--bins",
         "--example=floor",
         "--example=store_bench",
+        "--example=outbox_bench",
     ]))?;
     let release = tools::target_dir().join("release");
     let mut command = Command::new(release.join("xtask"));
