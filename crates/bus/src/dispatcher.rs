@@ -5,16 +5,16 @@
 //! (see [`crate::heads`]).
 //!
 //! No target takes all the room, nor do a few together: a target may have as many deliveries under way as there is room
-//! left to share, and the last of the room is for targets that have none. The head passes over ready events of a target
-//! that has enough under way. The first of them becomes a cursor of that target's own, from which it catches up as
-//! deliveries end. Put-off events of such a target, once due, line up with the ready ones.
+//! left to share, and the last of the room is for targets that have none (see [`crate::room`]). Ready events of a target
+//! that has enough under way are moved out of the others' way (see [`crate::waits`]), and so are put-off ones that are due;
+//! the target catches up as its deliveries end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambent_store::{KeyRange, Page, ScanOptions, StoreError, Watch, get_large};
+use lambent_store::{KeyRange, Page, ScanOptions, Watch, get_large};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -23,23 +23,20 @@ use crate::error::BusError;
 use crate::event::{Event, decode};
 use crate::heads::Heads;
 use crate::keys;
-use crate::settle::{Outcome, Owner};
+use crate::put_off::PutOff;
+use crate::room::{InFlight, Room};
+use crate::settle::Owner;
+use crate::waits::Waits;
 
-/// The most deliveries at once.
-pub(crate) const MAX_IN_FLIGHT: usize = 256;
-/// The most deliveries at once to one target, so that a slow one leaves room for others.
-const MAX_IN_FLIGHT_TO_ONE: usize = 64;
-/// How much of [`MAX_IN_FLIGHT`] is kept for targets that have nothing under way, one delivery each: so many targets
-/// may never answer without delaying any other.
-pub(crate) const KEPT_FOR_OTHERS: usize = 64;
-/// How many ready events are read at once after the first page, when there are some to pass over.
-const PASSING_PAGE_ROWS: usize = 64;
+/// How many events are read at once, and how many bytes of them: what is read may have to be moved in one transaction.
+const PAGE_ROWS: usize = 256;
+const PAGE_BYTES: usize = 1024 * 1024;
+/// How many pages one look reads, before what has ended meanwhile is seen to.
+const PAGES_A_LOOK: usize = 8;
 /// How long a delivery under way may take to end when the workers stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// After how many settled events the heads are kept: what a start may have to pass in vain.
 const KEEP_HEADS_EVERY: usize = 256;
-/// A transaction may put an event at a due time that has passed when it commits, by no more than this.
-const LATE_COMMIT_MS: i64 = 60_000;
 /// The first pause after the store failed; it doubles up to [`MAX_STORE_PAUSE`].
 const FIRST_STORE_PAUSE: Duration = Duration::from_millis(100);
 const MAX_STORE_PAUSE: Duration = Duration::from_secs(10);
@@ -52,30 +49,14 @@ pub(crate) struct Dispatcher {
     stop: watch::Receiver<bool>,
     /// Where the ready events that were not looked at begin.
     ready: KeyRange,
-    /// Where put-off events that may be due begin: from the first look on, not in the more distant past.
-    put_off: KeyRange,
-    /// Where the first ready event that was passed over begins, by the ARN of the target that it waits for.
-    behind: BTreeMap<String, KeyRange>,
+    put_off: PutOff,
+    waits: Waits,
+    room: Room,
     tasks: JoinSet<Result<(), BusError>>,
-    in_flight: HashMap<Id, InFlight>,
-    /// How many deliveries are in flight, by the ARN of their target.
-    in_flight_to: HashMap<String, usize>,
-    /// Keys of the put-off events that are in flight: their rows are met again until they are settled.
-    put_off_in_flight: HashSet<Bytes>,
-    /// Keys of the ready events that are in flight, in order: the head does not pass them.
-    ready_in_flight: BTreeSet<Bytes>,
     /// How many events were settled since the heads were kept.
     settled: usize,
     /// How often it woke up: for tests of idleness.
     rounds: watch::Sender<u64>,
-}
-
-/// An event that a task works on.
-struct InFlight {
-    key: Bytes,
-    row: Bytes,
-    /// The ARN of the target that it is delivered to; none when it only lines up.
-    target: Option<String>,
 }
 
 /// What a delivery needs.
@@ -85,12 +66,14 @@ struct Work {
 }
 
 /// What one look at the store came to.
+#[derive(Default)]
 struct Found {
-    started: usize,
     /// When the next put-off event is due, if that is later than now.
     next_due_ms: Option<i64>,
     /// Whether there was no room for all that there is.
     more: bool,
+    /// Whether there is more to look at now, room or not.
+    again: bool,
 }
 
 /// Why the dispatcher woke up.
@@ -119,13 +102,10 @@ impl Dispatcher {
             work: Arc::new(Work { owner, deliverers }),
             stop,
             ready: keys::ready(queue).range().starting_at(&keys::ready_from(queue, heads.ready_version)),
-            put_off: keys::laters(queue).starting_at(&keys::later_from(queue, due_ms)),
-            behind: BTreeMap::new(),
+            put_off: PutOff::new(queue, due_ms),
+            waits: Waits::new(queue, heads.waits),
+            room: Room::default(),
             tasks: JoinSet::new(),
-            in_flight: HashMap::new(),
-            in_flight_to: HashMap::new(),
-            put_off_in_flight: HashSet::new(),
-            ready_in_flight: BTreeSet::new(),
             settled: 0,
             rounds,
         }
@@ -135,9 +115,9 @@ impl Dispatcher {
     pub(crate) async fn run(mut self) {
         let mut found = self.look().await;
         loop {
-            match self.wait(found.next_due_ms).await {
+            match self.wait(&found).await {
                 Wake::Stop => break,
-                Wake::Room if !found.more && !self.can_catch_up() => {}
+                Wake::Room if !found.more && self.can_catch_up().is_none() => {}
                 Wake::Room | Wake::Look => found = self.look().await,
             }
         }
@@ -151,180 +131,164 @@ impl Dispatcher {
             self.rounds.send_modify(|rounds| *rounds += 1);
             match self.find().await {
                 Ok(found) => return found,
+                // Whoever has the lease now looks; the next settling here finds out, or there is nothing to settle.
+                Err(BusError::Deposed) => return Found::default(),
                 Err(error) => tracing::error!(%error, "the outbox cannot be read; trying again"),
             }
             if tokio::time::timeout(pause, stopped(&mut self.stop)).await.is_ok() {
-                return Found { started: 0, next_due_ms: None, more: false };
+                return Found::default();
             }
             pause = (pause * 2).min(MAX_STORE_PAUSE);
         }
     }
 
     /// Starts as many deliveries as there is room for.
-    async fn find(&mut self) -> Result<Found, StoreError> {
-        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
-        if room == 0 {
-            return Ok(Found { started: 0, next_due_ms: None, more: true });
+    async fn find(&mut self) -> Result<Found, BusError> {
+        if self.room.is_full() {
+            return Ok(Found { more: true, ..Found::default() });
         }
-        let mut found = self.find_put_off(room).await?;
-        for target in self.behind.keys().cloned().collect::<Vec<_>>() {
+        let mut found = self.find_put_off().await?;
+        while let Some(target) = self.can_catch_up().filter(|_| !self.room.is_full() && !*self.stop.borrow())
+        {
+            let target = target.to_owned();
             self.catch_up(&target).await?;
         }
-        found.more |= self.find_ready().await?;
+        let (more, again) = self.find_ready().await?;
+        (found.more, found.again) = (found.more || more, found.again || again);
         Ok(found)
     }
 
-    /// Starts ready events from the head on, but passes over those of targets that have enough under way or are
-    /// behind; says whether there was no room for all others.
-    async fn find_ready(&mut self) -> Result<bool, StoreError> {
-        let mut rows = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
-        loop {
+    /// Starts ready events from the head on, but lets those wait whose targets have enough under way or waiting; says
+    /// whether there was no room for all others, and whether there is more to look at.
+    async fn find_ready(&mut self) -> Result<(bool, bool), BusError> {
+        let mut rows = self.room.left();
+        for _ in 0..PAGES_A_LOOK {
             let page = self.scan(&self.ready, rows).await?;
-            for (key, row) in page.rows {
-                if self.is_full() {
-                    return Ok(true);
-                }
-                self.ready = self.all_ready().after(&key);
-                let target = target_of(&row);
-                if self.must_wait(&target) {
-                    let first = self.all_ready().starting_at(&key);
-                    self.behind.entry(target).or_insert(first);
-                } else {
-                    self.begin(key, row, target);
-                }
+            rows = PAGE_ROWS;
+            let is_last = page.more.is_none();
+            let passed = self.take_up(page.rows).await?;
+            if let Some(last) = passed.last {
+                self.ready = keys::ready(self.work.owner.queue).range().after(&last);
             }
-            if page.more.is_none() || *self.stop.borrow() {
-                return Ok(false);
+            if !passed.all {
+                return Ok((true, false));
             }
-            if self.is_full() {
-                return Ok(true);
+            if is_last || *self.stop.borrow() {
+                return Ok((false, false));
             }
-            rows = PASSING_PAGE_ROWS;
         }
+        Ok((false, true))
     }
 
-    /// Starts events of a target that were passed over, as many as there is room for.
-    async fn catch_up(&mut self, target: &str) -> Result<(), StoreError> {
-        let under_way = self.in_flight_to.get(target).copied().unwrap_or(0);
-        let mut rows = MAX_IN_FLIGHT_TO_ONE.saturating_sub(under_way);
-        while let Some(from) = self.behind.get(target) {
-            if self.is_full() || self.is_crowded(target) || *self.stop.borrow() {
+    /// Starts put-off events that are due, or lets them wait, and finds the time when the next one is.
+    async fn find_put_off(&mut self) -> Result<Found, BusError> {
+        let now_ms = self.work.owner.clock.unix_ms();
+        self.put_off.begin(now_ms);
+        let mut page = self.scan(&self.put_off.from, self.room.left() + 1).await?;
+        // An unreadable due time is as good as now: the row is settled like any other.
+        let is_due = |key: &Bytes| keys::due_of_later(key).is_none_or(|due_ms| due_ms <= now_ms);
+        let due = page.rows.iter().take_while(|(key, _)| is_due(key)).count();
+        let next_due_ms = page.rows.get(due).and_then(|(key, _)| keys::due_of_later(key));
+        let is_last = page.more.is_none() || due < page.rows.len();
+        page.rows.truncate(due);
+        let passed = self.take_up(page.rows).await?;
+        if let Some(last) = passed.last {
+            self.put_off.pass(&last);
+        }
+        if passed.all && is_last {
+            self.put_off.end();
+        }
+        Ok(Found { next_due_ms, more: !passed.all, again: passed.all && !is_last })
+    }
+
+    /// Starts the deliveries of these events, or lets them wait for their targets, as far as there is room.
+    async fn take_up(&mut self, rows: Vec<(Bytes, Bytes)>) -> Result<Passed, BusError> {
+        let mut passed = Passed { last: None, all: true };
+        let mut waiting = Vec::new();
+        for (key, row) in rows {
+            if self.room.has(&key) {
+                passed.last = Some(key);
+                continue;
+            }
+            if self.room.is_full() {
+                passed.all = false;
                 break;
             }
-            let passed = from.clone().before(&self.ready.start);
-            let page = self.scan(&passed, rows).await?;
+            passed.last = Some(key.clone());
+            let target = target_of(&row);
+            if self.room.is_crowded(&target) || self.waits.has(&target) {
+                waiting.push((key, row, target));
+            } else {
+                self.begin(key, row, target);
+            }
+        }
+        if !waiting.is_empty() {
+            self.work.owner.park(&waiting).await?;
+            for (key, _, target) in waiting {
+                self.waits.add(target, keys::version_of_ready(&key).unwrap_or(0));
+            }
+        }
+        Ok(passed)
+    }
+
+    /// Starts events that waited for a target, as many as there is room for.
+    async fn catch_up(&mut self, target: &str) -> Result<(), BusError> {
+        while let Some(from) = self.waits.from(target) {
+            if self.room.is_full() || self.room.is_crowded(target) || *self.stop.borrow() {
+                break;
+            }
+            let page = self.scan(&from, self.room.left_for(target)).await?;
             for (key, row) in page.rows {
-                if self.is_full() || self.is_crowded(target) {
+                if self.room.is_full() || self.room.is_crowded(target) {
                     return Ok(());
                 }
-                self.behind.insert(target.to_owned(), self.all_ready().after(&key));
-                if target_of(&row) == target {
+                self.waits.taken(target, &key);
+                if !self.room.has(&key) {
                     self.begin(key, row, target.to_owned());
                 }
             }
             if page.more.is_none() {
-                self.behind.remove(target);
+                self.waits.emptied(target);
+                self.forget_wait(target);
             }
-            rows = PASSING_PAGE_ROWS;
         }
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
-        self.in_flight.len() >= MAX_IN_FLIGHT
-    }
-
-    /// Whether a target has enough under way.
-    fn is_crowded(&self, target: &str) -> bool {
-        let to_share = (MAX_IN_FLIGHT - KEPT_FOR_OTHERS).saturating_sub(self.in_flight.len());
-        let most = to_share.min(MAX_IN_FLIGHT_TO_ONE);
-        self.in_flight_to.get(target).is_some_and(|&deliveries| deliveries >= most)
-    }
-
-    /// Whether a target has enough under way, or earlier events to deliver first.
-    fn must_wait(&self, target: &str) -> bool {
-        self.is_crowded(target) || self.behind.contains_key(target)
-    }
-
-    fn can_catch_up(&self) -> bool {
-        self.behind.keys().any(|target| !self.is_crowded(target))
-    }
-
-    /// Starts put-off events that are due, or lines them up, and finds the time when the next one is.
-    async fn find_put_off(&mut self, room: usize) -> Result<Found, StoreError> {
-        let now_ms = self.work.owner.clock.unix_ms();
-        let page = self.scan(&self.put_off, room + self.put_off_in_flight.len()).await?;
-        let mut found = Found { started: 0, next_due_ms: None, more: page.more.is_some() };
-        for (key, row) in page.rows {
-            // An unreadable due time is as good as now: the row is settled like any other.
-            if let Some(due_ms) = keys::due_of_later(&key).filter(|due_ms| *due_ms > now_ms) {
-                (found.next_due_ms, found.more) = (Some(due_ms), false);
-                break;
-            }
-            if found.started == room {
-                found.more = true;
-                break;
-            }
-            if self.put_off_in_flight.insert(key.clone()) {
-                found.started += 1;
-                let target = target_of(&row);
-                if self.must_wait(&target) {
-                    self.settle(InFlight { key, row, target: None }, Outcome::LinesUp);
-                } else {
-                    self.begin(key, row, target);
-                }
-            }
+    /// Forgets that events waited for a target, once the last of them is settled.
+    fn forget_wait(&mut self, target: &str) {
+        if self.room.first_within(&self.waits.all(target)).is_some() {
+            return;
         }
-        if !found.more {
-            let queue = self.work.owner.queue;
-            let from = keys::later_from(queue, now_ms - LATE_COMMIT_MS);
-            self.put_off = keys::laters(queue).starting_at(&from);
+        if let Some(from) = self.waits.forget(target) {
+            let (work, target) = (self.work.clone(), target.to_owned());
+            self.tasks.spawn(async move { work.forget_wait(&target, &from).await });
         }
-        Ok(found)
     }
 
-    async fn scan(&self, range: &KeyRange, rows: usize) -> Result<Page, StoreError> {
-        self.work.owner.db.read(|txn| async move { txn.scan(range, ScanOptions::rows(rows)).await }).await
+    /// A target that events wait for, and that may have one.
+    fn can_catch_up(&self) -> Option<&str> {
+        self.waits.next(|target| !self.room.is_crowded(target))
     }
 
-    fn all_ready(&self) -> KeyRange {
-        keys::ready(self.work.owner.queue).range()
+    async fn scan(&self, range: &KeyRange, rows: usize) -> Result<Page, BusError> {
+        let options = ScanOptions::rows(rows).max_bytes(PAGE_BYTES);
+        let page = self.work.owner.db.read(|txn| async move { txn.scan(range, options).await });
+        Ok(page.await?)
     }
 
     /// Starts a delivery.
     fn begin(&mut self, key: Bytes, row: Bytes, target: String) {
-        *self.in_flight_to.entry(target.clone()).or_default() += 1;
-        if keys::is_ready(&key) {
-            self.ready_in_flight.insert(key.clone());
-        }
-        let entry = InFlight { key: key.clone(), row: row.clone(), target: Some(target) };
+        let entry = InFlight { key: key.clone(), row: row.clone(), target };
         let work = self.work.clone();
         let task = self.tasks.spawn(async move { work.deliver(&key, &row).await });
-        self.in_flight.insert(task.id(), entry);
-    }
-
-    /// Starts to settle an event without a delivery.
-    fn settle(&mut self, event: InFlight, outcome: Outcome) {
-        let (work, key, row) = (self.work.clone(), event.key.clone(), event.row.clone());
-        let task = self.tasks.spawn(async move { work.settle(&key, &row, &outcome).await });
-        self.in_flight.insert(task.id(), event);
-    }
-
-    /// A task has ended, a delivery if it had a target.
-    fn leave(&mut self, target: Option<&str>) {
-        let Some(target) = target else { return };
-        if let Some(deliveries) = self.in_flight_to.get_mut(target) {
-            *deliveries -= 1;
-            if *deliveries == 0 {
-                self.in_flight_to.remove(target);
-            }
-        }
+        self.room.enter(task.id(), entry);
     }
 
     /// Sleeps until there may be something to do.
-    async fn wait(&mut self, next_due_ms: Option<i64>) -> Wake {
-        let full = self.is_full();
-        let left = next_due_ms.map(|due_ms| self.until(due_ms));
+    async fn wait(&mut self, found: &Found) -> Wake {
+        let full = self.room.is_full();
+        let left = found.next_due_ms.map(|due_ms| self.until(due_ms));
         let timer = async move {
             match left {
                 Some(left) => tokio::time::sleep(left).await,
@@ -335,6 +299,7 @@ impl Dispatcher {
             () = stopped(&mut self.stop) => Wake::Stop,
             () = self.watch.changed(), if !full => Wake::Look,
             () = timer, if !full => Wake::Look,
+            () = std::future::ready(()), if found.again && !full => Wake::Look,
             Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
         }
     }
@@ -349,24 +314,19 @@ impl Dispatcher {
             Ok((id, result)) => (id, Some(result)),
             Err(error) => (error.id(), None),
         };
-        let Some(ended) = self.in_flight.remove(&id) else { return Wake::Room };
-        let Some(result) = result else {
-            let outcome = Outcome::Tried(Delivery::Failed("the delivery panicked".to_owned()));
-            self.settle(ended, outcome);
-            return Wake::Room;
-        };
-        self.leave(ended.target.as_deref());
+        let Some(ended) = self.room.leave(id) else { return Wake::Room };
         match result {
-            Ok(()) => {
-                self.put_off_in_flight.remove(&ended.key);
-                self.ready_in_flight.remove(&ended.key);
+            None => self.panicked(ended),
+            Some(Ok(())) => {
+                self.room.settled(&ended.key);
+                self.forget_wait(&ended.target);
                 self.settled += 1;
             }
-            Err(BusError::Deposed) => {
+            Some(Err(BusError::Deposed)) => {
                 tracing::warn!(queue = self.work.owner.queue, "another node delivers these events now");
                 return Wake::Stop;
             }
-            Err(error) => tracing::error!(%error, "an event stays until the next start"),
+            Some(Err(error)) => tracing::error!(%error, "an event stays until the next start"),
         }
         if self.settled >= KEEP_HEADS_EVERY {
             self.settled = 0;
@@ -376,15 +336,30 @@ impl Dispatcher {
         Wake::Room
     }
 
+    fn panicked(&mut self, event: InFlight) {
+        let (work, key, row) = (self.work.clone(), event.key.clone(), event.row.clone());
+        let attempt = Delivery::Failed("the delivery panicked".to_owned());
+        let task = self.tasks.spawn(async move { work.settle(&key, &row, &attempt).await });
+        self.room.enter(task.id(), event);
+    }
+
     /// Before these everything is settled.
     fn heads(&self) -> Heads {
-        let behind = self.behind.values().map(|range| &range.start);
-        let unsettled = behind.chain(self.ready_in_flight.first()).chain([&self.ready.start]);
-        let due = self.put_off_in_flight.iter().chain([&self.put_off.start]);
-        let due = due.map(|key| keys::due_of_later(key).and_then(|due_ms| u64::try_from(due_ms).ok()));
+        let first = |all: &KeyRange, from: &KeyRange| {
+            let first = self.room.first_within(all).unwrap_or(&from.start).min(&from.start);
+            first.clone()
+        };
+        let queue = self.work.owner.queue;
+        let due_ms = keys::due_of_later(&first(&keys::laters(queue), &self.put_off.settled()));
+        let wait = |(target, from): (&String, &KeyRange)| {
+            let version = keys::version_of_wait(&first(&self.waits.all(target), from));
+            (target.clone(), version.unwrap_or(0))
+        };
         Heads {
-            ready_version: unsettled.map(|key| keys::version_of_ready(key).unwrap_or(0)).min().unwrap_or(0),
-            later_due_ms: due.map(|due_ms| due_ms.unwrap_or(0)).min().unwrap_or(0),
+            ready_version: keys::version_of_ready(&first(&keys::ready(queue).range(), &self.ready))
+                .unwrap_or(0),
+            later_due_ms: due_ms.and_then(|due_ms| u64::try_from(due_ms).ok()).unwrap_or(0),
+            waits: self.waits.cursors().map(wait).collect(),
         }
     }
 
@@ -401,9 +376,16 @@ impl Dispatcher {
     }
 }
 
+/// How far some events were taken up.
+struct Passed {
+    last: Option<Bytes>,
+    /// Whether there was room for all.
+    all: bool,
+}
+
 impl Work {
     async fn deliver(&self, key: &Bytes, row: &Bytes) -> Result<(), BusError> {
-        let delivery = match self.load(row).await {
+        let attempt = match self.load(row).await {
             Ok(event) => match self.deliverers.get(&event.kind) {
                 Some(deliverer) => deliverer.deliver(&event).await,
                 None => Delivery::Busy(format!("nothing here delivers events of kind `{}`", event.kind)),
@@ -411,13 +393,21 @@ impl Work {
             Err(error @ BusError::Store(_)) => Delivery::Busy(error.to_string()),
             Err(error) => Delivery::Refused(error.to_string()),
         };
-        self.settle(key, row, &Outcome::Tried(delivery)).await
+        self.settle(key, row, &attempt).await
     }
 
     /// Keeps the heads, or leaves them as they are: the next start then passes more in vain, and loses nothing.
     async fn keep_heads(&self, heads: Heads) -> Result<(), BusError> {
         if let Err(error) = heads.keep(&self.owner).await {
             tracing::warn!(%error, queue = self.owner.queue, "the head of the queue could not be kept");
+        }
+        Ok(())
+    }
+
+    /// As with the heads: one that is kept for nothing costs the next start a look.
+    async fn forget_wait(&self, target: &str, from: &KeyRange) -> Result<(), BusError> {
+        if let Err(error) = self.owner.forget_wait(target, from).await {
+            tracing::warn!(%error, target_arn = target, "that events waited for it could not be forgotten");
         }
         Ok(())
     }
@@ -433,10 +423,10 @@ impl Work {
     }
 
     /// Settles, and keeps trying while the store fails: a delivery that has happened must be accounted for.
-    async fn settle(&self, key: &Bytes, row: &Bytes, outcome: &Outcome) -> Result<(), BusError> {
+    async fn settle(&self, key: &Bytes, row: &Bytes, attempt: &Delivery) -> Result<(), BusError> {
         let mut pause = FIRST_STORE_PAUSE;
         loop {
-            match self.owner.settle(key, row, outcome).await {
+            match self.owner.settle(key, row, attempt).await {
                 Err(BusError::Store(error)) => {
                     tracing::error!(%error, "an attempt cannot be recorded; trying again");
                     tokio::time::sleep(pause).await;

@@ -6,8 +6,10 @@
 //! | `bus/lease/`, name as text | who does what only one may do: see [`crate::leases`] |
 //! | `bus/ready/`, queue `u64`, stamp | an event to deliver now, in the order of the commits |
 //! | `bus/later/`, queue `u64`, due time in ms `u64`, 16 random bytes | an event to deliver from that time on |
+//! | `bus/wait/`, queue `u64`, target's ARN as text, stamp | a ready event whose target has enough to do: it waits for that alone |
 //! | `bus/head/ready/`, queue `u64` | counter: every ready event of an older commit is settled |
 //! | `bus/head/later/`, queue `u64` | counter: every event that was due earlier, in ms, is settled |
+//! | `bus/head/wait/`, queue `u64`, target's ARN as text | counter: events wait for the target; every one of an older commit is settled |
 //! | `bus/body/`, 16 random bytes | a payload too long for its event's row (a large value) |
 //! | `bus/dead/`, target's ARN as text, stamp | an event that was given up |
 //!
@@ -17,7 +19,6 @@
 //! lost it cannot settle anything. Where a queue begins is kept beside it: rows that were deleted are not walked again.
 
 use lambent_base::Arn;
-use lambent_store::engine::STAMP_BYTES;
 use lambent_store::{Key, KeyRange, KeyReader};
 
 use crate::nodes::NodeId;
@@ -26,6 +27,8 @@ const NODE: &[u8] = b"bus/node/";
 const LEASE: &[u8] = b"bus/lease/";
 const READY: &[u8] = b"bus/ready/";
 const LATER: &[u8] = b"bus/later/";
+const WAIT: &[u8] = b"bus/wait/";
+const HEAD_WAIT: &[u8] = b"bus/head/wait/";
 const HEAD_READY: &[u8] = b"bus/head/ready/";
 const HEAD_LATER: &[u8] = b"bus/head/later/";
 const BODY: &[u8] = b"bus/body/";
@@ -76,8 +79,36 @@ pub(crate) fn version_of_ready(key: &[u8]) -> Option<u64> {
     reader.u64().ok()
 }
 
-pub(crate) fn is_ready(key: &[u8]) -> bool {
-    key.starts_with(READY) && key.len() == READY.len() + size_of::<u64>() + STAMP_BYTES
+/// What a stamp completes to the key of an event that waits for its target.
+pub(crate) fn wait(queue: u64, target: &str) -> Key {
+    Key::new(WAIT).u64(queue).str(target)
+}
+
+/// The commit that a key of an event that waits, or one that lies between two such keys, belongs to.
+pub(crate) fn version_of_wait(key: &[u8]) -> Option<u64> {
+    let mut reader = KeyReader::new(key, WAIT).ok()?;
+    reader.u64().ok()?;
+    reader.bytes().ok()?;
+    reader.u64().ok()
+}
+
+pub(crate) fn all_wait() -> KeyRange {
+    KeyRange::prefix(WAIT)
+}
+
+pub(crate) fn head_of_wait(queue: u64, target: &str) -> Key {
+    Key::new(HEAD_WAIT).u64(queue).str(target)
+}
+
+pub(crate) fn heads_of_wait(queue: u64) -> KeyRange {
+    Key::new(HEAD_WAIT).u64(queue).range()
+}
+
+/// The target in a key of [`heads_of_wait`].
+pub(crate) fn target_of_head(key: &[u8]) -> Option<String> {
+    let mut reader = KeyReader::new(key, HEAD_WAIT).ok()?;
+    reader.u64().ok()?;
+    reader.str().ok()
 }
 
 pub(crate) fn all_ready() -> KeyRange {
@@ -154,6 +185,9 @@ mod tests {
         assert_eq!(read_lease(&lease("outbox/3")).as_deref(), Some("outbox/3"));
         assert_eq!(version_of_ready(&ready_from(2, 9)), Some(9));
         assert_eq!(version_of_ready(&ready(2)), None);
+        assert_eq!(version_of_wait(&wait(2, "a").u64(9)), Some(9));
+        assert_eq!(version_of_wait(&wait(2, "a")), None);
+        assert_eq!(target_of_head(&head_of_wait(2, "a")).as_deref(), Some("a"));
         assert_eq!(due_of_later(&later(2, 77, [1; 16])), Some(77));
         assert!(
             ready(2).range().contains(&ready_from(2, 9)) && !ready(1).range().contains(&ready_from(2, 9))

@@ -18,10 +18,13 @@ mod nodes;
 mod outbox;
 pub mod pins;
 pub mod ports;
+mod put_off;
 mod queues;
+mod room;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod workers;
 
 pub use at_work::is_any_node_at_work;

@@ -114,6 +114,7 @@ impl Outbox {
                 .await
                 .map(|page| page.rows.len())
         };
-        Ok(Backlog { ready: count(keys::all_ready()).await?, later: count(keys::all_later()).await? })
+        let ready = count(keys::all_ready()).await? + count(keys::all_wait()).await?;
+        Ok(Backlog { ready, later: count(keys::all_later()).await? })
     }
 }

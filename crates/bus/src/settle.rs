@@ -1,10 +1,10 @@
-//! The transactions that end an attempt. Each depends on the lease of the queue: see [`crate::keys`].
+//! The transactions of who delivers. Each depends on the lease of the queue: see [`crate::keys`].
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_base::{Clock, Random};
-use lambent_store::{Db, Txn, delete_large};
+use lambent_store::{Db, KeyRange, ScanOptions, Txn, delete_large};
 
 use crate::backoff;
 use crate::deliver::Delivery;
@@ -12,14 +12,6 @@ use crate::error::BusError;
 use crate::event::{Header, decode, encode};
 use crate::keys;
 use crate::leases::Lease;
-
-/// What became of an event that was taken up.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Tried(Delivery),
-    /// It was put off and is due, but its target has enough under way: it lines up with the ready ones.
-    LinesUp,
-}
 
 /// Who delivers from a queue.
 #[derive(Clone)]
@@ -32,22 +24,45 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Does with the event in `row` under `key` what its outcome asks for.
-    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, outcome: &Outcome) -> Result<(), BusError> {
+    /// Does with the event in `row` under `key` what an attempt at it asks for.
+    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, attempt: &Delivery) -> Result<(), BusError> {
         self.db
             .run(|txn| async move {
                 self.lease.check(&txn).await?;
                 // What is put below replaces the row that goes.
                 txn.frees_space();
                 txn.delete(key);
-                match outcome {
-                    Outcome::Tried(delivery) => self.account(&txn, row, delivery).await,
-                    Outcome::LinesUp => {
-                        txn.put_stamped(&keys::ready(self.queue), b"", row);
-                        txn.on_commit(&keys::topic(self.queue));
-                        Ok(())
-                    }
+                self.account(&txn, row, attempt).await
+            })
+            .await
+    }
+
+    /// Lets events, with their targets, wait for these alone.
+    pub(crate) async fn park(&self, events: &[(Bytes, Bytes, String)]) -> Result<(), BusError> {
+        self.db
+            .run(|txn| async move {
+                self.lease.check(&txn).await?;
+                txn.frees_space();
+                for (key, row, target) in events {
+                    txn.delete(key);
+                    txn.put_stamped(&keys::wait(self.queue, target), b"", row);
+                    let version = keys::version_of_ready(key).unwrap_or(0);
+                    txn.max(&keys::head_of_wait(self.queue, target), version);
                 }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Forgets that events waited for a target, unless one does again from `from` on.
+    pub(crate) async fn forget_wait(&self, target: &str, from: &KeyRange) -> Result<(), BusError> {
+        self.db
+            .run(|txn| async move {
+                self.lease.check(&txn).await?;
+                if txn.scan(from, ScanOptions::rows(1).keys_only()).await?.rows.is_empty() {
+                    txn.delete(&keys::head_of_wait(self.queue, target));
+                }
+                Ok(())
             })
             .await
     }

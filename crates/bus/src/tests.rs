@@ -13,8 +13,8 @@ use lambent_store::{Db, Faults, MemoryEngine};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::dispatcher::{KEPT_FOR_OTHERS, MAX_IN_FLIGHT};
 use crate::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, PortError};
+use crate::room::{KEPT_FOR_OTHERS, MAX_IN_FLIGHT};
 use crate::{
     Backlog, BusError, Deliver, DeliverToFunctions, Delivery, Event, FUNCTION, MAX_PAYLOAD_BYTES, NewEvent,
     Nodes, Outbox, RetryPolicy, Workers,

@@ -167,7 +167,7 @@ impl Minder {
 
     async fn begin(&mut self, Claim { queue, lease }: Claim) -> Result<(), BusError> {
         let Outbox { db, clock, random, .. } = self.outbox.clone();
-        let heads = db.read(|txn| async move { Heads::read(&txn, queue).await }).await?;
+        let heads = Heads::read(&db, queue).await?;
         let owner = Owner { db, clock, random, queue, lease };
         let (stop, rounds) = (self.stop.clone(), self.rounds.clone());
         let dispatcher = Dispatcher::new(owner, heads, self.deliverers.clone(), stop, rounds);

@@ -221,7 +221,9 @@ async fn no_event_is_lost_by_nodes_that_come_and_go() {
         let mut nodes = vec![start().await, start().await, start().await];
         let mut requests = Vec::new();
         for _ in 0..30 {
-            for _ in 0..random.u64() % 6 {
+            // Sometimes more than one target may have under way: the rest has to wait for it alone.
+            let most = if random.u64().is_multiple_of(6) { 200 } else { 6 };
+            for _ in 0..random.u64() % most {
                 let at = usize::try_from(random.u64() % nodes.len() as u64).unwrap();
                 requests.push(nodes[at].put().await);
             }

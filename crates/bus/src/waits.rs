@@ -1,0 +1,98 @@
+//! Targets that have more ready events than they may have under way.
+//!
+//! The events of such a target are moved out of the others' way, to a queue of the target's own, once: so however many
+//! wait for however many targets, each event is read twice at most, and nobody's but its own.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use lambent_store::KeyRange;
+
+use crate::keys;
+
+/// The targets of one queue that events wait for.
+pub(crate) struct Waits {
+    queue: u64,
+    /// By ARN.
+    targets: BTreeMap<String, Wait>,
+    /// Who was served last: the next one is first.
+    last: String,
+}
+
+struct Wait {
+    /// Where the events that were not taken up begin.
+    from: KeyRange,
+    /// Whether there were none at the last look.
+    is_empty: bool,
+}
+
+impl Waits {
+    /// `heads`: for each target the commit before which every event is settled.
+    pub(crate) fn new(queue: u64, heads: Vec<(String, u64)>) -> Self {
+        let mut waits = Self { queue, targets: BTreeMap::new(), last: String::new() };
+        for (target, version) in heads {
+            waits.add(target, version);
+        }
+        waits
+    }
+
+    /// Whether events wait for a target: the later ones have to line up.
+    pub(crate) fn has(&self, target: &str) -> bool {
+        self.targets.get(target).is_some_and(|wait| !wait.is_empty)
+    }
+
+    /// An event waits for a target now; `version`: that of its own commit, when it was put.
+    pub(crate) fn add(&mut self, target: String, version: u64) {
+        let (queue, all) = (self.queue, self.all(&target));
+        let begin =
+            || Wait { from: all.starting_at(&keys::wait(queue, &target).u64(version)), is_empty: false };
+        self.targets.entry(target.clone()).or_insert_with(begin).is_empty = false;
+    }
+
+    /// The next target that events wait for and that `may` have one, in turn.
+    pub(crate) fn next(&self, may: impl Fn(&str) -> bool) -> Option<&str> {
+        let after = (Bound::Excluded(self.last.as_str()), Bound::Unbounded);
+        let until = (Bound::Unbounded, Bound::Included(self.last.as_str()));
+        let mut turn = self.targets.range::<str, _>(after).chain(self.targets.range::<str, _>(until));
+        turn.find(|(target, wait)| !wait.is_empty && may(target)).map(|(target, _)| target.as_str())
+    }
+
+    /// Where the events of a target begin that were not taken up.
+    pub(crate) fn from(&self, target: &str) -> Option<KeyRange> {
+        self.targets.get(target).filter(|wait| !wait.is_empty).map(|wait| wait.from.clone())
+    }
+
+    /// The event under a key was taken up.
+    pub(crate) fn taken(&mut self, target: &str, key: &[u8]) {
+        let all = self.all(target);
+        if let Some(wait) = self.targets.get_mut(target) {
+            wait.from = all.after(key);
+        }
+        target.clone_into(&mut self.last);
+    }
+
+    /// No event is left that was not taken up.
+    pub(crate) fn emptied(&mut self, target: &str) {
+        if let Some(wait) = self.targets.get_mut(target) {
+            wait.is_empty = true;
+        }
+    }
+
+    /// Forgets a target that no event waits for any more, if that is so; gives where its next one would be.
+    pub(crate) fn forget(&mut self, target: &str) -> Option<KeyRange> {
+        if !self.targets.get(target)?.is_empty {
+            return None;
+        }
+        self.targets.remove(target).map(|wait| wait.from)
+    }
+
+    /// Every event that waits, or waited, for a target.
+    pub(crate) fn all(&self, target: &str) -> KeyRange {
+        keys::wait(self.queue, target).range()
+    }
+
+    /// The targets, and where the events of each begin that were not taken up.
+    pub(crate) fn cursors(&self) -> impl Iterator<Item = (&String, &KeyRange)> {
+        self.targets.iter().map(|(target, wait)| (target, &wait.from))
+    }
+}
