@@ -9,7 +9,7 @@
 //! that has enough under way are moved out of the others' way (see [`crate::waits`]), and so are put-off ones that are due;
 //! the target catches up as its deliveries end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +31,9 @@ use crate::waits::Waits;
 /// How many events are read at once, and how many bytes of them: what is read may have to be moved in one transaction.
 const PAGE_ROWS: usize = 256;
 const PAGE_BYTES: usize = 1024 * 1024;
-/// How many pages one look reads, before what has ended meanwhile is seen to.
-const PAGES_A_LOOK: usize = 8;
+/// How many pages of ready events one look reads: one for what there is room for, and one to be moved out of the way, before
+/// what has ended meanwhile is seen to.
+const PAGES_A_LOOK: usize = 2;
 /// How long a delivery under way may take to end when the workers stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// After how many settled events the heads are kept: what a start may have to pass in vain.
@@ -223,12 +224,24 @@ impl Dispatcher {
             }
         }
         if !waiting.is_empty() {
-            self.work.owner.park(&waiting).await?;
-            for (key, _, target) in waiting {
-                self.waits.add(target, keys::version_of_ready(&key).unwrap_or(0));
-            }
+            self.park(waiting).await?;
         }
         Ok(passed)
+    }
+
+    /// Lets events wait for their targets.
+    async fn park(&mut self, events: Vec<(Bytes, Bytes, String)>) -> Result<(), BusError> {
+        let mut heads = BTreeMap::new();
+        for (key, _, target) in events.iter().filter(|(_, _, target)| !self.waits.knows(target)) {
+            // They wait from a later commit on than those that put them.
+            heads.entry(target.clone()).or_insert_with(|| keys::version_of_ready(key).unwrap_or(0));
+        }
+        self.work.owner.park(&events, &heads).await?;
+        for (target, version) in heads {
+            self.waits.add(target, version);
+        }
+        events.iter().for_each(|(_, _, target)| self.waits.more(target));
+        Ok(())
     }
 
     /// Starts events that waited for a target, as many as there is room for.

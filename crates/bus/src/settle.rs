@@ -1,5 +1,6 @@
 //! The transactions of who delivers. Each depends on the lease of the queue: see [`crate::keys`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,8 +38,13 @@ impl Owner {
             .await
     }
 
-    /// Lets events, with their targets, wait for these alone.
-    pub(crate) async fn park(&self, events: &[(Bytes, Bytes, String)]) -> Result<(), BusError> {
+    /// Lets events, with their targets, wait for these alone. `heads`: of each target that none waited for, a commit that
+    /// is older than this.
+    pub(crate) async fn park(
+        &self,
+        events: &[(Bytes, Bytes, String)],
+        heads: &BTreeMap<String, u64>,
+    ) -> Result<(), BusError> {
         self.db
             .run(|txn| async move {
                 self.lease.check(&txn).await?;
@@ -46,8 +52,9 @@ impl Owner {
                 for (key, row, target) in events {
                     txn.delete(key);
                     txn.put_stamped(&keys::wait(self.queue, target), b"", row);
-                    let version = keys::version_of_ready(key).unwrap_or(0);
-                    txn.max(&keys::head_of_wait(self.queue, target), version);
+                }
+                for (target, version) in heads {
+                    txn.max(&keys::head_of_wait(self.queue, target), *version);
                 }
                 Ok(())
             })

@@ -41,12 +41,22 @@ impl Waits {
         self.targets.get(target).is_some_and(|wait| !wait.is_empty)
     }
 
-    /// An event waits for a target now; `version`: that of its own commit, when it was put.
+    /// Whether events wait, or waited and are not all settled.
+    pub(crate) fn knows(&self, target: &str) -> bool {
+        self.targets.contains_key(target)
+    }
+
+    /// Every event that waits for a target now belongs to this commit or a later one.
     pub(crate) fn add(&mut self, target: String, version: u64) {
-        let (queue, all) = (self.queue, self.all(&target));
-        let begin =
-            || Wait { from: all.starting_at(&keys::wait(queue, &target).u64(version)), is_empty: false };
-        self.targets.entry(target.clone()).or_insert_with(begin).is_empty = false;
+        let from = self.all(&target).starting_at(&keys::wait(self.queue, &target).u64(version));
+        self.targets.insert(target, Wait { from, is_empty: false });
+    }
+
+    /// One more event waits for a target that is known.
+    pub(crate) fn more(&mut self, target: &str) {
+        if let Some(wait) = self.targets.get_mut(target) {
+            wait.is_empty = false;
+        }
     }
 
     /// The next target that events wait for and that `may` have one, in turn.

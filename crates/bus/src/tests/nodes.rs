@@ -245,3 +245,30 @@ async fn no_event_is_lost_by_nodes_that_come_and_go() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_waits_for_a_busy_target_survives_its_node() {
+    const EVENTS: usize = 200;
+    let engine = engine();
+    let mut first = Node::start(&engine, |_| None).await;
+    let mut requests = std::collections::HashSet::new();
+    for _ in 0..EVENTS {
+        // Each is moved out of the way before the next is put.
+        requests.insert(first.put().await);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    first.workers = None;
+    first.nodes.leave().await.unwrap();
+    let mut second = Node::start(&engine, |_| Some(Delivery::Done)).await;
+    while !requests.is_empty() {
+        requests.remove(&second.events.recv().await.unwrap().request_id);
+    }
+    assert_eq!(second.fixture.settled().await, Backlog::default());
+    drop(second.workers.take());
+    let heads = lambent_store::ScanOptions::rows(9);
+    let left =
+        second.fixture.outbox.db.read(|txn| async move { txn.scan(&keys::heads_of_wait(0), heads).await });
+    assert!(left.await.unwrap().rows.is_empty(), "nothing waits, so nothing says so");
+}
