@@ -109,12 +109,12 @@ class Cloud:
             config=Config(**{**settings, **config}),
         )
 
-    def command(self, *words, timeout_s=60):
-        """Runs a `lambent` command beside the data directory."""
+    def command(self, *words, timeout_s=60, **settings):
+        """Runs a `lambent` command beside the data directory, with more variables in its environment."""
         return subprocess.run(
             [binary(), *words],
             cwd=self.folder,
-            env=environment(),
+            env={**environment(), **settings},
             capture_output=True,
             text=True,
             timeout=timeout_s,

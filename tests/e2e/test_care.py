@@ -6,10 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 
 import packages
-from cloud import Cloud, eventually
+from cloud import ROOT_KEY, ROOT_SECRET, Cloud, eventually
 from conftest import make_role
 from postgres import Postgres
 
@@ -78,8 +77,8 @@ def lines(cloud):
     return [(event["timestamp"], event["message"]) for page in pages for event in page["events"]]
 
 
-def run(cloud, *words, code=0, timeout_s=120):
-    done = cloud.command(*words, timeout_s=timeout_s)
+def run(cloud, *words, code=0, timeout_s=120, **settings):
+    done = cloud.command(*words, timeout_s=timeout_s, **settings)
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -321,3 +320,80 @@ def test_restores_are_refused_where_they_would_do_harm(own_cloud, tmp_path):
         assert "a place of its own" in run(stranger, "backup", str(backup), code=1).stderr
     finally:
         stranger.close()
+
+
+def test_a_bucket_can_hold_backups(own_cloud, tmp_path):
+    """Another cloud is the bucket; its own protocol is S3's."""
+    shelf = Cloud(new_folder(tmp_path, "shelf")).start()
+    keys = {"AWS_ACCESS_KEY_ID": ROOT_KEY, "AWS_SECRET_ACCESS_KEY": ROOT_SECRET}
+    try:
+        shelf.client("s3").create_bucket(Bucket="backups")
+        place = f"s3://backups/of/ours?endpoint={shelf.endpoint}"
+        own_cloud.start()
+        fill(own_cloud)
+        told = run(own_cloud, "backup", place, "--with-keys", **keys).stderr
+        assert "9 blobs" in told
+        assert "0 blobs" in run(own_cloud, "backup", place, "--keep", "1", **keys).stderr
+        stored = {item["Key"] for item in shelf.client("s3").list_objects_v2(Bucket="backups")["Contents"]}
+        assert {"of/ours/manifest", "of/ours/keys/master-key"} <= stored
+        assert len([key for key in stored if key.startswith("of/ours/rows/")]) == 1
+        other = Cloud(new_folder(tmp_path, "other"))
+        run(other, "restore", place, **keys)
+        other.start()
+        try:
+            assert objects(other) == objects(own_cloud) and invoke(other) == {"echo": 1}
+        finally:
+            other.close()
+        assert "AWS_ACCESS_KEY_ID" in run(own_cloud, "backup", place, code=1).stderr
+    finally:
+        shelf.close()
+
+
+def test_a_cloud_on_postgres_is_backed_up_beside_its_nodes(own_cloud, postgres, tmp_path):
+    store = postgres.database("backed_up")
+    own_cloud.start("--store", store)
+    fill(own_cloud)
+    backup = tmp_path / "backup"
+    run(own_cloud, "backup", str(backup), "--store", store, "--with-keys")
+    assert "fit together" in run(own_cloud, "check", "--store", store).stdout
+    refused = run(own_cloud, "check", "--repair", "--store", store, code=1).stderr
+    assert "needs the cloud to be stopped" in refused
+    # It comes back on the other engine, and on another database.
+    other = restored(own_cloud, backup, tmp_path / "fjall")
+    try:
+        assert objects(other) == objects(own_cloud) and lines(other) == lines(own_cloud)
+        assert invoke(other) == {"echo": 1}
+    finally:
+        other.close()
+    elsewhere = postgres.database("restored")
+    other = Cloud(new_folder(tmp_path, "postgres"))
+    run(other, "restore", str(backup), "--store", elsewhere)
+    other.start("--store", elsewhere)
+    try:
+        assert objects(other) == objects(own_cloud) and invoke(other) == {"echo": 1}
+    finally:
+        other.close()
+    assert own_cloud.stop() == 0
+    assert "fit together" in run(own_cloud, "check", "--repair", "--store", store).stdout
+
+
+def test_a_later_format_is_refused_and_so_is_a_second_process(new_cloud, postgres):
+    new_cloud.start()
+    assert (new_cloud.data / "format").read_text() == "1"
+    second = new_cloud.command("up", "--listen", "127.0.0.1:0")
+    assert second.returncode == 1 and "stop it first" in second.stderr
+    new_cloud.stop()
+    # The first format came without the file.
+    (new_cloud.data / "format").unlink()
+    new_cloud.start()
+    new_cloud.stop()
+    (new_cloud.data / "format").write_text("2")
+    told = "has format 2, this program knows 1; run the version of Lambent that wrote it"
+    for command in ("up", "export x", "backup x", "check", "import x"):
+        refused = new_cloud.command(*command.split(), *(["--listen", "127.0.0.1:0"] if command == "up" else []))
+        assert refused.returncode == 1 and told in refused.stderr, (command, refused.stderr)
+    (new_cloud.data / "format").write_text("1")
+    store = postgres.database("later")
+    new_cloud.command("export", "x", "--store", store)
+    postgres.psql("later", "UPDATE lambent_head SET format = 2")
+    assert told in new_cloud.command("check", "--store", store).stderr

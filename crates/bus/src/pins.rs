@@ -51,6 +51,8 @@ pub async fn set(db: &Db, id: &[u8; ID_BYTES], now_ms: i64) -> Result<(), StoreE
     let stands_ms = i64::try_from(STANDS_FOR.as_millis()).expect("the span is short");
     let until_ms = now_ms.saturating_add(stands_ms);
     db.run(|txn| async move {
+        // On a full disk a backup is needed most.
+        txn.frees_space();
         // Those of processes that died go with the next one that is set.
         let page = txn.scan_snapshot(&KeyRange::prefix(PIN), ScanOptions::rows(PINS_MAX)).await?;
         for (key, row) in &page.rows {

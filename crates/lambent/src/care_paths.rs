@@ -10,7 +10,7 @@ use lambent_base::Clock;
 use lambent_bus::pins;
 use lambent_care::DumpStream;
 use lambent_gateway::RootPath;
-use lambent_store::Db;
+use lambent_store::{Db, StoreError};
 use tokio::sync::mpsc;
 
 /// Pieces of a dump that wait for a slow reader.
@@ -28,9 +28,9 @@ fn export(db: Db) -> RootPath {
         handler: Arc::new(move |_, _| {
             let db = db.clone();
             Box::pin(async move {
-                let export = db.export().await.map_err(|error| ApiError::internal(&error))?;
+                let export = db.export().await.map_err(|error| failed(&error))?;
                 let dump = DumpStream::new(export, pins::process_rows()).await;
-                let dump = dump.map_err(|error| ApiError::internal(&error))?;
+                let dump = dump.map_err(|error| failed(&error))?;
                 let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
                 tokio::spawn(send(dump, sender));
                 Ok(Body::stream(Pieces(pieces), None))
@@ -55,11 +55,16 @@ fn pin(db: Db, clock: Clock) -> RootPath {
                     Some("remove") => pins::remove(&db, &id).await,
                     _ => pins::set(&db, &id, clock.unix_ms()).await,
                 };
-                done.map_err(|error| ApiError::internal(&error))?;
+                done.map_err(|error| failed(&error))?;
                 Ok(Body::from(Bytes::from_static(b"{}")))
             })
         }),
     }
+}
+
+/// Who has the root key is told what is wrong.
+fn failed(error: &StoreError) -> ApiError {
+    ApiError::new("StoreFailed", 503, error.to_string())
 }
 
 async fn send(mut dump: DumpStream, sender: mpsc::Sender<Result<Bytes, ApiError>>) {
@@ -69,7 +74,7 @@ async fn send(mut dump: DumpStream, sender: mpsc::Sender<Result<Bytes, ApiError>
             Ok(None) => return,
             Err(error) => {
                 tracing::error!(%error, "an export broke off");
-                Err(ApiError::internal(&error))
+                Err(failed(&error))
             }
         };
         let is_last = piece.is_err();

@@ -85,15 +85,23 @@ impl DataDir {
         write_new(&self.path(MASTER_KEY), text.as_bytes())
     }
 
-    /// Refuses a directory that a later version of this program has written; notes the format in a new one.
-    pub(crate) fn keep_format(&self) -> Result<(), DataDirError> {
-        let path = self.path(FORMAT_FILE);
-        // The first format came without the file.
-        let Some(text) = read(&path)? else { return write_new(&path, FORMAT.to_string().as_bytes()) };
+    /// Refuses a directory that a later version of this program has written; says whether there is a note of its format.
+    /// The first format came without one.
+    pub(crate) fn check_format(root: &Path) -> Result<bool, DataDirError> {
+        let path = root.join(FORMAT_FILE);
+        let Some(text) = read(&path)? else { return Ok(false) };
         match text.trim().parse::<u32>() {
-            Ok(found) if found <= FORMAT => Ok(()),
-            Ok(found) => Err(DataDirError::Format { path: self.root.clone(), found, known: FORMAT }),
+            Ok(found) if found <= FORMAT => Ok(true),
+            Ok(found) => Err(DataDirError::Format { path: root.to_owned(), found, known: FORMAT }),
             Err(_) => Err(DataDirError::Damaged { path, expected: "the number of a format" }),
+        }
+    }
+
+    /// [`DataDir::check_format`], and notes the format where there is no note.
+    pub(crate) fn keep_format(&self) -> Result<(), DataDirError> {
+        match Self::check_format(&self.root)? {
+            true => Ok(()),
+            false => write_new(&self.path(FORMAT_FILE), FORMAT.to_string().as_bytes()),
         }
     }
 

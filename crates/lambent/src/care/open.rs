@@ -10,6 +10,7 @@ use lambent_store::{Db, FjallEngine, FjallOptions, StoreError};
 use lambent_store_postgres::{PostgresEngine, PostgresOptions};
 
 use super::{CloudArgs, CommandError};
+use crate::data_dir::DataDir;
 use crate::up::Store;
 
 /// The name of fjall's directory below the data directory.
@@ -35,6 +36,7 @@ impl Rows {
 ///
 /// Errors: `NoData` when there is none.
 pub(super) async fn existing(cloud: &CloudArgs) -> Result<Rows, CommandError> {
+    DataDir::check_format(&cloud.data)?;
     if matches!(cloud.store, Store::Fjall) && !cloud.data.join(STORE_DIRECTORY).is_dir() {
         return Err(CommandError::NoData(cloud.data.clone()));
     }
@@ -47,6 +49,14 @@ pub(super) async fn existing(cloud: &CloudArgs) -> Result<Rows, CommandError> {
         },
         Err(error) => Err(error.into()),
     }
+}
+
+/// The store of a cloud that may be new.
+pub(super) async fn new(cloud: &CloudArgs) -> Result<Db, CommandError> {
+    if matches!(cloud.store, Store::Fjall) {
+        DataDir::open(&cloud.data)?.keep_format()?;
+    }
+    Ok(open(cloud).await?)
 }
 
 /// The store, made if there is none.

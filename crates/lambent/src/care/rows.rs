@@ -11,6 +11,7 @@ use lambent_cli::{exit, ui};
 use super::open::{self, Rows};
 use super::progress::Progress;
 use super::{CloudArgs, CommandError, finish};
+use crate::data_dir::DataDir;
 
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
@@ -56,9 +57,10 @@ async fn run_export(arguments: &ExportArgs) -> Result<u8, CommandError> {
 }
 
 async fn run_import(arguments: &ImportArgs) -> Result<u8, CommandError> {
+    DataDir::check_format(&arguments.cloud.data)?;
     // Before a store is made: what is no dump leaves no trace.
     let (_, totals) = verify_dump(&arguments.file, |_, _| {}).await?;
-    let db = open::open(&arguments.cloud).await?;
+    let db = open::new(&arguments.cloud).await?;
     let progress = Progress::start("importing rows", Some(totals.rows), false);
     let imported = import_dump(&db, &arguments.file, |rows| progress.at(rows), || async { Ok(()) }).await;
     drop(progress);
