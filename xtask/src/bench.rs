@@ -12,6 +12,7 @@ mod load;
 mod nginx;
 mod objects;
 mod process;
+mod restart;
 mod server;
 mod starts;
 mod store;
@@ -30,9 +31,15 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
+<<<<<<< ours
 NAME is one of floor, identity, get, put, big, invoke, cold, start, idle, store, outbox.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
+=======
+NAME is one of floor, identity, get, put, big, invoke, cold, start, restart, idle, store.
+--quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store`
+measures the `store_bench` beside the floor.";
+>>>>>>> theirs
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
@@ -46,6 +53,7 @@ const PARTS: [Part; 11] = [
     ("invoke", functions::measure_warm),
     ("cold", functions::measure_cold),
     ("start", starts::measure_start),
+    ("restart", restart::measure),
     ("idle", starts::measure_idle),
     ("store", store::measure),
     ("outbox", store::measure_outbox),

@@ -9,8 +9,11 @@ use crate::tools;
 const USAGE: &str = "\
 usage: cargo xtask torture [--rounds N] [--seed S] [--only kill|power] [--bin LAMBENT]
 
-20 rounds of each kind unless N is given; nightly: `cargo xtask torture --rounds 200`.";
+20 rounds of each kind unless N is given; nightly: `cargo xtask torture --rounds 200`, which also
+flips bits in a store's files for some minutes.";
 
+/// So many rounds are the nightly form, to which flipped bits belong.
+const LONG_ROUNDS: usize = 200;
 /// What is given to the torture program as it is, each with a value.
 const PASSED_ON: [&str; 3] = ["--rounds", "--seed", "--only"];
 
@@ -41,5 +44,16 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let folder = tools::target_dir().join("torture");
     let mut torture = std::process::Command::new(built.join("lambent-torture"));
     torture.arg("--bin").arg(binary.unwrap_or_else(|| built.join("lambent"))).arg("--folder").arg(folder);
-    tools::run(torture.args(passed_on))
+    tools::run(torture.args(&passed_on))?;
+    let rounds = passed_on.iter().skip_while(|word| word.as_str() != "--rounds").nth(1);
+    let is_long = rounds.and_then(|rounds| rounds.parse().ok()).is_some_and(|rounds: usize| rounds >= LONG_ROUNDS);
+    let is_part = passed_on.iter().any(|word| word.as_str() == "--only");
+    if is_long && !is_part { flip_bits() } else { Ok(()) }
+}
+
+/// The long form of the test that flips single bits in a store's files.
+fn flip_bits() -> anyhow::Result<()> {
+    let cargo = ["test", "--locked", "--profile", "ci", "--package=lambent-store", "--test=damage"];
+    let test = ["--", "--ignored", "--exact", "no_flipped_bit_loses_rows_silently_long", "--nocapture"];
+    tools::run(tools::cargo(&cargo).args(test))
 }

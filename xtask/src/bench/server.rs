@@ -99,6 +99,13 @@ impl Server {
         Self { child, address }
     }
 
+    /// Takes it away without a word, as a crash does.
+    pub(super) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().context("could not kill the server")?;
+        self.child.wait().context("could not wait for the killed server")?;
+        Ok(())
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -41,7 +41,7 @@ pub(super) fn measure_start(bench: &Bench, table: &mut Table) -> anyhow::Result<
     Ok(())
 }
 
-fn start_ms(bench: &Bench, folder: &Folder) -> anyhow::Result<f64> {
+pub(super) fn start_ms(bench: &Bench, folder: &Folder) -> anyhow::Result<f64> {
     let address = free_port()?;
     let api = Api { address, clock: &bench.clock };
     let request = api.signed(GET_CALLER_IDENTITY)?;
