@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import packages
-from cloud import ROOT_KEY, ROOT_SECRET, Cloud, eventually
+from cloud import ACCOUNT, ROOT_KEY, ROOT_SECRET, Cloud, eventually
 from conftest import make_role
 from postgres import Postgres
+from signing import send, signed
 
 ECHO = """
     def handler(event, context):
@@ -397,3 +398,26 @@ def test_a_later_format_is_refused_and_so_is_a_second_process(new_cloud, postgre
     new_cloud.command("export", "x", "--store", store)
     postgres.psql("later", "UPDATE lambent_head SET format = 2")
     assert told in new_cloud.command("check", "--store", store).stderr
+
+
+def test_only_the_root_key_sees_all_rows(own_cloud):
+    """A role that may do everything in its account is not the owner of the cloud."""
+    own_cloud.start()
+    statements = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    trust = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    ]}  # fmt: skip
+    iam = own_cloud.client("iam")
+    iam.create_role(RoleName="all", AssumeRolePolicyDocument=json.dumps(trust))
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_role_policy(RoleName="all", PolicyName="all", PolicyDocument=policy)
+    role = f"arn:aws:iam::{ACCOUNT}:role/all"
+    lent = own_cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    for path in ("/_lambent/export", "/_lambent/pin?id=" + "ab" * 16):
+        as_role = signed(
+            own_cloud, "lambent", "GET", path,
+            key=lent["AccessKeyId"], secret=lent["SecretAccessKey"], token=lent["SessionToken"],
+        )  # fmt: skip
+        for headers, expected in [({}, 403), (as_role, 403), (signed(own_cloud, "lambent", "GET", path), 200)]:
+            answer = send(own_cloud, "GET", path, headers=headers)
+            assert answer.status == expected, (path, answer.body[:200])
