@@ -31,20 +31,14 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-<<<<<<< ours
-NAME is one of floor, identity, get, put, big, invoke, cold, start, idle, store, outbox.
+NAME is one of floor, identity, get, put, big, invoke, cold, start, restart, idle, store, outbox.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
-=======
-NAME is one of floor, identity, get, put, big, invoke, cold, start, restart, idle, store.
---quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store`
-measures the `store_bench` beside the floor.";
->>>>>>> theirs
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
