@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     torture.arg("--bin").arg(binary.unwrap_or_else(|| built.join("lambent"))).arg("--folder").arg(folder);
     tools::run(torture.args(&passed_on))?;
     let rounds = passed_on.iter().skip_while(|word| word.as_str() != "--rounds").nth(1);
-    let is_long = rounds.and_then(|rounds| rounds.parse().ok()).is_some_and(|rounds: usize| rounds >= LONG_ROUNDS);
+    let is_long =
+        rounds.and_then(|rounds| rounds.parse().ok()).is_some_and(|rounds: usize| rounds >= LONG_ROUNDS);
     let is_part = passed_on.iter().any(|word| word.as_str() == "--only");
     if is_long && !is_part { flip_bits() } else { Ok(()) }
 }
