@@ -7,7 +7,8 @@
 //! No target takes all the room, nor do a few together: a target may have as many deliveries under way as there is room
 //! left to share, and the last of the room is for targets that have none (see [`crate::room`]). Ready events of a target
 //! that has enough under way are moved out of the others' way (see [`crate::waits`]), and so are put-off ones that are due;
-//! the target catches up as its deliveries end.
+//! the target catches up as its deliveries end. But not at once: where deliveries flow, a moment's patience at the head
+//! costs nobody anything, and to move a backlog costs as much as to deliver it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use lambent_store::{KeyRange, Page, ScanOptions, Watch, get_large};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use crate::deliver::{Deliver, Delivery};
 use crate::error::BusError;
@@ -31,6 +33,8 @@ use crate::waits::Waits;
 /// How many events are read at once, and how many bytes of them: what is read may have to be moved in one transaction.
 const PAGE_ROWS: usize = 256;
 const PAGE_BYTES: usize = 1024 * 1024;
+/// How long the head stands before an event of a busy target is moved out of the way.
+const HEAD_PATIENCE: Duration = Duration::from_millis(20);
 /// How many pages of ready events one look reads: one for what there is room for, and one to be moved out of the way, before
 /// what has ended meanwhile is seen to.
 const PAGES_A_LOOK: usize = 2;
@@ -51,6 +55,10 @@ pub(crate) struct Dispatcher {
     /// Where the ready events that were not looked at begin.
     ready: KeyRange,
     put_off: PutOff,
+    /// When to look at the put-off events again: [`None`] when there is none.
+    put_off_due_ms: Option<i64>,
+    /// Since when the head stands before an event of a busy target.
+    stands_since: Option<Instant>,
     waits: Waits,
     room: Room,
     tasks: JoinSet<Result<(), BusError>>,
@@ -59,6 +67,9 @@ pub(crate) struct Dispatcher {
     /// How often it woke up: for tests of idleness.
     rounds: watch::Sender<u64>,
 }
+
+/// How a task came to its end.
+type Ended = Result<(Id, Result<(), BusError>), JoinError>;
 
 /// What a delivery needs.
 struct Work {
@@ -69,8 +80,6 @@ struct Work {
 /// What one look at the store came to.
 #[derive(Default)]
 struct Found {
-    /// When the next put-off event is due, if that is later than now.
-    next_due_ms: Option<i64>,
     /// Whether there was no room for all that there is.
     more: bool,
     /// Whether there is more to look at now, room or not.
@@ -104,6 +113,8 @@ impl Dispatcher {
             stop,
             ready: keys::ready(queue).range().starting_at(&keys::ready_from(queue, heads.ready_version)),
             put_off: PutOff::new(queue, due_ms),
+            put_off_due_ms: Some(0),
+            stands_since: None,
             waits: Waits::new(queue, heads.waits),
             room: Room::default(),
             tasks: JoinSet::new(),
@@ -119,7 +130,11 @@ impl Dispatcher {
             match self.wait(&found).await {
                 Wake::Stop => break,
                 Wake::Room if !found.more && self.can_catch_up().is_none() => {}
-                Wake::Room | Wake::Look => found = self.look().await,
+                Wake::Room => found = self.look().await,
+                Wake::Look => {
+                    self.put_off_due_ms = Some(0);
+                    found = self.look().await;
+                }
             }
         }
         self.end().await;
@@ -148,42 +163,49 @@ impl Dispatcher {
         if self.room.is_full() {
             return Ok(Found { more: true, ..Found::default() });
         }
-        let mut found = self.find_put_off().await?;
+        let mut found = Found::default();
+        let now_ms = self.work.owner.clock.unix_ms();
+        if self.put_off_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            found = self.find_put_off(now_ms).await?;
+        }
         while let Some(target) = self.can_catch_up().filter(|_| !self.room.is_full() && !*self.stop.borrow())
         {
             let target = target.to_owned();
             self.catch_up(&target).await?;
         }
-        let (more, again) = self.find_ready().await?;
-        (found.more, found.again) = (found.more || more, found.again || again);
-        Ok(found)
+        let ready = self.find_ready().await?;
+        Ok(Found { more: found.more || ready.more, again: found.again || ready.again })
     }
 
-    /// Starts ready events from the head on, but lets those wait whose targets have enough under way or waiting; says
-    /// whether there was no room for all others, and whether there is more to look at.
-    async fn find_ready(&mut self) -> Result<(bool, bool), BusError> {
+    /// Starts ready events from the head on, but lets those wait whose targets have enough under way or waiting.
+    async fn find_ready(&mut self) -> Result<Found, BusError> {
         let mut rows = self.room.left();
+        let mut stands_since = self.stands_since.take();
         for _ in 0..PAGES_A_LOOK {
             let page = self.scan(&self.ready, rows).await?;
             rows = PAGE_ROWS;
             let is_last = page.more.is_none();
-            let passed = self.take_up(page.rows).await?;
+            let is_patient = stands_since.is_none_or(|since: Instant| since.elapsed() < HEAD_PATIENCE);
+            let passed = self.take_up(page.rows, is_patient).await?;
             if let Some(last) = passed.last {
                 self.ready = keys::ready(self.work.owner.queue).range().after(&last);
+                stands_since = None;
             }
-            if !passed.all {
-                return Ok((true, false));
-            }
-            if is_last || *self.stop.borrow() {
-                return Ok((false, false));
+            match passed.stop {
+                Some(Stop::Busy) => {
+                    self.stands_since = stands_since.or_else(|| Some(Instant::now()));
+                    return Ok(Found { more: true, again: false });
+                }
+                Some(Stop::Full) => return Ok(Found { more: true, again: false }),
+                None if is_last || *self.stop.borrow() => return Ok(Found::default()),
+                None => {}
             }
         }
-        Ok((false, true))
+        Ok(Found { more: false, again: true })
     }
 
     /// Starts put-off events that are due, or lets them wait, and finds the time when the next one is.
-    async fn find_put_off(&mut self) -> Result<Found, BusError> {
-        let now_ms = self.work.owner.clock.unix_ms();
+    async fn find_put_off(&mut self, now_ms: i64) -> Result<Found, BusError> {
         self.put_off.begin(now_ms);
         let mut page = self.scan(&self.put_off.from, self.room.left() + 1).await?;
         // An unreadable due time is as good as now: the row is settled like any other.
@@ -192,19 +214,22 @@ impl Dispatcher {
         let next_due_ms = page.rows.get(due).and_then(|(key, _)| keys::due_of_later(key));
         let is_last = page.more.is_none() || due < page.rows.len();
         page.rows.truncate(due);
-        let passed = self.take_up(page.rows).await?;
+        let passed = self.take_up(page.rows, false).await?;
         if let Some(last) = passed.last {
             self.put_off.pass(&last);
         }
-        if passed.all && is_last {
+        let all = passed.stop.is_none();
+        if all && is_last {
             self.put_off.end();
+            self.put_off_due_ms = next_due_ms;
         }
-        Ok(Found { next_due_ms, more: !passed.all, again: passed.all && !is_last })
+        Ok(Found { more: !all, again: all && !is_last })
     }
 
-    /// Starts the deliveries of these events, or lets them wait for their targets, as far as there is room.
-    async fn take_up(&mut self, rows: Vec<(Bytes, Bytes)>) -> Result<Passed, BusError> {
-        let mut passed = Passed { last: None, all: true };
+    /// Starts the deliveries of these events, or lets them wait for their targets, as far as there is room. `is_patient`:
+    /// stops before one whose target is only busy.
+    async fn take_up(&mut self, rows: Vec<(Bytes, Bytes)>, is_patient: bool) -> Result<Passed, BusError> {
+        let mut passed = Passed { last: None, stop: None };
         let mut waiting = Vec::new();
         for (key, row) in rows {
             if self.room.has(&key) {
@@ -212,12 +237,17 @@ impl Dispatcher {
                 continue;
             }
             if self.room.is_full() {
-                passed.all = false;
+                passed.stop = Some(Stop::Full);
+                break;
+            }
+            let target = target_of(&row);
+            let waits = self.waits.has(&target);
+            if is_patient && !waits && self.room.is_crowded(&target) {
+                passed.stop = Some(Stop::Busy);
                 break;
             }
             passed.last = Some(key.clone());
-            let target = target_of(&row);
-            if self.room.is_crowded(&target) || self.waits.has(&target) {
+            if waits || self.room.is_crowded(&target) {
                 waiting.push((key, row, target));
             } else {
                 self.begin(key, row, target);
@@ -301,20 +331,26 @@ impl Dispatcher {
     /// Sleeps until there may be something to do.
     async fn wait(&mut self, found: &Found) -> Wake {
         let full = self.room.is_full();
-        let left = found.next_due_ms.map(|due_ms| self.until(due_ms));
-        let timer = async move {
-            match left {
-                Some(left) => tokio::time::sleep(left).await,
-                None => std::future::pending().await,
-            }
-        };
+        let due = timer(self.put_off_due_ms.map(|due_ms| self.until(due_ms)));
+        let impatience = timer(self.stands_since.map(|since| HEAD_PATIENCE.saturating_sub(since.elapsed())));
         tokio::select! {
             () = stopped(&mut self.stop) => Wake::Stop,
             () = self.watch.changed(), if !full => Wake::Look,
-            () = timer, if !full => Wake::Look,
+            () = due, if !full => Wake::Look,
+            () = impatience, if !full => Wake::Room,
             () = std::future::ready(()), if found.again && !full => Wake::Look,
-            Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+            Some(ended) = self.tasks.join_next_with_id() => self.all_ended(ended),
         }
+    }
+
+    /// Sees to everything that has ended, so that one look serves them all.
+    fn all_ended(&mut self, first: Ended) -> Wake {
+        let mut wake = self.ended(first);
+        while matches!(wake, Wake::Room) {
+            let Some(next) = self.tasks.try_join_next_with_id() else { break };
+            wake = self.ended(next);
+        }
+        wake
     }
 
     fn until(&self, due_ms: i64) -> Duration {
@@ -322,7 +358,7 @@ impl Dispatcher {
         Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
     }
 
-    fn ended(&mut self, ended: Result<(Id, Result<(), BusError>), JoinError>) -> Wake {
+    fn ended(&mut self, ended: Ended) -> Wake {
         let (id, result) = match ended {
             Ok((id, result)) => (id, Some(result)),
             Err(error) => (error.id(), None),
@@ -392,8 +428,15 @@ impl Dispatcher {
 /// How far some events were taken up.
 struct Passed {
     last: Option<Bytes>,
-    /// Whether there was room for all.
-    all: bool,
+    /// Why not all were.
+    stop: Option<Stop>,
+}
+
+#[derive(Clone, Copy)]
+enum Stop {
+    Full,
+    /// The target of the next one has enough under way.
+    Busy,
 }
 
 impl Work {
@@ -448,6 +491,14 @@ impl Work {
                 other => return other,
             }
         }
+    }
+}
+
+/// Sleeps so long; for ever when there is no time.
+async fn timer(left: Option<Duration>) {
+    match left {
+        Some(left) => tokio::time::sleep(left).await,
+        None => std::future::pending().await,
     }
 }
 
