@@ -17,7 +17,7 @@ const ROWS: u64 = 20;
 const VALUE_BYTES: usize = 3000;
 /// How many bits are flipped in each kind of file: in every run, and in the long form.
 const FLIPS: usize = 2;
-const FLIPS_LONG: usize = 400;
+const FLIPS_LONG: usize = 150;
 /// Point reads are made of every so many rows; all are scanned.
 const POINT_READ_STEP: u64 = 13;
 

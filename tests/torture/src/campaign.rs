@@ -16,6 +16,7 @@ use crate::options::Options;
 use crate::power::{self, Layer};
 use crate::pulse::Pulse;
 use crate::setup;
+use crate::verify;
 use crate::work::{EventWorker, LogWorker, ObjectWorker, Round, Worker};
 
 const OBJECT_WORKERS: usize = 5;
@@ -28,6 +29,8 @@ const LINGER_US_MAX: usize = 15_000;
 /// One in so many restarts is itself killed, after this time at most.
 const KILLED_RESTARTS: usize = 4;
 const RESTART_US_MAX: usize = 120_000;
+/// After every so many rounds rows and blobs are checked against each other.
+const CHECK_EVERY: usize = 5;
 /// So many rounds on a disk that lies may pass unnoticed: by chance it may keep everything.
 const CONTROL_ATTEMPTS: usize = 5;
 
@@ -90,7 +93,7 @@ fn control(options: &Options, folder: &Path, attempt: usize) -> anyhow::Result<(
     load(&mut workers, &round, server, &random)?;
     layer.cut(&random)?;
     let server = place.start()?;
-    verify(&mut workers, &round, &server)
+    compare(&mut workers, &round, &server)
 }
 
 /// A data directory on a disk of our own. What is made anew when it is lost lies elsewhere, as functions run from it.
@@ -171,11 +174,19 @@ fn rounds(
             || format!("{name} round {number} ({report}); the server's log ends:\n{}", place.log_tail());
         server = place.start().with_context(failed)?;
         let ready = server.ready_after.as_millis();
-        verify(&mut workers, &round, &server).with_context(failed)?;
+        compare(&mut workers, &round, &server).with_context(failed)?;
         println!("{name} round {number}: {report}; ready after {ready} ms, everything there");
+        if number % CHECK_EVERY == CHECK_EVERY - 1 {
+            // Beside the running cloud.
+            println!("  {}", verify::care(place, workers.len() * (number + 1)).with_context(failed)?);
+        }
     }
     let mut client = Client::open(server.address, &place.clock)?;
-    workers.iter_mut().try_for_each(|worker| worker.verify_all(&mut client))
+    workers.iter_mut().try_for_each(|worker| worker.verify_all(&mut client))?;
+    server.kill();
+    let checked = verify::care(place, workers.len() * options.rounds);
+    println!("  {}", checked.with_context(|| format!("after {} {name} rounds", options.rounds))?);
+    Ok(())
 }
 
 /// The load, with its ledgers.
@@ -241,7 +252,7 @@ fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Rando
 }
 
 /// Compares everything with the ledgers, each worker's part on its own connection.
-fn verify(workers: &mut Workers, round: &Round, server: &Server) -> anyhow::Result<()> {
+fn compare(workers: &mut Workers, round: &Round, server: &Server) -> anyhow::Result<()> {
     let address = server.address;
     std::thread::scope(|scope| {
         let threads: Vec<_> = workers
