@@ -118,6 +118,9 @@ impl Server {
 impl Drop for Server {
     /// Asks it to end, as an operator does, so that it ends what it has started; then insists.
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         let _ = Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status();
         for _ in 0..STOP_POLLS_MAX {
             if !matches!(self.child.try_wait(), Ok(None)) {

@@ -13,12 +13,14 @@ use crate::work::{Ending, ObjectWorker, Part, Upload};
 /// Checks the worker's uploads and settles those that were open; its keys were settled before.
 pub(crate) fn uploads(worker: &mut ObjectWorker, client: &mut Client) -> anyhow::Result<()> {
     let mut listed = listed(client, &worker.prefix())?;
-    for mut upload in std::mem::take(&mut worker.uploads) {
+    // Those with an id first: what is left for a key then is of a creation that was not answered.
+    let mut open = std::mem::take(&mut worker.uploads);
+    open.sort_by_key(|upload| upload.id.is_none());
+    for mut upload in open {
         let context = format!("ledger: {upload:?}");
         let Some(id) = upload.id.clone() else {
-            // Its creation was not answered: it may be there, once.
-            let found = listed.iter().find(|(id, key)| **key == upload.key && !is_known(worker, id));
-            if let Some((id, _)) = found.map(|(id, key)| (id.clone(), key.clone())) {
+            let found = listed.iter().find(|(_, key)| **key == upload.key).map(|(id, _)| id.clone());
+            if let Some(id) = found {
                 listed.remove(&id);
                 upload.id = Some(id);
                 client.must(s3("DELETE", &upload.target()?))?;
@@ -37,15 +39,10 @@ pub(crate) fn uploads(worker: &mut ObjectWorker, client: &mut Client) -> anyhow:
             Some(Ending::Complete) => complete(worker, client, &mut upload, is_listed).context(context)?,
         }
     }
-    // Those whose creation was not answered and that came before a known one for the same key stay in the list.
     match listed.first_key_value() {
         Some((id, key)) => bail!("the upload {id} of {key} is listed, but nobody began it, or it was ended"),
         None => Ok(()),
     }
-}
-
-fn is_known(worker: &ObjectWorker, id: &str) -> bool {
-    worker.uploads.iter().any(|upload| upload.id.as_deref() == Some(id))
 }
 
 /// A completion that was not answered: it has happened wholly or not at all, and asking again ends it either way.
