@@ -219,3 +219,15 @@ def test_nothing_is_thrown_away_while_a_row_cannot_be_read(damaged, sound):
         assert objects(cloud) == kept and invoke(cloud) == {"echo": 1}
     finally:
         cloud.close()
+
+
+def test_blobs_of_another_cloud_are_neither_checked_nor_removed(damaged, tmp_path):
+    cloud = damaged()
+    others = tmp_path / "others"
+    shutil.copytree(cloud.data / "blobs", others)
+    (others / "cloud-id").write_text("somebody else\n")
+    for words in (["check"], ["check", "--repair"], ["backup", "backup"]):
+        refused = run(cloud, *words, "--blobs", str(others), code=1).stderr
+        assert "those there are of the cloud somebody else" in refused and "--blobs" in refused
+        assert "are of nobody" in run(cloud, *words, "--blobs", str(tmp_path / "none"), code=1).stderr
+    assert len(list(others.glob("??/*"))) == 10

@@ -9,7 +9,8 @@ use lambent_base::text::hex;
 use lambent_blobs::{BlobError, BlobStore};
 use lambent_store::{Db, StoreError};
 
-const ROW: &[u8] = b"cloud/id";
+/// The store's name.
+pub(crate) const ROW: &[u8] = b"cloud/id";
 const ID_BYTES: usize = 16;
 
 /// Why a store and a place of blobs were not joined.

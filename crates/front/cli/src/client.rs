@@ -105,6 +105,12 @@ impl Client {
 
     /// Sends a request that must succeed, and gives its body as it comes.
     pub(crate) async fn open(&self, request: &Request<'_>) -> Result<Incoming, CliError> {
+        let silent =
+            |_| CliError::Silent { endpoint: self.cloud.endpoint.clone(), seconds: TIMEOUT.as_secs() };
+        tokio::time::timeout(TIMEOUT, self.begin(request)).await.map_err(silent)?
+    }
+
+    async fn begin(&self, request: &Request<'_>) -> Result<Incoming, CliError> {
         let endpoint = &self.cloud.endpoint;
         let http = |source| CliError::Http { endpoint: endpoint.clone(), source };
         let (authority, signed) = self.signed(request)?;

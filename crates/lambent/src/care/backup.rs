@@ -60,10 +60,7 @@ async fn backup(arguments: &BackupArgs) -> Result<u8, CommandError> {
     let pin = pin(&rows).await?;
     let dump = place.backups.scratch()?;
     let (header, _) = to_file(&rows, NewFile::create(&dump)?).await?;
-    let mark = source.mark().await?;
-    if mark.as_deref().is_some_and(|mark| mark != header.cloud_id) {
-        return Err(CommandError::OtherBlobs { found: mark.unwrap_or_default(), wanted: header.cloud_id });
-    }
+    place::expect_blobs_of(&source, &header.cloud_id).await?;
     let progress = Progress::start("copying blobs", Some(0), false);
     let done =
         place.backups.add(&dump, &source, &Clock::system(), |done, total| progress.of(done, total)).await;

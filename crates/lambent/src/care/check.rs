@@ -108,6 +108,8 @@ async fn beside_nodes(arguments: &CheckArgs, db: &Db, blobs: &BlobStore) -> Resu
 }
 
 async fn alone(arguments: &CheckArgs, db: &Db, blobs: &BlobStore) -> Result<Outcome, CommandError> {
+    let id = db.read(|txn| async move { txn.get(crate::store_id::ROW).await }).await?;
+    place::expect_blobs_of(blobs, &String::from_utf8_lossy(&id.unwrap_or_default())).await?;
     let clock = Clock::system();
     let checker = Checker { db, blobs, clock: &clock, services: &SERVICES, deep: arguments.deep };
     let mut findings = look(&checker).await?;

@@ -20,7 +20,7 @@ pub(crate) enum CommandError {
     NoData(PathBuf),
     #[error("expected to make a temporary folder: {0}")]
     Scratch(std::io::Error),
-    #[error("expected the blobs of the cloud {wanted}, but those are of {found}")]
+    #[error("expected the blobs of the cloud {wanted}, but those there are of {found}")]
     OtherBlobs { found: String, wanted: String },
     #[error("a repair needs the cloud to be stopped, and it runs")]
     RepairWhileRunning,

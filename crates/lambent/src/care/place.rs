@@ -62,6 +62,16 @@ impl BackupPlace {
     }
 }
 
+/// Sees to it that blobs are those of a cloud: those of another would all be missing, or left over.
+pub(super) async fn expect_blobs_of(blobs: &BlobStore, cloud_id: &str) -> Result<(), CommandError> {
+    let mark = blobs.mark().await?;
+    if mark.as_deref().unwrap_or_default() == cloud_id {
+        return Ok(());
+    }
+    let found = mark.map_or_else(|| "nobody".to_owned(), |mark| format!("the cloud {mark}"));
+    Err(CommandError::OtherBlobs { found, wanted: cloud_id.to_owned() })
+}
+
 /// The blobs of a cloud: in the place that was named, else in the data directory, which a running cloud may use too.
 pub(super) fn blobs_of(data: &Path, place: Option<&BlobPlace>) -> Result<BlobStore, CommandError> {
     let own = || BlobPlace::Directory(data.join(BLOBS_NAME));

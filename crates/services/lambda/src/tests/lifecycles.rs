@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lambent_base::text;
+use lambent_bus::pins;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -69,6 +70,26 @@ async fn equal_code_is_kept_once_and_goes_with_its_last_function() {
     assert!(cloud.lambda.referenced_blobs(vec![blob]).await.unwrap().is_empty());
     // And back again.
     assert_eq!(cloud.create_active("a", &zip).await.json["State"], "Active");
+}
+
+#[tokio::test]
+async fn a_package_that_a_backup_may_still_copy_stays() {
+    let cloud = Cloud::new().await;
+    let readable = async |zip: &[u8]| {
+        let id = lambent_blobs::BlobId::from_bytes(code_row(&cloud, &digest(zip)).await.unwrap().blob);
+        delete(&cloud, "a").await;
+        cloud.sweep().await;
+        assert_eq!(code_row(&cloud, &digest(zip)).await, None);
+        cloud.lambda.parts.blobs.open_range(id, 0..0).await.is_ok()
+    };
+    let zip = zips::handler("1");
+    cloud.create_active("a", &zip).await;
+    // Rows that name it were copied a moment ago.
+    pins::set(&cloud.db, &[1; 16], cloud.lambda.parts.clock.unix_ms()).await.unwrap();
+    assert!(readable(&zip).await);
+    pins::remove(&cloud.db, &[1; 16]).await.unwrap();
+    cloud.create_active("a", &zip).await;
+    assert!(!readable(&zip).await);
 }
 
 #[tokio::test]
