@@ -51,13 +51,29 @@ pub(crate) async fn join(db: &Db, blobs: &BlobStore, random: &Random, own: bool)
         .await?;
     match (row, mark) {
         (Some((found, _)), Some(mark)) if found == mark => Ok(()),
-        (Some((found, made)), None) if made || own => set_mark(blobs, found).await,
+        (Some((found, true)), None) => {
+            let marked = set_mark(blobs, found).await;
+            if marked.is_err() {
+                // As if nothing had been tried: a later start, with what it takes to write, finds both new.
+                forget(db).await?;
+            }
+            marked
+        }
+        (Some((found, false)), None) if own => set_mark(blobs, found).await,
         (Some((found, _)), None) => wait_for_mark(blobs, found).await,
         (Some((found, _)), Some(wanted)) => Err(JoinError::Other { wanted, found }),
         (None, mark) => {
             Err(JoinError::Other { wanted: mark.unwrap_or_default(), found: "a new one".to_owned() })
         }
     }
+}
+
+async fn forget(db: &Db) -> Result<(), StoreError> {
+    db.run(|txn| async move {
+        txn.delete(ROW);
+        Ok(())
+    })
+    .await
 }
 
 /// Marks the blobs as this store's, unless somebody else was first.

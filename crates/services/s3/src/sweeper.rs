@@ -9,6 +9,7 @@ use bytes::Bytes;
 use lambent_blobs::BlobId;
 use lambent_bus::pins;
 use lambent_store::{KeyRange, ScanOptions, StoreError, Txn};
+use parking_lot::Mutex;
 
 use crate::errors::S3Error;
 use crate::readers::OpenReaders;
@@ -21,16 +22,39 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// How many damaged rows are named at a start.
 const DAMAGED_NAMED: usize = 20;
 
+/// How often it is looked for dead data from the beginning on, and not only where the last look ended: a node whose clock
+/// lags far behind may have put some there.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(3600);
+
 /// Deletes what is dead when its grace is over. Nothing dead, nothing done: it then waits to be woken.
 pub struct Sweeper {
     parts: S3Parts,
+    cursor: Mutex<Cursor>,
+}
+
+/// Where what is dead begins: what was deleted before is not walked over at each step.
+struct Cursor {
+    from: KeyRange,
+    /// When everything was looked at, on the monotonic clock.
+    looked_back: Duration,
+}
+
+impl Cursor {
+    /// Where to look now.
+    fn begin(&mut self, now: Duration) -> KeyRange {
+        if now.saturating_sub(self.looked_back) >= LOOK_BACK_EVERY {
+            *self = Self { from: keys::all_dead(), looked_back: now };
+        }
+        self.from.clone()
+    }
 }
 
 /// What one transaction did.
 enum Step {
     /// Nothing; the time of the next, in milliseconds since 1970, if there is one.
     Wait(Option<i64>),
-    Done(Done),
+    /// Something, at that key.
+    Done(Done, Bytes),
 }
 
 #[derive(Default)]
@@ -49,7 +73,8 @@ struct Damage {
 
 impl Sweeper {
     pub fn new(parts: S3Parts) -> Self {
-        Self { parts }
+        let cursor = Cursor { from: keys::all_dead(), looked_back: parts.clock.monotonic() };
+        Self { parts, cursor: Mutex::new(cursor) }
     }
 
     /// Runs until it is dropped.
@@ -75,13 +100,19 @@ impl Sweeper {
 
     /// Deletes all that may go now; returns when the next will be due, if there is one.
     pub(crate) async fn sweep(&self) -> Result<Option<i64>, S3Error> {
+        let mut from = self.cursor.lock().begin(self.parts.clock.monotonic());
         loop {
             let now_unix_ms = self.parts.clock.unix_ms();
-            let readers = &self.parts.readers;
-            let step = self.parts.db.run(|txn| async move { step(&txn, readers, now_unix_ms).await }).await?;
+            let (readers, here) = (&self.parts.readers, &from);
+            let step =
+                self.parts.db.run(|txn| async move { step(&txn, readers, here, now_unix_ms).await }).await?;
             match step {
                 Step::Wait(next) => return Ok(next),
-                Step::Done(done) => self.finish(done).await,
+                Step::Done(done, at) => {
+                    from = keys::all_dead().starting_at(&at);
+                    self.cursor.lock().from = from.clone();
+                    self.finish(done).await;
+                }
             }
         }
     }
@@ -113,8 +144,8 @@ impl Sweeper {
     }
 }
 
-async fn step(txn: &Txn, readers: &OpenReaders, now_unix_ms: i64) -> Result<Step, S3Error> {
-    let page = txn.scan_snapshot(&keys::all_dead(), ScanOptions::rows(1)).await?;
+async fn step(txn: &Txn, readers: &OpenReaders, from: &KeyRange, now_unix_ms: i64) -> Result<Step, S3Error> {
+    let page = txn.scan_snapshot(from, ScanOptions::rows(1)).await?;
     let Some((key, row)) = page.rows.first() else { return Ok(Step::Wait(None)) };
     let mut done = Done::default();
     txn.frees_space();
@@ -169,7 +200,7 @@ async fn step(txn: &Txn, readers: &OpenReaders, now_unix_ms: i64) -> Result<Step
     if finished {
         txn.delete(key);
     }
-    Ok(Step::Done(done))
+    Ok(Step::Done(done, key.clone()))
 }
 
 impl Done {
