@@ -29,6 +29,8 @@ const LINGER_US_MAX: usize = 15_000;
 /// One in so many restarts is itself killed, after this time at most.
 const KILLED_RESTARTS: usize = 4;
 const RESTART_US_MAX: usize = 120_000;
+/// A first start is killed after this time at most: about when it is ready.
+const BIRTH_US_MAX: usize = 100_000;
 /// After every so many rounds rows and blobs are checked against each other.
 const CHECK_EVERY: usize = 5;
 /// So many rounds on a disk that lies may pass unnoticed: by chance it may keep everything.
@@ -65,6 +67,7 @@ pub(crate) fn power(options: &Options) -> anyhow::Result<()> {
                 Ok(()) => bail!("a disk that lies about syncs was not found out: this test proves nothing"),
             }
         }
+        births(options, folder)?;
         let (layer, place) = powered(options, folder, "disk", false)?;
         let layer = RefCell::new(layer);
         let outcome = rounds(options, &place, "power", |random| {
@@ -94,6 +97,31 @@ fn control(options: &Options, folder: &Path, attempt: usize) -> anyhow::Result<(
     layer.cut(&random)?;
     let server = place.start()?;
     compare(&mut workers, &round, &server)
+}
+
+/// The power fails while a data directory is made; whatever is left of it, the next start goes on from there.
+fn births(options: &Options, folder: &Path) -> anyhow::Result<()> {
+    for number in 0..options.rounds {
+        let (mut layer, place) = powered(options, folder, &format!("birth-{number}"), false)?;
+        let random = round(options, &place, number).random("births");
+        let mut report = format!("birth {number}");
+        for _ in 0..1 + below(&random, 3) {
+            let after = Duration::from_micros(below(&random, BIRTH_US_MAX) as u64);
+            place.start_and_kill(after)?;
+            let losses = layer.cut(&random)?;
+            report.push_str(&format!(
+                "; cut after {after:?}: lost {} of {} names",
+                losses.names_lost, losses.names_open
+            ));
+        }
+        let outcome = place.start().map(Server::kill).with_context(|| report.clone());
+        if outcome.is_err() {
+            copy_all(&place.data, &folder.join("data-after-failure"))?;
+        }
+        outcome?;
+    }
+    println!("power cuts while {} data directories were made: each was usable afterwards", options.rounds);
+    Ok(())
 }
 
 /// A data directory on a disk of our own. What is made anew when it is lost lies elsewhere, as functions run from it.

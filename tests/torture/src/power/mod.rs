@@ -9,15 +9,20 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use fuser::{BackgroundSession, Config, MountOption};
 use lambent_base::Random;
+use rustix::mount::UnmountFlags;
 
 pub(crate) use cut::Losses;
 use disk::Disk;
 use mount::Mount;
 
+/// How often, and how many times, it is looked whether a disk is in use no more.
+const BUSY_POLL: Duration = Duration::from_millis(2);
+const BUSY_POLLS_MAX: usize = 5000;
 const DEVICE: &str = "/dev/fuse";
 
 /// Whether this host lets us put a file system beneath the server.
@@ -74,7 +79,18 @@ impl Layer {
 
     fn detach(&mut self) -> anyhow::Result<()> {
         let Some(session) = self.session.take() else { return Ok(()) };
-        session.umount_and_join().with_context(|| format!("could not unmount {}", self.mountpoint.display()))
+        let failed = || format!("could not unmount {}", self.mountpoint.display());
+        // What the killed server had just started holds its files for a moment longer.
+        for _ in 0..BUSY_POLLS_MAX {
+            match rustix::mount::unmount(&self.mountpoint, UnmountFlags::empty()) {
+                Err(rustix::io::Errno::BUSY) => std::thread::sleep(BUSY_POLL),
+                other => {
+                    other.with_context(failed)?;
+                    return session.join().with_context(failed);
+                }
+            }
+        }
+        session.umount_and_join().with_context(failed)
     }
 }
 
