@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::tools;
 
 const USAGE: &str = "\
-usage: cargo xtask torture [--rounds N] [--seed S] [--only kill|power] [--bin LAMBENT]
+usage: cargo xtask torture [--rounds N] [--seed S] [--only kill|power|nodes] [--bin LAMBENT]
 
 20 rounds of each kind unless N is given; nightly: `cargo xtask torture --rounds 200`, which also
 flips bits in a store's files for some minutes.";

@@ -156,7 +156,7 @@ fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// Runs a campaign in a folder of its own, which stays when it fails.
-fn in_folder(
+pub(crate) fn in_folder(
     options: &Options,
     name: &str,
     run: impl FnOnce(&Path) -> anyhow::Result<()>,
@@ -167,13 +167,14 @@ fn in_folder(
     outcome.with_context(|| format!("`--only {name} --seed {}` failed", options.seed))
 }
 
-fn place(options: &Options, folder: &Path, data: PathBuf) -> Place {
+pub(crate) fn place(options: &Options, folder: &Path, data: PathBuf) -> Place {
     let name = data.parent().and_then(Path::file_name).unwrap_or_default();
     let log = folder.join(name).with_extension("log");
-    Place { binary: options.binary.clone(), data, log, clock: Clock::system() }
+    let (binary, clock) = (options.binary.clone(), Clock::system());
+    Place { binary, data, log, clock, options: Vec::new(), variables: Vec::new() }
 }
 
-fn round(options: &Options, place: &Place, number: usize) -> Round {
+pub(crate) fn round(options: &Options, place: &Place, number: usize) -> Round {
     let clock = place.clock.clone();
     Round { number, seed: options.seed, began_unix_ms: clock.unix_ms(), clock }
 }
@@ -218,9 +219,9 @@ fn rounds(
 }
 
 /// The load, with its ledgers.
-type Workers = Vec<Box<dyn Worker>>;
+pub(crate) type Workers = Vec<Box<dyn Worker>>;
 
-fn workers(with_function: bool) -> Workers {
+pub(crate) fn workers(with_function: bool) -> Workers {
     let mut workers: Workers = Vec::new();
     for number in 0..OBJECT_WORKERS {
         workers.push(Box::new(ObjectWorker::new(format!("objects-{number}"))));
@@ -279,15 +280,23 @@ fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Rando
     Ok(format!("{} acknowledged, {open} cut off, {errors} server's errors", pulse.acknowledged()))
 }
 
-/// Compares everything with the ledgers, each worker's part on its own connection.
+/// Compares everything with the ledgers.
 fn compare(workers: &mut Workers, round: &Round, server: &Server) -> anyhow::Result<()> {
-    let address = server.address;
+    let mut clients = Vec::new();
+    for _ in workers.iter() {
+        clients.push(Client::open(server.address, &round.clock)?);
+    }
+    compare_with(workers, clients, round)
+}
+
+/// Compares everything with the ledgers, each worker's part on its own connection.
+pub(crate) fn compare_with(workers: &mut Workers, clients: Vec<Client>, round: &Round) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = workers
             .iter_mut()
-            .map(|worker| {
+            .zip(clients)
+            .map(|(worker, mut client)| {
                 scope.spawn(move || {
-                    let mut client = Client::open(address, &round.clock)?;
                     worker.verify(&mut client, round).with_context(|| worker.name().to_owned())
                 })
             })

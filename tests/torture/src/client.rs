@@ -1,6 +1,9 @@
 //! Requests, and what can be known from their answers.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lambent_base::Clock;
@@ -20,12 +23,20 @@ pub(crate) enum Told {
     Unknown,
 }
 
+/// How a load is kept from running away, and ended while its server goes on.
+pub(crate) struct Pace {
+    /// Before each attempt.
+    pub(crate) pause: Duration,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
 /// One connection to the server of a round.
 pub(crate) struct Client {
     address: SocketAddr,
     clock: Clock,
     connection: Connection,
-    /// The server does not answer any more.
+    pace: Option<Pace>,
+    /// The server does not answer any more, or is not asked any more.
     pub(crate) lost: bool,
     /// Answers with a status of 500 or more, the first of them as text.
     pub(crate) server_errors: (usize, Option<String>),
@@ -34,11 +45,31 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn open(address: SocketAddr, clock: &Clock) -> anyhow::Result<Self> {
         let connection = Connection::keeping(address, KEPT_BYTES_MAX)?;
-        Ok(Self { address, clock: clock.clone(), connection, lost: false, server_errors: (0, None) })
+        Ok(Self {
+            address,
+            clock: clock.clone(),
+            connection,
+            pace: None,
+            lost: false,
+            server_errors: (0, None),
+        })
+    }
+
+    /// The same, in no hurry.
+    pub(crate) fn paced(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
     }
 
     /// Asks for something that may be cut off.
     pub(crate) fn attempt(&mut self, request: Request<'_>) -> anyhow::Result<Told> {
+        if let Some(Pace { pause, stop }) = &self.pace {
+            std::thread::sleep(*pause);
+            if stop.load(Ordering::Relaxed) {
+                self.lost = true;
+                return Ok(Told::Unknown);
+            }
+        }
         let api = Api { address: self.address, clock: &self.clock };
         let bytes = api.signed(request)?;
         let Ok(answer) = self.connection.exchange(&bytes) else {

@@ -22,6 +22,9 @@ pub(crate) struct Place {
     pub(crate) data: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) clock: Clock,
+    /// More options of `up`, and more variables in its environment.
+    pub(crate) options: Vec<String>,
+    pub(crate) variables: Vec<(&'static str, &'static str)>,
 }
 
 /// A running server, in a process group of its own. Dropping it kills the group.
@@ -76,6 +79,7 @@ impl Place {
         command.env("LAMBENT_ROOT_ACCESS_KEY_ID", ACCESS_KEY_ID);
         command.env("LAMBENT_ROOT_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
         command.env("LAMBENT_REGION", REGION);
+        command.args(&self.options).envs(self.variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
         command.spawn().with_context(|| format!("could not start {}", self.binary.display()))
     }
@@ -85,6 +89,16 @@ impl Server {
     /// Takes the process and its group away, as a power cut does.
     pub(crate) fn kill(mut self) {
         end(&mut self.child, self.group);
+    }
+
+    /// Lets it sleep, with all that it has started.
+    pub(crate) fn pause(&self) -> anyhow::Result<()> {
+        kill_process_group(self.group, Signal::STOP).context("could not let the server sleep")
+    }
+
+    /// Wakes it.
+    pub(crate) fn resume(&self) -> anyhow::Result<()> {
+        kill_process_group(self.group, Signal::CONT).context("could not wake the server")
     }
 
     /// Whether it runs still; it never ends by itself unless something is wrong.

@@ -8,6 +8,7 @@ mod campaign;
 mod client;
 mod cloud;
 mod content;
+mod nodes;
 mod options;
 mod power;
 mod pulse;
@@ -38,6 +39,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     if options.wants(Kind::Power) {
         campaign::power(&options)?;
+    }
+    if options.wants(Kind::Nodes) {
+        nodes::run(&options)?;
     }
     Ok(())
 }

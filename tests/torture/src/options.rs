@@ -6,10 +6,11 @@ use anyhow::{Context, bail};
 use lambent_base::Random;
 
 pub(crate) const USAGE: &str = "\
-usage: lambent-torture --bin LAMBENT --folder FOLDER [--rounds N] [--seed S] [--only kill|power]
+usage: lambent-torture --bin LAMBENT --folder FOLDER [--rounds N] [--seed S] [--only kill|power|nodes]
 
 Runs a load against `lambent up`, kills it at random moments, and checks after each restart that everything that was
-acknowledged is there and whole. A seed repeats the schedule of operations. N is the number of rounds of each kind.";
+acknowledged is there and whole. A seed repeats the schedule of operations. N is the number of rounds of each kind, of
+which one in five is played with three nodes.";
 
 /// Rounds of each kind, unless others are asked for: what a pull request waits for.
 const ROUNDS: usize = 20;
@@ -20,6 +21,8 @@ pub(crate) enum Kind {
     Kill,
     /// The power fails; of what it wrote only what was synced is surely there.
     Power,
+    /// One of three nodes over one database is killed, stopped or cut off; the others go on.
+    Nodes,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Options {
                     only = Some(match value.as_str() {
                         "kill" => Kind::Kill,
                         "power" => Kind::Power,
+                        "nodes" => Kind::Nodes,
                         other => bail!("there is no kind `{other}`\n{USAGE}"),
                     });
                 }
