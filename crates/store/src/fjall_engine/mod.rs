@@ -10,6 +10,7 @@
 mod committer;
 mod high_water;
 mod journal;
+mod manifest;
 mod queue;
 mod space;
 mod tree;
@@ -95,7 +96,7 @@ impl FjallEngine {
             return Err(StoreError::Corrupt(format!("{} is missing", tree_directory.display())));
         }
         let tree = if has_tree {
-            tree::check_files(&tree_directory)?;
+            manifest::check(&tree_directory)?;
             journal::check(&tree_directory, promised)?;
             Tree::open(&tree_directory, options.cache_bytes)?
         } else {

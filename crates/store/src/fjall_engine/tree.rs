@@ -12,7 +12,6 @@ use std::path::Path;
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
-use crate::directory::exists;
 use crate::engine::{TxnId, Version};
 use crate::error::StoreError;
 use crate::range::{KeyRange, Page, ScanOptions, successor};
@@ -28,23 +27,6 @@ const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
 /// Threads that write tables out and merge them.
 const WORKER_THREADS: usize = 1;
 const ID_BYTES: usize = 16;
-
-/// Without one of these fjall takes the database for new, and removes what it then does not know: the rows.
-const NEEDED_FILES: [&str; 4] =
-    ["version", "keyspaces/0/current", "keyspaces/1/current", "keyspaces/1/tables"];
-
-/// Makes sure that fjall will find its rows where it left them.
-///
-/// Errors: `Corrupt`, naming what is missing.
-pub(super) fn check_files(directory: &Path) -> Result<(), StoreError> {
-    for needed in NEEDED_FILES {
-        let path = directory.join(needed);
-        if !exists(&path)? {
-            return Err(StoreError::Corrupt(format!("{} is missing", path.display())));
-        }
-    }
-    Ok(())
-}
 
 /// The one keyspace of a database.
 pub(super) struct Tree {
