@@ -60,7 +60,7 @@ impl CommandError {
                 ));
             }
             Self::Store(StoreError::Locked { .. }) => {
-                "stop the cloud first; only a backup and an export are made while it runs"
+                "stop the cloud first; while it runs, it can be backed up, checked and exported"
             }
             Self::Store(StoreError::NotEmpty) | Self::Care(CareError::Store(StoreError::NotEmpty)) => {
                 "nothing was changed; rows of two clouds are never mixed"

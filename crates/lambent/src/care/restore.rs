@@ -135,5 +135,7 @@ fn report(restored: &Restored, arguments: &RestoreArgs) {
     if arguments.new_keys {
         ui::say("the next start makes a new root key");
     }
-    ui::say(format_args!("start it with `lambent up --data {}`", arguments.cloud.data.display()));
+    let elsewhere = matches!(arguments.cloud.store, Store::Postgres(_)) || arguments.blobs.is_some();
+    let same = if elsewhere { " and the same --store and --blobs as here" } else { "" };
+    ui::say(format_args!("start it with `lambent up --data {}`{same}", arguments.cloud.data.display()));
 }
