@@ -9,6 +9,8 @@
 //! A dump gets its name when all its blobs are there, so what has a name can be restored whatever happened later.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,10 +49,32 @@ pub struct Pruned {
     pub blobs: u64,
 }
 
+/// The path of a file that is to be taken from there; what is not is removed.
+pub struct Scratch(PathBuf);
+
+impl Deref for Scratch {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        match std::fs::remove_file(&self.0) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(path = %self.0.display(), %error, "rows of a backup that was not made stay there");
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Backups {
     /// Where to write the dump that [`Backups::add`] takes.
-    pub fn scratch(&self) -> Result<PathBuf, CareError> {
-        Ok(self.shelf.scratch()?.join("new-rows"))
+    pub fn scratch(&self) -> Result<Scratch, CareError> {
+        Ok(Scratch(self.shelf.scratch()?.join("new-rows")))
     }
 
     /// Refuses a place that holds backups of another cloud.

@@ -12,7 +12,7 @@ mod restore;
 mod rows;
 mod shelf;
 
-pub use backup::{BLOBS_NAME, BackedUp, Backups, Pruned};
+pub use backup::{BLOBS_NAME, BackedUp, Backups, Pruned, Scratch};
 pub use check::{CheckRows, CheckStep, Checker, Findings, Mend, Mended, Problem};
 pub use copy::{Copied, NamedBlob};
 pub use dump::{DumpEncoder, DumpError, DumpReader, DumpStream, Header, Totals};

@@ -1,0 +1,196 @@
+//! Backups hold what they should and no more, and a restore is all or nothing.
+#![expect(clippy::unwrap_used, reason = "a test's helpers may panic as the test does")]
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use lambent_base::{Clock, ManualClock, Random};
+use lambent_blobs::{BlobId, BlobOptions, BlobStore};
+use lambent_care::{
+    BackedUp, Backups, CareError, DirectoryShelf, DumpStream, Manifest, NewFile, Restored, write_dump,
+};
+use lambent_store::{Db, StoreError};
+use tempfile::TempDir;
+
+const PREFIX: &[u8] = b"blob/";
+
+/// A cloud whose rows name blobs by their keys, and the place of its backups.
+struct World {
+    folder: TempDir,
+    db: Db,
+    blobs: BlobStore,
+    clock: Clock,
+    hand: ManualClock,
+}
+
+fn named(key: &[u8]) -> Option<BlobId> {
+    key.strip_prefix(PREFIX)?.try_into().ok().map(BlobId::from_bytes)
+}
+
+fn blob_store(folder: &Path, clock: &Clock) -> BlobStore {
+    let options = BlobOptions { reserve_bytes: 0 };
+    BlobStore::open_shared(folder, options, clock.clone(), Random::system()).unwrap()
+}
+
+fn new_store() -> Db {
+    Db::memory(Clock::system(), Random::system())
+}
+
+impl World {
+    async fn new(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, hand) = Clock::manual(1_790_000_000_000);
+        let blobs = blob_store(&folder.path().join("own"), &clock);
+        let world = Self { folder, db: new_store(), blobs, clock, hand };
+        world.put(b"cloud/id", name.as_bytes()).await;
+        world
+    }
+
+    async fn put(&self, key: &[u8], value: &[u8]) {
+        let write = self.db.run(|txn| async move {
+            txn.put(key, value);
+            Ok::<_, StoreError>(())
+        });
+        write.await.unwrap();
+    }
+
+    /// A blob that a row names.
+    async fn add(&self, byte: u8) -> BlobId {
+        let mut writer = self.blobs.create();
+        writer.write(Bytes::from(vec![byte; 300_000])).await.unwrap();
+        let id = writer.finish().await.unwrap().id;
+        self.put(&[PREFIX, &id.to_bytes()].concat(), b"").await;
+        id
+    }
+
+    async fn forget(&self, id: BlobId) {
+        let key = [PREFIX, &id.to_bytes()].concat();
+        self.db.clear(&lambent_store::KeyRange::prefix(&key)).await.unwrap();
+    }
+
+    fn place(&self) -> PathBuf {
+        self.folder.path().join("backups")
+    }
+
+    fn backups(&self) -> Backups {
+        let blobs = blob_store(&self.place().join("blobs"), &self.clock);
+        Backups { shelf: Box::new(DirectoryShelf::new(self.place())), blobs, named: &[named] }
+    }
+
+    async fn back_up(&self) -> Result<BackedUp, CareError> {
+        self.hand.advance(std::time::Duration::from_secs(60));
+        let backups = self.backups();
+        let path = backups.scratch().unwrap();
+        let mut file = NewFile::create(&path).unwrap();
+        let dump = DumpStream::new(self.db.export().await.unwrap(), vec![]).await.unwrap();
+        write_dump(dump, file.file(), &path, |_| {}).await.unwrap();
+        file.finish().unwrap();
+        backups.add(&path, &self.blobs, &self.clock, |_, _| {}).await
+    }
+
+    async fn restore(&self, dump: Option<&str>, db: &Db, blobs: &BlobStore) -> Result<Restored, CareError> {
+        self.backups().restore(dump, db, blobs, |_| {}).await
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(self.place().join("blobs")).unwrap();
+        let folders =
+            folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir() && !path.ends_with("tmp"));
+        folders
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+            .map(|entry| entry.unwrap().path())
+            .collect()
+    }
+}
+
+async fn holds(blobs: &BlobStore, id: BlobId) -> bool {
+    match blobs.open_range(id, 0..300_000).await {
+        Ok(reader) => reader.read_to_end().await.unwrap().len() == 300_000,
+        Err(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn blobs_are_copied_once_and_go_with_the_last_dump_that_names_them() {
+    let world = World::new("one").await;
+    let (first, second) = (world.add(1).await, world.add(2).await);
+    let done = world.back_up().await.unwrap();
+    assert_eq!((done.copied.blobs, done.copied.present), (2, 0));
+    world.forget(first).await;
+    let third = world.add(3).await;
+    let done = world.back_up().await.unwrap();
+    assert_eq!((done.copied.blobs, done.copied.present), (1, 1));
+    assert_eq!(world.files().len(), 3);
+    let manifest = Manifest::read(&*world.backups().shelf).await.unwrap().unwrap();
+    assert_eq!(manifest.dumps.iter().map(|dump| dump.blobs).collect::<Vec<_>>(), [2, 2]);
+
+    // The older dump is whole still.
+    let (db, blobs) = (new_store(), blob_store(&world.folder.path().join("older"), &world.clock));
+    let restored = world.restore(Some(&manifest.dumps[0].name), &db, &blobs).await.unwrap();
+    assert_eq!(restored.copied.blobs, 2);
+    assert!(holds(&blobs, first).await && holds(&blobs, second).await && !holds(&blobs, third).await);
+    assert_eq!(blobs.mark().await.unwrap().as_deref(), Some("one"));
+
+    let pruned = world.backups().prune(1).await.unwrap();
+    assert_eq!((pruned.dumps, pruned.blobs), (1, 1));
+    assert_eq!(world.files().len(), 2);
+    let gone = world.restore(Some(&manifest.dumps[0].name), &new_store(), &blobs).await;
+    assert!(matches!(gone, Err(CareError::NoDump { .. })));
+    let blobs = blob_store(&world.folder.path().join("newer"), &world.clock);
+    world.restore(None, &new_store(), &blobs).await.unwrap();
+    assert!(holds(&blobs, second).await && holds(&blobs, third).await);
+}
+
+#[tokio::test]
+async fn a_restore_that_breaks_off_leaves_nothing_usable_and_is_begun_anew() {
+    let world = World::new("one").await;
+    world.add(1).await;
+    world.add(2).await;
+    world.back_up().await.unwrap();
+    let damaged = world.files().pop().unwrap();
+    let whole = std::fs::read(&damaged).unwrap();
+    std::fs::write(&damaged, &whole[..whole.len() - 1]).unwrap();
+    let (db, blobs) = (new_store(), blob_store(&world.folder.path().join("new"), &world.clock));
+    let refused = world.restore(None, &db, &blobs).await.unwrap_err();
+    assert!(matches!(refused, CareError::Lacking { count: 1, .. }), "{refused}");
+    assert!(matches!(db.check_whole().await, Err(StoreError::HalfImported)));
+    std::fs::write(&damaged, &whole).unwrap();
+    let restored = world.restore(None, &db, &blobs).await.unwrap();
+    assert_eq!((restored.copied.blobs, restored.copied.present), (1, 1));
+    db.check_whole().await.unwrap();
+    // And never over something that is there.
+    assert!(matches!(world.restore(None, &db, &blobs).await, Err(CareError::BlobsNotEmpty(_))));
+    let empty = blob_store(&world.folder.path().join("empty"), &world.clock);
+    let refused = world.restore(None, &db, &empty).await;
+    assert!(matches!(refused, Err(CareError::Store(StoreError::NotEmpty))));
+}
+
+#[tokio::test]
+async fn what_the_cloud_has_lost_is_named_and_the_rest_is_kept() {
+    let world = World::new("one").await;
+    let (lost, kept) = (world.add(1).await, world.add(2).await);
+    world.blobs.delete(lost).await.unwrap();
+    let done = world.back_up().await.unwrap();
+    assert_eq!(done.dump.missing, [lost.to_string()]);
+    let blobs = blob_store(&world.folder.path().join("new"), &world.clock);
+    let restored = world.restore(None, &new_store(), &blobs).await.unwrap();
+    assert_eq!(restored.dump.missing, [lost.to_string()]);
+    assert!(holds(&blobs, kept).await && !holds(&blobs, lost).await);
+}
+
+#[tokio::test]
+async fn a_place_belongs_to_one_cloud() {
+    let world = World::new("one").await;
+    world.back_up().await.unwrap();
+    world.put(b"cloud/id", b"another").await;
+    let refused = world.back_up().await.unwrap_err();
+    assert!(matches!(refused, CareError::OtherCloud { .. }), "{refused}");
+    // Rows lie nowhere but in whole backups.
+    let left: Vec<_> =
+        std::fs::read_dir(world.place()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name == "rows" || name == "blobs" || name == "manifest"), "{left:?}");
+    let nothing = tempfile::tempdir().unwrap();
+    let empty = Backups { shelf: Box::new(DirectoryShelf::new(nothing.path())), ..world.backups() };
+    let refused = empty.restore(None, &new_store(), &world.blobs, |_| {}).await.unwrap_err();
+    assert!(matches!(refused, CareError::NoBackup { .. }), "{refused}");
+}
