@@ -9,11 +9,13 @@ mod calls;
 mod floor;
 mod functions;
 mod load;
+mod logs;
 mod nginx;
 mod objects;
 mod process;
 mod restart;
 mod server;
+mod shared;
 mod starts;
 mod store;
 mod table;
@@ -31,24 +33,26 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, get, put, big, invoke, cold, start, restart, idle, store, outbox.
+NAME is one of floor, identity, get, put, logs, big, invoke, cold, start, restart, idle, postgres, store, outbox.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 14] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
     ("put", objects::measure_put),
+    ("logs", logs::measure),
     ("big", big::measure),
     ("invoke", functions::measure_warm),
     ("cold", functions::measure_cold),
     ("start", starts::measure_start),
     ("restart", restart::measure),
     ("idle", starts::measure_idle),
+    ("postgres", shared::measure),
     ("store", store::measure),
     ("outbox", store::measure_outbox),
 ];

@@ -24,20 +24,30 @@ const TARGET_PUT: &str = "at most 150 us of server CPU";
 /// A server with a bucket.
 pub(super) fn with_bucket(bench: &Bench, folder: &Folder) -> anyhow::Result<Server> {
     let server = Server::lambent(bench, folder)?;
-    let target = format!("/{BUCKET}");
-    server.api(bench).call(Request {
-        service: "s3",
-        method: "PUT",
-        target: &target,
-        headers: &[],
-        body: b"",
-    })?;
+    make_bucket(bench, &server)?;
     Ok(server)
+}
+
+pub(super) fn make_bucket(bench: &Bench, server: &Server) -> anyhow::Result<()> {
+    let target = format!("/{BUCKET}");
+    let request = Request { service: "s3", method: "PUT", target: &target, headers: &[], body: b"" };
+    server.api(bench).call(request).map(drop)
 }
 
 pub(super) fn measure_get(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let folder = Folder::new(bench)?;
     let server = with_bucket(bench, &folder)?;
+    gets(bench, table, &server, "S3 GET 1 KiB", TARGET_GET)
+}
+
+/// Reads small objects of a server with a bucket.
+pub(super) fn gets(
+    bench: &Bench,
+    table: &mut Table,
+    server: &Server,
+    what: &str,
+    target: &'static str,
+) -> anyhow::Result<()> {
     let api = server.api(bench);
     let puts = puts(&api, "get", GET_OBJECTS)?;
     let load = Load {
@@ -62,7 +72,7 @@ pub(super) fn measure_get(bench: &Bench, table: &mut Table) -> anyhow::Result<()
             time: bench.row_time(),
         };
         let outcome = load.run(&bench.clock, server.pid())?;
-        table.load("S3 GET 1 KiB", connections, &outcome, String::new(), TARGET_GET);
+        table.load(what, connections, &outcome, String::new(), target);
     }
     Ok(())
 }
@@ -73,6 +83,17 @@ pub(super) fn measure_put(bench: &Bench, table: &mut Table) -> anyhow::Result<()
     let figure = format!("p50 {there:.0} us; {grown:.0} us when the file grows");
     table.figure("1 KiB write and fdatasync on this disk", figure, "");
     let server = with_bucket(bench, &folder)?;
+    durable_puts(bench, table, &server, "S3 PUT 1 KiB, durable", TARGET_PUT)
+}
+
+/// Writes small objects to a server with a bucket.
+pub(super) fn durable_puts(
+    bench: &Bench,
+    table: &mut Table,
+    server: &Server,
+    what: &str,
+    target: &'static str,
+) -> anyhow::Result<()> {
     let api = server.api(bench);
     for connections in CONNECTIONS {
         let requests = puts(&api, &format!("put-{connections}"), bench.count(PUT_OBJECTS_MAX))?;
@@ -84,7 +105,7 @@ pub(super) fn measure_put(bench: &Bench, table: &mut Table) -> anyhow::Result<()
             time: bench.row_time(),
         };
         let outcome = load.run(&bench.clock, server.pid())?;
-        table.load("S3 PUT 1 KiB, durable", connections, &outcome, String::new(), TARGET_PUT);
+        table.load(what, connections, &outcome, String::new(), target);
     }
     Ok(())
 }

@@ -64,8 +64,13 @@ pub(super) fn lambent_command(bench: &Bench, folder: &Folder, listen: &str) -> a
 impl Server {
     /// Starts Lambent on a free port and waits until it is ready.
     pub(super) fn lambent(bench: &Bench, folder: &Folder) -> anyhow::Result<Self> {
+        Self::lambent_with(bench, folder, &[])
+    }
+
+    /// The same, with more options of `up`.
+    pub(super) fn lambent_with(bench: &Bench, folder: &Folder, options: &[&str]) -> anyhow::Result<Self> {
         let log = folder.path().join("lambent.log");
-        Self::announced(&mut lambent_command(bench, folder, "127.0.0.1:0")?).with_context(|| {
+        Self::announced(lambent_command(bench, folder, "127.0.0.1:0")?.args(options)).with_context(|| {
             let log = fs::read_to_string(&log).unwrap_or_default();
             format!("`lambent up` did not become ready; it said: {}", log.trim())
         })
