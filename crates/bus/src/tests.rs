@@ -1,5 +1,6 @@
 //! The outbox on the memory engine, with time moved by hand.
 
+mod checks;
 mod nodes;
 
 use std::collections::HashMap;
