@@ -2,7 +2,8 @@
 //!
 //! What is replaced or deleted stays for a grace, which is enough for almost every read. One that lasts longer than a part
 //! of the grace writes a row, in a transaction of its own, and removes it at its end. A sweeper reads these rows in the
-//! transaction in which it lets go. Rows of nodes that are dead mean nothing; the sweeper that finds them removes them.
+//! transaction in which it lets go. The sweeper that finds a row of a dead node removes it, and yet takes its word once
+//! more: a node that was only cut off from the store reads on, and tells again as soon as it has joined anew.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -105,7 +106,8 @@ impl Reading {
             .await
     }
 
-    /// Whether another node reads this blob or completed upload.
+    /// Whether another node reads this blob or completed upload, or did so when it was taken for dead: the latter is said
+    /// once, as its rows go with the transaction.
     pub(crate) async fn elsewhere(&self, txn: &Txn, name: &str) -> Result<bool, StoreError> {
         let page = txn.scan(&keys::all_reading(name), ScanOptions::rows(ROWS_MAX).keys_only()).await?;
         let mut found = page.more.is_some();
@@ -115,7 +117,12 @@ impl Reading {
                 // What this node reads, it knows without rows: this one is about to go.
                 Some(node) if node == self.nodes.id() => {}
                 Some(node) if Nodes::is_alive(txn, node).await? => found = true,
-                _ => txn.delete(key),
+                // Perhaps only cut off, and reading: the data waits for as long as the node needs to tell again.
+                Some(_) => {
+                    txn.delete(key);
+                    found = true;
+                }
+                None => txn.delete(key),
             }
         }
         Ok(found)

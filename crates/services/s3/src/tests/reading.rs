@@ -52,6 +52,18 @@ impl Node {
         self.db.run(|txn| async move { self.readers.reads(&txn, BLOB).await }).await.unwrap()
     }
 
+    /// Beats, and finds that it was taken for dead.
+    async fn join_anew(&self) {
+        let mut renamed = self.nodes.renamed();
+        let joined = async {
+            tokio::select! {
+                () = self.nodes.run() => {}
+                changed = renamed.changed() => changed.unwrap(),
+            }
+        };
+        tokio::time::timeout(PATIENCE, joined).await.expect("the node does not join anew");
+    }
+
     /// Waits until so many rows speak of readers.
     async fn until_rows(&self, count: usize) {
         let reached = async {
@@ -100,14 +112,32 @@ async fn a_short_read_writes_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_dead_node_read_is_read_no_more() {
+async fn what_a_dead_node_read_waits_once_more_and_then_no_longer() {
     let engine = MemoryEngine::new().shared();
     let (dying, other) = (node(&engine, Duration::ZERO).await, node(&engine, Duration::ZERO).await);
     let _held = dying.hold().await;
     other.until_rows(1).await;
     dying.nodes.leave().await.unwrap();
-    assert!(!other.sees_a_reader().await);
+    assert!(other.sees_a_reader().await, "it may only be cut off");
     assert!(other.rows().await.is_empty(), "whoever finds such a row removes it");
+    assert!(!other.sees_a_reader().await);
+}
+
+/// The row of a node that could not reach the store for a while is gone; its reads go on.
+#[tokio::test]
+async fn a_node_that_was_taken_for_dead_tells_its_reads_again() {
+    let engine = MemoryEngine::new().shared();
+    let (cut_off, other) = (node(&engine, Duration::ZERO).await, node(&engine, Duration::ZERO).await);
+    let held = cut_off.hold().await;
+    other.until_rows(1).await;
+    cut_off.nodes.leave().await.unwrap();
+    assert!(other.sees_a_reader().await, "the sweeper waits until the node can tell again");
+    cut_off.join_anew().await;
+    other.until_rows(1).await;
+    assert_eq!(other.rows().await, [cut_off.nodes.id()]);
+    assert!(other.sees_a_reader().await && other.sees_a_reader().await);
+    drop(held);
+    other.until_rows(0).await;
 }
 
 #[tokio::test]
