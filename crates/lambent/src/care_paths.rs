@@ -10,7 +10,7 @@ use lambent_base::Clock;
 use lambent_bus::pins;
 use lambent_care::DumpStream;
 use lambent_gateway::RootPath;
-use lambent_store::{Db, StoreError};
+use lambent_store::{Db, KeyRange, StoreError};
 use tokio::sync::mpsc;
 
 /// Pieces of a dump that wait for a slow reader.
@@ -21,6 +21,11 @@ pub(crate) fn paths(db: &Db, clock: &Clock) -> Vec<RootPath> {
     vec![export(db.clone()), pin(db.clone(), clock.clone())]
 }
 
+/// Rows of all services that speak of processes which run now: no dump has them.
+pub(crate) fn process_rows() -> Vec<KeyRange> {
+    [pins::process_rows(), lambent_s3::process_rows()].concat()
+}
+
 /// `/_lambent/export`: a dump of all rows.
 fn export(db: Db) -> RootPath {
     RootPath {
@@ -29,7 +34,7 @@ fn export(db: Db) -> RootPath {
             let db = db.clone();
             Box::pin(async move {
                 let export = db.export().await.map_err(|error| failed(&error))?;
-                let dump = DumpStream::new(export, pins::process_rows()).await;
+                let dump = DumpStream::new(export, process_rows()).await;
                 let dump = dump.map_err(|error| failed(&error))?;
                 let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
                 tokio::spawn(send(dump, sender));

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use lambent_bus::pins;
 use lambent_care::{CareError, DumpStream, Header, NewFile, Totals, import_dump, verify_dump, write_dump};
 use lambent_cli::{exit, ui};
 
 use super::open::{self, Rows};
 use super::progress::Progress;
 use super::{CloudArgs, CommandError, finish};
+use crate::care_paths::process_rows;
 use crate::data_dir::DataDir;
 
 #[derive(Args, Debug)]
@@ -80,7 +80,7 @@ pub(super) async fn to_file(rows: &Rows, mut file: NewFile) -> Result<(Header, T
     let progress = Progress::start("exporting rows", None, true);
     match rows {
         Rows::Open(db) => {
-            let dump = DumpStream::new(db.export().await?, pins::process_rows()).await?;
+            let dump = DumpStream::new(db.export().await?, process_rows()).await?;
             write_dump(dump, file.file(), &part, |bytes| progress.at(bytes)).await?;
         }
         Rows::Running(running) => running.export(file.file(), &part, |bytes| progress.at(bytes)).await?,

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use bytes::Bytes;
 use lambent_blobs::BlobId;
 use lambent_care::{Findings, Mend};
-use lambent_store::{Export, StoreError};
+use lambent_store::{Export, KeyRange, StoreError};
 
 use crate::keys;
 use crate::notifications::Rule;
@@ -17,6 +17,11 @@ const SERVICE: &str = "s3";
 /// Which blob the key of a row names. Every blob that any row of S3 names has a row that counts how many do.
 pub fn named_blob(key: &[u8]) -> Option<BlobId> {
     keys::blob_of_references(key)
+}
+
+/// Rows that speak of nodes that run now, so that no dump has them.
+pub fn process_rows() -> Vec<KeyRange> {
+    vec![keys::all_readings()]
 }
 
 /// Reads all rows of S3: whether each can be read and has what it belongs to, whether parts make whole objects, and
@@ -41,6 +46,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     check.whole_objects();
     view.for_each(keys::all_blob_references(), |key, row| check.references(key, row)).await?;
     check.uncounted();
+    view.for_each(keys::all_readings(), |key, row| check.reading(key, row)).await?;
     Ok(())
 }
 
@@ -257,6 +263,13 @@ impl<'a> Check<'a> {
         let mends = vec![Mend::Row { key: key.clone(), seen: Some(row.clone()), to }];
         let what = format!("blob {blob} is named by {names} rows, but {found} are counted");
         self.findings.problem(SERVICE, what, mends);
+    }
+
+    fn reading(&mut self, key: &Bytes, row: &Bytes) {
+        if let Err(why) = keys::node_of_reading(key) {
+            let what = format!("{} speaks of a read, but of no node's: {why}", key.escape_ascii());
+            self.findings.stray(SERVICE, what, (key, row));
+        }
     }
 
     fn uncounted(&mut self) {

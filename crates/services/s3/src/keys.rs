@@ -169,7 +169,12 @@ pub(crate) fn all_reading(name: &str) -> KeyRange {
     Key::new(READING).str(name).range()
 }
 
-/// Whose read a key of [`all_reading`] speaks of.
+/// All reads of whatever it may be that were told.
+pub(crate) fn all_readings() -> KeyRange {
+    Key::new(READING).range()
+}
+
+/// Whose read a key of [`all_readings`] speaks of.
 pub(crate) fn node_of_reading(key: &[u8]) -> Result<NodeId, KeyError> {
     let mut reader = KeyReader::new(key, READING)?;
     reader.str()?;

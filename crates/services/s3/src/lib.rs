@@ -28,7 +28,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 
-pub use check::{check, named_blob};
+pub use check::{check, named_blob, process_rows};
 pub use fetch::ObjectReader;
 pub use gc::referenced;
 pub use readers::OpenReaders;

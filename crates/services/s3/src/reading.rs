@@ -60,11 +60,14 @@ impl Reading {
             return;
         }
         let mut renamed = self.nodes.renamed();
+        // Under the name before, as long as that row may be there.
+        let mut told: Option<Key> = None;
         loop {
             let node = *renamed.borrow_and_update();
             let key = keys::reading(&name, node, number);
-            let mut over = !self.write(&key, ended.as_mut()).await;
+            let mut over = !self.write(&key, told.as_ref(), ended.as_mut()).await;
             if !over {
+                told = None;
                 // Taken for dead and joined anew, the node has to say it again: the row may be gone.
                 over = tokio::select! {
                     () = ended.as_mut() => true,
@@ -72,15 +75,25 @@ impl Reading {
                 };
             }
             if over {
-                return self.remove(&key).await;
+                return self.remove(&key, told.as_ref()).await;
             }
+            told = Some(key);
         }
     }
 
-    /// Writes a row; not, if the read ends before that succeeds. Never ended before the outcome of an attempt is known: a
-    /// row that comes after its removal would stay.
-    async fn write(&self, key: &Key, mut ended: Pin<&mut impl Future<Output = ()>>) -> bool {
-        while let Err(failure) = self.change(|txn| txn.put(key, b"")).await {
+    /// Writes a row in the place of another; not, if the read ends before that succeeds. Never ended before the outcome of
+    /// an attempt is known: a row that comes after its removal would stay.
+    async fn write(
+        &self,
+        key: &Key,
+        instead: Option<&Key>,
+        mut ended: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
+        let write = |txn: &Txn| {
+            instead.into_iter().for_each(|old| txn.delete(old));
+            txn.put(key, b"");
+        };
+        while let Err(failure) = self.change(write).await {
             tracing::warn!(%failure, "other nodes could not be told of a read; trying again");
             if tokio::time::timeout(PAUSE, ended.as_mut()).await.is_ok() {
                 return false;
@@ -89,8 +102,9 @@ impl Reading {
         true
     }
 
-    async fn remove(&self, key: &Key) {
-        while let Err(failure) = self.change(|txn| txn.delete(key)).await {
+    async fn remove(&self, key: &Key, other: Option<&Key>) {
+        let remove = |txn: &Txn| [Some(key), other].into_iter().flatten().for_each(|key| txn.delete(key));
+        while let Err(failure) = self.change(remove).await {
             tracing::warn!(%failure, "other nodes could not be told of a read's end; trying again");
             tokio::time::sleep(PAUSE).await;
         }

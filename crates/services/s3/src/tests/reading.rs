@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use lambent_base::{Clock, Random};
 use lambent_bus::{NodeId, Nodes};
-use lambent_store::{Db, MemoryEngine, ScanOptions};
+use lambent_care::{Findings, Mend};
+use lambent_store::{Db, MemoryEngine, ScanOptions, StoreError};
 
 use crate::keys;
 use crate::readers::{Held, OpenReaders};
@@ -42,7 +44,7 @@ impl Node {
             checksum: None,
             metadata: crate::rows::Metadata::default(),
             data: Data::Blob(BLOB.to_owned()),
-            inline: bytes::Bytes::new(),
+            inline: Bytes::new(),
         };
         self.readers.hold(|| std::future::ready(Ok(Some(row.clone())))).await.unwrap().unwrap()
     }
@@ -138,6 +140,51 @@ async fn a_node_that_was_taken_for_dead_tells_its_reads_again() {
     assert!(other.sees_a_reader().await && other.sees_a_reader().await);
     drop(held);
     other.until_rows(0).await;
+}
+
+/// Nobody looked for the row that it had before.
+#[tokio::test]
+async fn a_node_that_joins_anew_leaves_no_row_under_its_old_name() {
+    let engine = MemoryEngine::new().shared();
+    let (cut_off, other) = (node(&engine, Duration::ZERO).await, node(&engine, Duration::ZERO).await);
+    let held = cut_off.hold().await;
+    other.until_rows(1).await;
+    cut_off.nodes.leave().await.unwrap();
+    cut_off.join_anew().await;
+    let renamed = async {
+        while other.rows().await != [cut_off.nodes.id()] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, renamed).await.expect("the old row stays, or the new one does not come");
+    drop(held);
+    other.until_rows(0).await;
+}
+
+#[tokio::test]
+async fn rows_of_reads_are_in_no_dump_and_are_checked() {
+    let engine = MemoryEngine::new().shared();
+    let one = node(&engine, Duration::ZERO).await;
+    let _held = one.hold().await;
+    one.until_rows(1).await;
+    let key = keys::reading(BLOB, one.nodes.id(), 0);
+    assert!(crate::process_rows().iter().any(|range| range.contains(&key)));
+    let found = || async {
+        let mut findings = Findings::default();
+        crate::check(&one.db.export().await.unwrap(), &mut findings).await.unwrap();
+        findings.problems
+    };
+    assert_eq!(found().await, []);
+    let odd = b"s3/reading/no name";
+    let spoil = one.db.run(|txn| async move {
+        txn.put(odd, b"");
+        Ok::<_, StoreError>(())
+    });
+    spoil.await.unwrap();
+    let problems = found().await;
+    let mend = Mend::Row { key: Bytes::from_static(odd), seen: Some(Bytes::new()), to: None };
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].mends, [mend]);
 }
 
 #[tokio::test]
