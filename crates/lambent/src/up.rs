@@ -37,7 +37,7 @@ pub(crate) struct UpArgs {
     )]
     pub(crate) store: Store,
     /// Where long bodies are kept, if not in the data directory: a directory, file:///DIRECTORY, or s3://BUCKET[/PREFIX][?endpoint=URL&region=REGION] with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
-    #[arg(long, value_name = "PLACE", env = "LAMBENT_BLOBS")]
+    #[arg(long, value_name = "PLACE", env = "LAMBENT_BLOBS", hide_env_values = true)]
     pub(crate) blobs: Option<BlobPlace>,
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]

@@ -35,6 +35,9 @@ impl FromStr for S3Address {
         };
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        if bucket.contains(['@', ':']) {
+            return Err(with_secrets());
+        }
         let is_bucket = BUCKET_CHARS.contains(&bucket.len())
             && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-');
         if !is_bucket {
@@ -58,6 +61,10 @@ impl S3Address {
         let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
         match name {
             "endpoint" => {
+                // The address is shown in messages, so it must hold no password.
+                if value.contains('@') {
+                    return Err(with_secrets());
+                }
                 let parsed = value.parse::<http::Uri>().ok();
                 let is_url = parsed.is_some_and(|url| {
                     matches!(url.scheme_str(), Some("http" | "https"))
@@ -77,6 +84,12 @@ impl S3Address {
         }
         Ok(())
     }
+}
+
+/// Says nothing of what was found: that may be a password.
+fn with_secrets() -> AddressError {
+    let what = "it has a user or a password in it; give these as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+    AddressError(what.to_owned())
 }
 
 impl fmt::Display for S3Address {
@@ -112,6 +125,26 @@ mod tests {
         assert_eq!(full.to_string(), "s3://photos/a/b at http://127.0.0.1:9000");
         let encoded = parsed("s3://photos?endpoint=https%3A%2F%2Fstore.example%3A9000");
         assert_eq!(encoded.endpoint.as_deref(), Some("https://store.example:9000"));
+    }
+
+    #[test]
+    fn passwords_are_refused_and_not_repeated() {
+        for text in [
+            "s3://photos?endpoint=http://user:secret@host",
+            "s3://photos?endpoint=http%3A%2F%2Fuser%3Asecret%40host%3A9000",
+            "s3://photos?endpoint=ftp://user:secret@host",
+            "s3://photos?endpoint=http://secret@host/",
+            "s3://user:secret@photos/a",
+            "s3://user:secret/more@photos",
+        ] {
+            let error = text.parse::<S3Address>().unwrap_err().to_string();
+            assert!(
+                error.contains("a user or a password") && error.contains("AWS_SECRET_ACCESS_KEY"),
+                "{error}"
+            );
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert_eq!(parsed("s3://photos/a@b").prefix, "a@b");
     }
 
     #[test]
