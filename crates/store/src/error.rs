@@ -65,6 +65,11 @@ pub enum StoreError {
         "an import into this store was cut off, so it holds a part of the rows only; run the import again"
     )]
     HalfImported,
+    /// Two imports must not mix their rows.
+    #[error(
+        "another import into this store has begun since, so this one stopped; let that one end, or run this one again"
+    )]
+    ImportReplaced,
     #[error(
         "an import goes into an empty store, and this one holds rows; give another directory or database"
     )]

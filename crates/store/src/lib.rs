@@ -32,6 +32,6 @@ pub use keys::{Key, KeyError, KeyReader};
 pub use large::{chunk_owner, delete_large, get_large, load_large, put_large};
 pub use memory::{Faults, MemoryEngine};
 pub use range::{KeyRange, Page, ScanOptions, prefix_end};
-pub use transfer::{Export, Import};
+pub use transfer::{Export, Import, expect_whole};
 pub use txn::Txn;
 pub use wakes::Watch;

@@ -10,8 +10,10 @@ use crate::error::StoreError;
 use crate::large;
 use crate::limits::{FIRST_ENGINE_BYTE, FIRST_RESERVED_BYTE, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::range::{KeyRange, Page, ScanOptions};
+use crate::txn::Txn;
 
-/// Stands in a store while rows are brought into it: below it lie the chunks of values whose keys start with a byte that
+/// Stands in a store while rows are brought into it, and holds the id of the import that does so: every step of an import
+/// depends on its own id there, so of two imports the later one goes on alone. Below it lie the chunks of values whose keys start with a byte that
 /// no key starts with, so there are none.
 const IMPORTING: &[u8] = &[FIRST_RESERVED_BYTE, 0xff, b'i'];
 /// One commit of an import takes no further row once it holds this many bytes.
@@ -90,8 +92,18 @@ impl Export {
 /// Brings rows into a store that is empty; [`Import::finish`] makes it whole. Until then the store refuses to be used.
 pub struct Import {
     db: Db,
+    /// What the mark holds as long as no other import has begun.
+    id: Bytes,
     ops: Vec<Op>,
     bytes: usize,
+}
+
+/// Fails while an import is under way, or was cut off. The transaction depends on it: for the first one that writes to a
+/// store, since an import may begin in the moment after [`Db::check_whole`].
+///
+/// Errors: `HalfImported`.
+pub async fn expect_whole(txn: &Txn) -> Result<(), StoreError> {
+    if txn.get(IMPORTING).await?.is_some() { Err(StoreError::HalfImported) } else { Ok(()) }
 }
 
 impl Db {
@@ -110,8 +122,7 @@ impl Db {
     ///
     /// Errors: `HalfImported`.
     pub async fn check_whole(&self) -> Result<(), StoreError> {
-        let mark = self.read(|txn| async move { txn.get(IMPORTING).await }).await?;
-        if mark.is_some() { Err(StoreError::HalfImported) } else { Ok(()) }
+        self.read(|txn| async move { expect_whole(&txn).await }).await
     }
 
     /// Whether there is no content at all.
@@ -121,70 +132,59 @@ impl Db {
         Ok(page.rows.is_empty())
     }
 
-    /// Begins to fill an empty store; what an import that was cut off has left is removed first.
+    /// Begins to fill an empty store; what an import that was cut off has left is removed first. One that is still under
+    /// way fails at its next step.
     ///
-    /// Errors: `NotEmpty`.
+    /// Errors: `NotEmpty`, `ImportReplaced`.
     pub async fn import(&self) -> Result<Import, StoreError> {
-        if matches!(self.check_whole().await, Err(StoreError::HalfImported)) {
-            self.clear_import().await?;
-        }
-        // Depends on every row, so nobody can put one in before this commit.
-        let put = vec![Op::Put(Bytes::from_static(IMPORTING), Bytes::new())];
+        let id = Bytes::copy_from_slice(&self.new_id().0.to_be_bytes());
+        let import = Import { db: self.clone(), id, ops: Vec::new(), bytes: 0 };
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.engine().snapshot().await?;
+            let is_again = snapshot.get(IMPORTING).await?.is_some();
             let page = snapshot.scan(&Export::all(), ScanOptions::rows(1).keys_only()).await?;
-            if !page.rows.is_empty() {
+            if !is_again && !page.rows.is_empty() {
                 return Err(StoreError::NotEmpty);
             }
-            let commit = Commit {
-                snapshot: Some(snapshot),
-                read_ranges: vec![Export::all()],
-                ..plain(self.new_id(), put.clone())
-            };
+            let mut commit =
+                plain(self.new_id(), vec![Op::Put(Bytes::from_static(IMPORTING), import.id.clone())]);
+            commit.snapshot = Some(snapshot);
+            if is_again {
+                commit.read_keys = vec![Bytes::from_static(IMPORTING)];
+            } else {
+                // Depends on every row, so nobody can put one in before this commit.
+                commit.read_ranges = vec![Export::all()];
+            }
             match self.settle(commit).await {
-                Err(failure) if failure.is_retriable() => {}
+                Err(failure) if failure.is_retriable() => tokio::task::yield_now().await,
                 Err(failure) => return Err(failure),
-                Ok(()) => return Ok(Import { db: self.clone(), ops: Vec::new(), bytes: 0 }),
+                Ok(()) if is_again => return import.clear().await,
+                Ok(()) => return Ok(import),
             }
         }
         Err(StoreError::Contended { attempts: ATTEMPTS_MAX })
     }
 
-    /// Removes a chunk that no large value has: for repairs.
+    /// Removes a chunk that no large value has: for repairs. Gives `false` when its row has it by now, or cannot be read as
+    /// a large value, and leaves it there.
     ///
     /// Errors: `KeyReserved` when the key is none of a chunk.
-    pub async fn remove_chunk(&self, key: &[u8]) -> Result<(), StoreError> {
+    pub async fn remove_chunk(&self, key: &[u8]) -> Result<bool, StoreError> {
         if key.first() != Some(&FIRST_RESERVED_BYTE) || key == IMPORTING {
             return Err(StoreError::KeyReserved);
         }
-        self.commit_ops(vec![Op::Delete(Bytes::copy_from_slice(key))], Version(0)).await
-    }
-
-    /// Removes all rows but the mark.
-    async fn clear_import(&self) -> Result<(), StoreError> {
-        let options = ScanOptions::rows(CLEAR_STEP_ROWS).keys_only();
-        loop {
-            let page = self.engine().snapshot().await?.scan(&Export::all(), options.clamped()).await?;
-            let keys = page.rows.iter().map(|(key, _)| key.clone());
-            // The mark goes last: it alone tells that the rest may go.
-            let rest: Vec<Op> = keys.filter(|key| key != IMPORTING).map(Op::Delete).collect();
-            let is_last = rest.is_empty();
-            let ops = if is_last { vec![Op::Delete(Bytes::from_static(IMPORTING))] } else { rest };
-            self.commit_ops(ops, Version(0)).await?;
-            if is_last {
-                return Ok(());
+        self.run(|txn| async move {
+            if let Some((row, index)) = large::chunk_owner(key) {
+                match large::chunk_count(txn.get(row).await?.as_deref()) {
+                    Ok(count) if index >= count => {}
+                    Ok(_) | Err(StoreError::Corrupt(_)) => return Ok(false),
+                    Err(failure) => return Err(failure),
+                }
             }
-        }
-    }
-
-    async fn commit_ops(&self, ops: Vec<Op>, at_least: Version) -> Result<(), StoreError> {
-        for _ in 0..ATTEMPTS_MAX {
-            match self.settle(Commit { at_least, ..plain(self.new_id(), ops.clone()) }).await {
-                Err(failure) if failure.is_retriable() => tokio::task::yield_now().await,
-                other => return other,
-            }
-        }
-        Err(StoreError::Contended { attempts: ATTEMPTS_MAX })
+            txn.change_own(key, None);
+            Ok(true)
+        })
+        .await
     }
 }
 
@@ -212,15 +212,52 @@ impl Import {
     }
 
     /// Makes the store whole, and its version at least `version`: keys that carry one must go on growing.
+    ///
+    /// Errors: `ImportReplaced`.
     pub async fn finish(mut self, version: Version) -> Result<(), StoreError> {
         self.flush().await?;
-        self.db.commit_ops(vec![Op::Delete(Bytes::from_static(IMPORTING))], version).await
+        self.step(vec![Op::Delete(Bytes::from_static(IMPORTING))], version).await
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
         self.bytes = 0;
         let ops = std::mem::take(&mut self.ops);
-        if ops.is_empty() { Ok(()) } else { self.db.commit_ops(ops, Version(0)).await }
+        if ops.is_empty() { Ok(()) } else { self.step(ops, Version(0)).await }
+    }
+
+    /// Removes all rows but the mark.
+    async fn clear(self) -> Result<Self, StoreError> {
+        let options = ScanOptions::rows(CLEAR_STEP_ROWS).keys_only();
+        loop {
+            let page = self.db.engine().snapshot().await?.scan(&Export::all(), options.clamped()).await?;
+            let keys = page.rows.iter().map(|(key, _)| key.clone());
+            let rest: Vec<Op> = keys.filter(|key| key != IMPORTING).map(Op::Delete).collect();
+            if rest.is_empty() {
+                return Ok(self);
+            }
+            self.step(rest, Version(0)).await?;
+        }
+    }
+
+    /// Commits, if the store is still this import's.
+    async fn step(&self, ops: Vec<Op>, at_least: Version) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.db.engine().snapshot().await?;
+            if snapshot.get(IMPORTING).await?.as_ref() != Some(&self.id) {
+                return Err(StoreError::ImportReplaced);
+            }
+            let commit = Commit {
+                at_least,
+                snapshot: Some(snapshot),
+                read_keys: vec![Bytes::from_static(IMPORTING)],
+                ..plain(self.db.new_id(), ops.clone())
+            };
+            match self.db.settle(commit).await {
+                Err(failure) if failure.is_retriable() => tokio::task::yield_now().await,
+                other => return other,
+            }
+        }
+        Err(StoreError::Contended { attempts: ATTEMPTS_MAX })
     }
 }
 

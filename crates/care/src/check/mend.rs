@@ -28,10 +28,7 @@ pub(super) async fn mend(db: &Db, blobs: &BlobStore, findings: &Findings) -> Res
                 Mend::SetAside { key, seen, to } => {
                     replace(db, key, Some(seen), None, Some((to, seen))).await?
                 }
-                Mend::Chunk(key) => {
-                    db.remove_chunk(key).await?;
-                    true
-                }
+                Mend::Chunk(key) => db.remove_chunk(key).await?,
                 Mend::Blob(id) => {
                     orphans.push(*id);
                     true

@@ -1,5 +1,7 @@
 use bytes::Bytes;
-use lambent_store::{Db, Export, KeyRange, ScanOptions, StoreError, Version, get_large, limits, put_large};
+use lambent_store::{
+    Db, Export, KeyRange, ScanOptions, StoreError, Version, expect_whole, get_large, limits, put_large,
+};
 
 use crate::harness::{self, get, rows, write};
 
@@ -8,6 +10,8 @@ conformance!(
     what_is_exported_can_be_imported,
     an_import_needs_an_empty_store,
     a_cut_off_import_is_refused_and_begun_anew,
+    of_two_imports_the_later_one_goes_on_alone,
+    a_chunk_goes_only_if_no_value_has_it,
 );
 
 /// How many rows an export is held over.
@@ -127,4 +131,43 @@ async fn a_cut_off_import_is_refused_and_begun_anew(db: Db) {
     db.check_whole().await.unwrap();
     let content = read_all(&db.export().await.unwrap()).await;
     assert_eq!(content, [(Bytes::from_static(b"only"), Bytes::from_static(b"this"))]);
+}
+
+async fn of_two_imports_the_later_one_goes_on_alone(db: Db) {
+    let row = |key: &'static str| (Bytes::from_static(key.as_bytes()), Bytes::from_static(b"value"));
+    let mut first = db.import().await.unwrap();
+    let big = Bytes::from(vec![0; limits::MAX_VALUE_BYTES]);
+    // More than one step takes, so that some of it is in the store.
+    for number in 0..limits::MAX_TXN_BYTES / big.len() {
+        first.put(Bytes::from(format!("first/{number:03}")), big.clone()).await.unwrap();
+    }
+    let mut second = db.import().await.unwrap();
+    let (key, value) = row("late");
+    first.put(key, value).await.unwrap();
+    assert!(matches!(first.finish(Version(3)).await, Err(StoreError::ImportReplaced)));
+    assert!(matches!(db.check_whole().await, Err(StoreError::HalfImported)));
+    let begun = db.run(|txn| async move {
+        expect_whole(&txn).await?;
+        txn.put(b"node", b"");
+        Ok::<_, StoreError>(())
+    });
+    assert!(matches!(begun.await, Err(StoreError::HalfImported)));
+    let (key, value) = row("only");
+    second.put(key, value).await.unwrap();
+    second.finish(Version(3)).await.unwrap();
+    db.check_whole().await.unwrap();
+    assert_eq!(read_all(&db.export().await.unwrap()).await, [row("only")]);
+}
+
+async fn a_chunk_goes_only_if_no_value_has_it(db: Db) {
+    let value = vec![7; 2 * limits::MAX_VALUE_BYTES];
+    let value = &value[..];
+    db.run(|txn| async move { put_large(&txn, b"large", value).await }).await.unwrap();
+    let chunk = |index: u8| [&[limits::FIRST_RESERVED_BYTE][..], b"large", &[0, 0, 0, index]].concat();
+    assert!(!db.remove_chunk(&chunk(1)).await.unwrap());
+    write(&db, |txn| txn.put(b"large", b"damaged")).await;
+    assert!(!db.remove_chunk(&chunk(1)).await.unwrap());
+    write(&db, |txn| txn.delete(b"large")).await;
+    assert!(db.remove_chunk(&chunk(0)).await.unwrap() && db.remove_chunk(&chunk(1)).await.unwrap());
+    assert!(db.is_empty().await.unwrap());
 }
