@@ -37,13 +37,25 @@ pub(crate) const NOTIFICATION_RULES_MAX: usize = 100;
 pub(crate) const NOTIFICATION_ID_MAX_CHARS: usize = 255;
 /// How long replaced data stays readable, so that readers in flight finish, in milliseconds.
 pub(crate) const GC_GRACE_MS: i64 = 15 * 60 * 1000;
-/// How soon after the look at an object its data must be held, or it is looked at again: the data cannot have been swept
-/// before, as clocks of nodes agree to within the other half of the grace.
+/// How soon after the look at an object its data must be held, or it is looked at again.
 pub(crate) const HOLD_WITHIN_MS: i64 = GC_GRACE_MS / 2;
-/// How long a read lasts before other nodes are told: early enough for the row to be there when the grace is over.
+/// How long a read is held before other nodes are told.
 pub(crate) const READ_TOLD_AFTER_MS: i64 = GC_GRACE_MS / 3;
+/// How long it may take to tell them, and how long the transaction that lets go of the data may last.
+const TELLING_MS: i64 = 30 * 1000;
+/// How far the clocks of nodes may be apart: one that is ahead of the clock by which data was let go of finds the grace
+/// over so much earlier.
+const CLOCKS_APART_MS: i64 = 2 * 60 * 1000;
 /// How long the sweeper leaves dead data alone that it found being read, in milliseconds.
-pub(crate) const GC_READ_PAUSE_MS: i64 = 60 * 1000;
+pub(crate) const GC_READ_PAUSE_MS: i64 = 3 * 60 * 1000;
+/// How long a node that was taken for dead may take to reach the store, join anew and tell what it reads.
+const JOINING_MS: i64 = 60 * 1000;
+
+// The data of an object that is let go of right after the look at it is held late, told late, and swept early.
+const _: () = assert!(HOLD_WITHIN_MS + READ_TOLD_AFTER_MS + TELLING_MS + CLOCKS_APART_MS <= GC_GRACE_MS);
+// The pause ends by the clock of any node.
+const _: () = assert!(JOINING_MS + CLOCKS_APART_MS <= GC_READ_PAUSE_MS);
+
 /// How many parts of dead objects one step of the sweeper looks at.
 pub(crate) const GC_STEP_ROWS: usize = 200;
 /// How many bytes of their rows: they may all have to be written elsewhere in one transaction.
