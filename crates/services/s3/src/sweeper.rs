@@ -22,8 +22,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// How many damaged rows are named at a start.
 const DAMAGED_NAMED: usize = 20;
 
-/// How often it is looked for dead data from the beginning on, and not only where the last look ended: a node whose clock
-/// lags far behind may have put some there.
+/// How long after a look for dead data from the beginning on, and not only from where the last one ended, there is
+/// another if something was deleted since: a node whose clock lags far behind may have put some there.
 const LOOK_BACK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Deletes what is dead when its grace is over. Nothing dead, nothing done: it then waits to be woken.
@@ -40,12 +40,22 @@ struct Cursor {
 }
 
 impl Cursor {
+    fn at_beginning(now: Duration) -> Self {
+        Self { from: keys::all_dead(), looked_back: now }
+    }
+
     /// Where to look now.
     fn begin(&mut self, now: Duration) -> KeyRange {
         if now.saturating_sub(self.looked_back) >= LOOK_BACK_EVERY {
-            *self = Self { from: keys::all_dead(), looked_back: now };
+            *self = Self::at_beginning(now);
         }
         self.from.clone()
+    }
+
+    /// After how long there is more to see than from here on; `None` at the beginning, where everything is seen.
+    fn looks_back_in(&self, now: Duration) -> Option<Duration> {
+        let due = self.looked_back + LOOK_BACK_EVERY;
+        (self.from != keys::all_dead()).then(|| due.saturating_sub(now))
     }
 }
 
@@ -73,7 +83,7 @@ struct Damage {
 
 impl Sweeper {
     pub fn new(parts: S3Parts) -> Self {
-        let cursor = Cursor { from: keys::all_dead(), looked_back: parts.clock.monotonic() };
+        let cursor = Cursor::at_beginning(parts.clock.monotonic());
         Self { parts, cursor: Mutex::new(cursor) }
     }
 
@@ -85,7 +95,11 @@ impl Sweeper {
         }
         loop {
             match self.sweep().await {
-                Ok(None) => watch.changed().await,
+                Ok(None) => match self.looks_back_in() {
+                    // Comes to its end with or without a change.
+                    Some(pause) => drop(tokio::time::timeout(pause, watch.changed()).await),
+                    None => watch.changed().await,
+                },
                 Ok(Some(due_unix_ms)) => {
                     let wait_ms = due_unix_ms.saturating_sub(self.parts.clock.unix_ms()).max(1);
                     tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
@@ -96,6 +110,11 @@ impl Sweeper {
                 }
             }
         }
+    }
+
+    /// When nothing is dead: after how long to look again nevertheless, once.
+    pub(crate) fn looks_back_in(&self) -> Option<Duration> {
+        self.cursor.lock().looks_back_in(self.parts.clock.monotonic())
     }
 
     /// Deletes all that may go now; returns when the next will be due, if there is one.

@@ -16,7 +16,7 @@ use crate::conditions::ReadConditions;
 use crate::objects::CopySource;
 use crate::ranges::Span;
 use crate::readers::OpenReaders;
-use crate::rows::{Data, ObjectRow};
+use crate::rows::{Data, DeadRow, ObjectRow};
 use crate::{gc, keys, limits};
 
 async fn delete(fixture: &Fixture, key: &str) {
@@ -149,6 +149,26 @@ async fn a_backup_keeps_what_is_dead() {
     pins::remove(&fixture.db, &id).await.unwrap();
     assert_eq!(fixture.sweeper.sweep().await.unwrap(), None);
     assert_eq!(fixture.blob_files(), 0);
+}
+
+/// A node whose clock lags puts what it deletes before what others have swept, and dies.
+#[tokio::test]
+async fn it_is_looked_once_for_what_was_buried_in_the_past() {
+    let fixture = Fixture::with_bucket().await;
+    assert_eq!(fixture.sweeper.looks_back_in(), None, "nothing was swept, so everything is seen");
+    fixture.put("k", &pattern(100_000)).await;
+    delete(&fixture, "k").await;
+    fixture.sweep().await;
+    let row = crate::rows::encode(&DeadRow::Parts("upload".to_owned())).unwrap();
+    spoil(&fixture, &keys::dead(0, "late"), Some(&row)).await;
+    assert_eq!(fixture.sweeper.sweep().await.unwrap(), None);
+    assert_eq!(rows_of(&fixture, &keys::all_dead()).await.len(), 1);
+    fixture.hand.advance(fixture.sweeper.looks_back_in().expect("something was swept"));
+    assert_eq!(fixture.sweeper.sweep().await.unwrap(), None);
+    assert_eq!(rows_of(&fixture, &keys::all_dead()).await, []);
+    fixture.hand.advance(fixture.sweeper.looks_back_in().expect("something was swept"));
+    assert_eq!(fixture.sweeper.sweep().await.unwrap(), None);
+    assert_eq!(fixture.sweeper.looks_back_in(), None, "an idle cloud is left alone from then on");
 }
 
 /// An upload that takes longer than the grace: what it replaces was still read from a moment before it ended.
