@@ -1,5 +1,6 @@
 //! `--blobs`: where the bytes are that are too long for rows.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -56,6 +57,15 @@ impl FromStr for BlobPlace {
             "file" => Err(PlaceError::FileUrl(text.to_owned())),
             "" if !text.is_empty() => Ok(Self::Directory(text.into())),
             _ => Err(PlaceError::Unknown(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for BlobPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => path.display().fmt(f),
+            Self::S3(address) => address.fmt(f),
         }
     }
 }

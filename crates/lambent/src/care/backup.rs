@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use lambent_base::{Clock, Random, env};
+use lambent_blobs::BlobStore;
 use lambent_bus::pins;
-use lambent_care::{BackedUp, Backups, CareError, NewFile};
+use lambent_care::{BackedUp, Backups, CareError, NewFile, STANDS_FOR, Turn};
 use lambent_cli::care::RunningPin;
 use lambent_cli::{exit, ui};
 
@@ -55,32 +56,57 @@ pub(crate) fn run(arguments: &BackupArgs) -> ExitCode {
 
 async fn backup(arguments: &BackupArgs) -> Result<u8, CommandError> {
     let rows = open::existing(&arguments.cloud).await?;
+    arguments.place.expect_no_cloud().await?;
     let place = arguments.place.open(Expect::Anything)?;
     let source = place::blobs_of(&arguments.cloud.data, arguments.blobs.as_ref())?;
-    let pin = pin(&rows).await?;
-    let dump = place.backups.scratch()?;
-    let (header, _) = to_file(&rows, NewFile::create(&dump)?).await?;
-    place::expect_blobs_of(&source, &header.cloud_id).await?;
+    let turn = place.backups.begin(&holder(), &Clock::system(), &Random::system()).await?;
+    let outcome = in_turn(arguments, &rows, &place.backups, &source, &turn).await;
+    if let Err(error) = turn.end().await {
+        let seconds = STANDS_FOR.as_secs();
+        ui::warn(format_args!("the next backup to there may have to wait for {seconds} s: {error}"));
+    }
+    rows.close().await;
+    outcome
+}
+
+/// What the one does who may change the place.
+async fn in_turn(
+    arguments: &BackupArgs,
+    rows: &Rows,
+    backups: &Backups,
+    source: &BlobStore,
+    turn: &Turn,
+) -> Result<u8, CommandError> {
+    let pin = pin(rows).await?;
+    let dump = backups.scratch()?;
+    let (header, _) = to_file(rows, NewFile::create(&dump)?).await?;
+    place::expect_blobs_of(source, &header.cloud_id).await?;
     let progress = Progress::start("copying blobs", Some(0), false);
-    let done =
-        place.backups.add(&dump, &source, &Clock::system(), |done, total| progress.of(done, total)).await;
+    let step = |done, total| progress.of(done, total);
+    let done = backups.add(turn, &dump, source, &Clock::system(), step).await;
     drop(progress);
     let done = done?;
     if arguments.with_keys {
-        keep_keys(&place.backups, &arguments.cloud.data).await?;
+        keep_keys(backups, &arguments.cloud.data).await?;
     }
     let_go(pin).await;
-    rows.close().await;
-    report(&done, &place.backups, arguments.with_keys);
+    report(&done, backups, arguments.with_keys);
     if let Some(keep) = arguments.keep {
-        let pruned = place.backups.prune(usize::try_from(keep).unwrap_or(usize::MAX)).await?;
+        let pruned = backups.prune(turn, usize::try_from(keep).unwrap_or(usize::MAX)).await?;
         ui::say(format_args!(
-            "threw away {} older dumps and {} blobs that only they named",
+            "threw away {} older dumps and {} blobs that no kept one names",
             ui::count(pruned.dumps),
             ui::count(pruned.blobs)
         ));
     }
     Ok(if done.copied.unreadable.is_empty() { exit::DONE } else { exit::FAILED })
+}
+
+/// This command, for whoever finds the place in use.
+fn holder() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    format!("`lambent backup` of process {} on host {host}", std::process::id())
 }
 
 /// Keeps blobs from being removed while the rows that name them are older than their copies.

@@ -22,6 +22,8 @@ pub(crate) enum CommandError {
     Scratch(std::io::Error),
     #[error("expected the blobs of the cloud {wanted}, but those there are of {found}")]
     OtherBlobs { found: String, wanted: String },
+    #[error("expected a place for backups, but {0} is where a cloud keeps its own rows or blobs")]
+    CloudAsBackup(String),
     #[error("a repair needs the cloud to be stopped, and it runs")]
     RepairWhileRunning,
     #[error("the backup has no keys, and without the master key its secrets cannot be opened")]
@@ -47,6 +49,7 @@ impl CommandError {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoData(_) => "name its directory with --data, or its database with --store",
+            Self::CloudAsBackup(_) => "name another directory, or another prefix of the bucket",
             Self::RepairWhileRunning => {
                 "stop every `lambent up` that uses this store; without --repair, a check changes nothing"
             }
