@@ -31,7 +31,7 @@ pub(super) async fn check(
     }
     if young > 0 {
         let hours = ORPHAN_AGE.as_secs() / 3600;
-        findings.notes.push(format!("{young} blobs younger than {hours} h are named by no row yet"));
+        findings.note(format!("{young} blobs younger than {hours} h are named by no row yet"));
     }
     look_at_named(checker, findings, progress).await
 }
@@ -52,7 +52,7 @@ fn orphan(checker: &Checker<'_>, findings: &mut Findings, id: BlobId) -> bool {
             vec![Mend::Blob(id)],
         );
     } else {
-        findings.notes.push(format!("blob {id} stays: no row names it, but some rows cannot be read"));
+        findings.note(format!("blob {id} stays: no row names it, but some rows cannot be read"));
     }
     true
 }

@@ -1,5 +1,6 @@
 //! What a check has found.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use bytes::Bytes;
@@ -8,6 +9,8 @@ use serde::Serialize;
 
 /// Problems that are kept; more are counted.
 const PROBLEMS_MAX: usize = 100_000;
+/// Notes that are kept.
+const NOTES_MAX: usize = 10_000;
 /// Where rows go that cannot be read, unless their service has a place of its own for them; their key follows.
 pub(super) const ASIDE: &[u8] = b"care/damaged/";
 
@@ -63,6 +66,15 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Something is worth a word and not wrong.
+    pub fn note(&mut self, note: impl Into<String>) {
+        match self.notes.len().cmp(&NOTES_MAX) {
+            Ordering::Less => self.notes.push(note.into()),
+            Ordering::Equal => self.notes.push("there is more to note than is kept here".to_owned()),
+            Ordering::Greater => {}
+        }
+    }
+
     /// Something is wrong.
     pub fn problem(&mut self, service: &'static str, what: impl Into<String>, mends: Vec<Mend>) {
         if self.problems.len() >= PROBLEMS_MAX {
@@ -90,7 +102,7 @@ impl Findings {
     pub fn stray(&mut self, service: &'static str, what: impl Into<String>, (key, row): (&Bytes, &Bytes)) {
         let what = what.into();
         if !self.is_all_known() {
-            self.notes.push(format!("{service}: {what}; it stays, as some rows cannot be read"));
+            self.note(format!("{service}: {what}; it stays, as some rows cannot be read"));
             return;
         }
         self.problem(service, what, vec![Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None }]);
@@ -99,7 +111,7 @@ impl Findings {
     /// A row that was set aside before may have named anything too.
     pub fn set_aside_before(&mut self, service: &'static str, key: &[u8]) {
         self.unreadable += 1;
-        self.notes.push(format!("{service}: the row {} was set aside", key.escape_ascii()));
+        self.note(format!("{service}: the row {} was set aside", key.escape_ascii()));
     }
 
     /// Whether what all rows name is known.
