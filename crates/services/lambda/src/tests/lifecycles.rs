@@ -281,3 +281,20 @@ async fn a_full_disk_takes_no_code_and_says_so() {
     let cloud = full.restarted().await;
     assert_eq!(cloud.invoke("old", &[], b"{}").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_check_keeps_the_blob_of_a_package_whose_row_is_lost() {
+    let cloud = Cloud::new().await;
+    cloud.create_active("a", &zips::handler("1")).await;
+    let check = async || {
+        let mut findings = lambent_care::Findings::default();
+        crate::check(&cloud.db.export().await.unwrap(), &mut findings).await.unwrap();
+        findings
+    };
+    let sound = check().await;
+    assert!(sound.problems.is_empty() && sound.notes.is_empty(), "{sound:?}");
+    cloud.db.clear(&keys::all_codes()).await.unwrap();
+    let found = check().await;
+    assert!(found.problems.iter().all(|problem| problem.mends.is_empty()), "{found:?}");
+    assert_eq!((found.problems.len(), found.notes.len()), (1, 1), "{found:?}");
+}
