@@ -10,25 +10,26 @@
 //! the target catches up as its deliveries end. But not at once: where deliveries flow, a moment's patience at the head
 //! costs nobody anything, and to move a backlog costs as much as to deliver it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambent_store::{KeyRange, Page, ScanOptions, Watch, get_large};
+use lambent_store::{KeyRange, Page, ScanOptions, Watch};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::deliver::{Deliver, Delivery};
+use crate::deliver::Delivery;
 use crate::error::BusError;
-use crate::event::{Event, decode};
+use crate::event::decode;
 use crate::heads::Heads;
 use crate::keys;
 use crate::put_off::PutOff;
 use crate::room::{InFlight, Room};
-use crate::settle::Owner;
+use crate::settle::{Head, Owner};
 use crate::waits::Waits;
+use crate::work::{Deliverers, FIRST_STORE_PAUSE, MAX_STORE_PAUSE, Work};
 
 /// How many events are read at once, and how many bytes of them: what is read may have to be moved in one transaction.
 const PAGE_ROWS: usize = 256;
@@ -42,11 +43,8 @@ const PAGES_A_LOOK: usize = 2;
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// After how many settled events the heads are kept: what a start may have to pass in vain.
 const KEEP_HEADS_EVERY: usize = 256;
-/// The first pause after the store failed; it doubles up to [`MAX_STORE_PAUSE`].
-const FIRST_STORE_PAUSE: Duration = Duration::from_millis(100);
-const MAX_STORE_PAUSE: Duration = Duration::from_secs(10);
-
-pub(crate) type Deliverers = HashMap<String, Arc<dyn Deliver>>;
+/// How many targets' heads are kept at once; the others have their turn the next time.
+const HEADS_A_KEEP: usize = 1_000;
 
 pub(crate) struct Dispatcher {
     work: Arc<Work>,
@@ -70,12 +68,6 @@ pub(crate) struct Dispatcher {
 
 /// How a task came to its end.
 type Ended = Result<(Id, Result<(), BusError>), JoinError>;
-
-/// What a delivery needs.
-struct Work {
-    owner: Owner,
-    deliverers: Deliverers,
-}
 
 /// What one look at the store came to.
 #[derive(Default)]
@@ -104,9 +96,7 @@ impl Dispatcher {
         rounds: watch::Sender<u64>,
     ) -> Self {
         let queue = owner.queue;
-        let now_ms = owner.clock.unix_ms();
-        // A head that lies ahead of the clock was kept by a clock that has been set back since: it says nothing.
-        let due_ms = i64::try_from(heads.later_due_ms).ok().filter(|due_ms| *due_ms <= now_ms).unwrap_or(0);
+        let due_ms = i64::try_from(heads.later_due_ms).unwrap_or(i64::MAX);
         Self {
             watch: owner.db.watch(&keys::topic(queue)),
             work: Arc::new(Work { owner, deliverers }),
@@ -206,6 +196,11 @@ impl Dispatcher {
 
     /// Starts put-off events that are due, or lets them wait, and finds the time when the next one is.
     async fn find_put_off(&mut self, now_ms: i64) -> Result<Found, BusError> {
+        if self.put_off.is_ahead(now_ms) {
+            // At once: a start after the clock has caught up must not trust the old one.
+            self.put_off.begin(now_ms);
+            self.heads().keep(&self.work.owner).await?;
+        }
         self.put_off.begin(now_ms);
         let mut page = self.scan(&self.put_off.from, self.room.left() + 1).await?;
         // An unreadable due time is as good as now: the row is settled like any other.
@@ -262,15 +257,30 @@ impl Dispatcher {
     /// Lets events wait for their targets.
     async fn park(&mut self, events: Vec<(Bytes, Bytes, String)>) -> Result<(), BusError> {
         let mut heads = BTreeMap::new();
-        for (key, _, target) in events.iter().filter(|(_, _, target)| !self.waits.knows(target)) {
-            // They wait from a later commit on than those that put them.
-            heads.entry(target.clone()).or_insert_with(|| keys::version_of_ready(key).unwrap_or(0));
+        for (key, _, target) in &events {
+            if heads.contains_key(target) {
+                continue;
+            }
+            let head = match self.waits.version(target) {
+                Some(version) => Head::Known(version),
+                // They wait from a later commit on than those that put them.
+                None => Head::New(keys::version_of_ready(key).unwrap_or(0)),
+            };
+            heads.insert(target.clone(), head);
         }
-        self.work.owner.park(&events, &heads).await?;
-        for (target, version) in heads {
-            self.waits.add(target, version);
+        // Before it is done: an answer may be lost, and then they are looked for, from the beginning on.
+        for (target, head) in &heads {
+            match head {
+                Head::Known(_) => self.waits.more(target),
+                Head::New(_) => self.waits.add(target.clone(), 0),
+            }
         }
-        events.iter().for_each(|(_, _, target)| self.waits.more(target));
+        let kept = self.work.owner.park(&events, &heads).await?;
+        for (target, version) in kept {
+            if matches!(heads.get(&target), Some(Head::New(_))) {
+                self.waits.add(target, version);
+            }
+        }
         Ok(())
     }
 
@@ -393,22 +403,18 @@ impl Dispatcher {
     }
 
     /// Before these everything is settled.
-    fn heads(&self) -> Heads {
+    fn heads(&mut self) -> Heads {
         let first = |all: &KeyRange, from: &KeyRange| {
             let first = self.room.first_within(all).unwrap_or(&from.start).min(&from.start);
             first.clone()
         };
         let queue = self.work.owner.queue;
         let due_ms = keys::due_of_later(&first(&keys::laters(queue), &self.put_off.settled()));
-        let wait = |(target, from): (&String, &KeyRange)| {
-            let version = keys::version_of_wait(&first(&self.waits.all(target), from));
-            (target.clone(), version.unwrap_or(0))
-        };
         Heads {
             ready_version: keys::version_of_ready(&first(&keys::ready(queue).range(), &self.ready))
                 .unwrap_or(0),
             later_due_ms: due_ms.and_then(|due_ms| u64::try_from(due_ms).ok()).unwrap_or(0),
-            waits: self.waits.cursors().map(wait).collect(),
+            waits: self.waits.moved(HEADS_A_KEEP, |all| self.room.first_within(all)),
         }
     }
 
@@ -437,61 +443,6 @@ enum Stop {
     Full,
     /// The target of the next one has enough under way.
     Busy,
-}
-
-impl Work {
-    async fn deliver(&self, key: &Bytes, row: &Bytes) -> Result<(), BusError> {
-        let attempt = match self.load(row).await {
-            Ok(event) => match self.deliverers.get(&event.kind) {
-                Some(deliverer) => deliverer.deliver(&event).await,
-                None => Delivery::Busy(format!("nothing here delivers events of kind `{}`", event.kind)),
-            },
-            Err(error @ BusError::Store(_)) => Delivery::Busy(error.to_string()),
-            Err(error) => Delivery::Refused(error.to_string()),
-        };
-        self.settle(key, row, &attempt).await
-    }
-
-    /// Keeps the heads, or leaves them as they are: the next start then passes more in vain, and loses nothing.
-    async fn keep_heads(&self, heads: Heads) -> Result<(), BusError> {
-        if let Err(error) = heads.keep(&self.owner).await {
-            tracing::warn!(%error, queue = self.owner.queue, "the head of the queue could not be kept");
-        }
-        Ok(())
-    }
-
-    /// As with the heads: one that is kept for nothing costs the next start a look.
-    async fn forget_wait(&self, target: &str, from: &KeyRange) -> Result<(), BusError> {
-        if let Err(error) = self.owner.forget_wait(target, from).await {
-            tracing::warn!(%error, target_arn = target, "that events waited for it could not be forgotten");
-        }
-        Ok(())
-    }
-
-    async fn load(&self, row: &Bytes) -> Result<Event, BusError> {
-        let (header, mut payload) = decode(row)?;
-        if let Some(body) = header.body {
-            let key = &keys::body(body);
-            let stored = self.owner.db.read(|txn| async move { get_large(&txn, key).await }).await?;
-            payload = stored.ok_or_else(|| BusError::Unreadable("its body is missing".to_owned()))?;
-        }
-        header.event(payload)
-    }
-
-    /// Settles, and keeps trying while the store fails: a delivery that has happened must be accounted for.
-    async fn settle(&self, key: &Bytes, row: &Bytes, attempt: &Delivery) -> Result<(), BusError> {
-        let mut pause = FIRST_STORE_PAUSE;
-        loop {
-            match self.owner.settle(key, row, attempt).await {
-                Err(BusError::Store(error)) => {
-                    tracing::error!(%error, "an attempt cannot be recorded; trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(MAX_STORE_PAUSE);
-                }
-                other => return other,
-            }
-        }
-    }
 }
 
 /// Sleeps so long; for ever when there is no time.

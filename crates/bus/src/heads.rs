@@ -30,8 +30,8 @@ impl Heads {
     pub(crate) async fn read(db: &Db, queue: u64) -> Result<Self, BusError> {
         let mut heads = db
             .read(|txn| async move {
-                let ready_version = counter(txn.get(&keys::head_of_ready(queue)).await?)?;
-                let later_due_ms = counter(txn.get(&keys::head_of_later(queue)).await?)?;
+                let ready_version = counter(txn.get(&keys::head_of_ready(queue)).await?)?.unwrap_or(0);
+                let later_due_ms = counter(txn.get(&keys::head_of_later(queue)).await?)?.unwrap_or(0);
                 Ok::<_, BusError>(Self { ready_version, later_due_ms, waits: Vec::new() })
             })
             .await?;
@@ -43,7 +43,7 @@ impl Heads {
             for (key, row) in &page.rows {
                 let target = keys::target_of_head(key);
                 let target = target.ok_or_else(|| BusError::Unreadable("the head of a target".to_owned()))?;
-                heads.waits.push((target, counter(Some(row.clone()))?));
+                heads.waits.push((target, counter(Some(row.clone()))?.unwrap_or(0)));
             }
             left = range.rest(&page, false);
         }
@@ -68,8 +68,8 @@ impl Heads {
     }
 }
 
-fn counter(row: Option<Bytes>) -> Result<u64, BusError> {
-    let Some(row) = row else { return Ok(0) };
+pub(crate) fn counter(row: Option<Bytes>) -> Result<Option<u64>, BusError> {
+    let Some(row) = row else { return Ok(None) };
     let number = row[..].try_into().map(u64::from_le_bytes);
-    number.map_err(|_| BusError::Unreadable("the head of a queue is not a number".to_owned()))
+    number.map(Some).map_err(|_| BusError::Unreadable("the head of a queue is not a number".to_owned()))
 }

@@ -1,8 +1,9 @@
 //! What only one node may do at a time, by name.
 //!
-//! A lease is a row that names a node and an epoch; it is free when that node is not at work any more. Whoever works
-//! under a lease makes its transactions depend on the row ([`Lease::check`]): a node that lost it without knowing
-//! changes nothing.
+//! A lease is a row that names a node and an epoch; it is free when that node is not at work any more. A node that lost
+//! one may not know it yet. Where two at once would do harm, as with the queues of the outbox, the transactions of the
+//! work depend on the row ([`Lease::check`]), so that such a node changes nothing. Work that two may do at once, as each of
+//! its steps is a transaction that finds out what is left to do, is only spared by a lease ([`Nodes::hold`]).
 
 use lambent_store::Txn;
 
@@ -44,43 +45,48 @@ impl Lease {
 
 impl Nodes {
     /// Does `work` whenever this node holds the lease of that name, until it is dropped. The work of a node that is
-    /// taken for dead is dropped; work that ends by itself is begun again.
+    /// taken for dead is dropped when it hears of that, so for a moment two nodes may be at it: it must be fit for that.
+    /// Work that ends by itself is begun again, after a pause.
     pub async fn hold<F, Fut>(&self, name: &str, mut work: F)
     where
-        F: FnMut(Lease) -> Fut,
+        F: FnMut() -> Fut,
         Fut: Future<Output = ()>,
     {
         let (mut renamed, mut freed) = (self.renamed(), self.freed());
         loop {
+            renamed.mark_unchanged();
             match self.take(name).await {
-                Ok(Some(lease)) => {
+                Ok(Some(_)) => {
                     tracing::debug!(name, "this node has the lease");
                     tokio::select! {
-                        () = work(lease) => {}
-                        _ = renamed.changed() => continue,
+                        () = work() => tokio::time::sleep(PAUSE_AFTER_FAILURE).await,
+                        _ = renamed.changed() => {}
                     }
                 }
-                Ok(None) => {}
+                Ok(None) => tokio::select! {
+                    () = freed.changed() => {}
+                    _ = renamed.changed() => {}
+                },
                 Err(error) => {
                     tracing::warn!(%error, name, "a lease could not be asked for; trying again");
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-                    continue;
                 }
-            }
-            tokio::select! {
-                () = freed.changed() => {}
-                _ = renamed.changed() => {}
             }
         }
     }
 
-    /// The lease of that name, if it is free.
+    /// The lease of that name, if it is free or this node's own, as after an attempt whose answer was lost.
     pub(crate) async fn take(&self, name: &str) -> Result<Option<Lease>, BusError> {
         let me = self.id();
         self.db()
             .run(|txn| async move {
                 let row = read(&txn, name).await?;
-                if is_free(&txn, row).await? { assign(&txn, name, row, me, false).await } else { Ok(None) }
+                let is_mine = row.is_some_and(|row| row.node == me);
+                if is_mine || is_free(&txn, row).await? {
+                    assign(&txn, name, row, me, false).await
+                } else {
+                    Ok(None)
+                }
             })
             .await
     }

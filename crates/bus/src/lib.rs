@@ -25,6 +25,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod waits;
+mod work;
 mod workers;
 
 pub use at_work::is_any_node_at_work;

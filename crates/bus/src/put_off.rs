@@ -24,8 +24,16 @@ impl PutOff {
         Self { queue, from: from(queue, due_ms), began_ms: due_ms, next_ms: None }
     }
 
+    /// Whether the clock was set back: what was settled by it is not known any more.
+    pub(crate) fn is_ahead(&self, now_ms: i64) -> bool {
+        self.began_ms > now_ms
+    }
+
     /// Goes on with a pass, or begins one.
     pub(crate) fn begin(&mut self, now_ms: i64) {
+        if self.is_ahead(now_ms) {
+            *self = Self::new(self.queue, 0);
+        }
         self.next_ms.get_or_insert(now_ms.saturating_sub(LATE_COMMIT_MS));
     }
 
@@ -66,6 +74,10 @@ mod tests {
         put_off.begin(9_000_000);
         put_off.end();
         assert!(put_off.from.contains(&due) && put_off.settled().contains(&due));
+        // Set back.
+        put_off.begin(500_000);
+        assert!(put_off.from.contains(&due) && put_off.settled().contains(&due));
+        put_off.end();
         put_off.begin(9_000_000);
         put_off.end();
         assert!(!put_off.from.contains(&due) && !put_off.settled().contains(&due));

@@ -11,8 +11,18 @@ use crate::backoff;
 use crate::deliver::Delivery;
 use crate::error::BusError;
 use crate::event::{Header, decode, encode};
+use crate::heads;
 use crate::keys;
 use crate::leases::Lease;
+
+/// Where the events begin that wait for a target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Head {
+    /// As the one who delivers knows.
+    Known(u64),
+    /// None waited, as far as is known.
+    New(u64),
+}
 
 /// Who delivers from a queue.
 #[derive(Clone)]
@@ -38,13 +48,26 @@ impl Owner {
             .await
     }
 
-    /// Lets events, with their targets, wait for these alone. `heads`: of each target that none waited for, a commit that
-    /// is older than this.
+    /// The same after an attempt to settle of which nobody knows what became: what is settled is not settled twice.
+    pub(crate) async fn settle_again(
+        &self,
+        key: &Bytes,
+        row: &Bytes,
+        attempt: &Delivery,
+    ) -> Result<(), BusError> {
+        let is_there = self.db.read(|txn| async move { Ok::<_, BusError>(txn.get(key).await?.is_some()) });
+        // Nobody else may remove it, as that takes the lease.
+        if is_there.await? { self.settle(key, row, attempt).await } else { Ok(()) }
+    }
+
+    /// Lets events, with their targets, wait for these alone. `heads` has each of the targets, with a commit that is not
+    /// younger than any event that waits for it. Gives the heads as they are then: where an earlier attempt was not
+    /// answered, older ones.
     pub(crate) async fn park(
         &self,
         events: &[(Bytes, Bytes, String)],
-        heads: &BTreeMap<String, u64>,
-    ) -> Result<(), BusError> {
+        heads: &BTreeMap<String, Head>,
+    ) -> Result<BTreeMap<String, u64>, BusError> {
         self.db
             .run(|txn| async move {
                 self.lease.check(&txn).await?;
@@ -53,10 +76,18 @@ impl Owner {
                     txn.delete(key);
                     txn.put_stamped(&keys::wait(self.queue, target), b"", row);
                 }
-                for (target, version) in heads {
-                    txn.max(&keys::head_of_wait(self.queue, target), *version);
+                let mut kept = BTreeMap::new();
+                for (target, head) in heads {
+                    let key = keys::head_of_wait(self.queue, target);
+                    let version = match head {
+                        Head::Known(version) => *version,
+                        Head::New(version) => heads::counter(txn.get(&key).await?)?.unwrap_or(*version),
+                    };
+                    // Also where it is there already: it may be about to be forgotten.
+                    txn.max(&key, version);
+                    kept.insert(target.clone(), version);
                 }
-                Ok(())
+                Ok(kept)
             })
             .await
     }

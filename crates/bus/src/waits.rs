@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use bytes::Bytes;
 use lambent_store::KeyRange;
 
 use crate::keys;
@@ -24,6 +25,8 @@ struct Wait {
     from: KeyRange,
     /// Whether there were none at the last look.
     is_empty: bool,
+    /// The head that was kept last.
+    kept: u64,
 }
 
 impl Waits {
@@ -41,15 +44,10 @@ impl Waits {
         self.targets.get(target).is_some_and(|wait| !wait.is_empty)
     }
 
-    /// Whether events wait, or waited and are not all settled.
-    pub(crate) fn knows(&self, target: &str) -> bool {
-        self.targets.contains_key(target)
-    }
-
     /// Every event that waits for a target now belongs to this commit or a later one.
     pub(crate) fn add(&mut self, target: String, version: u64) {
         let from = self.all(&target).starting_at(&keys::wait(self.queue, &target).u64(version));
-        self.targets.insert(target, Wait { from, is_empty: false });
+        self.targets.insert(target, Wait { from, is_empty: false, kept: version });
     }
 
     /// One more event waits for a target that is known.
@@ -101,8 +99,27 @@ impl Waits {
         keys::wait(self.queue, target).range()
     }
 
-    /// The targets, and where the events of each begin that were not taken up.
-    pub(crate) fn cursors(&self) -> impl Iterator<Item = (&String, &KeyRange)> {
-        self.targets.iter().map(|(target, wait)| (target, &wait.from))
+    /// Heads that have moved since they were kept, at most so many; `first_within` gives the first event of a range that is
+    /// not settled.
+    pub(crate) fn moved<'a>(
+        &mut self,
+        most: usize,
+        first_within: impl Fn(&KeyRange) -> Option<&'a Bytes>,
+    ) -> Vec<(String, u64)> {
+        let queue = self.queue;
+        let head = |(target, wait): (&String, &mut Wait)| {
+            let first = first_within(&keys::wait(queue, target).range());
+            let first = first.map_or(&wait.from.start, |first| first.min(&wait.from.start));
+            let version = keys::version_of_wait(first).unwrap_or(0);
+            let has_moved = version > wait.kept;
+            wait.kept = version.max(wait.kept);
+            has_moved.then(|| (target.clone(), version))
+        };
+        self.targets.iter_mut().filter_map(head).take(most).collect()
+    }
+
+    /// Before this commit everything that waited for a target is settled or under way.
+    pub(crate) fn version(&self, target: &str) -> Option<u64> {
+        self.targets.get(target).map(|wait| wait.kept)
     }
 }

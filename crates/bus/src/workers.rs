@@ -110,6 +110,8 @@ impl Minder {
                 Wake::Ended(task) => {
                     self.running.retain(|_, running| running.id() != task);
                     self.own = self.own.filter(|own| self.running.contains_key(own));
+                    // Whose queue it was may have it again, or this node if it only broke.
+                    look_again = true;
                     continue;
                 }
             }

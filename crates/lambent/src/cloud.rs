@@ -31,7 +31,7 @@ use crate::care_paths;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
 use crate::owner::{self, OwnerError};
-use crate::store_id::{self, JoinError};
+use crate::store_id::{self, JoinError, Places};
 use crate::up::{Store, UpArgs};
 
 /// How often blobs that nothing names are looked for, after once at the start.
@@ -109,13 +109,18 @@ impl Cloud {
         let blobs =
             blobs::open(arguments.blobs.as_ref(), &data_dir.path("blobs"), clock.clone(), random.clone())?;
         // Whatever lies in one data directory belongs together.
-        let own = matches!(arguments.store, Store::Fjall) && arguments.blobs.is_none();
-        store_id::join(&db, &blobs, &random, own).await?;
+        let together = matches!(arguments.store, Store::Fjall) && arguments.blobs.is_none();
+        let places = if together { Places::Together } else { Places::Apart };
+        store_id::join(&db, &blobs, &random, places).await?;
         if arguments.new_keys {
             owner::forget(&db, &data_dir).await?;
         }
         let (owner, master) = owner::join(&db, &data_dir, &random).await?;
         let nodes = Nodes::join(db.clone(), random.clone()).await?;
+        // From now on, however long the rest takes.
+        let mut background = JoinSet::new();
+        let alive = nodes.clone();
+        background.spawn(async move { alive.run().await });
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let ground = Ground {
@@ -165,7 +170,7 @@ impl Cloud {
         let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions { functions: invoke, runs });
         let deliverers = HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)]);
         let deliveries = outbox.start(&nodes, deliverers).await?;
-        let background = background(&nodes, db.clone(), blobs, lambda, s3, logs, meter.clone());
+        spawn_background(&mut background, &nodes, (db.clone(), blobs), lambda, s3, logs, meter.clone());
         Ok(Self { data_dir, _lock: lock, db, nodes, gateway, pool, meter, deliveries, background, stop })
     }
 
@@ -260,31 +265,28 @@ fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
 
 /// Work that nobody waits for. Each task sleeps until there is something to do; what one node alone may do, or need do,
 /// is done under a lease.
-fn background(
+fn spawn_background(
+    tasks: &mut JoinSet<()>,
     nodes: &Nodes,
-    db: Db,
-    blobs: BlobStore,
+    (db, blobs): (Db, BlobStore),
     lambda: Arc<Lambda>,
     s3: S3Parts,
     logs: Logs,
     meter: Meter,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    let alive = nodes.clone();
-    tasks.spawn(async move { alive.run().await });
+) {
     tasks.spawn(async move { meter.run().await });
     let minded = lambda.clone();
     let freed = nodes.clone();
-    spawn_alone(&mut tasks, nodes, "lambda", move || {
+    spawn_alone(tasks, nodes, "lambda", move || {
         let (lambda, freed) = (minded.clone(), freed.freed());
         async move { lambda.mind(freed).await }
     });
-    spawn_alone(&mut tasks, nodes, "s3/sweep", move || lambent_s3::Sweeper::new(s3.clone()).run());
-    spawn_alone(&mut tasks, nodes, "logs/sweep", move || {
+    spawn_alone(tasks, nodes, "s3/sweep", move || lambent_s3::Sweeper::new(s3.clone()).run());
+    spawn_alone(tasks, nodes, "logs/sweep", move || {
         let logs = logs.clone();
         async move { logs.run_sweeper().await }
     });
-    spawn_alone(&mut tasks, nodes, "blobs/orphans", move || {
+    spawn_alone(tasks, nodes, "blobs/orphans", move || {
         let (db, blobs, lambda) = (db.clone(), blobs.clone(), lambda.clone());
         async move {
             loop {
@@ -293,17 +295,16 @@ fn background(
             }
         }
     });
-    tasks
 }
 
 /// Lets one node at a time do the work.
-fn spawn_alone<F, Fut>(tasks: &mut JoinSet<()>, nodes: &Nodes, name: &'static str, mut work: F)
+fn spawn_alone<F, Fut>(tasks: &mut JoinSet<()>, nodes: &Nodes, name: &'static str, work: F)
 where
     F: FnMut() -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send,
 {
     let nodes = nodes.clone();
-    tasks.spawn(async move { nodes.hold(name, |_| work()).await });
+    tasks.spawn(async move { nodes.hold(name, work).await });
 }
 
 async fn sweep_orphans(db: &Db, blobs: &BlobStore, lambda: &Lambda) {

@@ -57,19 +57,25 @@ pub(crate) async fn join(
 ) -> Result<(Owner, MasterKey), OwnerError> {
     let kept = master_key(directory)?;
     let row = db.read(|txn| async move { txn.get(ROW).await }).await?;
-    let key = match (kept, &row) {
-        (Some(key), _) => key,
+    let (key, is_made) = match (kept, &row) {
+        (Some(key), _) => (key, false),
         (None, Some(_)) => return Err(OwnerError::MasterKey { found: "this node has none" }),
-        (None, None) => make_master_key(directory, random)?,
+        // Durable before the row that is sealed with it.
+        (None, None) => (make_master_key(directory, random)?, true),
     };
     let master = MasterKey::new(key);
     let sealed = match row {
         Some(sealed) => sealed,
         None => first_owner(db, directory, random, &master).await?,
     };
-    let wrong = || OwnerError::MasterKey { found: "this node has another one" };
-    let opened = master.open(PURPOSE, &sealed).ok_or_else(wrong)?;
-    let owner: Owner = serde_json::from_slice(&opened).map_err(|_| wrong())?;
+    let Some(owner) = open(&master, &sealed) else {
+        if !is_made {
+            return Err(OwnerError::MasterKey { found: "this node has another one" });
+        }
+        // Another node was first, with a key of its own.
+        directory.remove(MASTER_KEY)?;
+        return Err(OwnerError::MasterKey { found: "this node has none" });
+    };
     if directory.root_key::<Owner>()?.as_ref() != Some(&owner) {
         directory.keep_root_key(&owner)?;
     }
@@ -81,9 +87,15 @@ pub(crate) async fn is_known(db: &Db) -> Result<bool, StoreError> {
     Ok(db.read(|txn| async move { txn.get(ROW).await }).await?.is_some())
 }
 
-/// Forgets who owned the cloud, so that [`join`] makes keys as at a first start.
+/// The owner in a row that this key seals.
+fn open(master: &MasterKey, sealed: &[u8]) -> Option<Owner> {
+    serde_json::from_slice(&master.open(PURPOSE, sealed)?).ok()
+}
+
+/// Forgets who owned the cloud and the keys of this node, so that [`join`] makes keys as at a first start.
 pub(crate) async fn forget(db: &Db, directory: &DataDir) -> Result<(), OwnerError> {
     directory.remove(ROOT_KEY)?;
+    directory.remove(MASTER_KEY)?;
     let forgotten = db.run(|txn| async move {
         txn.delete(ROW);
         Ok::<_, StoreError>(())
@@ -207,10 +219,16 @@ mod tests {
         let (db, random) = (Db::memory(Clock::system(), Random::system()), Random::system());
         let (_at, first) = directory();
         let (owner, _) = join(&db, &first, &random).await.unwrap();
-        let (_at, second) = directory();
+        let (second_at, second) = directory();
+        std::fs::write(second_at.path().join(MASTER_KEY), hex(&[7; 32])).unwrap();
         forget(&db, &second).await.unwrap();
         let (other, _) = join(&db, &second, &random).await.unwrap();
         assert!(owner != other);
+        assert_ne!(
+            second.master_key().unwrap(),
+            Some([7; 32]),
+            "a key that may have leaked is not used again"
+        );
         assert!(join(&db, &first, &random).await.is_err());
     }
 }

@@ -1,16 +1,17 @@
 //! Ties a store to the place of its blobs: the rows name blobs that lie there, and only there.
 //!
 //! Rows and blobs of two clouds must never meet, since what no row names is swept. So the first start writes one random
-//! name into both: as the row `cloud/id`, then as the mark of the blobs' place. Every node that finds the two together
-//! may join.
+//! name into both: as the row `cloud/id`, then as the mark of the blobs' place. As long as the row `cloud/unmarked` stands
+//! beside it nobody knows whether the mark is there: whoever starts then makes sure. Every node that finds the two
+//! together may join.
 
 use lambent_base::Random;
 use lambent_base::text::hex;
 use lambent_blobs::{BlobError, BlobStore};
 use lambent_store::{Db, StoreError};
 
-/// The store's name.
 pub(crate) const ROW: &[u8] = b"cloud/id";
+const UNMARKED: &[u8] = b"cloud/unmarked";
 const ID_BYTES: usize = 16;
 
 /// Why a store and a place of blobs were not joined.
@@ -32,65 +33,76 @@ pub(crate) enum JoinError {
     New { found: String },
 }
 
-/// Refuses a store that was used with other blobs; joins the two if both are new. `own` says that both lie in one data
-/// directory, and can belong to nothing else.
-pub(crate) async fn join(db: &Db, blobs: &BlobStore, random: &Random, own: bool) -> Result<(), JoinError> {
+/// Where a store and its blobs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Places {
+    /// In one data directory: they can belong to nothing else.
+    Together,
+    Apart,
+}
+
+/// What a store says of its blobs.
+struct Said {
+    id: String,
+    /// Whether the mark may not be there yet.
+    unmarked: bool,
+}
+
+/// Refuses a store that was used with other blobs; joins the two if both are new.
+pub(crate) async fn join(
+    db: &Db,
+    blobs: &BlobStore,
+    random: &Random,
+    places: Places,
+) -> Result<(), JoinError> {
     let mark = blobs.mark().await?;
-    let fresh = hex(&random.bytes::<ID_BYTES>());
-    let (made, may_make) = (&fresh, mark.is_none());
-    let row: Option<(String, bool)> = db
-        .run(|txn| async move {
-            if let Some(row) = txn.get(ROW).await? {
-                return Ok(Some((String::from_utf8_lossy(&row).into_owned(), false)));
+    let said = said(db, random, mark.is_none()).await?;
+    match (said, mark) {
+        (Some(Said { id, unmarked }), Some(mark)) if id == mark => {
+            if unmarked {
+                marked(db).await?;
             }
-            if may_make {
-                txn.put(ROW, made.as_bytes());
-            }
-            Ok::<_, StoreError>(may_make.then(|| (made.clone(), true)))
-        })
-        .await?;
-    match (row, mark) {
-        (Some((found, _)), Some(mark)) if found == mark => Ok(()),
-        (Some((found, true)), None) => {
-            let marked = set_mark(blobs, found).await;
-            if marked.is_err() {
-                // As if nothing had been tried: a later start, with what it takes to write, finds both new.
-                forget(db).await?;
-            }
-            marked
+            Ok(())
         }
-        (Some((found, false)), None) if own => set_mark(blobs, found).await,
-        (Some((found, _)), None) => wait_for_mark(blobs, found).await,
-        (Some((found, _)), Some(wanted)) => Err(JoinError::Other { wanted, found }),
+        (Some(Said { id, unmarked }), None) if unmarked || places == Places::Together => {
+            // Somebody else may be first, with the same one.
+            blobs.set_mark(&id).await?;
+            match blobs.mark().await? {
+                Some(mark) if mark == id => Ok(marked(db).await?),
+                mark => Err(JoinError::Other { wanted: mark.unwrap_or_default(), found: id }),
+            }
+        }
+        (Some(Said { id, .. }), None) => Err(JoinError::New { found: id }),
+        (Some(Said { id, .. }), Some(mark)) => Err(JoinError::Other { wanted: mark, found: id }),
         (None, mark) => {
             Err(JoinError::Other { wanted: mark.unwrap_or_default(), found: "a new one".to_owned() })
         }
     }
 }
 
-async fn forget(db: &Db) -> Result<(), StoreError> {
+/// What the store says; a new one is given a name first if it `may` have one.
+async fn said(db: &Db, random: &Random, may: bool) -> Result<Option<Said>, StoreError> {
+    let fresh = &hex(&random.bytes::<ID_BYTES>());
     db.run(|txn| async move {
-        txn.delete(ROW);
-        Ok(())
+        if let Some(row) = txn.get(ROW).await? {
+            let id = String::from_utf8_lossy(&row).into_owned();
+            return Ok(Some(Said { id, unmarked: txn.get(UNMARKED).await?.is_some() }));
+        }
+        if may {
+            txn.put(ROW, fresh.as_bytes());
+            txn.put(UNMARKED, b"");
+        }
+        Ok(may.then(|| Said { id: fresh.clone(), unmarked: true }))
     })
     .await
 }
 
-/// Marks the blobs as this store's, unless somebody else was first.
-async fn set_mark(blobs: &BlobStore, id: String) -> Result<(), JoinError> {
-    if blobs.set_mark(&id).await? {
-        return Ok(());
-    }
-    wait_for_mark(blobs, id).await
-}
-
-/// Looks once more: another node may have made the row a moment ago, and the mark by now.
-async fn wait_for_mark(blobs: &BlobStore, found: String) -> Result<(), JoinError> {
-    match blobs.mark().await? {
-        Some(mark) if mark == found => Ok(()),
-        Some(wanted) => Err(JoinError::Other { wanted, found }),
-        None => Err(JoinError::New { found }),
-    }
+async fn marked(db: &Db) -> Result<(), StoreError> {
+    db.run(|txn| async move {
+        txn.delete(UNMARKED);
+        Ok(())
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -112,25 +124,35 @@ mod tests {
     async fn a_store_and_its_blobs_stay_together() {
         let (db, random, at) = (store(), Random::system(), tempfile::tempdir().unwrap());
         for _ in 0..2 {
-            join(&db, &blobs(&at), &random, false).await.unwrap();
+            join(&db, &blobs(&at), &random, Places::Apart).await.unwrap();
         }
-        let empty = join(&store(), &blobs(&at), &random, false).await.unwrap_err();
+        let empty = join(&store(), &blobs(&at), &random, Places::Apart).await.unwrap_err();
         assert!(matches!(&empty, JoinError::Other { found, .. } if found == "a new one"), "{empty}");
         let (other, elsewhere) = (store(), tempfile::tempdir().unwrap());
-        join(&other, &blobs(&elsewhere), &random, false).await.unwrap();
-        let swapped = join(&other, &blobs(&at), &random, false).await.unwrap_err();
+        join(&other, &blobs(&elsewhere), &random, Places::Apart).await.unwrap();
+        let swapped = join(&other, &blobs(&at), &random, Places::Apart).await.unwrap_err();
         assert!(matches!(swapped, JoinError::Other { .. }), "{swapped}");
     }
 
     #[tokio::test]
     async fn a_new_place_is_joined_to_a_used_store_only_if_that_lies_beside_it() {
         let (db, random) = (store(), Random::system());
-        join(&db, &blobs(&tempfile::tempdir().unwrap()), &random, false).await.unwrap();
+        join(&db, &blobs(&tempfile::tempdir().unwrap()), &random, Places::Apart).await.unwrap();
         let new = tempfile::tempdir().unwrap();
-        let refused = join(&db, &blobs(&new), &random, false).await.unwrap_err();
+        let refused = join(&db, &blobs(&new), &random, Places::Apart).await.unwrap_err();
         assert!(matches!(refused, JoinError::New { .. }), "{refused}");
-        // A crash at the first start, after the row and before the mark.
-        join(&db, &blobs(&new), &random, true).await.unwrap();
-        join(&db, &blobs(&new), &random, false).await.unwrap();
+        join(&db, &blobs(&new), &random, Places::Together).await.unwrap();
+        join(&db, &blobs(&new), &random, Places::Apart).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_first_start_that_was_cut_off_is_gone_on_with() {
+        let (db, random, at) = (store(), Random::system(), tempfile::tempdir().unwrap());
+        // After the row and before the mark.
+        let first = said(&db, &random, true).await.unwrap().unwrap();
+        join(&db, &blobs(&at), &random, Places::Apart).await.unwrap();
+        assert_eq!(blobs(&at).mark().await.unwrap(), Some(first.id.clone()));
+        let then = said(&db, &random, false).await.unwrap().unwrap();
+        assert!(then.id == first.id && !then.unmarked);
     }
 }

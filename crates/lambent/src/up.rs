@@ -42,7 +42,8 @@ pub(crate) struct UpArgs {
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: String,
-    /// Make a new root key and master key: where the old ones are lost
+    /// Make a new root key and master key, where the old ones are lost or known to others; sessions end, and other nodes have
+    /// to be started again with the new ones
     #[arg(long)]
     pub(crate) new_keys: bool,
     /// Bill at the prices of this file instead of AWS's

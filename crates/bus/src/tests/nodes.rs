@@ -141,7 +141,7 @@ async fn one_node_at_a_time_does_what_a_lease_is_for() {
         let node = Node::start(&engine, |_| Some(Delivery::Done)).await;
         let (began, members, at_work) = (began.clone(), node.nodes.clone(), at_work.clone());
         let task = tokio::spawn(async move {
-            let work = |_| {
+            let work = || {
                 let (began, at_work) = (began.clone(), at_work.clone());
                 async move {
                     assert_eq!(at_work.fetch_add(1, Ordering::SeqCst), 0, "two at once");
