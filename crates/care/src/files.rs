@@ -59,11 +59,6 @@ impl Drop for NewFile {
     }
 }
 
-/// Whether a name is that of a file in the making.
-pub(crate) fn is_part(name: &str) -> bool {
-    name.strip_suffix(PART_SUFFIX).is_some_and(|rest| rest.ends_with('.'))
-}
-
 /// Makes a directory, and those above it, for their owner's eyes only.
 pub fn make_directory(path: &Path) -> Result<(), CareError> {
     if path.is_dir() {

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use lambent_base::BoxFuture;
 
 use crate::CareError;
-use crate::files::{NewFile, is_part, make_directory, sync_parent};
+use crate::files::{NewFile, make_directory, sync_parent};
+
+/// What a backup that was cut off may have left in a directory, which is somebody's and may hold other files.
+const LEFTOVERS: [&str; 3] = ["new-rows.part", "new-key.part", "new.part"];
 
 /// A directory, or what does the same elsewhere. Names may hold slashes.
 pub trait Shelf: Send + Sync {
@@ -61,13 +64,7 @@ impl Shelf for DirectoryShelf {
 
     fn scratch(&self) -> Result<PathBuf, CareError> {
         make_directory(&self.0)?;
-        // What a backup that was cut off has left.
-        for entry in fs::read_dir(&self.0).map_err(CareError::io("list", &self.0))? {
-            let entry = entry.map_err(CareError::io("list", &self.0))?;
-            if entry.file_name().to_str().is_some_and(is_part) {
-                fs::remove_file(entry.path()).map_err(CareError::io("remove", &entry.path()))?;
-            }
-        }
+        LEFTOVERS.iter().try_for_each(|name| self.remove_file(name))?;
         Ok(self.0.clone())
     }
 

@@ -194,3 +194,15 @@ async fn a_place_belongs_to_one_cloud() {
     let refused = empty.restore(None, &new_store(), &world.blobs, |_| {}).await.unwrap_err();
     assert!(matches!(refused, CareError::NoBackup { .. }), "{refused}");
 }
+
+#[test]
+fn files_of_others_in_the_place_stay() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["film.part", "new-rows.part"] {
+        std::fs::write(place.path().join(name), b"half").unwrap();
+    }
+    use lambent_care::Shelf;
+    DirectoryShelf::new(place.path()).scratch().unwrap();
+    let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["film.part"]);
+}
