@@ -1,6 +1,7 @@
 //! Files that are whole or not there.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,15 @@ impl NewFile {
         part.push(".");
         part.push(PART_SUFFIX);
         let part = PathBuf::from(part);
+        // Never what somebody else has open, or lets others read.
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(CareError::io("remove", &part)(error));
+            }
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        options.read(true).write(true).create_new(true).mode(0o600);
         let file = options.open(&part).map_err(CareError::io("create", &part))?;
         Ok(Self { file, part, path: path.to_owned(), kept: false })
     }
@@ -59,14 +67,16 @@ impl Drop for NewFile {
     }
 }
 
-/// Makes a directory, and those above it, for their owner's eyes only.
+/// Makes a directory, and those above it, durably and for their owner's eyes only.
 pub fn make_directory(path: &Path) -> Result<(), CareError> {
-    if path.is_dir() {
-        return Ok(());
+    let is_there = |path: &Path| path.as_os_str().is_empty() || path.is_dir();
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !is_there(path)).collect();
+    for path in missing.into_iter().rev() {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(CareError::io("make", path))?;
+        sync_parent(path)?;
     }
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(CareError::io("make", path))?;
-    sync_parent(path)
+    Ok(())
 }
 
 /// Makes the names beside `path` durable.

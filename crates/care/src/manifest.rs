@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::CareError;
 use crate::dump::{Header, Totals};
@@ -25,6 +26,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DumpEntry {
     /// As `20261121T224317Z-81`: when it was made, in UTC, and the version of the store.
+    #[serde(deserialize_with = "dump_name")]
     pub name: String,
     /// Milliseconds since 1970.
     pub made_ms: i64,
@@ -87,5 +89,35 @@ impl DumpEntry {
     /// Where the dump lies.
     pub(crate) fn file(&self) -> String {
         format!("rows/{}.dump", self.name)
+    }
+}
+
+/// The name of a dump. It becomes part of a path, so it has nothing in it that a name of ours has not.
+fn dump_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    let is_ours = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b'-');
+    if name.is_empty() || !name.bytes().all(is_ours) {
+        let expected = "expected the name of a dump as `20261121T224317Z-81`";
+        return Err(D::Error::custom(format!("{expected}, got `{}`", name.escape_debug())));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        let entry = |name: &str| {
+            let json = serde_json::json!({
+                "name": name, "made_ms": 1, "version": 2, "rows": 3, "bytes": 4, "blobs": 5
+            });
+            serde_json::from_value::<DumpEntry>(json)
+        };
+        assert_eq!(entry("20261121T224317Z-81").unwrap().file(), "rows/20261121T224317Z-81.dump");
+        for name in ["", "../../blobs/1", "/etc/1", "2026.dump"] {
+            assert!(entry(name).is_err(), "{name}");
+        }
     }
 }
