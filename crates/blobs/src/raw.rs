@@ -48,6 +48,14 @@ impl BlobStore {
         Ok(ids)
     }
 
+    /// What a file ends with: its length, and the checksums of all its blocks. Files of the same trailer are the same, unless
+    /// one was damaged since it was written.
+    ///
+    /// Errors: `NotFound`, `Damaged`.
+    pub async fn trailer(&self, id: BlobId) -> Result<Bytes, BlobError> {
+        BlobReader::open_trailer(&self.kind, id).await
+    }
+
     /// Opens a whole file. Who reads it to its end has checked all of it.
     ///
     /// Errors: `NotFound`, `Damaged`.

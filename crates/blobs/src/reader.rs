@@ -37,6 +37,11 @@ impl BlobReader {
         Self::open_with(kind, id, None, true).await
     }
 
+    /// The trailer of a blob's file.
+    pub(crate) async fn open_trailer(kind: &Kind, id: BlobId) -> Result<Bytes, BlobError> {
+        Ok(Self::open_with(kind, id, Some(0..0), true).await?.1)
+    }
+
     async fn open_with(
         kind: &Kind,
         id: BlobId,

@@ -25,7 +25,7 @@ pub struct Copied {
     pub unreadable: Vec<(BlobId, BlobError)>,
 }
 
-/// Copies those of `wanted` that are not there yet; every byte is checked on the way. `progress` is told how many are done.
+/// Copies those of `wanted` that are not there yet, or not as they should be; every byte is checked on the way. `progress` is told how many are done.
 pub(crate) async fn copy_blobs(
     from: &BlobStore,
     to: &BlobStore,
@@ -34,21 +34,21 @@ pub(crate) async fn copy_blobs(
 ) -> Result<Copied, CareError> {
     let present = all_ids(to).await?;
     let mut copied = Copied::default();
-    let mut left = wanted.iter().filter(|id| !present.contains(id)).copied();
-    copied.present = wanted.iter().filter(|id| present.contains(id)).count() as u64;
-    let mut done = copied.present;
+    let mut left = wanted.iter().copied();
+    let mut done = 0;
     progress(done);
     let mut running = JoinSet::new();
     loop {
         while running.len() < AT_ONCE {
             let Some(id) = left.next() else { break };
-            let (from, to) = (from.clone(), to.clone());
-            running.spawn(async move { (id, copy(&from, &to, id).await) });
+            let (from, to, is_there) = (from.clone(), to.clone(), present.contains(&id));
+            running.spawn(async move { (id, copy(&from, &to, id, is_there).await) });
         }
         let Some(finished) = running.join_next().await else { return Ok(copied) };
         let (id, outcome) = finished.map_err(|_| CareError::CutOff)?;
         match outcome {
-            Ok(bytes) => {
+            Ok(None) => copied.present += 1,
+            Ok(Some(bytes)) => {
                 copied.blobs += 1;
                 copied.bytes += bytes;
             }
@@ -62,8 +62,30 @@ pub(crate) async fn copy_blobs(
     }
 }
 
-async fn copy(from: &BlobStore, to: &BlobStore, id: BlobId) -> Result<u64, BlobError> {
-    to.write_raw(from.read_raw(id).await?).await
+/// Gives how many bytes were copied; `None` when the same blob was there.
+async fn copy(
+    from: &BlobStore,
+    to: &BlobStore,
+    id: BlobId,
+    is_there: bool,
+) -> Result<Option<u64>, BlobError> {
+    if is_there && is_same(from, to, id).await? {
+        return Ok(None);
+    }
+    to.write_raw(from.read_raw(id).await?).await.map(Some)
+}
+
+/// Whether a blob that is there already can stay: a name says nothing of the file under it.
+async fn is_same(from: &BlobStore, to: &BlobStore, id: BlobId) -> Result<bool, BlobError> {
+    let known = match to.trailer(id).await {
+        Err(BlobError::NotFound(_) | BlobError::Damaged { .. }) => return Ok(false),
+        known => known?,
+    };
+    match from.trailer(id).await {
+        // Better than what it would be replaced with.
+        Err(BlobError::NotFound(_) | BlobError::Damaged { .. }) => Ok(true),
+        wanted => Ok(wanted? == known),
+    }
 }
 
 /// Every blob of a place.

@@ -206,3 +206,17 @@ fn files_of_others_in_the_place_stay() {
     let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["film.part"]);
 }
+
+#[tokio::test]
+async fn a_blob_that_is_there_and_not_as_it_should_be_is_copied_anew() {
+    let world = World::new("one").await;
+    world.add(1).await;
+    world.back_up().await.unwrap();
+    let file = world.files().pop().unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let done = world.back_up().await.unwrap();
+    assert_eq!((done.copied.blobs, done.copied.present), (1, 0));
+    assert_eq!(std::fs::read(&file).unwrap(), whole);
+    assert_eq!(world.back_up().await.unwrap().copied.present, 1);
+}
