@@ -8,7 +8,7 @@
 use lambent_base::Random;
 use lambent_base::text::hex;
 use lambent_blobs::{BlobError, BlobStore};
-use lambent_store::{Db, StoreError};
+use lambent_store::{Db, StoreError, expect_whole};
 
 pub(crate) const ROW: &[u8] = b"cloud/id";
 const UNMARKED: &[u8] = b"cloud/unmarked";
@@ -84,6 +84,8 @@ pub(crate) async fn join(
 async fn said(db: &Db, random: &Random, may: bool) -> Result<Option<Said>, StoreError> {
     let fresh = &hex(&random.bytes::<ID_BYTES>());
     db.run(|txn| async move {
+        // An import may have begun since it was looked for.
+        expect_whole(&txn).await?;
         if let Some(row) = txn.get(ROW).await? {
             let id = String::from_utf8_lossy(&row).into_owned();
             return Ok(Some(Said { id, unmarked: txn.get(UNMARKED).await?.is_some() }));
