@@ -5,6 +5,7 @@
 //! | `manifest` | [`Manifest`], replaced last |
 //! | `rows/NAME.dump` | a [dump](crate::DumpReader) |
 //! | `blobs/xx/ID` | a blob's file |
+//! | `lock` | who changes a place that is no directory, and until when: see [`Turn`] |
 //!
 //! A dump gets its name when all its blobs are there, so what has a name can be restored whatever happened later.
 
@@ -16,14 +17,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lambent_base::Clock;
+use lambent_blobs::limits::ORPHAN_AGE;
 use lambent_blobs::{BlobId, BlobStore};
 
 use crate::CareError;
-use crate::copy::{Copied, NamedBlob, all_ids, copy_blobs};
+use crate::copy::{Copied, NamedBlob, copy_blobs};
 use crate::dump::{Header, Totals};
 use crate::manifest::{DumpEntry, Manifest};
 use crate::rows::verify_dump;
 use crate::shelf::Shelf;
+use crate::turn::Turn;
 
 /// The name of the blobs' folder in a place.
 pub const BLOBS_NAME: &str = "blobs";
@@ -94,6 +97,7 @@ impl Backups {
     /// meanwhile. Blobs that `source` has lost, or that are damaged there, are named in the outcome.
     pub async fn add(
         &self,
+        turn: &Turn,
         dump: &Path,
         source: &BlobStore,
         clock: &Clock,
@@ -106,24 +110,29 @@ impl Backups {
         let copied = copy_blobs(source, &self.blobs, &wanted, |done| progress(done, total)).await?;
         let mut entry = DumpEntry::new(clock.unix_ms(), &header, totals, total);
         entry.missing = copied.unreadable.iter().map(|(id, _)| id.to_string()).collect();
+        turn.check().await?;
         self.shelf.put(&entry.file(), dump).await?;
         // Two backups of one second and one version are the same.
         manifest.dumps.retain(|other| other.name != entry.name);
         manifest.dumps.push(entry.clone());
+        turn.renew().await?;
         manifest.write(&*self.shelf).await?;
         Ok(BackedUp { dump: entry, copied })
     }
 
-    /// Keeps the newest `keep` dumps, at least one, and throws away the others with the blobs that no kept one names.
-    pub async fn prune(&self, keep: usize) -> Result<Pruned, CareError> {
+    /// Keeps the newest `keep` dumps, at least one, and throws away the others with the blobs that no kept one names and
+    /// that are [`ORPHAN_AGE`] old: younger ones may be those of a backup that is being made.
+    pub async fn prune(&self, turn: &Turn, keep: usize) -> Result<Pruned, CareError> {
         let Some(mut manifest) = Manifest::read(&*self.shelf).await? else { return Ok(Pruned::default()) };
         let old = manifest.dumps.len().saturating_sub(keep.max(1));
         let gone: Vec<DumpEntry> = manifest.dumps.drain(..old).collect();
         // First nobody can choose it, then it goes.
         if !gone.is_empty() {
+            turn.renew().await?;
             manifest.write(&*self.shelf).await?;
         }
         for dump in &gone {
+            turn.check().await?;
             self.shelf.remove(&dump.file()).await?;
         }
         let mut pruned = Pruned { dumps: gone.len() as u64, blobs: 0 };
@@ -131,10 +140,12 @@ impl Backups {
         for dump in &manifest.dumps {
             named.extend(self.read(&self.fetch(dump).await?).await?.2);
         }
-        for id in all_ids(&self.blobs).await?.into_iter().filter(|id| !named.contains(id)) {
-            self.blobs.delete(id).await?;
-            pruned.blobs += 1;
-        }
+        let named = &named;
+        let kept = |ids: Vec<BlobId>| async move {
+            turn.check().await?;
+            Ok::<_, CareError>(ids.into_iter().filter(|id| named.contains(id)).collect())
+        };
+        pruned.blobs = self.blobs.sweep(kept, ORPHAN_AGE).await?.removed;
         Ok(pruned)
     }
 

@@ -47,6 +47,14 @@ pub enum CareError {
         "the manifest in {place} has format {found}, this program knows {known}; use the version of Lambent that wrote it, or a newer one"
     )]
     ManifestFormat { place: String, found: u32, known: u32 },
+    #[error(
+        "{place} is in use by {holder}, until {until} at least; begin again when it is done, or, if it has died, after that time"
+    )]
+    InUse { place: String, holder: String, until: String },
+    #[error(
+        "{place} was taken over by another command, as this one had not been heard of; nothing of it counts there, begin again"
+    )]
+    TurnLost { place: String },
     #[error("work was cut off; try again")]
     CutOff,
 }

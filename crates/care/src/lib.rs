@@ -11,6 +11,7 @@ mod manifest;
 mod restore;
 mod rows;
 mod shelf;
+mod turn;
 
 pub use backup::{BLOBS_NAME, BackedUp, Backups, Pruned, Scratch};
 pub use check::{CheckRows, CheckStep, Checker, Findings, Mend, Mended, Problem};
@@ -22,3 +23,4 @@ pub use manifest::{DumpEntry, Manifest};
 pub use restore::{RestoreStep, Restored};
 pub use rows::{import_dump, verify_dump, write_dump};
 pub use shelf::{DirectoryShelf, Shelf};
+pub use turn::{Mark, STANDS_FOR, Slot, Turn};

@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lambent_base::BoxFuture;
 
 use crate::CareError;
 use crate::files::{NewFile, make_directory, sync_parent};
+use crate::turn::Slot;
 
 /// What a backup that was cut off may have left in a directory, which is somebody's and may hold other files.
 const LEFTOVERS: [&str; 3] = ["new-rows.part", "new-key.part", "new.part"];
@@ -28,6 +30,11 @@ pub trait Shelf: Send + Sync {
 
     /// Removes a file; no harm when there is none.
     fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), CareError>>;
+
+    /// What keeps two commands from changing the place at once, where no lock of a directory does.
+    fn slot(&self) -> Option<Arc<dyn Slot>> {
+        None
+    }
 }
 
 /// Files below a directory of this host.

@@ -1,13 +1,16 @@
-//! Backups hold what they should and no more, and a restore is all or nothing.
+//! Backups hold what they should and no more, two at once do each other no harm, and a restore is all or nothing.
 #![expect(clippy::unwrap_used, reason = "a test's helpers may panic as the test does")]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use lambent_base::{Clock, ManualClock, Random};
+use lambent_base::{BoxFuture, Clock, ManualClock, Random};
 use lambent_blobs::{BlobId, BlobOptions, BlobStore};
 use lambent_care::{
-    BackedUp, Backups, CareError, DirectoryShelf, DumpStream, Manifest, NewFile, Restored, write_dump,
+    BackedUp, Backups, CareError, DirectoryShelf, DumpStream, Manifest, Mark, NewFile, Pruned, Restored,
+    STANDS_FOR, Shelf, Slot, Turn, write_dump,
 };
 use lambent_store::{Db, StoreError};
 use tempfile::TempDir;
@@ -21,6 +24,65 @@ struct World {
     blobs: BlobStore,
     clock: Clock,
     hand: ManualClock,
+    slot: Arc<MemorySlot>,
+}
+
+/// A day, and a little.
+const LATER: std::time::Duration = std::time::Duration::from_secs(25 * 3600);
+
+/// A slot as of a bucket.
+#[derive(Default)]
+struct MemorySlot {
+    content: Mutex<Option<(Bytes, Mark)>>,
+    /// Whether the next write is done and said not to be, as when its answer is lost and it is sent again.
+    loses_an_answer: AtomicBool,
+}
+
+impl Slot for MemorySlot {
+    fn read(&self) -> BoxFuture<'_, Result<Option<(Bytes, Mark)>, CareError>> {
+        Box::pin(std::future::ready(Ok(self.content.lock().unwrap().clone())))
+    }
+
+    fn write(&self, bytes: Bytes, over: Option<Mark>) -> BoxFuture<'_, Result<Option<Mark>, CareError>> {
+        let mut content = self.content.lock().unwrap();
+        if content.as_ref().map(|(_, mark)| mark) != over.as_ref() {
+            return Box::pin(std::future::ready(Ok(None)));
+        }
+        let count = over.map_or(0, |mark| mark.0.parse::<u32>().unwrap());
+        let mark = Mark((count + 1).to_string());
+        *content = Some((bytes, mark.clone()));
+        let is_told = !self.loses_an_answer.swap(false, Ordering::SeqCst);
+        Box::pin(std::future::ready(Ok(is_told.then_some(mark))))
+    }
+}
+
+/// Files in a directory that is used as a bucket is.
+struct FarShelf(DirectoryShelf, Arc<MemorySlot>);
+
+impl Shelf for FarShelf {
+    fn name(&self) -> String {
+        "s3://backups".to_owned()
+    }
+
+    fn scratch(&self) -> Result<PathBuf, CareError> {
+        self.0.scratch()
+    }
+
+    fn put<'a>(&'a self, name: &'a str, file: &'a Path) -> BoxFuture<'a, Result<(), CareError>> {
+        self.0.put(name, file)
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<PathBuf>, CareError>> {
+        self.0.get(name)
+    }
+
+    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), CareError>> {
+        self.0.remove(name)
+    }
+
+    fn slot(&self) -> Option<Arc<dyn Slot>> {
+        Some(self.1.clone())
+    }
 }
 
 fn named(key: &[u8]) -> Option<BlobId> {
@@ -41,7 +103,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::manual(1_790_000_000_000);
         let blobs = blob_store(&folder.path().join("own"), &clock);
-        let world = Self { folder, db: new_store(), blobs, clock, hand };
+        let world = Self { folder, db: new_store(), blobs, clock, hand, slot: Arc::default() };
         world.put(b"cloud/id", name.as_bytes()).await;
         world
     }
@@ -74,10 +136,29 @@ impl World {
 
     fn backups(&self) -> Backups {
         let blobs = blob_store(&self.place().join("blobs"), &self.clock);
-        Backups { shelf: Box::new(DirectoryShelf::new(self.place())), blobs, named: &[named] }
+        let shelf = FarShelf(DirectoryShelf::new(self.place()), self.slot.clone());
+        Backups { shelf: Box::new(shelf), blobs, named: &[named] }
+    }
+
+    async fn begin(&self, holder: &str) -> Result<Turn, CareError> {
+        self.backups().begin(holder, &self.clock, &Random::system()).await
     }
 
     async fn back_up(&self) -> Result<BackedUp, CareError> {
+        let turn = self.begin("test").await.unwrap();
+        let done = self.back_up_in(&turn).await;
+        turn.end().await.unwrap();
+        done
+    }
+
+    async fn prune(&self, keep: usize) -> Result<Pruned, CareError> {
+        let turn = self.begin("test").await.unwrap();
+        let done = self.backups().prune(&turn, keep).await;
+        turn.end().await.unwrap();
+        done
+    }
+
+    async fn back_up_in(&self, turn: &Turn) -> Result<BackedUp, CareError> {
         self.hand.advance(std::time::Duration::from_secs(60));
         let backups = self.backups();
         let path = backups.scratch().unwrap();
@@ -85,7 +166,7 @@ impl World {
         let dump = DumpStream::new(self.db.export().await.unwrap(), vec![]).await.unwrap();
         write_dump(dump, file.file(), &path, |_| {}).await.unwrap();
         file.finish().unwrap();
-        backups.add(&path, &self.blobs, &self.clock, |_, _| {}).await
+        backups.add(turn, &path, &self.blobs, &self.clock, |_, _| {}).await
     }
 
     async fn restore(&self, dump: Option<&str>, db: &Db, blobs: &BlobStore) -> Result<Restored, CareError> {
@@ -131,8 +212,16 @@ async fn blobs_are_copied_once_and_go_with_the_last_dump_that_names_them() {
     assert!(holds(&blobs, first).await && holds(&blobs, second).await && !holds(&blobs, third).await);
     assert_eq!(blobs.mark().await.unwrap().as_deref(), Some("one"));
 
-    let pruned = world.backups().prune(1).await.unwrap();
-    assert_eq!((pruned.dumps, pruned.blobs), (1, 1));
+    let pruned = world.prune(1).await.unwrap();
+    assert_eq!(
+        (pruned.dumps, pruned.blobs),
+        (1, 0),
+        "what is younger than a day may be of a backup in the making"
+    );
+    assert_eq!(world.files().len(), 3);
+    world.hand.advance(LATER);
+    let pruned = world.prune(1).await.unwrap();
+    assert_eq!((pruned.dumps, pruned.blobs), (0, 1));
     assert_eq!(world.files().len(), 2);
     let gone = world.restore(Some(&manifest.dumps[0].name), &new_store(), &blobs).await;
     assert!(matches!(gone, Err(CareError::NoDump { .. })));
@@ -195,13 +284,64 @@ async fn a_place_belongs_to_one_cloud() {
     assert!(matches!(refused, CareError::NoBackup { .. }), "{refused}");
 }
 
+#[tokio::test]
+async fn of_two_backups_at_once_the_second_is_refused_and_told_who_has_the_place() {
+    let world = World::new("one").await;
+    let turn = world.begin("`lambent backup` of process 7\u{1b}").await.unwrap();
+    let refused = world.begin("another").await.err().unwrap().to_string();
+    let expected =
+        "s3://backups is in use by `lambent backup` of process 7, until 2026-09-21T14:18:20Z at least";
+    assert!(refused.starts_with(expected), "{refused}");
+    // Work under it renews it, and once it has ended the next one begins at once.
+    world.hand.advance(STANDS_FOR * 2 / 3);
+    world.back_up_in(&turn).await.unwrap();
+    world.hand.advance(STANDS_FOR * 2 / 3);
+    assert!(matches!(world.begin("another").await, Err(CareError::InUse { .. })));
+    turn.end().await.unwrap();
+    world.back_up().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_that_was_not_heard_of_loses_its_turn_and_changes_nothing_any_more() {
+    let world = World::new("one").await;
+    world.add(1).await;
+    world.back_up().await.unwrap();
+    let slept = world.begin("the sleeper").await.unwrap();
+    world.hand.advance(STANDS_FOR);
+    world.back_up().await.unwrap();
+    let manifest = async || Manifest::read(&*world.backups().shelf).await.unwrap().unwrap();
+    let before = manifest().await;
+    assert_eq!(before.dumps.len(), 2);
+    let refused = world.back_up_in(&slept).await.unwrap_err();
+    assert!(matches!(refused, CareError::TurnLost { .. }), "{refused}");
+    let refused = world.backups().prune(&slept, 1).await.unwrap_err();
+    assert!(matches!(refused, CareError::TurnLost { .. }), "{refused}");
+    slept.end().await.unwrap();
+    assert_eq!(manifest().await, before);
+    assert_eq!(std::fs::read_dir(world.place().join("rows")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_turn_outlives_lost_answers_and_what_cannot_be_read() {
+    let world = World::new("one").await;
+    *world.slot.content.lock().unwrap() = Some((Bytes::new(), Mark("5".to_owned())));
+    world.slot.loses_an_answer.store(true, Ordering::SeqCst);
+    let turn = world.begin("one").await.unwrap();
+    world.slot.loses_an_answer.store(true, Ordering::SeqCst);
+    world.back_up_in(&turn).await.unwrap();
+    assert!(
+        !world.slot.loses_an_answer.load(Ordering::SeqCst),
+        "the manifest is written under a turn just renewed"
+    );
+    assert!(matches!(world.begin("another").await, Err(CareError::InUse { .. })));
+}
+
 #[test]
 fn files_of_others_in_the_place_stay() {
     let place = tempfile::tempdir().unwrap();
     for name in ["film.part", "new-rows.part"] {
         std::fs::write(place.path().join(name), b"half").unwrap();
     }
-    use lambent_care::Shelf;
     DirectoryShelf::new(place.path()).scratch().unwrap();
     let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["film.part"]);

@@ -7,17 +7,20 @@ use lambent_base::BoxFuture;
 use lambent_blobs_objects::S3Address;
 use lambent_blobs_objects::object_store::path::Path as Key;
 use lambent_blobs_objects::object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use lambent_care::{CareError, Shelf};
+use lambent_care::{CareError, Shelf, Slot};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::CommandError;
+use super::far_slot::FarSlot;
 use crate::blobs;
 
 /// Bytes of a dump that are read or written at once.
 const PIECE_BYTES: usize = 1024 * 1024;
 /// Parts of a dump that are under way at once.
 const PARTS_AT_ONCE: usize = 4;
+/// The object that says who changes the place.
+const LOCK: &str = "lock";
 
 /// Files below a prefix of a bucket; what is read or written passes through a temporary folder of this host.
 pub(super) struct FarShelf {
@@ -118,5 +121,9 @@ impl Shelf for FarShelf {
                 Err(error) => Err(self.failed("remove from")(error)),
             }
         })
+    }
+
+    fn slot(&self) -> Option<Arc<dyn Slot>> {
+        Some(Arc::new(FarSlot::new(self.store.clone(), self.key(LOCK), self.name.clone())))
     }
 }

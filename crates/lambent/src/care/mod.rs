@@ -7,6 +7,7 @@ pub(crate) mod backup;
 pub(crate) mod check;
 mod error;
 mod far_shelf;
+mod far_slot;
 mod open;
 mod place;
 mod progress;
