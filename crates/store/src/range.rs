@@ -147,20 +147,28 @@ pub struct Page {
 }
 
 impl Page {
-    /// The first page of `rows`, which come in the order of the scan; they end after it, or with a row more.
-    pub fn fill(rows: impl IntoIterator<Item = (Bytes, Bytes)>, options: ScanOptions) -> Self {
+    /// The first page of `rows`, which come in the order of the scan and end after it, or with a row more. `read` gives key
+    /// and value of each row that the page takes, and is not asked for the one after.
+    ///
+    /// Errors: those of `read`.
+    pub fn fill<R, E>(
+        rows: impl IntoIterator<Item = R>,
+        options: ScanOptions,
+        read: impl Fn(R) -> Result<(Bytes, Bytes), E>,
+    ) -> Result<Self, E> {
         let mut page = Self::default();
         let mut bytes = 0;
-        for (key, value) in rows {
+        for row in rows {
             if page.rows.len() >= options.max_rows || bytes >= options.max_bytes {
                 let last = page.rows.last().map(|(key, _)| key);
                 page.more = last.map(|last| if options.reverse { last.clone() } else { successor(last) });
                 break;
             }
+            let (key, value) = read(row)?;
             bytes += key.len() + value.len();
             page.rows.push((key, value));
         }
-        page
+        Ok(page)
     }
 }
 

@@ -115,7 +115,7 @@ pub(crate) async fn scan_at(
     if range.is_empty() {
         return Ok(Page::default());
     }
-    Ok(Page::fill(rows_at(connection, range, options, at).await?, options))
+    Page::fill(rows_at(connection, range, options, at).await?, options, Ok)
 }
 
 /// The rows of a page, and one more if there is one.

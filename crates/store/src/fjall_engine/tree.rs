@@ -14,7 +14,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::engine::{TxnId, Version};
 use crate::error::StoreError;
-use crate::range::{KeyRange, Page, ScanOptions, successor};
+use crate::range::{KeyRange, Page, ScanOptions};
 use crate::resolve::Rows;
 
 const KEYSPACE: &str = "rows";
@@ -150,23 +150,14 @@ fn outcome_key(batch_number: u64) -> Vec<u8> {
 }
 
 fn page(rows: impl Iterator<Item = fjall::Guard>, options: ScanOptions) -> Result<Page, StoreError> {
-    let mut page = Page::default();
-    let mut bytes = 0;
-    for row in rows {
-        if page.rows.len() >= options.max_rows || bytes >= options.max_bytes {
-            let last = page.rows.last().map(|(key, _)| key);
-            page.more = last.map(|last| if options.reverse { last.clone() } else { successor(last) });
-            break;
+    Page::fill(rows, options, |row| {
+        if options.keys_only {
+            let key = row.key().map_err(|e| read_error(&e))?;
+            return Ok((key.into(), Bytes::new()));
         }
-        let (key, value) = if options.keys_only {
-            (row.key().map_err(|e| read_error(&e))?, fjall::UserValue::from(Bytes::new()))
-        } else {
-            row.into_inner().map_err(|e| read_error(&e))?
-        };
-        bytes += key.len() + value.len();
-        page.rows.push((key.into(), value.into()));
-    }
-    Ok(page)
+        let (key, value) = row.into_inner().map_err(|e| read_error(&e))?;
+        Ok((key.into(), value.into()))
+    })
 }
 
 fn read_error(error: &fjall::Error) -> StoreError {

@@ -1,12 +1,13 @@
 //! Rows with all the versions that an open snapshot may still see.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 
 use bytes::Bytes;
 
 use crate::engine::{Commit, TxnId, Version};
 use crate::error::StoreError;
-use crate::range::{KeyRange, Page, ScanOptions, successor};
+use crate::range::{KeyRange, Page, ScanOptions};
 use crate::resolve::{Before, resolve};
 
 /// How many transaction ids are remembered.
@@ -146,18 +147,9 @@ fn forget(versions: &mut Vec<(u64, Option<Bytes>)>, oldest: u64) {
 }
 
 fn page<'a>(rows: impl Iterator<Item = (&'a Bytes, &'a Bytes)>, options: ScanOptions) -> Page {
-    let mut page = Page::default();
-    let mut bytes = 0;
-    let mut last: Option<&Bytes> = None;
-    for (key, value) in rows {
-        if page.rows.len() >= options.max_rows || bytes >= options.max_bytes {
-            page.more = last.map(|last| if options.reverse { last.clone() } else { successor(last) });
-            break;
-        }
+    let Ok(page) = Page::fill(rows, options, |(key, value)| {
         let value = if options.keys_only { Bytes::new() } else { value.clone() };
-        bytes += key.len() + value.len();
-        page.rows.push((key.clone(), value));
-        last = Some(key);
-    }
+        Ok::<_, Infallible>((key.clone(), value))
+    });
     page
 }
