@@ -4,17 +4,18 @@ use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lambent_base::{Clock, Random};
 
-use crate::client::Client;
+use crate::client::{Client, ServerErrors, Terms};
 use crate::cloud::{Folder, Place, Server};
 use crate::content::below;
 use crate::options::Options;
 use crate::power::{self, Layer};
-use crate::pulse::Pulse;
+use crate::pulse::{PULSE_MAX, Pulse};
 use crate::setup;
 use crate::verify;
 use crate::work::{EventWorker, LogWorker, ObjectWorker, Round, Worker};
@@ -24,6 +25,8 @@ const LOG_WORKERS: usize = 2;
 const EVENT_WORKERS: usize = 2;
 /// After so many acknowledged requests, at most, the server is killed.
 const BEATS_MAX: usize = 500;
+/// Server errors before a kill: nothing has happened to the server then.
+const SERVER_ERRORS_MAX: usize = 0;
 /// And so long after that, at most: else it would always die just after an answer.
 const LINGER_US_MAX: usize = 15_000;
 /// One in so many restarts is itself killed, after this time at most.
@@ -239,12 +242,13 @@ pub(crate) fn workers(with_function: bool) -> Workers {
 fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Random) -> anyhow::Result<String> {
     let pulse = Pulse::new(1 + below(random, BEATS_MAX), workers.len());
     let linger = Duration::from_micros(below(random, LINGER_US_MAX) as u64);
+    let terms = Terms::default();
     let mut clients = Vec::new();
     for _ in workers.iter() {
-        clients.push(Client::open(server.address, &round.clock)?);
+        clients.push(Client::open(server.address, &round.clock)?.under(&terms));
     }
     let mut outcomes = Vec::new();
-    let mut died_before = false;
+    let (mut died_before, mut has_hung) = (false, false);
     std::thread::scope(|scope| {
         let pulse = &pulse;
         let threads: Vec<_> = workers
@@ -258,26 +262,30 @@ fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Rando
                 })
             })
             .collect();
-        pulse.wait();
+        has_hung = !pulse.wait();
         std::thread::sleep(linger);
         died_before = !server.is_alive();
+        terms.fault.store(true, Ordering::SeqCst);
         server.kill();
+        terms.stop.store(true, Ordering::SeqCst);
         outcomes.extend(threads.into_iter().map(std::thread::ScopedJoinHandle::join));
     });
-    let mut errors = 0;
-    for (outcome, worker) in outcomes.into_iter().zip(workers.iter()) {
-        let Ok((outcome, (count, first))) = outcome else { bail!("{} panicked", worker.name()) };
-        outcome.with_context(|| format!("round {}, {}", round.number, worker.name()))?;
-        if let Some(first) = first {
-            println!("  {} answers with a server's error, the first: {first}", count);
-        }
-        errors += count;
-    }
     if died_before {
         bail!("round {}: the server ended by itself", round.number);
     }
+    let mut errors = ServerErrors::default();
+    for (outcome, worker) in outcomes.into_iter().zip(workers.iter()) {
+        let Ok((outcome, of_worker)) = outcome else { bail!("{} panicked", worker.name()) };
+        outcome.with_context(|| format!("round {}, {}", round.number, worker.name()))?;
+        errors.add(of_worker);
+    }
+    if has_hung {
+        let acknowledged = pulse.acknowledged();
+        bail!("round {}: only {acknowledged} requests were acknowledged in {PULSE_MAX:?}", round.number);
+    }
+    errors.bound(SERVER_ERRORS_MAX).with_context(|| format!("round {}", round.number))?;
     let open: usize = workers.iter().map(|worker| worker.open_attempts()).sum();
-    Ok(format!("{} acknowledged, {open} cut off, {errors} server's errors", pulse.acknowledged()))
+    Ok(format!("{} acknowledged, {open} cut off", pulse.acknowledged()))
 }
 
 /// Compares everything with the ledgers.

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lambent_base::Clock;
 use lambent_test_client::{Answer, Api, Connection, Request};
 
+/// A load that nothing has ended by then will not end.
+const LOAD_MAX: Duration = Duration::from_secs(240);
 /// More than any answer of the load has.
 const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -23,11 +25,48 @@ pub(crate) enum Told {
     Unknown,
 }
 
-/// How a load is kept from running away, and ended while its server goes on.
-pub(crate) struct Pace {
-    /// Before each attempt.
+/// The terms of a load at one server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    /// Before each attempt, so that the load does not run away.
     pub(crate) pause: Duration,
+    /// Ends the load.
     pub(crate) stop: Arc<AtomicBool>,
+    /// Set just before something happens to the server, and until that is over: only then may it fail.
+    pub(crate) fault: Arc<AtomicBool>,
+    /// How many requests the server has acknowledged.
+    pub(crate) acknowledged: Arc<AtomicUsize>,
+}
+
+/// Answers with a status of 500 or more.
+#[derive(Debug, Default)]
+pub(crate) struct ServerErrors {
+    /// During the server's fault.
+    pub(crate) excused: usize,
+    /// While nothing had happened to it.
+    pub(crate) unexcused: usize,
+    /// The first of these.
+    pub(crate) first: Option<String>,
+}
+
+impl ServerErrors {
+    /// Adds those of another client.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.excused += other.excused;
+        self.unexcused += other.unexcused;
+        self.first = self.first.take().or(other.first);
+    }
+
+    /// Fails when there were more than that many without a fault.
+    pub(crate) fn bound(&self, max: usize) -> anyhow::Result<()> {
+        match &self.first {
+            Some(first) if self.unexcused > max => bail!(
+                "{} server errors while nothing had happened to the server, expected at most {max}; the first: {first}",
+                self.unexcused
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One connection to the server of a round.
@@ -35,11 +74,12 @@ pub(crate) struct Client {
     address: SocketAddr,
     clock: Clock,
     connection: Connection,
-    pace: Option<Pace>,
+    terms: Terms,
+    /// When a load must have ended, in monotonic time.
+    deadline: Duration,
     /// The server does not answer any more, or is not asked any more.
     pub(crate) lost: bool,
-    /// Answers with a status of 500 or more, the first of them as text.
-    pub(crate) server_errors: (usize, Option<String>),
+    pub(crate) server_errors: ServerErrors,
 }
 
 impl Client {
@@ -49,45 +89,78 @@ impl Client {
             address,
             clock: clock.clone(),
             connection,
-            pace: None,
+            terms: Terms::default(),
+            deadline: clock.monotonic() + LOAD_MAX,
             lost: false,
-            server_errors: (0, None),
+            server_errors: ServerErrors::default(),
         })
     }
 
-    /// The same, in no hurry.
-    pub(crate) fn paced(mut self, pace: Pace) -> Self {
-        self.pace = Some(pace);
+    /// The same, on these terms.
+    pub(crate) fn under(mut self, terms: &Terms) -> Self {
+        self.terms = terms.clone();
         self
     }
 
-    /// Asks for something that may be cut off.
+    /// Whether the load is over.
+    ///
+    /// An error when it should have been long ago.
+    pub(crate) fn is_over(&self) -> anyhow::Result<bool> {
+        if self.lost || self.terms.stop.load(Ordering::SeqCst) {
+            return Ok(true);
+        }
+        if self.clock.monotonic() > self.deadline {
+            bail!("nothing has ended the load within {LOAD_MAX:?}");
+        }
+        Ok(false)
+    }
+
+    /// Asks for something that may be cut off by what happens to the server. A failure before that is an error.
     pub(crate) fn attempt(&mut self, request: Request<'_>) -> anyhow::Result<Told> {
-        if let Some(Pace { pause, stop }) = &self.pace {
-            std::thread::sleep(*pause);
-            if stop.load(Ordering::Relaxed) {
-                self.lost = true;
-                return Ok(Told::Unknown);
-            }
+        std::thread::sleep(self.terms.pause);
+        if self.terms.stop.load(Ordering::SeqCst) {
+            self.lost = true;
+            return Ok(Told::Unknown);
         }
         let api = Api { address: self.address, clock: &self.clock };
         let bytes = api.signed(request)?;
-        let Ok(answer) = self.connection.exchange(&bytes) else {
-            self.lost = true;
-            return Ok(Told::Unknown);
+        let began_in_fault = self.terms.fault.load(Ordering::SeqCst);
+        let exchanged = self.connection.exchange(&bytes);
+        let is_excused = began_in_fault || self.terms.fault.load(Ordering::SeqCst);
+        let answer = match exchanged {
+            Ok(answer) => answer,
+            Err(_) if is_excused => {
+                self.lost = true;
+                return Ok(Told::Unknown);
+            }
+            Err(error) => {
+                let Request { method, target, .. } = request;
+                return Err(
+                    error.context(format!("{method} {target}, while nothing had happened to the server"))
+                );
+            }
         };
         Ok(match answer.status {
-            200..300 => Told::Done(answer),
+            200..300 => {
+                self.terms.acknowledged.fetch_add(1, Ordering::SeqCst);
+                Told::Done(answer)
+            }
             500.. => {
-                let (count, first) = &mut self.server_errors;
-                *count += 1;
-                first.get_or_insert_with(|| {
-                    format!("{} {}: {}", request.method, request.target, answer.text())
-                });
+                self.note_server_error(request, &answer, is_excused);
                 Told::Unknown
             }
             _ => Told::Refused(answer),
         })
+    }
+
+    fn note_server_error(&mut self, request: Request<'_>, answer: &Answer, is_excused: bool) {
+        if is_excused {
+            self.server_errors.excused += 1;
+            return;
+        }
+        self.server_errors.unexcused += 1;
+        let text = || format!("{} {}: {}", request.method, request.target, answer.text());
+        self.server_errors.first.get_or_insert_with(text);
     }
 
     /// Asks for something that must be answered, whatever the answer is.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,8 @@ use lambent_base::Clock;
 use lambent_test_client::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+/// A server that is not ready by then will not be.
+const READY_MAX: Duration = Duration::from_secs(60);
 /// How much of the server's log an error shows.
 const LOG_TAIL_BYTES: usize = 4000;
 
@@ -43,15 +46,25 @@ impl Place {
         let mut child = self.spawn()?;
         let group = group_of(&child)?;
         let mut lines = BufReader::new(child.stdout.take().context("the server has no output")?);
-        let mut line = String::new();
-        lines.read_line(&mut line).context("could not read what the server says")?;
+        let (said, hears) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = lines.read_line(&mut line).map(|_| line);
+            // Nobody listens any more after the deadline.
+            let _ = said.send(read);
+            // Read to its end, so that the server can go on writing.
+            std::io::copy(&mut lines, &mut std::io::sink())
+        });
+        let Ok(line) = hears.recv_timeout(READY_MAX) else {
+            end(&mut child, group);
+            bail!("`lambent up` was not ready after {READY_MAX:?}; its log ends:\n{}", self.log_tail());
+        };
+        let line = line.context("could not read what the server says")?;
         let address = line.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok());
         let Some(address) = address else {
             end(&mut child, group);
             bail!("`lambent up` did not become ready: `{}`\nits log ends:\n{}", line.trim(), self.log_tail());
         };
-        // Read to its end, so that the server can go on writing.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         let ready_after = self.clock.monotonic().saturating_sub(started);
         Ok(Server { child, group, address, ready_after })
     }

@@ -1,6 +1,10 @@
 //! When to kill: after so many acknowledged requests.
 
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A load that has not acknowledged enough by then hangs.
+pub(crate) const PULSE_MAX: Duration = Duration::from_secs(120);
 
 /// Counts acknowledgements; wakes the killer.
 pub(crate) struct Pulse {
@@ -38,12 +42,12 @@ impl Pulse {
         self.changed.notify_all();
     }
 
-    /// Returns at the moment of the kill, or when no worker is left.
-    pub(crate) fn wait(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.left > 0 && state.working > 0 {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Returns at the moment of the kill, or when no worker is left; `false` when that takes longer than [`PULSE_MAX`].
+    pub(crate) fn wait(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = |state: &mut State| state.left > 0 && state.working > 0;
+        let waited = self.changed.wait_timeout_while(state, PULSE_MAX, waits);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     pub(crate) fn acknowledged(&self) -> usize {

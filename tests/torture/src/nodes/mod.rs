@@ -8,19 +8,18 @@ mod cable;
 mod cluster;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lambent_base::{Clock, Random};
 
 use crate::campaign::{self, Workers};
-use crate::client::{Client, Pace};
+use crate::client::{Client, ServerErrors, Terms};
 use crate::cloud::{Place, Server};
 use crate::content::below;
 use crate::options::Options;
-use crate::pulse::Pulse;
+use crate::pulse::{PULSE_MAX, Pulse};
 use crate::setup;
 use crate::work::Round;
 use cable::{Cable, Traffic};
@@ -38,6 +37,12 @@ const FAULT_LASTS: Duration = Duration::from_secs(9);
 const AFTERWARDS: Duration = Duration::from_secs(1);
 /// Between two requests of a worker, so that a round's ledger stays readable within seconds.
 const PAUSE: Duration = Duration::from_millis(15);
+
+/// Server errors of the others, and of the victim after its fault: their transactions meet those that the fault left open,
+/// and are tried again only so often.
+const SERVER_ERRORS_MAX: usize = 10;
+/// What each of the others must acknowledge during a fault, which is a small part of what they do.
+const ACKNOWLEDGED_MIN: usize = 20;
 
 /// What happens to a node.
 #[derive(Clone, Copy, Debug)]
@@ -138,34 +143,53 @@ impl Node {
 fn play(nodes: &mut [Node], workers: &mut Workers, round: &Round) -> anyhow::Result<String> {
     let random = round.random("fate");
     let (fault, victim) = (FAULTS[round.number % FAULTS.len()], below(&random, NODES));
-    let acknowledged = load(nodes, workers, round, &random, |nodes| {
+    let what = format!("node {victim} {fault:?}");
+    let done = load(nodes, workers, round, &random, |nodes, terms| {
+        terms[victim].fault.store(true, Ordering::SeqCst);
+        let before = acknowledged(terms);
         nodes[victim].suffer(fault)?;
         std::thread::sleep(FAULT_LASTS);
-        nodes[victim].recover()
-    })?;
+        let during: Vec<usize> =
+            acknowledged(terms).iter().zip(before).map(|(now, then)| now - then).collect();
+        nodes[victim].recover()?;
+        terms[victim].fault.store(false, Ordering::SeqCst);
+        let idle = (0..NODES).find(|&node| node != victim && during[node] < ACKNOWLEDGED_MIN);
+        if let Some(node) = idle {
+            bail!(
+                "node {node} acknowledged {} requests in {FAULT_LASTS:?}, expected {ACKNOWLEDGED_MIN}",
+                during[node]
+            );
+        }
+        Ok(format!("{during:?} of them during the fault"))
+    });
+    let done = done.with_context(|| what.clone())?;
     let began = round.clock.monotonic();
-    verify(nodes, workers, round)?;
+    verify(nodes, workers, round).with_context(|| what.clone())?;
     let took = round.clock.monotonic().saturating_sub(began).as_secs_f64();
     if nodes[victim].server.is_none() {
         nodes[victim].start()?;
     }
-    Ok(format!("node {victim} {fault:?}; {acknowledged} acknowledged; everything there after {took:.1} s"))
+    Ok(format!("{what}; {done}; everything there after {took:.1} s"))
 }
 
-/// Lets all work while `happens`, and a little longer; gives how much was acknowledged.
+fn acknowledged(terms: &[Terms]) -> Vec<usize> {
+    terms.iter().map(|terms| terms.acknowledged.load(Ordering::SeqCst)).collect()
+}
+
+/// Lets all work while `happens`, and a little longer; says what was done.
 fn load(
     nodes: &mut [Node],
     workers: &mut Workers,
     round: &Round,
     random: &Random,
-    happens: impl FnOnce(&mut [Node]) -> anyhow::Result<()>,
-) -> anyhow::Result<usize> {
+    happens: impl FnOnce(&mut [Node], &[Terms]) -> anyhow::Result<String>,
+) -> anyhow::Result<String> {
     let pulse = Pulse::new(1 + below(random, BEATS_MAX), workers.len());
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Terms::default().stop;
+    let terms = [(); NODES].map(|()| Terms { pause: PAUSE, stop: stop.clone(), ..Terms::default() });
     let mut clients = Vec::new();
     for number in 0..workers.len() {
-        let client = nodes[number % NODES].client(&round.clock)?;
-        clients.push(client.paced(Pace { pause: PAUSE, stop: stop.clone() }));
+        clients.push(nodes[number % NODES].client(&round.clock)?.under(&terms[number % NODES]));
     }
     let mut outcomes = Vec::new();
     let happened = std::thread::scope(|scope| {
@@ -175,22 +199,33 @@ fn load(
                 scope.spawn(move || {
                     let outcome = worker.run(&mut client, round, pulse);
                     pulse.ended();
-                    outcome.with_context(|| worker.name().to_owned())
+                    (outcome.with_context(|| worker.name().to_owned()), client.server_errors)
                 })
             })
             .collect();
-        pulse.wait();
-        let happened = happens(nodes);
+        let happened = match pulse.wait() {
+            true => happens(nodes, &terms),
+            false => Err(anyhow::anyhow!("not enough requests were acknowledged in {PULSE_MAX:?}")),
+        };
         std::thread::sleep(AFTERWARDS);
-        stop.store(true, Ordering::Relaxed);
+        stop.store(true, Ordering::SeqCst);
         outcomes.extend(threads.into_iter().map(std::thread::ScopedJoinHandle::join));
         happened
     });
-    happened?;
+    let mut errors = ServerErrors::default();
     for outcome in outcomes {
-        outcome.map_err(|_| anyhow::anyhow!("a worker panicked"))??;
+        let (outcome, of_worker) = outcome.map_err(|_| anyhow::anyhow!("a worker panicked"))?;
+        outcome?;
+        errors.add(of_worker);
     }
-    Ok(pulse.acknowledged())
+    let happened = happened?;
+    errors.bound(SERVER_ERRORS_MAX)?;
+    let ServerErrors { excused, unexcused, first } = errors;
+    let first = first.map(|first| format!(", the first: {first}")).unwrap_or_default();
+    let all = pulse.acknowledged();
+    Ok(format!(
+        "{all} acknowledged, {happened}; server errors: {excused} in the fault, {unexcused} else{first}"
+    ))
 }
 
 /// Compares what each worker did at one node with what another one says.

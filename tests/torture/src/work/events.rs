@@ -54,6 +54,9 @@ impl Worker for EventWorker {
         let random = round.random(&self.name);
         self.acknowledged.clear();
         for number in 0..EVENTS_MAX {
+            if client.is_over()? {
+                break;
+            }
             let key = format!("{}{:04}.{number}", self.prefix(), round.number);
             self.attempted.insert(key.clone());
             let (told, object) = if self.heard && below(&random, 3) == 0 {
@@ -69,7 +72,6 @@ impl Worker for EventWorker {
                     pulse.beat();
                 }
                 Told::Refused(answer) => bail!("the event {key} was refused: {}", answer.text()),
-                Told::Unknown if client.lost => break,
                 Told::Unknown => {}
             }
         }

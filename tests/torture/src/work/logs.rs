@@ -70,7 +70,7 @@ impl Worker for LogWorker {
             Told::Refused(answer) => bail!("CreateLogStream: {}", answer.text()),
             Told::Unknown => return Ok(()),
         }
-        while !client.lost {
+        while !client.is_over()? {
             let events = 1 + below(&random, BATCH_EVENTS_MAX);
             let batch =
                 Batch { number: stream.batches.len(), seed: random.u64(), events, acknowledged: false };

@@ -1,6 +1,7 @@
 //! Objects: written, overwritten, deleted, copied, and made of parts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lambent_base::Random;
@@ -16,6 +17,9 @@ use crate::verify;
 
 /// Few, so that they are overwritten often, and each can be read after every round.
 const KEYS: usize = 30;
+
+/// After a step without an acknowledgement.
+const IDLE: Duration = Duration::from_millis(1);
 
 /// What is known of a key.
 #[derive(Clone, Debug, Default)]
@@ -168,9 +172,11 @@ impl Worker for ObjectWorker {
     fn run(&mut self, client: &mut Client, round: &Round, pulse: &Pulse) -> anyhow::Result<()> {
         self.random = round.random(&self.name);
         self.round = round.number;
-        while !client.lost {
-            if self.step(client)? {
-                pulse.beat();
+        while !client.is_over()? {
+            match self.step(client)? {
+                true => pulse.beat(),
+                // Perhaps there is nothing that can be asked for.
+                false => std::thread::sleep(IDLE),
             }
         }
         Ok(())
