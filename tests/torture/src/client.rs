@@ -102,6 +102,11 @@ impl Client {
         self
     }
 
+    /// Monotonic time.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// Whether the load is over.
     ///
     /// An error when it should have been long ago.

@@ -1,7 +1,5 @@
 //! Events: objects that a function is told of, and asynchronous calls of it.
 
-use std::collections::BTreeSet;
-
 use anyhow::bail;
 use lambent_test_client::Request;
 
@@ -20,10 +18,12 @@ pub(crate) struct EventWorker {
     name: String,
     /// Whether there is a function to hear of them.
     pub(crate) heard: bool,
-    /// Every key that was ever attempted.
-    pub(crate) attempted: BTreeSet<String>,
-    /// Acknowledged in this round.
-    pub(crate) acknowledged: Vec<Event>,
+    /// All that was ever attempted, in order.
+    pub(crate) events: Vec<Event>,
+    /// Where those of this round begin.
+    newest: usize,
+    /// When the first round began.
+    began_unix_ms: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,11 +32,23 @@ pub(crate) struct Event {
     pub(crate) key: String,
     /// The object of that key; `None` for an asynchronous call.
     pub(crate) object: Option<Content>,
+    pub(crate) outcome: Outcome,
+}
+
+/// What became of a cause, and so of its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was not answered.
+    Open,
+    /// It was acknowledged, or its object was found.
+    Happened,
+    /// It was not answered, and its object was not there afterwards.
+    Missed,
 }
 
 impl EventWorker {
     pub(crate) fn new(name: String, heard: bool) -> Self {
-        Self { name, heard, attempted: BTreeSet::new(), acknowledged: Vec::new() }
+        Self { name, heard, events: Vec::new(), newest: 0, began_unix_ms: None }
     }
 
     /// Begins all its keys.
@@ -52,23 +64,26 @@ impl Worker for EventWorker {
 
     fn run(&mut self, client: &mut Client, round: &Round, pulse: &Pulse) -> anyhow::Result<()> {
         let random = round.random(&self.name);
-        self.acknowledged.clear();
+        self.newest = self.events.len();
+        self.began_unix_ms.get_or_insert(round.began_unix_ms);
         for number in 0..EVENTS_MAX {
             if client.is_over()? {
                 break;
             }
             let key = format!("{}{:04}.{number}", self.prefix(), round.number);
-            self.attempted.insert(key.clone());
-            let (told, object) = if self.heard && below(&random, 3) == 0 {
-                (invoke(client, &key)?, None)
+            let is_call = self.heard && below(&random, 3) == 0;
+            let (content, body) = Content::plain(random.u64(), size(&random));
+            let object = (!is_call).then_some(content);
+            self.events.push(Event { key: key.clone(), object, outcome: Outcome::Open });
+            let told = if is_call {
+                invoke(client, &key)?
             } else {
-                let (content, body) = Content::plain(random.u64(), size(&random));
                 let target = format!("/{TOLD_BUCKET}/{key}");
-                (client.attempt(Request { body: &body, ..s3("PUT", &target) })?, Some(content))
+                client.attempt(Request { body: &body, ..s3("PUT", &target) })?
             };
             match told {
                 Told::Done(_) => {
-                    self.acknowledged.push(Event { key, object });
+                    self.events.last_mut().expect("pushed just before").outcome = Outcome::Happened;
                     pulse.beat();
                 }
                 Told::Refused(answer) => bail!("the event {key} was refused: {}", answer.text()),
@@ -79,15 +94,16 @@ impl Worker for EventWorker {
     }
 
     fn verify(&mut self, client: &mut Client, round: &Round) -> anyhow::Result<()> {
-        verify::events(self, client, round)
+        verify::events(self, self.newest, round.began_unix_ms, client)
     }
 
-    fn verify_all(&mut self, _client: &mut Client) -> anyhow::Result<()> {
-        Ok(())
+    fn verify_all(&mut self, client: &mut Client) -> anyhow::Result<()> {
+        let Some(began_unix_ms) = self.began_unix_ms else { return Ok(()) };
+        verify::events(self, 0, began_unix_ms, client)
     }
 
     fn open_attempts(&self) -> usize {
-        0
+        self.events[self.newest..].iter().filter(|event| event.outcome == Outcome::Open).count()
     }
 }
 

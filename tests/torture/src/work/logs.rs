@@ -100,7 +100,8 @@ impl Worker for LogWorker {
     fn open_attempts(&self) -> usize {
         let open =
             |stream: &&Stream| !stream.created || stream.batches.iter().any(|batch| !batch.acknowledged);
-        self.streams.iter().filter(open).count()
+        // Those of earlier rounds were settled after them.
+        self.streams.last().filter(open).map_or(0, |_| 1)
     }
 }
 
