@@ -256,6 +256,33 @@ async fn an_unfinished_last_commit_is_dropped_wherever_it_is_torn() {
     }
 }
 
+/// A power cut in the first commit of a journal, when all before it is in tables: no journal says how far they go.
+#[tokio::test]
+async fn an_unfinished_first_commit_of_a_journal_is_dropped_only_if_tables_hold_all_before() {
+    let killed = killed_after(3).await;
+    let journal = journal(killed.path());
+    let bytes = fs::read(&journal).unwrap();
+    let torn = &bytes[..40];
+    fs::write(&journal, torn).unwrap();
+    // Three commits were promised, and nothing holds them: refused, and every byte stays.
+    let refusal = try_open(killed.path()).err().unwrap().to_string();
+    assert!(refusal.contains("after commit 0, but 3 were acknowledged"), "{refusal}");
+    assert_eq!(fs::read(&journal).unwrap(), torn);
+    assert!(!killed.path().join("probe").exists());
+
+    // The same in a store to which nothing was promised.
+    let (fresh, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let db = open(fresh.path());
+    copy_directory(fresh.path(), made.path());
+    drop(db);
+    fs::write(self::journal(made.path()), torn).unwrap();
+    let db = open(made.path());
+    assert_eq!(numbers(&db, 0).await.unwrap(), 0);
+    put_number(&db, 0, 0).await;
+    drop(db);
+    assert_eq!(numbers(&open(made.path()), 0).await.unwrap(), 1);
+}
+
 /// fjall would take the database for a new one, and remove the rows that it then does not know.
 #[tokio::test]
 async fn a_missing_file_of_the_tree_is_named_and_nothing_is_removed() {

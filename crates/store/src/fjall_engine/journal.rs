@@ -38,30 +38,44 @@ const PIECE_BYTES: usize = 64 * 1024;
 const SEQUENCE_STEP_MAX: u64 = 1 << 32;
 
 /// Checks every journal in fjall's directory, and cuts an unfinished batch off the newest. Everything up to the version
-/// `promised` was acknowledged.
+/// `promised` was acknowledged. `version_without` says which version the tables hold, asked with the newest journal and
+/// where it is to end, if no journal tells.
 ///
-/// Errors: `Corrupt`, naming file and place, when anything that may have been acknowledged does not parse.
-pub(super) fn check(directory: &Path, promised: u64) -> Result<(), StoreError> {
+/// Errors: `Corrupt`, naming file and place, when anything that may have been acknowledged does not parse; nothing is
+/// changed then.
+pub(super) fn check(
+    directory: &Path,
+    promised: u64,
+    version_without: impl FnOnce(&Path, u64) -> Result<u64, StoreError>,
+) -> Result<(), StoreError> {
     let journals = list(directory)?;
     let Some(((_, path), sealed)) = journals.split_last() else {
         return Err(StoreError::Corrupt(format!("{} holds no journal", directory.display())));
     };
+    let mut known = None;
     for (_, path) in sealed {
         let mut journal = Journal::open(path)?;
         let end = journal.skip_batches()?;
         if !journal.is_empty_from(end)? {
             return Err(damage(path, end, "in a journal that was complete"));
         }
+        known = journal.version.or(known);
     }
     let mut journal = Journal::open(path)?;
     let end = journal.skip_batches()?;
     if journal.is_empty_from(end)? {
         return Ok(());
     }
-    if journal.has_batch_after(end)? {
+    known = journal.version.or(known);
+    if journal.has_batch_after(end, known.unwrap_or(0))? {
         return Err(damage(path, end, "and whole records follow"));
     }
-    if let Some(version) = journal.version.filter(|version| *version < promised) {
+    // Before anything is cut off: of what was acknowledged, every byte may be needed.
+    let version = match known {
+        Some(version) => version,
+        None => version_without(path, end)?,
+    };
+    if version < promised {
         let what = format!("after commit {version}, but {promised} were acknowledged");
         return Err(damage(path, end, &what));
     }
@@ -149,8 +163,9 @@ impl Journal {
         Ok(true)
     }
 
-    /// Whether a whole batch begins anywhere after that place.
-    fn has_batch_after(&mut self, at: u64) -> Result<bool, StoreError> {
+    /// Whether a whole batch of a version after `known` begins anywhere after that place. Every batch of ours says its
+    /// version; what does not is a part of somebody's value that looks like a batch.
+    fn has_batch_after(&mut self, at: u64, known: u64) -> Result<bool, StoreError> {
         let io = |e| StoreError::io("read", &self.path, e);
         self.reader.seek(SeekFrom::Start(at)).map_err(io)?;
         let mut rest = Vec::new();
@@ -163,7 +178,8 @@ impl Journal {
             }
             let mut candidate = &rest[start..];
             let left = candidate.len() as u64;
-            if read_batch(&mut candidate, left).map_err(io)?.is_some() {
+            let batch = read_batch(&mut candidate, left).map_err(io)?;
+            if batch.and_then(|batch| batch.version).is_some_and(|version| version > known) {
                 return Ok(true);
             }
         }
@@ -278,4 +294,81 @@ impl<R: Read> Source<'_, R> {
 /// At most eight bytes, little-endian.
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(sequence: u64, rows: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let mut items = Vec::new();
+        for (key, value) in rows {
+            let length = u32::try_from(value.len()).unwrap().to_le_bytes();
+            items.extend([ITEM, 0, 0]);
+            items.extend(1_u64.to_le_bytes());
+            items.extend(u16::try_from(key.len()).unwrap().to_le_bytes());
+            items.extend([length, length].concat());
+            items.extend([*key, *value].concat());
+        }
+        let mut hash = Xxh3::new();
+        hash.update(&items);
+        let count = u32::try_from(rows.len()).unwrap().to_le_bytes();
+        let head = [&[START][..], &count, &sequence.to_le_bytes()].concat();
+        [head, items, vec![END], hash.digest().to_le_bytes().to_vec(), TRAILER.to_vec()].concat()
+    }
+
+    fn versioned(version: u64, value: &[u8]) -> Vec<u8> {
+        batch(version, &[(b"row", value), (VERSION_KEY, &version.to_be_bytes())])
+    }
+
+    /// Checks journals of these bytes; gives what is left of the newest.
+    fn checked(journals: &[&[u8]], promised: u64, tables: u64) -> (Result<(), StoreError>, Vec<u8>) {
+        let at = tempfile::tempdir().unwrap();
+        let paths = (0..journals.len()).map(|number| at.path().join(format!("{number}.{ENDING}")));
+        let paths: Vec<_> = paths.collect();
+        for (path, bytes) in paths.iter().zip(journals) {
+            std::fs::write(path, bytes).unwrap();
+        }
+        let outcome = check(at.path(), promised, |_, _| Ok(tables));
+        (outcome, std::fs::read(paths.last().unwrap()).unwrap())
+    }
+
+    /// Without its last 20 bytes.
+    fn torn(mut batch: Vec<u8>) -> Vec<u8> {
+        batch.truncate(batch.len() - 20);
+        batch
+    }
+
+    #[test]
+    fn nothing_is_cut_off_that_may_have_been_acknowledged() {
+        let (first, second) = (versioned(5, b"a"), torn(versioned(6, b"b")));
+        // The version is that of the same journal, of the one before it, or of the tables.
+        let same = [&first[..], &second].concat();
+        for (journals, tables) in
+            [(vec![&same[..]], 0), (vec![&first[..], &second], 0), (vec![&second[..]], 5)]
+        {
+            let (outcome, left) = checked(&journals, 6, tables);
+            assert!(matches!(outcome, Err(StoreError::Corrupt(_))), "{outcome:?}");
+            assert_eq!(left, *journals[journals.len() - 1]);
+            let (outcome, left) = checked(&journals, 5, tables);
+            outcome.unwrap();
+            assert!(left.is_empty() || left == first);
+        }
+    }
+
+    #[test]
+    fn what_somebody_wrote_is_no_batch_however_it_looks() {
+        let (first, empty) = (versioned(5, b"a"), batch(7, &[]));
+        assert_eq!(empty.len(), 26);
+        let stale = versioned(3, b"copied");
+        let unfinished = torn(versioned(6, &[&empty[..], &stale].concat()));
+        let (outcome, left) = checked(&[&[&first[..], &unfinished].concat()], 5, 0);
+        outcome.unwrap();
+        assert_eq!(left, first);
+        // A batch of ours after a damaged one is seen.
+        let followed = [&first[..], &torn(versioned(6, b"b")), &versioned(7, b"c")].concat();
+        let (outcome, left) = checked(&[&followed], 5, 0);
+        assert!(matches!(outcome, Err(StoreError::Corrupt(_))), "{outcome:?}");
+        assert_eq!(left, followed);
+    }
 }

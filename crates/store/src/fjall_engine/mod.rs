@@ -11,6 +11,7 @@ mod committer;
 mod high_water;
 mod journal;
 mod manifest;
+mod probe;
 mod queue;
 mod space;
 mod tree;
@@ -40,6 +41,8 @@ use tree::Tree;
 /// Where fjall keeps its files, below the data directory.
 const TREE_DIRECTORY: &str = "fjall";
 const MAKING_FILE: &str = "making";
+/// Where a copy is looked into, for a moment.
+const PROBE_DIRECTORY: &str = "probe";
 
 /// What an operator may tune.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +100,9 @@ impl FjallEngine {
         }
         let tree = if has_tree {
             manifest::check(&tree_directory)?;
-            journal::check(&tree_directory, promised)?;
+            journal::check(&tree_directory, promised, |journal, end| {
+                probe::version_without(&tree_directory, journal, end, &directory.join(PROBE_DIRECTORY))
+            })?;
             Tree::open(&tree_directory, options.cache_bytes)?
         } else {
             make_tree(directory, &tree_directory, options.cache_bytes)?
