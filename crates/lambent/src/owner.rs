@@ -92,6 +92,18 @@ fn open(master: &MasterKey, sealed: &[u8]) -> Option<Owner> {
     serde_json::from_slice(&master.open(PURPOSE, sealed)?).ok()
 }
 
+/// The key of this node, in the form in which it is given to others, if it opens the owner's row; a cloud without an owner
+/// is opened by any.
+pub(crate) fn key_to(sealed: Option<&[u8]>, directory: &DataDir) -> Result<String, OwnerError> {
+    let key = master_key(directory)?.ok_or(OwnerError::MasterKey { found: "this node has none" })?;
+    match sealed {
+        Some(sealed) if open(&MasterKey::new(key), sealed).is_none() => {
+            Err(OwnerError::MasterKey { found: "this node has another one" })
+        }
+        _ => Ok(hex(&key)),
+    }
+}
+
 /// Forgets who owned the cloud and the keys of this node, so that [`join`] makes keys as at a first start.
 pub(crate) async fn forget(db: &Db, directory: &DataDir) -> Result<(), OwnerError> {
     directory.remove(ROOT_KEY)?;
@@ -126,8 +138,8 @@ async fn first_owner(
     Ok(written.await?)
 }
 
-/// The key that this node was given.
-fn master_key(directory: &DataDir) -> Result<Option<[u8; MASTER_KEY_BYTES]>, OwnerError> {
+/// The key that this node was given: where both are there, the environment counts and not the data directory.
+pub(crate) fn master_key(directory: &DataDir) -> Result<Option<[u8; MASTER_KEY_BYTES]>, OwnerError> {
     let Some(given) = env::var(env::MASTER_KEY) else { return Ok(directory.master_key()?) };
     let expected = "64 hexadecimal digits";
     let key = unhex(&given).and_then(|key| key.try_into().ok());
@@ -230,5 +242,22 @@ mod tests {
             "a key that may have leaked is not used again"
         );
         assert!(join(&db, &first, &random).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn only_a_key_that_opens_the_owners_row_goes_into_a_backup() {
+        let (db, random) = (Db::memory(Clock::system(), Random::system()), Random::system());
+        let (first_at, first) = directory();
+        join(&db, &first, &random).await.unwrap();
+        let sealed = db.read(|txn| async move { txn.get(ROW).await }).await.unwrap().unwrap();
+        let kept = std::fs::read_to_string(first_at.path().join(MASTER_KEY)).unwrap();
+        assert_eq!(key_to(Some(&sealed), &first).unwrap(), kept);
+        let (second_at, second) = directory();
+        let refused = key_to(Some(&sealed), &second).unwrap_err().to_string();
+        assert!(refused.contains("this node has none"), "{refused}");
+        std::fs::write(second_at.path().join(MASTER_KEY), hex(&[7; 32])).unwrap();
+        let refused = key_to(Some(&sealed), &second).unwrap_err().to_string();
+        assert!(refused.contains("this node has another one"), "{refused}");
+        assert_eq!(key_to(None, &second).unwrap(), hex(&[7; 32]));
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use clap::Args;
-use lambent_base::{Clock, Random, env};
+use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::pins;
-use lambent_care::{BackedUp, Backups, CareError, NewFile, STANDS_FOR, Turn};
+use lambent_care::{BackedUp, Backups, CareError, NewFile, STANDS_FOR, Turn, verify_dump};
 use lambent_cli::care::RunningPin;
 use lambent_cli::{exit, ui};
 
@@ -17,7 +19,8 @@ use super::progress::Progress;
 use super::rows::to_file;
 use super::{CloudArgs, CommandError, finish};
 use crate::blobs::BlobPlace;
-use crate::data_dir::{MASTER_KEY, ROOT_KEY};
+use crate::data_dir::{DataDir, MASTER_KEY, ROOT_KEY};
+use crate::owner;
 
 /// The folder of the keys in a place of backups.
 pub(super) const KEYS_NAME: &str = "keys";
@@ -81,14 +84,13 @@ async fn in_turn(
     let dump = backups.scratch()?;
     let (header, _) = to_file(rows, NewFile::create(&dump)?).await?;
     place::expect_blobs_of(source, &header.cloud_id).await?;
+    let keys = if arguments.with_keys { keys(&dump, &arguments.cloud.data).await? } else { Vec::new() };
     let progress = Progress::start("copying blobs", Some(0), false);
     let step = |done, total| progress.of(done, total);
     let done = backups.add(turn, &dump, source, &Clock::system(), step).await;
     drop(progress);
     let done = done?;
-    if arguments.with_keys {
-        keep_keys(backups, &arguments.cloud.data).await?;
-    }
+    keep_keys(backups, keys).await?;
     let_go(pin).await;
     report(&done, backups, arguments.with_keys);
     if let Some(keep) = arguments.keep {
@@ -132,22 +134,29 @@ async fn let_go(pin: Pin) {
     }
 }
 
+/// The keys that open what a dump holds, by their names.
+async fn keys(dump: &Path, data: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, CommandError> {
+    let directory = DataDir::open(data)?;
+    let found = Arc::new(Mutex::new(None));
+    let into = found.clone();
+    let see = move |key: &Bytes, row: &Bytes| {
+        if key == owner::ROW {
+            *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(row.clone());
+        }
+    };
+    verify_dump(dump, see).await?;
+    let sealed = found.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut keys = vec![(MASTER_KEY, owner::key_to(sealed.as_deref(), &directory)?.into_bytes())];
+    // Sealed in the rows too.
+    if let Ok(root_key) = std::fs::read(directory.path(ROOT_KEY)) {
+        keys.push((ROOT_KEY, root_key));
+    }
+    Ok(keys)
+}
+
 /// Puts the keys beside the dumps, for their owner's eyes only.
-async fn keep_keys(backups: &Backups, data: &Path) -> Result<(), CommandError> {
-    for name in [MASTER_KEY, ROOT_KEY] {
-        let path = data.join(name);
-        let read = std::fs::read(&path);
-        let key = match (read, name) {
-            (Ok(key), _) => key,
-            (Err(_), MASTER_KEY) if env::var(env::MASTER_KEY).is_some() => {
-                env::var(env::MASTER_KEY).unwrap_or_default().into_bytes()
-            }
-            (Err(source), MASTER_KEY) => {
-                return Err(CareError::Io { action: "read", path, source }.into());
-            }
-            // Sealed in the rows too.
-            (Err(_), _) => continue,
-        };
+async fn keep_keys(backups: &Backups, keys: Vec<(&'static str, Vec<u8>)>) -> Result<(), CommandError> {
+    for (name, key) in keys {
         let scratch = backups.shelf.scratch()?.join("new-key");
         let mut file = NewFile::create(&scratch)?;
         let written = std::io::Write::write_all(file.file(), &key);
