@@ -1,14 +1,13 @@
 //! The parts of the cloud, made and joined: the one place that knows them all.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::{Clock, Random};
-use lambent_blobs::{BlobId, BlobStore};
-use lambent_bus::pins;
+use lambent_blobs::BlobStore;
 use lambent_bus::ports::{InvokeFunction, MayInvoke};
 use lambent_bus::{BusError, Deliver, DeliverToFunctions, Nodes, Outbox, Workers};
 use lambent_gateway::limits::Patience;
@@ -30,6 +29,7 @@ use crate::blobs::{self, OpenBlobsError};
 use crate::care_paths;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
+use crate::orphans;
 use crate::owner::{self, OwnerError};
 use crate::store_id::{self, JoinError, Places};
 use crate::up::{Store, UpArgs};
@@ -161,7 +161,7 @@ impl Cloud {
             patience: Patience::default(),
         };
         let Ground { clock, random, db, blobs, identity, outbox, .. } = ground;
-        let gateway = Gateway::new(config, clock, random, identity, paths);
+        let gateway = Gateway::new(config, clock.clone(), random, identity, paths);
         endpoint.set(gateway.clone(), stopped);
 
         lambda.start().await?;
@@ -170,7 +170,15 @@ impl Cloud {
         let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions { functions: invoke, runs });
         let deliverers = HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)]);
         let deliveries = outbox.start(&nodes, deliverers).await?;
-        spawn_background(&mut background, &nodes, (db.clone(), blobs), lambda, s3, logs, meter.clone());
+        spawn_background(
+            &mut background,
+            &nodes,
+            (db.clone(), blobs, clock),
+            lambda,
+            s3,
+            logs,
+            meter.clone(),
+        );
         Ok(Self { data_dir, _lock: lock, db, nodes, gateway, pool, meter, deliveries, background, stop })
     }
 
@@ -268,7 +276,7 @@ fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
 fn spawn_background(
     tasks: &mut JoinSet<()>,
     nodes: &Nodes,
-    (db, blobs): (Db, BlobStore),
+    (db, blobs, clock): (Db, BlobStore, Clock),
     lambda: Arc<Lambda>,
     s3: S3Parts,
     logs: Logs,
@@ -287,10 +295,10 @@ fn spawn_background(
         async move { logs.run_sweeper().await }
     });
     spawn_alone(tasks, nodes, "blobs/orphans", move || {
-        let (db, blobs, lambda) = (db.clone(), blobs.clone(), lambda.clone());
+        let (db, blobs, clock, lambda) = (db.clone(), blobs.clone(), clock.clone(), lambda.clone());
         async move {
             loop {
-                sweep_orphans(&db, &blobs, &lambda).await;
+                orphans::sweep(&db, &clock, &blobs, &lambda).await;
                 tokio::time::sleep(ORPHAN_SWEEP_EVERY).await;
             }
         }
@@ -305,21 +313,4 @@ where
 {
     let nodes = nodes.clone();
     tasks.spawn(async move { nodes.hold(name, work).await });
-}
-
-async fn sweep_orphans(db: &Db, blobs: &BlobStore, lambda: &Lambda) {
-    let named = |ids: Vec<BlobId>| async move {
-        // A backup may be about to copy what rows named a moment ago.
-        let now_ms = Clock::system().unix_ms();
-        if db.read(|txn| async move { pins::pinned_until(&txn, now_ms).await }).await?.is_some() {
-            return Ok(ids.into_iter().collect());
-        }
-        let mut named: HashSet<BlobId> = lambent_s3::referenced(db, &ids).await?;
-        named.extend(lambda.referenced_blobs(ids).await?);
-        Ok::<_, LambdaError>(named)
-    };
-    match blobs.sweep(named, lambent_blobs::limits::ORPHAN_AGE).await {
-        Ok(report) => tracing::debug!(?report, "looked for blobs that nothing names"),
-        Err(error) => tracing::warn!(%error, "blobs that nothing names could not be looked for"),
-    }
 }

@@ -7,6 +7,7 @@ mod care_paths;
 mod cloud;
 mod data_dir;
 mod joints;
+mod orphans;
 mod owner;
 mod store_id;
 mod up;
