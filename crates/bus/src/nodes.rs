@@ -23,12 +23,12 @@ use crate::error::BusError;
 use crate::keys;
 
 /// How often a node says that it is alive.
-const BEAT_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// After so many beats of its own a node takes another, of which there was none, for dead. With the time to notice, what
 /// a dead node held is free within seven seconds.
 pub(crate) const MISSED_MAX: u32 = 5;
 /// More nodes than this are not looked at.
-const NODES_MAX: usize = 1_000;
+pub(crate) const NODES_MAX: usize = 1_000;
 
 /// Names one run of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

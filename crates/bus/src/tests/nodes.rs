@@ -272,3 +272,24 @@ async fn what_waits_for_a_busy_target_survives_its_node() {
         second.fixture.outbox.db.read(|txn| async move { txn.scan(&keys::heads_of_wait(0), heads).await });
     assert!(left.await.unwrap().rows.is_empty(), "nothing waits, so nothing says so");
 }
+
+#[tokio::test]
+async fn a_node_that_may_live_is_at_work_and_one_that_is_dead_is_not() {
+    let node = Node::start(&engine(), |_| None).await;
+    let db = node.nodes.db();
+    let heard_after = async |silent: u32| {
+        let mut left = silent;
+        let beat = async || match left {
+            0 => node.nodes.beat().await.unwrap(),
+            _ => left -= 1,
+        };
+        crate::at_work::is_any_heard(db, beat).await.unwrap()
+    };
+    // As long as another node would not declare it dead.
+    for silent in [0, 2, MISSED_MAX + 1] {
+        assert!(heard_after(silent).await, "{silent}");
+    }
+    assert!(!heard_after(MISSED_MAX + 2).await);
+    node.nodes.leave().await.unwrap();
+    assert!(!heard_after(0).await, "it has left");
+}
