@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `bus/node/`, 16 random bytes | a process at work on this store: how often it has said so, `u64` big-endian |
+//! | `bus/pin/`, 16 random bytes | until when no blob is let go of, see [`crate::pins`]: ms since 1970, `i64` big-endian |
 //! | `bus/lease/`, name as text | who does what only one may do: see [`crate::leases`] |
 //! | `bus/ready/`, queue `u64`, stamp | an event to deliver now, in the order of the commits |
 //! | `bus/later/`, queue `u64`, due time in ms `u64`, 16 random bytes | an event to deliver from that time on |
@@ -24,6 +25,7 @@ use lambent_store::{Key, KeyRange, KeyReader};
 use crate::nodes::NodeId;
 
 const NODE: &[u8] = b"bus/node/";
+const PIN: &[u8] = b"bus/pin/";
 const LEASE: &[u8] = b"bus/lease/";
 const READY: &[u8] = b"bus/ready/";
 const LATER: &[u8] = b"bus/later/";
@@ -47,6 +49,14 @@ pub(crate) fn nodes() -> KeyRange {
 
 pub(crate) fn read_node(key: &[u8]) -> Option<NodeId> {
     key.strip_prefix(NODE)?.try_into().ok().map(NodeId)
+}
+
+pub(crate) fn pin(id: [u8; 16]) -> Key {
+    Key::new(PIN).raw(&id)
+}
+
+pub(crate) fn pins() -> KeyRange {
+    KeyRange::prefix(PIN)
 }
 
 pub(crate) fn lease(name: &str) -> Key {

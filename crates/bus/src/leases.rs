@@ -12,7 +12,7 @@ use crate::keys;
 use crate::nodes::{NodeId, Nodes};
 
 /// The pause after the store failed.
-const PAUSE_AFTER_FAILURE: std::time::Duration = std::time::Duration::from_secs(1);
+pub(crate) const PAUSE_AFTER_FAILURE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The right to do what its name says, as long as [`Lease::check`] agrees.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use lambent_store::Watch;
 use tokio::sync::watch;
@@ -13,13 +12,11 @@ use crate::deliver::Deliver;
 use crate::dispatcher::{Dispatcher, stopped};
 use crate::error::BusError;
 use crate::heads::Heads;
+use crate::leases::PAUSE_AFTER_FAILURE;
 use crate::nodes::{NodeId, Nodes};
 use crate::outbox::Outbox;
 use crate::queues::{self, Claim};
 use crate::settle::Owner;
-
-/// The pause after the store failed.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The running workers. Dropped, they stop at once, in the middle of whatever they do, as in a crash.
 #[derive(Debug)]
