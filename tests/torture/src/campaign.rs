@@ -192,10 +192,14 @@ fn rounds(
     let mut workers = workers(true);
     let mut server = place.start()?;
     setup::run(&mut Client::open(server.address, &place.clock)?, true)?;
+    let mut unanswered = 0;
     for number in 0..options.rounds {
         let round = round(options, place, number);
         let random = round.random("killer");
-        let mut report = load(&mut workers, &round, server, &random)?;
+        let acknowledged = load(&mut workers, &round, server, &random)?;
+        let open = open_attempts(&workers);
+        unanswered += open;
+        let mut report = format!("{acknowledged} acknowledged, {open} cut off");
         report.push_str(&after_kill(&random)?);
         if below(&random, KILLED_RESTARTS) == 0 {
             place.start_and_kill(Duration::from_micros(below(&random, RESTART_US_MAX) as u64))?;
@@ -210,13 +214,13 @@ fn rounds(
         println!("{name} round {number}: {report}; ready after {ready} ms, everything there");
         if number % CHECK_EVERY == CHECK_EVERY - 1 {
             // Beside the running cloud.
-            println!("  {}", verify::care(place, workers.len() * (number + 1)).with_context(failed)?);
+            println!("  {}", verify::care(place, unanswered).with_context(failed)?);
         }
     }
     let mut client = Client::open(server.address, &place.clock)?;
     workers.iter_mut().try_for_each(|worker| worker.verify_all(&mut client))?;
     server.kill();
-    let checked = verify::care(place, workers.len() * options.rounds);
+    let checked = verify::care(place, unanswered);
     println!("  {}", checked.with_context(|| format!("after {} {name} rounds", options.rounds))?);
     Ok(())
 }
@@ -238,8 +242,13 @@ pub(crate) fn workers(with_function: bool) -> Workers {
     workers
 }
 
-/// Lets all work until the kill; says what was done.
-fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Random) -> anyhow::Result<String> {
+/// How many requests of the last load were not answered.
+pub(crate) fn open_attempts(workers: &Workers) -> usize {
+    workers.iter().map(|worker| worker.open_attempts()).sum()
+}
+
+/// Lets all work until the kill; gives how much was acknowledged.
+fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Random) -> anyhow::Result<usize> {
     let pulse = Pulse::new(1 + below(random, BEATS_MAX), workers.len());
     let linger = Duration::from_micros(below(random, LINGER_US_MAX) as u64);
     let terms = Terms::default();
@@ -284,8 +293,7 @@ fn load(workers: &mut Workers, round: &Round, mut server: Server, random: &Rando
         bail!("round {}: only {acknowledged} requests were acknowledged in {PULSE_MAX:?}", round.number);
     }
     errors.bound(SERVER_ERRORS_MAX).with_context(|| format!("round {}", round.number))?;
-    let open: usize = workers.iter().map(|worker| worker.open_attempts()).sum();
-    Ok(format!("{} acknowledged, {open} cut off", pulse.acknowledged()))
+    Ok(pulse.acknowledged())
 }
 
 /// Compares everything with the ledgers.

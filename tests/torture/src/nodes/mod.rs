@@ -21,6 +21,7 @@ use crate::content::below;
 use crate::options::Options;
 use crate::pulse::{PULSE_MAX, Pulse};
 use crate::setup;
+use crate::verify;
 use crate::work::Round;
 use cable::{Cable, Traffic};
 use cluster::{Cluster, Sync};
@@ -76,9 +77,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         nodes.iter_mut().try_for_each(Node::start)?;
         let mut workers = campaign::workers(true);
         setup::run(&mut nodes[0].client(&Clock::system())?, true)?;
+        let mut unanswered = 0;
         for number in 0..options.rounds.div_ceil(ROUNDS_SHARE) {
             let round = campaign::round(options, &nodes[0].place, number);
-            let report = play(&mut nodes, &mut workers, &round);
+            let report = play(&mut nodes, &mut workers, &round, &mut unanswered);
             let report = report.with_context(|| {
                 let tail = |node: &Node| format!("{}:\n{}", node.place.log.display(), node.place.log_tail());
                 format!("nodes round {number}; {}", nodes.iter().map(tail).collect::<Vec<_>>().join("\n"))
@@ -86,7 +88,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             println!("nodes round {number}: {report}");
         }
         let mut client = nodes[0].client(&Clock::system())?;
-        workers.iter_mut().try_for_each(|worker| worker.verify_all(&mut client))
+        workers.iter_mut().try_for_each(|worker| worker.verify_all(&mut client))?;
+        nodes.iter_mut().filter_map(|node| node.server.take()).for_each(Server::kill);
+        println!("  {}", verify::care(&nodes[0].place, unanswered).context("after the nodes rounds")?);
+        Ok(())
     })
 }
 
@@ -140,7 +145,12 @@ impl Node {
 }
 
 /// One round: load on all nodes, a fault of one, comparison at the others.
-fn play(nodes: &mut [Node], workers: &mut Workers, round: &Round) -> anyhow::Result<String> {
+fn play(
+    nodes: &mut [Node],
+    workers: &mut Workers,
+    round: &Round,
+    unanswered: &mut usize,
+) -> anyhow::Result<String> {
     let random = round.random("fate");
     let (fault, victim) = (FAULTS[round.number % FAULTS.len()], below(&random, NODES));
     let what = format!("node {victim} {fault:?}");
@@ -163,8 +173,9 @@ fn play(nodes: &mut [Node], workers: &mut Workers, round: &Round) -> anyhow::Res
         Ok(format!("{during:?} of them during the fault"))
     });
     let done = done.with_context(|| what.clone())?;
+    *unanswered += campaign::open_attempts(workers);
     let began = round.clock.monotonic();
-    verify(nodes, workers, round).with_context(|| what.clone())?;
+    verify_elsewhere(nodes, workers, round).with_context(|| what.clone())?;
     let took = round.clock.monotonic().saturating_sub(began).as_secs_f64();
     if nodes[victim].server.is_none() {
         nodes[victim].start()?;
@@ -229,7 +240,7 @@ fn load(
 }
 
 /// Compares what each worker did at one node with what another one says.
-fn verify(nodes: &[Node], workers: &mut Workers, round: &Round) -> anyhow::Result<()> {
+fn verify_elsewhere(nodes: &[Node], workers: &mut Workers, round: &Round) -> anyhow::Result<()> {
     let mut clients = Vec::new();
     for number in 0..workers.len() {
         let others = (1..=NODES).map(|step| &nodes[(number + step) % NODES]);

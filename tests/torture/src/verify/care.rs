@@ -16,6 +16,7 @@ const YOUNG: &str = "are named by no row yet";
 pub(crate) fn care(place: &Place, unanswered: usize) -> anyhow::Result<String> {
     let mut command = Command::new(&place.binary);
     command.args(["check", "--deep", "--json", "--data"]).arg(&place.data).stdin(Stdio::null());
+    command.args(&place.options).envs(place.variables.iter().copied());
     let output = command.output().context("could not start `lambent check`")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let said = || {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use lambent_base::Random;
 use lambent_test_client::Request;
 
-use super::uploads::Upload;
+use super::uploads::{Ending, Upload};
 use super::{Round, Worker};
 use crate::client::{Client, Told, bare_etag, element, s3};
 use crate::content::{Content, below, size};
@@ -192,7 +192,9 @@ impl Worker for ObjectWorker {
     }
 
     fn open_attempts(&self) -> usize {
-        let uploads = self.uploads.iter().filter(|upload| upload.is_open()).count();
+        // A completion is counted with its key.
+        let is_open = |upload: &&Upload| upload.is_open() && upload.ending != Some(Ending::Complete);
+        let uploads = self.uploads.iter().filter(is_open).count();
         self.slots.values().filter(|slot| slot.pending.is_some()).count() + uploads
     }
 }
