@@ -20,8 +20,8 @@ pub(crate) struct Disk {
     pub(super) next: NodeId,
     /// Changes of names that no sync of their directory has covered, in order.
     pub(super) names: Vec<NameChange>,
-    /// A disk that says that it has synced, and has not: with it every loss must be noticed.
-    pub(super) lies: bool,
+    /// With a disk that lies, losses must be noticed.
+    pub(super) lies: Lies,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +66,15 @@ pub(super) enum NameChange {
     Rename { from: NodeId, from_name: OsString, to: NodeId, to_name: OsString, node: NodeId },
 }
 
+/// Of which syncs a disk says that they are done though they are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lies {
+    Never,
+    OfAll,
+    /// Files are synced, and their names are not.
+    OfDirectories,
+}
+
 /// Why something cannot be done; the kernel's numbers are the file system's matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -77,7 +86,7 @@ pub(crate) enum Refusal {
 
 impl Disk {
     /// An empty disk.
-    pub(crate) fn new(lies: bool) -> Self {
+    pub(crate) fn new(lies: Lies) -> Self {
         let root = Node { mode: 0o755, kind: Kind::Directory(Directory::default()) };
         Self { nodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1, names: Vec::new(), lies }
     }
@@ -185,7 +194,7 @@ impl Disk {
     pub(crate) fn sync_file(&mut self, file: NodeId) -> Result<(), Refusal> {
         let lies = self.lies;
         let data = self.file(file)?;
-        if !lies {
+        if lies != Lies::OfAll {
             for change in std::mem::take(&mut data.changes) {
                 change.apply(&mut data.durable);
             }
@@ -196,7 +205,7 @@ impl Disk {
     /// Makes a directory's names durable; not what they stand for.
     pub(crate) fn sync_directory(&mut self, directory: NodeId) -> Result<(), Refusal> {
         self.directory(directory)?;
-        if self.lies {
+        if self.lies != Lies::Never {
             return Ok(());
         }
         for change in std::mem::take(&mut self.names) {
@@ -222,7 +231,7 @@ impl Disk {
 
     /// Makes everything durable: the state from which a test begins.
     pub(crate) fn sync_all(&mut self) {
-        let lies = std::mem::replace(&mut self.lies, false);
+        let lies = std::mem::replace(&mut self.lies, Lies::Never);
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             // Each is one or the other.
             let _ = self.sync_file(id).or_else(|_| self.sync_directory(id));

@@ -18,6 +18,7 @@ use rustix::mount::UnmountFlags;
 
 pub(crate) use cut::Losses;
 use disk::Disk;
+pub(crate) use disk::Lies;
 use mount::Mount;
 
 /// How often, and how many times, it is looked whether a disk is in use no more.
@@ -39,8 +40,8 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Mounts an empty disk; one that lies says that it has synced when it has not.
-    pub(crate) fn mount(mountpoint: &Path, lies: bool) -> anyhow::Result<Self> {
+    /// Mounts an empty disk.
+    pub(crate) fn mount(mountpoint: &Path, lies: Lies) -> anyhow::Result<Self> {
         std::fs::create_dir_all(mountpoint)
             .with_context(|| format!("could not make {}", mountpoint.display()))?;
         let disk = Arc::new(Mutex::new(Disk::new(lies)));
@@ -59,7 +60,7 @@ impl Layer {
         self.detach()?;
         let losses = {
             let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-            let (survivor, losses) = std::mem::replace(&mut *disk, Disk::new(false)).cut(random);
+            let (survivor, losses) = std::mem::replace(&mut *disk, Disk::new(Lies::Never)).cut(random);
             *disk = survivor;
             losses
         };

@@ -7,7 +7,7 @@ use std::io::Write;
 use lambent_base::Random;
 
 use super::disk::{Disk, FileData, Kind, NodeId, ROOT};
-use super::{Layer, is_possible};
+use super::{Layer, Lies, is_possible};
 
 const CUTS: u64 = 300;
 
@@ -28,7 +28,7 @@ fn read(disk: &mut Disk, text: &str) -> Option<Vec<u8>> {
 /// What is found under a name after many cuts of a disk on which `program` was run.
 fn after_cuts(text: &str, program: impl Fn(&mut Disk)) -> Vec<Option<Vec<u8>>> {
     let cut = |seed| {
-        let mut disk = Disk::new(false);
+        let mut disk = Disk::new(Lies::Never);
         program(&mut disk);
         let (mut survivor, _) = disk.cut(&Random::seeded(seed));
         read(&mut survivor, text)
@@ -127,7 +127,7 @@ fn a_rename_before_the_sync_is_caught() {
 #[test]
 fn a_rename_into_a_synced_directory_is_kept() {
     for seed in 0..CUTS {
-        let mut disk = Disk::new(false);
+        let mut disk = Disk::new(Lies::Never);
         let into = disk.make(ROOT, name("into"), 0o700, Kind::Directory(Default::default())).unwrap();
         disk.sync_all();
         let node = file(&mut disk, "draft");
@@ -155,17 +155,23 @@ fn a_removed_file_may_come_back() {
 
 #[test]
 fn a_disk_that_lies_keeps_nothing_for_sure() {
-    let mut lost = 0;
-    for seed in 0..CUTS {
-        let mut disk = Disk::new(true);
-        let node = file(&mut disk, "a");
-        disk.write(node, 0, NEW).unwrap();
-        disk.sync_file(node).unwrap();
-        disk.sync_directory(ROOT).unwrap();
-        let (mut survivor, _) = disk.cut(&Random::seeded(seed));
-        lost += usize::from(read(&mut survivor, "a").as_deref() != Some(NEW));
+    for lies in [Lies::OfAll, Lies::OfDirectories] {
+        let (mut lost, mut spoiled) = (0, 0);
+        for seed in 0..CUTS {
+            let mut disk = Disk::new(lies);
+            let node = file(&mut disk, "a");
+            disk.write(node, 0, NEW).unwrap();
+            disk.sync_file(node).unwrap();
+            disk.sync_directory(ROOT).unwrap();
+            let (mut survivor, _) = disk.cut(&Random::seeded(seed));
+            let found = read(&mut survivor, "a");
+            lost += usize::from(found.as_deref() != Some(NEW));
+            spoiled += usize::from(found.is_some_and(|found| found != NEW));
+        }
+        assert!(lost > 100, "{lies:?}: lost only {lost} times");
+        // Without its name's sync a file is there whole or not at all.
+        assert_eq!(spoiled > 0, lies == Lies::OfAll, "{lies:?}: spoiled {spoiled} times");
     }
-    assert!(lost > 100, "lost only {lost} times");
 }
 
 /// The same through the kernel, with the calls that programs use.
@@ -176,7 +182,7 @@ fn mounted_it_keeps_what_was_synced_and_loses_the_rest() {
         return;
     }
     let folder = std::env::temp_dir().join(format!("lambent-power-{}", std::process::id()));
-    let mut layer = Layer::mount(&folder, false).unwrap();
+    let mut layer = Layer::mount(&folder, Lies::Never).unwrap();
     let mut lost = 0;
     for seed in 0..20 {
         let inner = folder.join(format!("inner-{seed}"));
