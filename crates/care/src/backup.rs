@@ -94,7 +94,10 @@ impl Backups {
     }
 
     /// Adds a dump, which is taken from where it was, with the blobs that it names. Nothing may remove those from `source`
-    /// meanwhile. Blobs that `source` has lost, or that are damaged there, are named in the outcome.
+    /// meanwhile: `is_held` says, when all are copied, whether that was so. Blobs that `source` has lost, or that are damaged
+    /// there, are named in the outcome.
+    ///
+    /// Errors: `NotHeld`.
     pub async fn add(
         &self,
         turn: &Turn,
@@ -102,12 +105,16 @@ impl Backups {
         source: &BlobStore,
         clock: &Clock,
         progress: impl FnMut(u64, u64),
+        is_held: impl Fn() -> bool,
     ) -> Result<BackedUp, CareError> {
         let (header, totals, wanted) = self.read(dump).await?;
         let mut manifest = self.manifest_for(&header).await?;
         let total = wanted.len() as u64;
         let mut progress = progress;
         let copied = copy_blobs(source, &self.blobs, &wanted, |done| progress(done, total)).await?;
+        if !is_held() {
+            return Err(CareError::NotHeld);
+        }
         let mut entry = DumpEntry::new(clock.unix_ms(), &header, totals, total);
         entry.missing = copied.unreadable.iter().map(|(id, _)| id.to_string()).collect();
         turn.check().await?;

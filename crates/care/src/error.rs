@@ -55,6 +55,10 @@ pub enum CareError {
         "{place} was taken over by another command, as this one had not been heard of; nothing of it counts there, begin again"
     )]
     TurnLost { place: String },
+    #[error(
+        "the cloud could not be kept from removing blobs while they were copied, so this would be no whole backup; begin again"
+    )]
+    NotHeld,
     #[error("work was cut off; try again")]
     CutOff,
 }

@@ -166,7 +166,7 @@ impl World {
         let dump = DumpStream::new(self.db.export().await.unwrap(), vec![]).await.unwrap();
         write_dump(dump, file.file(), &path, |_| {}).await.unwrap();
         file.finish().unwrap();
-        backups.add(turn, &path, &self.blobs, &self.clock, |_, _| {}).await
+        backups.add(turn, &path, &self.blobs, &self.clock, |_, _| {}, || true).await
     }
 
     async fn restore(&self, dump: Option<&str>, db: &Db, blobs: &BlobStore) -> Result<Restored, CareError> {
@@ -359,4 +359,20 @@ async fn a_blob_that_is_there_and_not_as_it_should_be_is_copied_anew() {
     assert_eq!((done.copied.blobs, done.copied.present), (1, 0));
     assert_eq!(std::fs::read(&file).unwrap(), whole);
     assert_eq!(world.back_up().await.unwrap().copied.present, 1);
+}
+
+#[tokio::test]
+async fn a_backup_whose_blobs_may_have_gone_meanwhile_is_none() {
+    let world = World::new("one").await;
+    world.add(1).await;
+    world.back_up().await.unwrap();
+    let backups = world.backups();
+    let rows = world.place().join("rows");
+    let dump = std::fs::read_dir(&rows).unwrap().next().unwrap().unwrap().path();
+    let again = world.folder.path().join("again");
+    std::fs::copy(dump, &again).unwrap();
+    let turn = backups.begin("a test", &world.clock, &Random::system()).await.unwrap();
+    let refused = backups.add(&turn, &again, &world.blobs, &world.clock, |_, _| {}, || false).await;
+    assert!(matches!(refused, Err(CareError::NotHeld)));
+    assert_eq!(std::fs::read_dir(rows).unwrap().count(), 1);
 }

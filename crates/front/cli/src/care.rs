@@ -10,18 +10,15 @@ use http::Method;
 use http_body_util::BodyExt;
 use lambent_base::text::hex;
 use lambent_base::{Clock, Random};
-use tokio::task::JoinHandle;
 
+use crate::CliError;
 use crate::client::{Client, Request};
 use crate::cloud::Cloud;
-use crate::{CliError, ui};
 
 /// Gives a dump of all rows.
 pub const EXPORT_PATH: &str = "/_lambent/export";
 /// Sets, renews and removes pins.
 pub const PIN_PATH: &str = "/_lambent/pin";
-/// How often a pin is renewed; it stands four times as long.
-const RENEW_EVERY: Duration = Duration::from_secs(30);
 /// How long a running cloud may be silent in the middle of a dump.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -30,11 +27,11 @@ pub struct Running {
     client: Client,
 }
 
-/// A pin on the blobs of a running cloud, renewed until it is let go or dropped.
+/// A pin on the blobs of a running cloud; it falls by itself unless it is set again and again.
+#[derive(Clone)]
 pub struct RunningPin {
     cloud: Cloud,
     path: String,
-    renewing: JoinHandle<()>,
 }
 
 impl Running {
@@ -66,35 +63,22 @@ impl Running {
         }
     }
 
-    /// Keeps every blob where it is until the pin is let go.
-    pub async fn pin(&self) -> Result<RunningPin, CliError> {
-        let cloud = self.client.cloud().clone();
+    /// A pin that is not set yet.
+    pub fn pin(&self) -> RunningPin {
         let path = format!("{PIN_PATH}?id={}", hex(&Random::system().bytes::<16>()));
-        ask(&cloud, &path).await?;
-        let (own, renewed) = (cloud.clone(), path.clone());
-        let renewing = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(RENEW_EVERY).await;
-                if let Err(error) = ask(&own, &renewed).await {
-                    ui::warn(format_args!("the hold on the blobs could not be renewed: {error}"));
-                }
-            }
-        });
-        Ok(RunningPin { cloud, path, renewing })
+        RunningPin { cloud: self.client.cloud().clone(), path }
     }
 }
 
 impl RunningPin {
+    /// Keeps every blob where it is, for a while from now.
+    pub async fn set(&self) -> Result<(), CliError> {
+        ask(&self.cloud, &self.path).await
+    }
+
     /// Lets go now, rather than when it falls by itself.
     pub async fn let_go(self) -> Result<(), CliError> {
-        self.renewing.abort();
         ask(&self.cloud, &format!("{}&remove", self.path)).await
-    }
-}
-
-impl Drop for RunningPin {
-    fn drop(&mut self) {
-        self.renewing.abort();
     }
 }
 

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use clap::Args;
 use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
-use lambent_bus::pins;
 use lambent_care::{BackedUp, Backups, CareError, NewFile, STANDS_FOR, Turn, verify_dump};
-use lambent_cli::care::RunningPin;
 use lambent_cli::{exit, ui};
 
+use super::hold::Hold;
 use super::open::{self, Rows};
 use super::place::{self, BackupPlace, Expect};
 use super::progress::Progress;
@@ -45,14 +44,6 @@ pub(crate) struct BackupArgs {
     blobs: Option<BlobPlace>,
 }
 
-/// What keeps the blobs where they are.
-enum Pin {
-    /// Nobody else has the store.
-    Needless,
-    Own(pins::Held),
-    Running(RunningPin),
-}
-
 pub(crate) fn run(arguments: &BackupArgs) -> ExitCode {
     finish(backup(arguments))
 }
@@ -80,18 +71,18 @@ async fn in_turn(
     source: &BlobStore,
     turn: &Turn,
 ) -> Result<u8, CommandError> {
-    let pin = pin(rows).await?;
+    let hold = Hold::on(rows).await?;
     let dump = backups.scratch()?;
     let (header, _) = to_file(rows, NewFile::create(&dump)?).await?;
     place::expect_blobs_of(source, &header.cloud_id).await?;
     let keys = if arguments.with_keys { keys(&dump, &arguments.cloud.data).await? } else { Vec::new() };
     let progress = Progress::start("copying blobs", Some(0), false);
     let step = |done, total| progress.of(done, total);
-    let done = backups.add(turn, &dump, source, &Clock::system(), step).await;
+    let done = backups.add(turn, &dump, source, &Clock::system(), step, || hold.has_held()).await;
     drop(progress);
     let done = done?;
     keep_keys(backups, keys).await?;
-    let_go(pin).await;
+    hold.let_go().await;
     report(&done, backups, arguments.with_keys);
     if let Some(keep) = arguments.keep {
         let pruned = backups.prune(turn, usize::try_from(keep).unwrap_or(usize::MAX)).await?;
@@ -109,29 +100,6 @@ fn holder() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
     format!("`lambent backup` of process {} on host {host}", std::process::id())
-}
-
-/// Keeps blobs from being removed while the rows that name them are older than their copies.
-async fn pin(rows: &Rows) -> Result<Pin, CommandError> {
-    match rows {
-        Rows::Running(running) => Ok(Pin::Running(running.pin().await?)),
-        Rows::Open(db) if db.is_shared() => {
-            Ok(Pin::Own(pins::hold(db, &Clock::system(), &Random::system()).await?))
-        }
-        Rows::Open(_) => Ok(Pin::Needless),
-    }
-}
-
-async fn let_go(pin: Pin) {
-    let failed = match pin {
-        Pin::Needless => None,
-        Pin::Own(held) => held.let_go().await.err().map(|error| error.to_string()),
-        Pin::Running(held) => held.let_go().await.err().map(|error| error.to_string()),
-    };
-    if let Some(error) = failed {
-        let seconds = pins::STANDS_FOR.as_secs();
-        ui::warn(format_args!("the hold on the blobs ends by itself within {seconds} s: {error}"));
-    }
 }
 
 /// The keys that open what a dump holds, by their names.

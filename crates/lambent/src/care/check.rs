@@ -13,6 +13,7 @@ use lambent_store::{Db, FjallEngine, FjallOptions};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::hold::Hold;
 use super::open::{self, Rows};
 use super::place;
 use super::progress::Progress;
@@ -69,9 +70,9 @@ async fn check(arguments: &CheckArgs) -> Result<u8, CommandError> {
         Rows::Open(db) if db.is_shared() => beside_nodes(arguments, db, &blobs).await,
         Rows::Open(db) => alone(arguments, db, &blobs).await,
         Rows::Running(_) if arguments.repair => Err(CommandError::RepairWhileRunning),
-        Rows::Running(running) => {
+        Rows::Running(_) => {
             // Of what the cloud says at one moment; its blobs stay where they are meanwhile.
-            let pin = running.pin().await?;
+            let hold = Hold::on(&rows).await?;
             let folder = TempDir::new().map_err(CommandError::Scratch)?;
             let file = folder.path().join("rows");
             to_file(&rows, NewFile::create(&file)?).await?;
@@ -81,8 +82,9 @@ async fn check(arguments: &CheckArgs) -> Result<u8, CommandError> {
             import_dump(&db, &file, |_| {}, || async { Ok(()) }).await?;
             let outcome = alone(arguments, &db, &blobs).await;
             db.close().await;
-            pin.let_go().await?;
-            outcome
+            let has_held = hold.has_held();
+            hold.let_go().await;
+            if has_held { outcome } else { Err(CommandError::NotHeld) }
         }
     };
     rows.close().await;
@@ -103,8 +105,9 @@ async fn beside_nodes(arguments: &CheckArgs, db: &Db, blobs: &BlobStore) -> Resu
     }
     let pin = pins::hold(db, &Clock::system(), &Random::system()).await?;
     let outcome = alone(arguments, db, blobs).await;
+    let has_held = pin.has_stood();
     pin.let_go().await?;
-    outcome
+    if has_held { outcome } else { Err(CommandError::NotHeld) }
 }
 
 async fn alone(arguments: &CheckArgs, db: &Db, blobs: &BlobStore) -> Result<Outcome, CommandError> {

@@ -26,6 +26,8 @@ pub(crate) enum CommandError {
     CloudAsBackup(String),
     #[error("a repair needs the cloud to be stopped, and it runs")]
     RepairWhileRunning,
+    #[error("the cloud could not be kept from removing blobs while they were checked; check again")]
+    NotHeld,
     #[error("the backup has no keys, and without the master key its secrets cannot be opened")]
     NoKeys { file: PathBuf },
     #[error(transparent)]

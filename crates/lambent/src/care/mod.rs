@@ -8,6 +8,7 @@ pub(crate) mod check;
 mod error;
 mod far_shelf;
 mod far_slot;
+mod hold;
 mod open;
 mod place;
 mod progress;
