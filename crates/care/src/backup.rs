@@ -13,9 +13,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::ErrorKind;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use lambent_base::Clock;
 use lambent_blobs::limits::ORPHAN_AGE;
 use lambent_blobs::{BlobId, BlobStore};
@@ -156,18 +156,20 @@ impl Backups {
         Ok(pruned)
     }
 
-    /// Whether a dump, the newest unless one is named, holds a row under a key.
-    pub async fn holds(&self, wanted: Option<&str>, key: &'static [u8]) -> Result<bool, CareError> {
+    /// The row under a key in a dump, the newest unless one is named.
+    pub async fn row(&self, wanted: Option<&str>, key: &'static [u8]) -> Result<Option<Bytes>, CareError> {
         let manifest = Manifest::read(&*self.shelf).await?;
         let manifest = manifest.ok_or_else(|| CareError::NoBackup { place: self.shelf.name() })?;
         let file = self.fetch(manifest.choose(&*self.shelf, wanted)?).await?;
-        let found = Arc::new(AtomicBool::new(false));
-        let seen = found.clone();
-        verify_dump(&file, move |row, _| {
-            seen.fetch_or(row == key, Ordering::Relaxed);
+        let found = Arc::new(Mutex::new(None));
+        let into = found.clone();
+        verify_dump(&file, move |found, row| {
+            if found == key {
+                *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(row.clone());
+            }
         })
         .await?;
-        Ok(found.load(Ordering::Relaxed))
+        Ok(found.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 
     /// A file to read a dump from.
@@ -180,7 +182,7 @@ impl Backups {
     pub(crate) async fn read(&self, dump: &Path) -> Result<(Header, Totals, BTreeSet<BlobId>), CareError> {
         let (found, named) = (Arc::new(Mutex::new(BTreeSet::new())), self.named);
         let into = found.clone();
-        let see = move |key: &bytes::Bytes, _: &bytes::Bytes| {
+        let see = move |key: &Bytes, _: &Bytes| {
             if let Some(id) = named.iter().find_map(|named| named(key)) {
                 into.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             }

@@ -59,6 +59,9 @@ pub enum CareError {
         "the cloud could not be kept from removing blobs while they were copied, so this would be no whole backup; begin again"
     )]
     NotHeld,
+    /// What the caller of a restore does last has failed.
+    #[error(transparent)]
+    Settle(Box<dyn std::error::Error + Send + Sync>),
     #[error("work was cut off; try again")]
     CutOff,
 }

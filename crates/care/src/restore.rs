@@ -27,13 +27,14 @@ pub enum RestoreStep {
 impl Backups {
     /// Brings a dump, the newest unless one is named, into an empty store, and its blobs into an empty place for them. Every
     /// byte is checked on the way. The store refuses to be used until all is there; a restore that was cut off is begun
-    /// anew by the next.
+    /// anew by the next. `settle` comes last, while the store still refuses; when it fails, the restore does.
     pub async fn restore(
         &self,
         wanted: Option<&str>,
         db: &Db,
         blobs: &BlobStore,
         progress: impl Fn(RestoreStep),
+        settle: impl AsyncFnOnce() -> Result<(), CareError>,
     ) -> Result<Restored, CareError> {
         let manifest = Manifest::read(&*self.shelf).await?;
         let manifest = manifest.ok_or_else(|| CareError::NoBackup { place: self.shelf.name() })?;
@@ -57,7 +58,7 @@ impl Backups {
             if !header.cloud_id.is_empty() {
                 blobs.set_mark(&header.cloud_id).await?;
             }
-            Ok(())
+            settle().await
         })
         .await?;
         Ok(Restored { dump, cloud_id: header.cloud_id, copied })

@@ -170,7 +170,7 @@ impl World {
     }
 
     async fn restore(&self, dump: Option<&str>, db: &Db, blobs: &BlobStore) -> Result<Restored, CareError> {
-        self.backups().restore(dump, db, blobs, |_| {}).await
+        self.backups().restore(dump, db, blobs, |_| {}, async || Ok(())).await
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -280,7 +280,7 @@ async fn a_place_belongs_to_one_cloud() {
     assert!(left.iter().all(|name| name == "rows" || name == "blobs" || name == "manifest"), "{left:?}");
     let nothing = tempfile::tempdir().unwrap();
     let empty = Backups { shelf: Box::new(DirectoryShelf::new(nothing.path())), ..world.backups() };
-    let refused = empty.restore(None, &new_store(), &world.blobs, |_| {}).await.unwrap_err();
+    let refused = empty.restore(None, &new_store(), &world.blobs, |_| {}, async || Ok(())).await.unwrap_err();
     assert!(matches!(refused, CareError::NoBackup { .. }), "{refused}");
 }
 
@@ -375,4 +375,20 @@ async fn a_backup_whose_blobs_may_have_gone_meanwhile_is_none() {
     let refused = backups.add(&turn, &again, &world.blobs, &world.clock, |_, _| {}, || false).await;
     assert!(matches!(refused, Err(CareError::NotHeld)));
     assert_eq!(std::fs::read_dir(rows).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_restore_is_no_more_than_begun_when_what_its_caller_does_last_fails() {
+    let world = World::new("one").await;
+    world.add(1).await;
+    world.back_up().await.unwrap();
+    let (db, blobs) = (new_store(), blob_store(&world.folder.path().join("new"), &world.clock));
+    let settle = async || Err(CareError::Settle("no key".into()));
+    let refused = world.backups().restore(None, &db, &blobs, |_| {}, settle).await.unwrap_err();
+    assert_eq!(refused.to_string(), "no key");
+    assert!(matches!(db.check_whole().await, Err(StoreError::HalfImported)));
+    world.restore(None, &db, &blobs).await.unwrap();
+    db.check_whole().await.unwrap();
+    assert_eq!(world.backups().row(None, b"cloud/id").await.unwrap().as_deref(), Some(&b"one"[..]));
+    assert_eq!(world.backups().row(None, b"cloud/none").await.unwrap(), None);
 }

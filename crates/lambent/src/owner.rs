@@ -104,6 +104,12 @@ pub(crate) fn key_to(sealed: Option<&[u8]>, directory: &DataDir) -> Result<Strin
     }
 }
 
+/// Whether a key, in the form in which it is given to others, opens the owner's row.
+pub(crate) fn opens(key: &str, sealed: &[u8]) -> bool {
+    let key = unhex(key.trim()).and_then(|key| <[u8; MASTER_KEY_BYTES]>::try_from(key).ok());
+    key.is_some_and(|key| open(&MasterKey::new(key), sealed).is_some())
+}
+
 /// Forgets who owned the cloud and the keys of this node, so that [`join`] makes keys as at a first start.
 pub(crate) async fn forget(db: &Db, directory: &DataDir) -> Result<(), OwnerError> {
     directory.remove(ROOT_KEY)?;
@@ -258,6 +264,8 @@ mod tests {
         std::fs::write(second_at.path().join(MASTER_KEY), hex(&[7; 32])).unwrap();
         let refused = key_to(Some(&sealed), &second).unwrap_err().to_string();
         assert!(refused.contains("this node has another one"), "{refused}");
+        assert!(opens(&format!("{kept}\n"), &sealed));
+        assert!(!opens(&hex(&[7; 32]), &sealed) && !opens("no key", &sealed));
         assert_eq!(key_to(None, &second).unwrap(), hex(&[7; 32]));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) enum CommandError {
     RepairWhileRunning,
     #[error("the cloud could not be kept from removing blobs while they were checked; check again")]
     NotHeld,
-    #[error("the backup has no keys, and without the master key its secrets cannot be opened")]
+    #[error("the backup has no key that opens it, and without the master key its secrets cannot be opened")]
     NoKeys { file: PathBuf },
     #[error(transparent)]
     Directory(#[from] DataDirError),

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use lambent_base::{Random, env};
-use lambent_care::{Backups, RestoreStep, Restored};
+use lambent_base::Random;
+use lambent_care::{Backups, CareError, RestoreStep, Restored};
 use lambent_cli::{exit, ui};
 use lambent_store::{DataLock, Db};
 
@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::{CloudArgs, CommandError, finish};
 use crate::blobs::BlobPlace;
 use crate::data_dir::{DataDir, MASTER_KEY};
-use crate::owner;
+use crate::owner::{self, OwnerError};
 use crate::up::Store;
 
 #[derive(Args, Debug)]
@@ -51,62 +51,76 @@ pub(crate) fn run(arguments: &RestoreArgs) -> ExitCode {
 
 async fn restore(arguments: &RestoreArgs) -> Result<u8, CommandError> {
     let place = arguments.place.open(Expect::Backups)?;
-    let keys = keys(arguments, &place.backups).await?;
     let directory = DataDir::open(&arguments.cloud.data)?;
     directory.keep_format()?;
+    let keys = keys(arguments, &place.backups, &directory).await?;
     let _lock = match arguments.cloud.store {
         Store::Fjall => None,
         Store::Postgres(_) => Some(DataLock::acquire(&directory.path(STORE_DIRECTORY))?),
     };
     let db = open::open(&arguments.cloud).await?;
-    let restored = bring(arguments, &place.backups, &db).await;
-    let restored = match restored {
-        Ok(restored) => settle_keys(&db, &directory, keys).await.map(|()| restored),
-        Err(error) => Err(error),
+    let settle = async || {
+        let settled = settle_keys(&db, &directory, keys).await;
+        settled.map_err(|error| CareError::Settle(Box::new(error)))
     };
+    let restored = bring(arguments, &place.backups, &db, settle).await;
     db.close().await;
     report(&restored?, arguments);
     Ok(exit::DONE)
 }
 
-async fn bring(arguments: &RestoreArgs, backups: &Backups, db: &Db) -> Result<Restored, CommandError> {
+async fn bring(
+    arguments: &RestoreArgs,
+    backups: &Backups,
+    db: &Db,
+    settle: impl AsyncFnOnce() -> Result<(), CareError>,
+) -> Result<Restored, CommandError> {
     let blobs = place::blobs_of(&arguments.cloud.data, arguments.blobs.as_ref())?;
     let rows = Progress::start("restoring rows", Some(0), false);
     let copies = std::cell::OnceCell::new();
-    let restored = backups
-        .restore(arguments.dump.as_deref(), db, &blobs, |step| match step {
-            RestoreStep::Rows { done, total } => rows.of(done, total),
-            RestoreStep::Blobs { done, total } => {
-                copies.get_or_init(|| Progress::start("restoring blobs", Some(total), false)).of(done, total);
-            }
-        })
-        .await;
+    let step = |step| match step {
+        RestoreStep::Rows { done, total } => rows.of(done, total),
+        RestoreStep::Blobs { done, total } => {
+            copies.get_or_init(|| Progress::start("restoring blobs", Some(total), false)).of(done, total);
+        }
+    };
+    let restored = backups.restore(arguments.dump.as_deref(), db, &blobs, step, settle).await;
     Ok(restored?)
 }
 
-/// Looks for the master key before anything is copied.
-async fn keys(arguments: &RestoreArgs, backups: &Backups) -> Result<Keys, CommandError> {
+/// Looks for the master key before anything is copied, and tries it on the owner's row.
+///
+/// Errors: `Owner` when the key that was given is another one, `NoKeys`.
+async fn keys(
+    arguments: &RestoreArgs,
+    backups: &Backups,
+    directory: &DataDir,
+) -> Result<Keys, CommandError> {
     if arguments.new_keys {
         return Ok(Keys::New);
     }
-    let has_owner = backups.holds(arguments.dump.as_deref(), owner::ROW).await?;
-    if !has_owner || env::var(env::MASTER_KEY).is_some() || arguments.cloud.data.join(MASTER_KEY).is_file() {
+    let Some(sealed) = backups.row(arguments.dump.as_deref(), owner::ROW).await? else {
+        return Ok(Keys::Given);
+    };
+    if owner::master_key(directory)?.is_some() {
+        owner::key_to(Some(&sealed), directory)?;
         return Ok(Keys::Given);
     }
-    match backups.shelf.get(&format!("{KEYS_NAME}/{MASTER_KEY}")).await? {
-        Some(path) => {
-            let read = std::fs::read_to_string(&path);
-            let key = read.map_err(|source| lambent_care::CareError::Io { action: "read", path, source })?;
-            Ok(Keys::Backup(key.trim().to_owned()))
+    if let Some(path) = backups.shelf.get(&format!("{KEYS_NAME}/{MASTER_KEY}")).await? {
+        let read = std::fs::read_to_string(&path);
+        let key = read.map_err(|source| CareError::Io { action: "read", path, source })?;
+        // It may be newer than the dump.
+        if owner::opens(&key, &sealed) {
+            return Ok(Keys::Backup(key.trim().to_owned()));
         }
-        None => Err(CommandError::NoKeys { file: arguments.cloud.data.join(MASTER_KEY) }),
     }
+    Err(CommandError::NoKeys { file: directory.path(MASTER_KEY) })
 }
 
 /// Puts the keys where the next start looks for them, and sees that they open the owner's row.
-async fn settle_keys(db: &Db, directory: &DataDir, keys: Keys) -> Result<(), CommandError> {
+async fn settle_keys(db: &Db, directory: &DataDir, keys: Keys) -> Result<(), OwnerError> {
     match keys {
-        Keys::New => return Ok(owner::forget(db, directory).await?),
+        Keys::New => return owner::forget(db, directory).await,
         Keys::Backup(key) => directory.keep_master_key(&key)?,
         Keys::Given => {}
     }
