@@ -334,6 +334,13 @@ def test_a_bucket_can_hold_backups(own_cloud, tmp_path):
         fill(own_cloud)
         told = run(own_cloud, "backup", place, "--with-keys", **keys).stderr
         assert "9 blobs" in told
+        refused = run(own_cloud, "backup", place, "--with-keys", code=1, LAMBENT_MASTER_KEY="0" * 64, **keys).stderr
+        assert "this node has another one" in refused, "a key that opens nothing is no key to keep"
+        # Only one at a time changes the place.
+        turn = json.dumps({"id": "1", "holder": "somebody", "until_ms": 4_000_000_000_000})
+        shelf.client("s3").put_object(Bucket="backups", Key="of/ours/lock", Body=turn)
+        assert "in use by somebody, until 2096-10-02" in run(own_cloud, "backup", place, code=1, **keys).stderr
+        shelf.client("s3").delete_object(Bucket="backups", Key="of/ours/lock")
         assert "0 blobs" in run(own_cloud, "backup", place, "--keep", "1", **keys).stderr
         stored = {item["Key"] for item in shelf.client("s3").list_objects_v2(Bucket="backups")["Contents"]}
         assert {"of/ours/manifest", "of/ours/keys/master-key"} <= stored
