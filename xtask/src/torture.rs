@@ -7,10 +7,12 @@ use anyhow::{Context, bail};
 use crate::tools;
 
 const USAGE: &str = "\
-usage: cargo xtask torture [--rounds N] [--seed S] [--only kill|power|nodes] [--bin LAMBENT]
+usage: cargo xtask torture [--rounds N] [--seed S] [--only kill|power|nodes] [--without-power]
+                           [--bin LAMBENT]
 
 20 rounds of each kind unless N is given; nightly: `cargo xtask torture --rounds 200`, which also
-flips bits in a store's files for some minutes.";
+flips bits in a store's files for some minutes. Power cuts need root and /dev/fuse; without them that is an error,
+unless `--without-power` leaves the rounds with power cuts out.";
 
 /// So many rounds are the nightly form, to which flipped bits belong.
 const LONG_ROUNDS: usize = 200;
@@ -23,6 +25,10 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let mut passed_on = Vec::new();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
+        if argument == "--without-power" {
+            passed_on.push(argument);
+            continue;
+        }
         let value = rest.next().with_context(|| format!("`{argument}` needs a value\n{USAGE}"))?;
         match argument.as_str() {
             "--bin" => binary = Some(PathBuf::from(value)),

@@ -49,12 +49,16 @@ pub(crate) fn kill(options: &Options) -> anyhow::Result<()> {
 
 /// Kills the process and cuts the power of the disk beneath its data, round after round.
 pub(crate) fn power(options: &Options) -> anyhow::Result<()> {
-    if !power::is_possible() {
-        println!(
-            "\nWARNING: POWER ROUNDS SKIPPED: they need /dev/fuse and root, and nothing is proven about power cuts\n"
-        );
+    if options.without_power {
+        println!("rounds with power cuts are left out, as `--without-power` says");
         return Ok(());
     }
+    if !power::is_possible() {
+        bail!(
+            "power cuts need root and /dev/fuse; `--without-power` leaves them out, and then nothing is proven of them"
+        );
+    }
+    power::unmount_leftovers()?;
     in_folder(options, "power", |folder| {
         for lies in [Lies::OfAll, Lies::OfDirectories] {
             control(options, folder, lies)?;

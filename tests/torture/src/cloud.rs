@@ -87,14 +87,17 @@ impl Place {
     fn spawn(&self) -> anyhow::Result<Child> {
         let log = File::options().append(true).create(true).open(&self.log);
         let log = log.with_context(|| format!("could not open {}", self.log.display()))?;
-        let mut command = Command::new(&self.binary);
+        // Also when the torture is killed, no server goes on: it ends with the thread that started it.
+        let mut command = Command::new("setpriv");
+        command.arg("--pdeathsig=KILL").arg(&self.binary);
         command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
         command.env("LAMBENT_ROOT_ACCESS_KEY_ID", ACCESS_KEY_ID);
         command.env("LAMBENT_ROOT_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
         command.env("LAMBENT_REGION", REGION);
         command.args(&self.options).envs(self.variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
-        command.spawn().with_context(|| format!("could not start {}", self.binary.display()))
+        let failed = || format!("could not start {} with util-linux's setpriv", self.binary.display());
+        command.spawn().with_context(failed)
     }
 }
 

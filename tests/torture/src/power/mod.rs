@@ -25,11 +25,31 @@ use mount::Mount;
 const BUSY_POLL: Duration = Duration::from_millis(2);
 const BUSY_POLLS_MAX: usize = 5000;
 const DEVICE: &str = "/dev/fuse";
+/// What the list of mounts says of a disk.
+const NAME: &str = "lambent-torture";
 
 /// Whether this host lets us put a file system beneath the server.
 pub(crate) fn is_possible() -> bool {
     std::fs::File::options().read(true).write(true).open(DEVICE).is_ok()
         && rustix::process::geteuid().is_root()
+}
+
+/// Takes away the disks of runs that were killed. (The kernel would do it with `auto_unmount`, but that needs a helper
+/// program that not every host has.)
+pub(crate) fn unmount_leftovers() -> anyhow::Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").context("could not list what is mounted")?;
+    for line in mounts.lines() {
+        let mut words = line.split(' ');
+        let (Some(NAME), Some(mountpoint)) = (words.next(), words.next()) else { continue };
+        // A disk whose process lives answers this; that of a dead one is not connected any more.
+        let is_dead = matches!(rustix::fs::statfs(mountpoint), Err(rustix::io::Errno::NOTCONN));
+        if is_dead {
+            rustix::mount::unmount(mountpoint, UnmountFlags::DETACH)
+                .with_context(|| format!("could not unmount {mountpoint}"))?;
+            println!("unmounted what a killed run left: {mountpoint}");
+        }
+    }
+    Ok(())
 }
 
 /// A mounted disk. Dropping it unmounts it.
@@ -70,8 +90,7 @@ impl Layer {
 
     fn attach(&mut self) -> anyhow::Result<()> {
         let mut config = Config::default();
-        config.mount_options =
-            vec![MountOption::FSName("lambent-torture".to_owned()), MountOption::DefaultPermissions];
+        config.mount_options = vec![MountOption::FSName(NAME.to_owned()), MountOption::DefaultPermissions];
         let session = fuser::spawn_mount(Mount(self.disk.clone()), &self.mountpoint, &config);
         self.session =
             Some(session.with_context(|| format!("could not mount {}", self.mountpoint.display()))?);
