@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use lambent_care::Findings;
-use lambent_store::{Export, StoreError};
+use lambent_store::{Export, ScanOptions, StoreError};
 
 use crate::event::decode;
 use crate::keys;
@@ -28,16 +27,19 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         })
         .await?;
     }
-    let mut bodies: Vec<(Bytes, Bytes)> = Vec::new();
-    view.for_each(keys::bodies(), |key, row| bodies.push((key.clone(), row.clone()))).await?;
-    for (key, row) in bodies {
-        if !wanted.remove(&key) {
-            let what = format!("the payload {} belongs to no event", key.escape_ascii());
-            findings.stray(SERVICE, what, (&key, &row));
-        } else if let Err(why) = view.load_large(&key, &row).await {
-            let what = format!("the payload {} of an event cannot be read: {why}", key.escape_ascii());
-            findings.problem(SERVICE, what, Vec::new());
+    let mut left = Some(keys::bodies());
+    while let Some(range) = left {
+        let page = view.page(&range, ScanOptions::default()).await?;
+        for (key, row) in &page.rows {
+            if !wanted.remove(key) {
+                let what = format!("the payload {} belongs to no event", key.escape_ascii());
+                findings.stray(SERVICE, what, (key, row));
+            } else if let Err(why) = view.load_large(key, row).await {
+                let what = format!("the payload {} of an event cannot be read: {why}", key.escape_ascii());
+                findings.problem(SERVICE, what, Vec::new());
+            }
         }
+        left = range.rest(&page, false);
     }
     for key in wanted {
         let what = format!("the payload {} of an event is missing", key.escape_ascii());

@@ -11,8 +11,11 @@ use tokio::sync::mpsc;
 use crate::dump::{DumpError, DumpReader, DumpStream, Header, Totals};
 use crate::error::CareError;
 
-/// Rows that are read ahead of a store that is slower.
-const ROWS_AHEAD: usize = 4_096;
+/// Rows are read ahead of a store that is slower, so many times so many bytes.
+const BATCHES_AHEAD: usize = 8;
+const BATCH_BYTES: usize = 1024 * 1024;
+/// What a row takes in memory beside its bytes.
+const ROW_BYTES: usize = 64;
 
 /// Writes a dump to an open file; `progress` is told of its bytes so far.
 pub async fn write_dump(
@@ -61,27 +64,40 @@ where
 {
     let (header, totals) = verify_dump(path, |_, _| {}).await?;
     let mut import = db.import().await?;
-    let (sender, mut rows) = mpsc::channel(ROWS_AHEAD);
+    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
     let own = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut reader = open_dump(&own)?;
-        while let Some(row) = reader.next_row().map_err(CareError::dump(&own))? {
-            if sender.blocking_send(row).is_err() {
-                break;
-            }
-        }
-        Ok::<_, CareError>(())
-    });
+    let reading = tokio::task::spawn_blocking(move || read_batches(&own, &sender));
     let mut done = 0;
-    while let Some((key, value)) = rows.recv().await {
-        import.put(key, value).await?;
-        done += 1;
+    while let Some(batch) = batches.recv().await {
+        for (key, value) in batch {
+            import.put(key, value).await?;
+            done += 1;
+        }
         progress(done);
     }
     reading.await.unwrap_or(Err(CareError::CutOff))?;
     before_whole().await?;
     import.finish(header.version).await?;
     Ok((header, totals))
+}
+
+/// Sends all rows of a dump, as long as somebody takes them.
+fn read_batches(path: &Path, to: &mpsc::Sender<Vec<(Bytes, Bytes)>>) -> Result<(), CareError> {
+    let mut reader = open_dump(path)?;
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while let Some((key, value)) = reader.next_row().map_err(CareError::dump(path))? {
+        bytes += ROW_BYTES + key.len() + value.len();
+        batch.push((key, value));
+        if bytes >= BATCH_BYTES {
+            bytes = 0;
+            if to.blocking_send(std::mem::take(&mut batch)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    // Whoever takes them has failed, and says why.
+    let _ = to.blocking_send(batch);
+    Ok(())
 }
 
 fn open_dump(path: &Path) -> Result<DumpReader<BufReader<File>>, CareError> {

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// Problems that are kept; more are counted.
 const PROBLEMS_MAX: usize = 100_000;
+/// Bytes of rows that are kept for repairs.
+const MEND_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Notes that are kept.
 const NOTES_MAX: usize = 10_000;
 /// Where rows go that cannot be read, unless their service has a place of its own for them; their key follows.
@@ -39,6 +41,19 @@ pub enum Mend {
     Blob(BlobId),
 }
 
+impl Mend {
+    /// What it keeps in memory.
+    fn bytes(&self) -> usize {
+        let row = |row: &Option<Bytes>| row.as_ref().map_or(0, Bytes::len);
+        match self {
+            Self::Row { key, seen, to } => key.len() + row(seen) + row(to),
+            Self::SetAside { key, seen, to } => key.len() + seen.len() + to.len(),
+            Self::Chunk(key) => key.len(),
+            Self::Blob(_) => 0,
+        }
+    }
+}
+
 /// A blob that rows name.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
@@ -61,6 +76,7 @@ pub struct Findings {
     /// What is worth a word and not wrong.
     pub notes: Vec<String>,
     pub(crate) named: HashMap<BlobId, Named>,
+    mend_bytes: usize,
     /// Rows that cannot be read: what they named is not known, so nothing may be removed for want of a name.
     unreadable: u64,
 }
@@ -77,10 +93,12 @@ impl Findings {
 
     /// Something is wrong.
     pub fn problem(&mut self, service: &'static str, what: impl Into<String>, mends: Vec<Mend>) {
-        if self.problems.len() >= PROBLEMS_MAX {
+        let bytes = self.mend_bytes + mends.iter().map(Mend::bytes).sum::<usize>();
+        if self.problems.len() >= PROBLEMS_MAX || bytes > MEND_BYTES_MAX {
             self.more += 1;
             return;
         }
+        self.mend_bytes = bytes;
         self.problems.push(Problem { service, what: what.into(), mends });
     }
 
@@ -126,5 +144,24 @@ impl Findings {
         if named.by.is_none() {
             named.by = by.map(Box::from);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_is_bounded() {
+        let mut findings = Findings::default();
+        let row = Bytes::from(vec![0; MEND_BYTES_MAX / 4]);
+        for _ in 0..6 {
+            findings.stray("test", "a row belongs to nothing", (&Bytes::from_static(b"key"), &row));
+        }
+        assert_eq!((findings.problems.len(), findings.more), (3, 3));
+        for _ in 0..2 * NOTES_MAX {
+            findings.note("again");
+        }
+        assert_eq!(findings.notes.len(), NOTES_MAX + 1);
     }
 }

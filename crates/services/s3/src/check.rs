@@ -135,7 +135,7 @@ impl<'a> Check<'a> {
             let what = format!("{what} is in a bucket that does not exist");
             match self.findings.is_all_known() {
                 true => self.findings.problem(SERVICE, what, Vec::new()),
-                false => self.findings.notes.push(what),
+                false => self.findings.note(what),
             }
         }
         match object.data {
@@ -255,7 +255,7 @@ impl<'a> Check<'a> {
         if count.is_ok_and(|count| names < count) && !self.findings.is_all_known() {
             let note =
                 format!("blob {blob} stays: {found} references are counted, and some rows cannot be read");
-            self.findings.notes.push(note);
+            self.findings.note(note);
             // It stays named as long as nobody knows better.
             return self.findings.names(blob, None, None);
         }
