@@ -6,6 +6,7 @@ mod cable;
 #[path = "../../../../crates/store/tests/support/cluster.rs"]
 #[expect(clippy::unwrap_used, reason = "the tests of the store share it")]
 mod cluster;
+mod takeover;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -154,24 +155,8 @@ fn play(
     let random = round.random("fate");
     let (fault, victim) = (FAULTS[round.number % FAULTS.len()], below(&random, NODES));
     let what = format!("node {victim} {fault:?}");
-    let done = load(nodes, workers, round, &random, |nodes, terms| {
-        terms[victim].fault.store(true, Ordering::SeqCst);
-        let before = acknowledged(terms);
-        nodes[victim].suffer(fault)?;
-        std::thread::sleep(FAULT_LASTS);
-        let during: Vec<usize> =
-            acknowledged(terms).iter().zip(before).map(|(now, then)| now - then).collect();
-        nodes[victim].recover()?;
-        terms[victim].fault.store(false, Ordering::SeqCst);
-        let idle = (0..NODES).find(|&node| node != victim && during[node] < ACKNOWLEDGED_MIN);
-        if let Some(node) = idle {
-            bail!(
-                "node {node} acknowledged {} requests in {FAULT_LASTS:?}, expected {ACKNOWLEDGED_MIN}",
-                during[node]
-            );
-        }
-        Ok(format!("{during:?} of them during the fault"))
-    });
+    let happens = |nodes: &mut [Node], terms: &[Terms]| strike(nodes, terms, (fault, victim), round);
+    let done = load(nodes, workers, round, &random, happens);
     let done = done.with_context(|| what.clone())?;
     *unanswered += campaign::open_attempts(workers);
     let began = round.clock.monotonic();
@@ -181,6 +166,39 @@ fn play(
         nodes[victim].start()?;
     }
     Ok(format!("{what}; {done}; everything there after {took:.1} s"))
+}
+
+/// The fault, from its beginning to its end; the other nodes must go on meanwhile, and do what a dead one had to do.
+fn strike(
+    nodes: &mut [Node],
+    terms: &[Terms],
+    (fault, victim): (Fault, usize),
+    round: &Round,
+) -> anyhow::Result<String> {
+    let mut other = nodes[(victim + 1) % NODES].client(&round.clock)?;
+    let mut watched = None;
+    if matches!(fault, Fault::Killed) {
+        let mut clients = takeover::clients(|| nodes[victim].client(&round.clock))?;
+        let usual = takeover::usual(&mut clients, &mut other, round)?;
+        watched = Some((usual, takeover::last_burst(&mut clients, round)?));
+    }
+    terms[victim].fault.store(true, Ordering::SeqCst);
+    let before = acknowledged(terms);
+    nodes[victim].suffer(fault)?;
+    let began = other.now();
+    let mut said = String::new();
+    if let Some((usual, events)) = watched {
+        said = format!("; {}", takeover::watch(&mut other, round, events, began, usual)?);
+    }
+    std::thread::sleep(FAULT_LASTS.saturating_sub(other.now().saturating_sub(began)));
+    let during: Vec<usize> = acknowledged(terms).iter().zip(before).map(|(now, then)| now - then).collect();
+    nodes[victim].recover()?;
+    terms[victim].fault.store(false, Ordering::SeqCst);
+    if let Some(node) = (0..NODES).find(|&node| node != victim && during[node] < ACKNOWLEDGED_MIN) {
+        let few = during[node];
+        bail!("node {node} acknowledged {few} requests during the fault, expected {ACKNOWLEDGED_MIN}");
+    }
+    Ok(format!("{during:?} of them during the fault{said}"))
 }
 
 fn acknowledged(terms: &[Terms]) -> Vec<usize> {

@@ -7,7 +7,7 @@ mod objects;
 mod uploads;
 
 pub(crate) use care::care;
-pub(crate) use events::events;
+pub(crate) use events::{events, printed};
 pub(crate) use logs::stream;
 pub(crate) use objects::objects;
 pub(crate) use uploads::uploads;

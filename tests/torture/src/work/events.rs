@@ -108,7 +108,7 @@ impl Worker for EventWorker {
 }
 
 /// Calls the function asynchronously, with an event like those of the bucket.
-fn invoke(client: &mut Client, key: &str) -> anyhow::Result<Told> {
+pub(crate) fn invoke(client: &mut Client, key: &str) -> anyhow::Result<Told> {
     let event = serde_json::json!({ "Records": [{ "s3": { "object": { "key": key } } }] }).to_string();
     let target = format!("{FUNCTIONS}/{FUNCTION}/invocations");
     let headers = [JSON, ("x-amz-invocation-type", "Event")];

@@ -11,7 +11,7 @@ use lambent_base::{Clock, Random};
 use crate::client::Client;
 use crate::pulse::Pulse;
 
-pub(crate) use events::{Event, EventWorker, Outcome};
+pub(crate) use events::{Event, EventWorker, Outcome, invoke};
 pub(crate) use logs::{LogWorker, Stream};
 pub(crate) use objects::{ObjectWorker, Slot};
 pub(crate) use uploads::{Ending, Part, Upload};
