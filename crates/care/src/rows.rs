@@ -76,6 +76,8 @@ where
         progress(done);
     }
     reading.await.unwrap_or(Err(CareError::CutOff))?;
+    // What comes now may read and change them.
+    import.flush().await?;
     before_whole().await?;
     import.finish(header.version).await?;
     Ok((header, totals))

@@ -387,8 +387,15 @@ async fn a_restore_is_no_more_than_begun_when_what_its_caller_does_last_fails() 
     let refused = world.backups().restore(None, &db, &blobs, |_| {}, settle).await.unwrap_err();
     assert_eq!(refused.to_string(), "no key");
     assert!(matches!(db.check_whole().await, Err(StoreError::HalfImported)));
-    world.restore(None, &db, &blobs).await.unwrap();
+    // It finds all rows, and what it changes stays.
+    let forget = async || {
+        let key = &lambent_store::KeyRange::prefix(b"cloud/id");
+        assert_eq!(db.clear(key).await?, 1);
+        Ok(())
+    };
+    world.backups().restore(None, &db, &blobs, |_| {}, forget).await.unwrap();
     db.check_whole().await.unwrap();
+    assert_eq!(db.read(|txn| async move { txn.get(b"cloud/id").await }).await.unwrap(), None);
     assert_eq!(world.backups().row(None, b"cloud/id").await.unwrap().as_deref(), Some(&b"one"[..]));
     assert_eq!(world.backups().row(None, b"cloud/none").await.unwrap(), None);
 }

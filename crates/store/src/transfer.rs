@@ -219,7 +219,10 @@ impl Import {
         self.step(vec![Op::Delete(Bytes::from_static(IMPORTING))], version).await
     }
 
-    async fn flush(&mut self) -> Result<(), StoreError> {
+    /// Brings the rows that were added so far into the store.
+    ///
+    /// Errors: `ImportReplaced`.
+    pub async fn flush(&mut self) -> Result<(), StoreError> {
         self.bytes = 0;
         let ops = std::mem::take(&mut self.ops);
         if ops.is_empty() { Ok(()) } else { self.step(ops, Version(0)).await }
