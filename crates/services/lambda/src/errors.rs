@@ -23,6 +23,9 @@ pub enum LambdaError {
     Io { step: &'static str, path: PathBuf, source: Arc<std::io::Error> },
     #[error("cannot {step} the deployment package: {cause}")]
     Package { step: &'static str, cause: String },
+    /// Found out within the transaction that would have named it; the package is then kept anew.
+    #[error("the last function with the same deployment package went away meanwhile; try again")]
+    PackageGone,
     #[error("the disk of {} is full, or nearly so; free some space", path.display())]
     DiskFull { path: PathBuf },
     #[error("cannot put an event into the outbox: {0}")]

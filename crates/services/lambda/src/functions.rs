@@ -176,18 +176,23 @@ impl Lambda {
         &self,
         name: &FunctionName,
         row: &FunctionRow,
-        staged: Staged,
+        mut staged: Staged<'_>,
     ) -> Result<(), LambdaError> {
-        let package = &staged;
-        let committed = self.parts.db.run(|txn| async move {
-            if rows::get_function(&txn, &name.place, &name.name).await?.is_some() {
-                return Err(LambdaError::Api(errors::function_exists(&name.name)));
+        let committed = loop {
+            let package = &staged;
+            let committed = self.parts.db.run(|txn| async move {
+                if rows::get_function(&txn, &name.place, &name.name).await?.is_some() {
+                    return Err(LambdaError::Api(errors::function_exists(&name.name)));
+                }
+                packages::use_code(&txn, package, &name.place, &name.name).await?;
+                txn.put(&keys::pending(&name.place, &name.name), b"");
+                rows::put_function(&txn, &name.place, row).await
+            });
+            match committed.await {
+                Err(LambdaError::PackageGone) => staged = self.keep_anew(staged).await?,
+                committed => break committed,
             }
-            packages::use_code(&txn, package, &name.place, &name.name).await?;
-            txn.put(&keys::pending(&name.place, &name.name), b"");
-            rows::put_function(&txn, &name.place, row).await
-        });
-        let committed = committed.await;
+        };
         self.settle_staged(staged, &committed).await;
         self.cache.forget(&name.arn());
         committed

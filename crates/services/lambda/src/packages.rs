@@ -35,11 +35,11 @@ pub(crate) struct Checked<'a> {
 }
 
 /// A package whose blob is durable, to be named by the next commit.
-pub(crate) struct Staged {
+pub(crate) struct Staged<'a> {
     pub(crate) code: CodeRef,
     blob: BlobId,
-    /// Whether this request made the blob.
-    is_new: bool,
+    /// The package, where the blob was there before; without it this request made the blob.
+    zip: Option<Checked<'a>>,
 }
 
 /// Names a package by a function, in the function's own transaction.
@@ -47,14 +47,14 @@ pub(crate) struct Staged {
 /// Where another request has brought the same content meanwhile, its blob stays and the staged one is nobody's.
 pub(crate) async fn use_code(
     txn: &Txn,
-    package: &Staged,
+    package: &Staged<'_>,
     place: &Place,
     name: &str,
 ) -> Result<(), LambdaError> {
     let CodeRef { sha256, size } = &package.code;
     if kept_blob(txn, sha256).await?.is_none() {
-        if !package.is_new {
-            return Err(LambdaError::package("keep", "its last function went away meanwhile; try again"));
+        if package.zip.is_some() {
+            return Err(LambdaError::PackageGone);
         }
         rows::put(txn, &keys::code(sha256), &CodeRow { blob: package.blob.to_bytes(), size: *size });
         txn.put(&keys::code_blob(package.blob), b"");
@@ -150,22 +150,33 @@ impl Lambda {
     }
 
     /// Makes a package durable, unless the same content is kept already.
-    pub(crate) async fn keep(&self, checked: Checked<'_>) -> Result<Staged, LambdaError> {
-        let Checked { code, zip, _slot } = checked;
-        let sha256 = &code.sha256;
+    pub(crate) async fn keep<'a>(&self, checked: Checked<'a>) -> Result<Staged<'a>, LambdaError> {
+        let sha256 = &checked.code.sha256;
         let kept = self.parts.db.read(|txn| async move { kept_blob(&txn, sha256).await });
-        let (blob, is_new) = match kept.await? {
-            Some(blob) => (blob, false),
-            None => (self.write_blob(zip).await?.id, true),
-        };
-        Ok(Staged { code, blob, is_new })
+        match kept.await? {
+            Some(blob) => Ok(Staged { code: checked.code.clone(), blob, zip: Some(checked) }),
+            None => self.write_package(checked).await,
+        }
+    }
+
+    /// Makes a package durable after all, whose content was kept and went away before this request could name it.
+    pub(crate) async fn keep_anew<'a>(&self, mut staged: Staged<'a>) -> Result<Staged<'a>, LambdaError> {
+        match staged.zip.take() {
+            Some(checked) => self.write_package(checked).await,
+            None => Ok(staged),
+        }
+    }
+
+    async fn write_package<'a>(&self, checked: Checked<'a>) -> Result<Staged<'a>, LambdaError> {
+        let Checked { code, zip, _slot } = checked;
+        Ok(Staged { code, blob: self.write_blob(zip).await?.id, zip: None })
     }
 
     /// To be called after the commit that should have named the package.
-    pub(crate) async fn settle_staged<T>(&self, staged: Staged, committed: &Result<T, LambdaError>) {
+    pub(crate) async fn settle_staged<T>(&self, staged: Staged<'_>, committed: &Result<T, LambdaError>) {
         // After any other error nobody knows whether the commit happened: then the blobs' own sweep decides.
         let is_settled = matches!(committed, Ok(_) | Err(LambdaError::Api(_)));
-        if !staged.is_new || !is_settled {
+        if staged.zip.is_some() || !is_settled {
             return;
         }
         let named = self.referenced_blobs(vec![staged.blob]).await;

@@ -67,32 +67,41 @@ impl Lambda {
         call: &Call,
         name: &FunctionName,
         revision: Option<&str>,
-        staged: Option<Staged>,
+        mut staged: Option<Staged<'_>>,
         change: impl Fn(&mut Settings) -> Result<(), ApiError>,
     ) -> Result<FunctionConfiguration, LambdaError> {
         let (revision_id, run_revision) = (self.parts.random.uuid(), self.parts.random.uuid());
-        let (change, package, ids) = (&change, staged.as_ref(), &(revision_id, run_revision));
-        let committed = self.parts.db.run(|txn| async move {
-            let row = rows::get_function(&txn, &name.place, &name.name).await?;
-            let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
-            check_changeable(&row, name, revision)?;
-            let before: Vec<String> = row.codes().into_iter().map(str::to_owned).collect();
-            begin_change(&mut row);
-            change(&mut row.settings)?;
-            row.revision_id.clone_from(&ids.0);
-            row.settings.run_revision.clone_from(&ids.1);
-            row.settings.last_modified_ms = call.time_ms();
-            for sha256 in before.iter().filter(|sha256| !row.codes().contains(&sha256.as_str())) {
-                packages::drop_code(&txn, sha256, &name.place, &name.name);
+        let (change, ids) = (&change, &(revision_id, run_revision));
+        let committed = loop {
+            let package = staged.as_ref();
+            let committed = self.parts.db.run(|txn| async move {
+                let row = rows::get_function(&txn, &name.place, &name.name).await?;
+                let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
+                check_changeable(&row, name, revision)?;
+                let before: Vec<String> = row.codes().into_iter().map(str::to_owned).collect();
+                begin_change(&mut row);
+                change(&mut row.settings)?;
+                row.revision_id.clone_from(&ids.0);
+                row.settings.run_revision.clone_from(&ids.1);
+                row.settings.last_modified_ms = call.time_ms();
+                for sha256 in before.iter().filter(|sha256| !row.codes().contains(&sha256.as_str())) {
+                    packages::drop_code(&txn, sha256, &name.place, &name.name);
+                }
+                if let Some(package) = package {
+                    packages::use_code(&txn, package, &name.place, &name.name).await?;
+                }
+                txn.put(&keys::pending(&name.place, &name.name), b"");
+                rows::put_function(&txn, &name.place, &row).await?;
+                Ok::<_, LambdaError>(row)
+            });
+            match (committed.await, staged.take()) {
+                (Err(LambdaError::PackageGone), Some(gone)) => staged = Some(self.keep_anew(gone).await?),
+                (committed, kept) => {
+                    staged = kept;
+                    break committed;
+                }
             }
-            if let Some(package) = package {
-                packages::use_code(&txn, package, &name.place, &name.name).await?;
-            }
-            txn.put(&keys::pending(&name.place, &name.name), b"");
-            rows::put_function(&txn, &name.place, &row).await?;
-            Ok::<_, LambdaError>(row)
-        });
-        let committed = committed.await;
+        };
         if let Some(staged) = staged {
             self.settle_staged(staged, &committed).await;
         }
