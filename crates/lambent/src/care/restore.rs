@@ -91,11 +91,7 @@ async fn bring(
 /// Looks for the master key before anything is copied, and tries it on the owner's row.
 ///
 /// Errors: `Owner` when the key that was given is another one, `NoKeys`.
-async fn keys(
-    arguments: &RestoreArgs,
-    backups: &Backups,
-    directory: &DataDir,
-) -> Result<Keys, CommandError> {
+async fn keys(arguments: &RestoreArgs, backups: &Backups, directory: &DataDir) -> Result<Keys, CommandError> {
     if arguments.new_keys {
         return Ok(Keys::New);
     }
