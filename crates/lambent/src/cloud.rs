@@ -94,16 +94,17 @@ struct Ground {
     identity: Arc<Identity>,
     outbox: Outbox,
     readers: OpenReaders,
+    nodes: Nodes,
 }
 
-impl Cloud {
-    /// Opens the data directory and starts every part over it.
-    pub(crate) async fn start(data: &Path, arguments: &UpArgs) -> Result<Self, StartError> {
+impl Ground {
+    /// Joins store, blobs and keys, and this process to its fellows; gives the region that the cloud answers for.
+    async fn lay(
+        engine: Arc<dyn Engine>,
+        data_dir: &DataDir,
+        arguments: &UpArgs,
+    ) -> Result<(Self, String), StartError> {
         let (clock, random) = (Clock::system(), Random::system());
-        let data_dir = DataDir::open(data)?;
-        data_dir.keep_format()?;
-        // The store's lock comes first: it keeps a second process from everything else in the directory.
-        let (engine, lock) = open_store(&data_dir.path("store"), &arguments.store, &clock).await?;
         let db = Db::new(engine, clock.clone(), random.clone());
         db.check_whole().await?;
         let blobs =
@@ -113,25 +114,30 @@ impl Cloud {
         let places = if together { Places::Together } else { Places::Apart };
         store_id::join(&db, &blobs, &random, places).await?;
         if arguments.new_keys {
-            owner::forget(&db, &data_dir).await?;
+            owner::forget(&db, data_dir).await?;
         }
-        let (owner, master) = owner::join(&db, &data_dir, &random).await?;
+        let (owner, master) = owner::join(&db, data_dir, &random).await?;
         let nodes = Nodes::join(db.clone(), random.clone()).await?;
-        // From now on, however long the rest takes.
-        let mut background = JoinSet::new();
-        let alive = nodes.clone();
-        background.spawn(async move { alive.run().await });
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
-        let ground = Ground {
-            readers: OpenReaders::new(&db, &nodes, clock.clone()),
-            clock,
-            random,
-            db,
-            blobs,
-            identity: Arc::new(identity),
-            outbox,
-        };
+        let readers = OpenReaders::new(&db, &nodes, clock.clone());
+        let ground = Self { clock, random, db, blobs, identity: Arc::new(identity), outbox, readers, nodes };
+        Ok((ground, owner.region))
+    }
+}
+
+impl Cloud {
+    /// Opens the data directory and starts every part over it.
+    pub(crate) async fn start(data: &Path, arguments: &UpArgs) -> Result<Self, StartError> {
+        let data_dir = DataDir::open(data)?;
+        data_dir.keep_format()?;
+        // The store's lock comes first: it keeps a second process from everything else in the directory.
+        let (engine, lock) = open_store(&data_dir.path("store"), &arguments.store, &Clock::system()).await?;
+        let (ground, region) = Ground::lay(engine, &data_dir, arguments).await?;
+        // From now on, however long the rest takes.
+        let mut background = JoinSet::new();
+        let alive = ground.nodes.clone();
+        background.spawn(async move { alive.run().await });
 
         let (stop, stopped) = watch::channel(false);
         let endpoint = Arc::new(SandboxEndpoint::default());
@@ -155,12 +161,9 @@ impl Cloud {
         let lambda = lambda(&ground, runtimes, pool.clone(), data_dir.root());
         let s3 = s3_parts(&ground, lambda.clone());
         let paths = paths(&ground, &s3, &lambda, &logs, &meter);
-        let config = GatewayConfig {
-            region: owner.region,
-            domain: arguments.domain.clone(),
-            patience: Patience::default(),
-        };
-        let Ground { clock, random, db, blobs, identity, outbox, .. } = ground;
+        let config =
+            GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
+        let Ground { clock, random, db, blobs, identity, outbox, nodes, .. } = ground;
         let gateway = Gateway::new(config, clock.clone(), random, identity, paths);
         endpoint.set(gateway.clone(), stopped);
 
