@@ -10,6 +10,9 @@ use lambent_base::Clock;
 use lambent_test_client::{Answer, Connection};
 
 use super::process::{self, Cpu};
+use super::server::Server;
+use super::table::Table;
+use super::{Bench, CONNECTIONS};
 
 /// A load and its bounds.
 pub(super) struct Load<'a> {
@@ -38,6 +41,23 @@ struct Seen {
     latencies_us: Vec<f64>,
     refused: usize,
     first_refusal: Option<String>,
+}
+
+/// Sends these requests to a server again and again, over as many connections as each row has.
+pub(super) fn rows(
+    bench: &Bench,
+    table: &mut Table,
+    server: &Server,
+    requests: &[Vec<u8>],
+    (what, target): (&str, &'static str),
+) -> anyhow::Result<()> {
+    for connections in CONNECTIONS {
+        let load =
+            Load { address: server.address, connections, requests, again: true, time: bench.row_time() };
+        let outcome = load.run(&bench.clock, server.pid())?;
+        table.load(what, connections, &outcome, String::new(), target);
+    }
+    Ok(())
 }
 
 impl Load<'_> {

@@ -3,10 +3,10 @@
 use lambent_test_client::Request;
 use serde_json::json;
 
-use super::load::Load;
+use super::Bench;
+use super::load;
 use super::server::{Folder, Server};
 use super::table::Table;
-use super::{Bench, CONNECTIONS};
 
 const GROUP: &str = "bench";
 /// Streams that are written in turn: one for each connection.
@@ -49,16 +49,5 @@ pub(super) fn batches(bench: &Bench, table: &mut Table, server: &Server, what: &
         batch["logEvents"] = vec![event; BATCH_EVENTS].into();
         requests.push(api.signed(logs(PUT_EVENTS, &batch.to_string()))?);
     }
-    for connections in CONNECTIONS {
-        let load = Load {
-            address: server.address,
-            connections,
-            requests: &requests,
-            again: true,
-            time: bench.row_time(),
-        };
-        let outcome = load.run(&bench.clock, server.pid())?;
-        table.load(what, connections, &outcome, String::new(), "");
-    }
-    Ok(())
+    load::rows(bench, table, server, &requests, (what, ""))
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::Context;
 use lambent_test_client::{Api, Request};
 
-use super::load::{Load, median};
+use super::load::{self, Load, median};
 use super::server::{Folder, Server};
 use super::table::Table;
 use super::{Bench, CONNECTIONS};
@@ -63,18 +63,7 @@ pub(super) fn gets(
         api.signed(Request { service: "s3", method: "GET", target: &target, headers: &[], body: b"" })
     });
     let gets = gets.collect::<anyhow::Result<Vec<_>>>()?;
-    for connections in CONNECTIONS {
-        let load = Load {
-            address: server.address,
-            connections,
-            requests: &gets,
-            again: true,
-            time: bench.row_time(),
-        };
-        let outcome = load.run(&bench.clock, server.pid())?;
-        table.load(what, connections, &outcome, String::new(), target);
-    }
-    Ok(())
+    load::rows(bench, table, server, &gets, (what, target))
 }
 
 pub(super) fn measure_put(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
