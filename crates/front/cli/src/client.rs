@@ -111,6 +111,20 @@ impl Client {
     }
 
     async fn begin(&self, request: &Request<'_>) -> Result<Incoming, CliError> {
+        let response = self.ask(request).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        Err(self.answer(response).await?.refusal(request.action))
+    }
+
+    async fn exchange(&self, request: &Request<'_>) -> Result<Answer, CliError> {
+        let response = self.ask(request).await?;
+        self.answer(response).await
+    }
+
+    /// Sends a request on a connection of its own; the answer's body is still to come.
+    async fn ask(&self, request: &Request<'_>) -> Result<http::Response<Incoming>, CliError> {
         let endpoint = &self.cloud.endpoint;
         let http = |source| CliError::Http { endpoint: endpoint.clone(), source };
         let (authority, signed) = self.signed(request)?;
@@ -119,37 +133,15 @@ impl Client {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
         // It ends with the body, or when that is dropped.
         tokio::spawn(connection);
-        let response = sender.send_request(signed).await.map_err(http)?;
-        let status = response.status().as_u16();
-        if (200..300).contains(&status) {
-            return Ok(response.into_body());
-        }
-        let body = response.into_body().collect().await.map_err(http)?.to_bytes();
-        Err(Answer { status, body }.refusal(request.action))
+        sender.send_request(signed).await.map_err(http)
     }
 
-    async fn exchange(&self, request: &Request<'_>) -> Result<Answer, CliError> {
-        let endpoint = &self.cloud.endpoint;
-        let http = |source| CliError::Http { endpoint: endpoint.clone(), source };
-        let (authority, signed) = self.signed(request)?;
-        let unreachable = |source| CliError::Unreachable { endpoint: endpoint.clone(), source };
-        let stream = TcpStream::connect(&authority).await.map_err(unreachable)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
-        let exchange = async {
-            let response = sender.send_request(signed).await.map_err(http)?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await.map_err(http)?.to_bytes();
-            Ok(Answer { status, body })
-        };
-        // The connection works only while it is polled; it ends with the answer.
-        tokio::pin!(exchange);
-        tokio::select! {
-            answer = &mut exchange => answer,
-            ended = connection => {
-                ended.map_err(http)?;
-                exchange.await
-            }
-        }
+    /// The whole of a small answer.
+    async fn answer(&self, response: http::Response<Incoming>) -> Result<Answer, CliError> {
+        let http = |source| CliError::Http { endpoint: self.cloud.endpoint.clone(), source };
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(http)?.to_bytes();
+        Ok(Answer { status, body })
     }
 
     /// The authority to connect to, and the request with its signature.
