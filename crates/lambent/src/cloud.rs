@@ -154,6 +154,7 @@ impl Cloud {
             random: ground.random.clone(),
             runtimes: runtimes.clone(),
             endpoint: endpoint.clone(),
+            egress: None,
             logs: Arc::new(FunctionLogs(logs.clone())),
             recorder: Arc::new(FunctionMeter(meter.clone())),
         };

@@ -83,6 +83,7 @@ async fn measure() {
         random: Random::system(),
         runtimes: Arc::new(Catalogue::new()),
         endpoint: Arc::new(Nothing),
+        egress: None,
         logs: Arc::new(Nothing),
         recorder: Arc::new(Nothing),
     };
@@ -186,6 +187,7 @@ fn function(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSp
         environment: Vec::new(),
         code_dir: dir.to_owned(),
         log_group: "/aws/lambda/measure".to_owned(),
+        snap_start: false,
         reserved_concurrency: None,
         credentials: Arc::new(Nothing),
     }

@@ -49,6 +49,8 @@ pub(crate) struct Environment {
     /// On the pool's monotonic clock.
     pub(crate) started_at: Duration,
     pub(crate) idle_since: Duration,
+    /// The most memory that it used, as far as is known; what the host does not count is none.
+    pub(crate) memory_bytes: u64,
     output: Receiver,
     reports: UnixDatagram,
     sandbox: lambent_sandbox::Environment,
@@ -85,6 +87,7 @@ impl Environment {
             alarm: Alarm::default(),
             started_at: now,
             idle_since: now,
+            memory_bytes: 0,
             output,
             reports,
             sandbox: started.environment,
@@ -155,8 +158,9 @@ impl Environment {
     }
 
     /// The most memory it ever used, rounded up.
-    pub(crate) fn peak_memory_mib(&self) -> Option<u32> {
+    pub(crate) fn peak_memory_mib(&mut self) -> Option<u32> {
         let bytes = self.sandbox.peak_memory_bytes()?;
+        self.memory_bytes = bytes;
         u32::try_from(bytes.div_ceil(1 << 20)).ok()
     }
 

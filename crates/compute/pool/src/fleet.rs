@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::environment::Environment;
 use crate::function::FunctionKey;
 use crate::leases::Grant;
+use crate::stats::Tally;
 
 /// Calls that hold an environment for longer than this are not worth a wait.
 const SHORT_CALL: Duration = Duration::from_millis(2);
@@ -31,6 +32,7 @@ pub(crate) struct Fleet {
     pub(crate) generation: u64,
     /// Calls that let others before them finish, although there is room for them.
     queue: VecDeque<Queued>,
+    pub(crate) tally: Tally,
     /// How long warm calls hold an environment when they are few; `None` while that is not known or not to be trusted.
     mean_held: Option<Duration>,
     /// Since when waits were in vain, and until when nobody queues for it (on the pool's monotonic clock).
@@ -132,7 +134,18 @@ impl Fleet {
         self.distrust = Some(Distrust { until: now + lasts, lasts });
     }
 
-    /// Whether nothing is left to know about it.
+    /// The most memory that its environments used, together, as far as is known.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let idle: u64 = self.idle.iter().map(|one| one.memory_bytes).sum();
+        idle + self.tally.memory_bytes * self.busy as u64
+    }
+
+    /// Whether there is anything to tell of it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.busy > 0 || !self.idle.is_empty() || !self.tally.is_empty()
+    }
+
+    /// Whether it has no environments, and nobody waits for one.
     pub(crate) fn is_unused(&mut self) -> bool {
         self.forget_who_gave_up();
         self.busy == 0 && self.idle.is_empty() && self.queue.is_empty()

@@ -41,6 +41,8 @@ pub struct FunctionSpec {
     pub code_dir: PathBuf,
     /// LoggingConfig.LogGroup, usually `/aws/lambda/NAME`.
     pub log_group: String,
+    /// SnapStart's `PublishedVersions`, for a published version: its environments may start from one that is initialised.
+    pub snap_start: bool,
     /// PutFunctionConcurrency's value; zero throttles every call.
     pub reserved_concurrency: Option<u32>,
     /// Asked once for each environment, when it starts.

@@ -10,6 +10,10 @@ use crate::error::ThrottleReason;
 use crate::fleet::Fleet;
 use crate::function::{FunctionKey, FunctionSpec};
 use crate::pool::PoolStats;
+use crate::stats::{FunctionStats, Recent, Tally};
+
+/// Functions without environments whose counts are kept.
+const MAX_REMEMBERED: usize = 10_000;
 
 /// How much there may be of everything.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +86,14 @@ pub(crate) enum Left {
     Nothing,
 }
 
+/// What is known of a call that ran to some end.
+#[derive(Clone, Copy)]
+pub(crate) struct Ran {
+    pub(crate) duration_ms: f64,
+    /// The most that its environment ever used.
+    pub(crate) memory_bytes: u64,
+}
+
 impl Leases {
     pub(crate) fn new(bounds: Bounds) -> Self {
         let (functions, waiting) = (HashMap::new(), VecDeque::new());
@@ -106,6 +118,7 @@ impl Leases {
             && fleet.concurrency() + waiting_for(&self.waiting, &held.name) >= limit as usize
         {
             let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+            fleet.tally.throttles += 1;
             return (Answer::Throttled(reason), held, Vec::new());
         }
         let old = |one: &Environment| one.key.version == spec.key.version && *one.key != spec.key;
@@ -136,6 +149,7 @@ impl Leases {
         }
         self.forget_who_gave_up();
         if self.waiting.len() >= self.bounds.waiting {
+            self.functions.entry(name_of(key)).or_default().tally.throttles += 1;
             return Answer::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
         }
         let (give, wait) = oneshot::channel();
@@ -150,9 +164,13 @@ impl Leases {
     }
 
     /// Takes back what a call held. Gives back what must be ended.
-    pub(crate) fn release(&mut self, held: &Held, left: Left) -> Vec<Environment> {
+    pub(crate) fn release(&mut self, held: &Held, left: Left, ran: Option<Ran>) -> Vec<Environment> {
         let fleet = self.functions.entry(held.name.clone()).or_default();
         fleet.busy = fleet.busy.saturating_sub(1);
+        if let Some(ran) = ran {
+            fleet.tally.recent.note(ran.duration_ms);
+            fleet.tally.memory_bytes = ran.memory_bytes;
+        }
         let current = fleet.generation == held.generation && !self.closed;
         let mut ended = Vec::new();
         match left {
@@ -191,6 +209,34 @@ impl Leases {
         }
     }
 
+    /// Notes that a call waited for room as long as it may, and was turned away.
+    pub(crate) fn waited_in_vain(&mut self, held: &Held) {
+        if let Some(fleet) = self.functions.get_mut(&held.name) {
+            fleet.tally.throttles += 1;
+        }
+    }
+
+    /// What is known of every function, without percentiles, and the durations of which these are made.
+    pub(crate) fn functions(&self) -> Vec<(FunctionStats, Recent)> {
+        let known = self.functions.iter().filter(|(_, fleet)| fleet.is_known());
+        let stats = known.map(|(name, fleet)| {
+            let stats = FunctionStats {
+                account: name.0.clone(),
+                region: name.1.clone(),
+                name: name.2.clone(),
+                idle: fleet.idle.len(),
+                busy: fleet.busy,
+                cold_starts: fleet.tally.cold_starts,
+                throttles: fleet.tally.throttles,
+                memory_bytes: fleet.memory_bytes(),
+                p50_ms: None,
+                p99_ms: None,
+            };
+            (stats, fleet.tally.recent.clone())
+        });
+        stats.collect()
+    }
+
     /// How many there are.
     pub(crate) fn stats(&self) -> PoolStats {
         let idle = self.functions.values().map(|function| function.idle.len()).sum();
@@ -206,7 +252,11 @@ impl Leases {
         }
         self.total -= taken.len();
         // Who waits remembers its fleet's generation.
-        self.functions.retain(|name, fleet| !fleet.is_unused() || waiting_for(&self.waiting, name) > 0);
+        let too_many = self.functions.len() > MAX_REMEMBERED;
+        self.functions.retain(|name, fleet| {
+            let is_told = fleet.is_known() && !too_many;
+            is_told || !fleet.is_unused() || waiting_for(&self.waiting, name) > 0
+        });
         taken.extend(self.offer_room());
         let left = self.functions.values().flat_map(|function| &function.idle);
         (taken, left.map(|one| one.idle_since).min())
@@ -217,6 +267,7 @@ impl Leases {
         let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
         let Some(function) = self.functions.get_mut(&name) else { return Vec::new() };
         function.generation += 1;
+        function.tally = Tally::default();
         let mut taken = std::mem::take(&mut function.idle);
         self.total -= taken.len();
         taken.extend(self.offer_room());
@@ -290,7 +341,9 @@ impl Leases {
     fn count_start(&mut self, key: &FunctionKey) {
         self.total += 1;
         self.starting += 1;
-        self.functions.entry(name_of(key)).or_default().busy += 1;
+        let fleet = self.functions.entry(name_of(key)).or_default();
+        fleet.busy += 1;
+        fleet.tally.cold_starts += 1;
     }
 }
 
@@ -337,6 +390,7 @@ mod tests {
             environment: Vec::new(),
             code_dir: "/nowhere".into(),
             log_group: "/aws/lambda/one".to_owned(),
+            snap_start: false,
             reserved_concurrency: None,
             credentials: Arc::new(Nobody),
         }
@@ -367,7 +421,7 @@ mod tests {
             "now it is not"
         );
         assert!(leases.end_start().is_empty());
-        assert!(leases.release(&held, Left::Nothing).is_empty());
+        assert!(leases.release(&held, Left::Nothing, None).is_empty());
         assert!(matches!(wait.try_recv(), Ok(Grant::Room)));
     }
 
@@ -386,7 +440,7 @@ mod tests {
         assert!(fourth.try_recv().is_err(), "two start again");
         // One that failed gives back its turn as well as its room.
         assert!(leases.end_start().is_empty());
-        assert!(leases.release(&first[0].1, Left::Nothing).is_empty());
+        assert!(leases.release(&first[0].1, Left::Nothing, None).is_empty());
         assert!(matches!(fourth.try_recv(), Ok(Grant::Room)));
         assert_eq!(leases.stats(), PoolStats { idle: 0, busy: 3, waiting: 0 });
     }

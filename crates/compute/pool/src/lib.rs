@@ -20,10 +20,12 @@ mod parts;
 mod pool;
 mod run;
 mod start;
+mod stats;
 mod texts;
 
 pub use error::{InvokeError, PoolError, ThrottleReason};
 pub use function::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
 pub use invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome};
-pub use parts::{Endpoint, LogBatch, LogEvent, LogSink, Recorder};
+pub use parts::{Egress, Endpoint, LogBatch, LogEvent, LogSink, Recorder};
 pub use pool::{Pool, PoolConfig, PoolParts, PoolStats};
+pub use stats::FunctionStats;

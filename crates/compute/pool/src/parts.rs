@@ -1,5 +1,6 @@
 //! What the pool is given by whoever puts the platform together.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lambent_base::BoxFuture;
@@ -13,6 +14,13 @@ pub trait Endpoint: Send + Sync {
     /// Serves the API on a listener inside one environment's own network namespace, until the future is dropped
     /// (the pool drops it with the environment). Peers are authenticated by their signatures, as everywhere.
     fn serve(&self, listener: TcpListener) -> BoxFuture<'static, ()>;
+}
+
+/// The outside world as functions reach it.
+pub trait Egress: Send + Sync {
+    /// Carries the packets of one environment's TUN device (whose descriptor this is) to the outside and back, until the
+    /// future is dropped (the pool drops it with the environment).
+    fn serve(&self, tun: OwnedFd) -> BoxFuture<'static, ()>;
 }
 
 /// One log line (or framed multi-line message) with the time it was read.

@@ -17,11 +17,12 @@ use crate::error::{InvokeError, PoolError, ThrottleReason};
 use crate::fleet::WORTH_WAITING;
 use crate::gate::Gate;
 use crate::invocation::{Invocation, InvokeRequest};
-use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left};
+use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left, Ran};
 use crate::logs::Logs;
-use crate::parts::{Endpoint, LogSink, Recorder};
+use crate::parts::{Egress, Endpoint, LogSink, Recorder};
 use crate::run::{Finished, Fresh, NotRun, run};
 use crate::start::start;
+use crate::stats::{FunctionStats, Recent};
 
 /// A platform that is stopped is soon down, though a call may run for 15 minutes.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -89,6 +90,8 @@ pub struct PoolParts {
     pub random: Random,
     pub runtimes: Arc<lambent_runtimes::Catalogue>,
     pub endpoint: Arc<dyn Endpoint>,
+    /// `None`: functions reach nothing but the platform.
+    pub egress: Option<Arc<dyn Egress>>,
     pub logs: Arc<dyn LogSink>,
     pub recorder: Arc<dyn Recorder>,
 }
@@ -204,6 +207,19 @@ impl Pool {
         self.inner.leases.lock().stats()
     }
 
+    /// What every function did and holds, by account, region and name.
+    pub fn functions(&self) -> Vec<FunctionStats> {
+        let mut known = self.inner.leases.lock().functions();
+        known.sort_by(|(one, _), (other, _)| {
+            (&one.account, &one.region, &one.name).cmp(&(&other.account, &other.region, &other.name))
+        });
+        let with_percentiles = |(mut stats, recent): (FunctionStats, Recent)| {
+            (stats.p50_ms, stats.p99_ms) = recent.p50_p99_ms();
+            stats
+        };
+        known.into_iter().map(with_percentiles).collect()
+    }
+
     /// What this host can isolate.
     pub async fn capabilities(&self) -> Result<Capabilities, InvokeError> {
         let inner = self.inner.clone();
@@ -271,6 +287,7 @@ struct Lease {
     held: Held,
     environment: Option<Environment>,
     reusable: bool,
+    ran: Option<Ran>,
     /// When it was given, on the pool's monotonic clock; and whether an environment was started for it since.
     since: Duration,
     started: bool,
@@ -297,7 +314,7 @@ impl Drop for Lease {
             other => (Left::Nothing, other),
         };
         let is_kept = ended.is_none();
-        let returned = self.inner.leases.lock().release(&self.held, left);
+        let returned = self.inner.leases.lock().release(&self.held, left, self.ran);
         self.inner.end(ended.into_iter().chain(returned).collect());
         if is_kept {
             self.inner.reap_from_now_on();
@@ -332,6 +349,8 @@ impl Inner {
             match run(self, environment, request, fresh).await {
                 Ok(Finished { invocation, reusable, stopped }) => {
                     lease.reusable = reusable;
+                    let duration_ms = invocation.record.duration_ms;
+                    lease.ran = Some(Ran { duration_ms, memory_bytes: environment.memory_bytes });
                     drop(lease);
                     return if stopped { Err(InvokeError::ShuttingDown) } else { Ok(invocation) };
                 }
@@ -367,6 +386,7 @@ impl Inner {
                     Ok(grant) => grant,
                     Err(NotGiven::Closed) => return Err(InvokeError::ShuttingDown),
                     Err(NotGiven::Late) => {
+                        self.leases.lock().waited_in_vain(&held);
                         let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
                         return Err(InvokeError::Throttled(reason));
                     }
@@ -378,7 +398,8 @@ impl Inner {
             };
             let since = self.parts.clock.monotonic();
             let inner = self.clone();
-            return Ok(Lease { inner, held, environment, reusable: false, since, started: false, turn });
+            let (reusable, ran, started) = (false, None, false);
+            return Ok(Lease { inner, held, environment, reusable, ran, since, started, turn });
         }
     }
 

@@ -274,13 +274,14 @@ impl Run<'_> {
         }
     }
 
-    fn record(&self, end: &End, duration_ms: f64, started_unix_ms: i64) -> InvocationRecord {
-        let function = &self.request.function;
+    fn record(&mut self, end: &End, duration_ms: f64, started_unix_ms: i64) -> InvocationRecord {
+        let request = self.request;
+        let function = &request.function;
         let used = self.environment.peak_memory_mib().unwrap_or(0).min(function.memory_mib);
         let max_memory_mib = if end.out_of_memory { function.memory_mib } else { used };
         InvocationRecord {
             function: function.key.clone(),
-            request_id: self.request.request_id.clone(),
+            request_id: request.request_id.clone(),
             log_group: function.log_group.clone(),
             log_stream: self.environment.log_stream.to_string(),
             started_unix_ms,

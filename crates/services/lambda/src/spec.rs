@@ -39,6 +39,7 @@ pub(crate) fn build(
         environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
         code_dir,
         log_group: settings.log_group.clone(),
+        snap_start: false,
         reserved_concurrency: None,
         credentials: Arc::new(RoleCredentials {
             identity,

@@ -141,6 +141,7 @@ impl Bench {
             random: Random::system(),
             runtimes: Arc::new(Catalogue::new()),
             endpoint: Arc::new(MeetingPlace(meeting)),
+            egress: None,
             logs: sink.clone(),
             recorder: sink.clone(),
         };
@@ -183,6 +184,7 @@ impl Bench {
             environment: Vec::new(),
             code_dir,
             log_group: format!("/aws/lambda/{NAME}-{number}"),
+            snap_start: false,
             reserved_concurrency: None,
             credentials: Arc::new(Fixed),
         }
