@@ -221,7 +221,7 @@ impl Run<'_> {
                 self.environment.refuse(connection, "the last event has no answer yet");
                 None
             }
-            Call::InitError { .. } => {
+            Call::InitError { .. } | Call::Function => {
                 self.environment.refuse(connection, "the function is loaded");
                 None
             }
@@ -338,7 +338,7 @@ impl Run<'_> {
             one_line(&request.invoked_arn),
         );
         if let Some(client_context) = &request.client_context {
-            head.push_str(&format!("Lambda-Runtime-Client-Context: {}\r\n", one_line(client_context)));
+            head.push_str(&format!("Lambda-Runtime-Client-Context: {}\r\n", ascii_json(client_context)));
         }
         head.push_str(&format!("Content-Length: {}\r\n\r\n", request.payload.len()));
         head
@@ -371,6 +371,21 @@ fn new_trace_id(parts: &crate::pool::PoolParts) -> String {
     format!("Root=1-{:08x}-{root};Parent={parent};Sampled=0", parts.clock.unix_s())
 }
 
+/// The same JSON without a character that official clients refuse in a header's value.
+fn ascii_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for char in one_line(json).chars() {
+        if matches!(char, ' '..='~' | '\t') {
+            out.push(char);
+        } else {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
 /// A header's value must not begin another header.
 fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ")
@@ -388,6 +403,15 @@ fn whole_ms(ms: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_context_is_ascii_and_means_the_same() {
+        let json = r#"{"custom":{"name":"Größe 🌍"}}"#;
+        let ascii = ascii_json(json);
+        assert!(ascii.is_ascii());
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&ascii), value(json));
+    }
 
     #[test]
     fn billing_rounds_up_to_whole_milliseconds() {
