@@ -4,11 +4,13 @@
 //! no task between. Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes".
 
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::http::{Body, Head, Problem};
@@ -17,6 +19,8 @@ use crate::http::{Body, Head, Problem};
 const MAX_CONNECTIONS: usize = 16;
 /// The largest response of a function. Source: AWS Lambda Developer Guide, "Lambda quotas" (6 MB).
 pub(crate) const MAX_RESPONSE_BYTES: usize = 6_291_556;
+/// Requests without a large body fit into this; every connection keeps so much.
+const SMALL_READ_BYTES: usize = 4 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 /// A connection on which so much waits to be read by the runtime is not listened to any more until it has been.
 const MAX_UNSENT_BYTES: usize = 64 * 1024;
@@ -29,6 +33,8 @@ const ACCEPTED: &[u8] =
 /// What a runtime asked for.
 #[derive(Debug)]
 pub(crate) enum Call {
+    /// A bootstrap of ours that was started ahead waits to be given its function, which it can be once.
+    Function,
     /// It waits for an event.
     Next,
     /// The result of the invocation with this request id; `None` when it was too large to keep.
@@ -45,8 +51,21 @@ pub(crate) struct RuntimeApi {
     connections: Vec<Connection>,
     /// The connection on which the runtime waits for an event.
     waiting: Option<usize>,
+    handover: Handover,
     /// The connection whose request body is being read; bodies on others wait, so that one at most is in memory.
     receiving: Option<usize>,
+}
+
+/// How far a waiting bootstrap is from being a function.
+enum Handover {
+    /// It has not asked yet.
+    Open,
+    /// It waits on this connection.
+    Asked(usize),
+    /// It will be told this as soon as it asks.
+    Known(Bytes),
+    /// It was told, or went away while it waited, or there is nobody who should ask. (Whoever asks is not ours.)
+    Over,
 }
 
 struct Connection {
@@ -64,12 +83,36 @@ struct Request {
 
 impl RuntimeApi {
     pub(crate) fn new(listener: TcpListener) -> Self {
-        Self { listener, connections: Vec::new(), waiting: None, receiving: None }
+        let handover = Handover::Open;
+        Self { listener, connections: Vec::new(), waiting: None, handover, receiving: None }
     }
 
     /// Whether an event can be sent.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
+    }
+
+    /// Whether a bootstrap of ours waits for its function.
+    pub(crate) fn has_asked_for_function(&self) -> bool {
+        matches!(self.handover, Handover::Asked(_))
+    }
+
+    /// Hands a bootstrap that was started ahead its function, JSON as `{"env": {"NAME": "VALUE"}}`; at once if it has asked,
+    /// else when it does. Sent with the next poll.
+    pub(crate) fn give_function(&mut self, function: Bytes) {
+        self.handover = match self.handover {
+            Handover::Asked(at) => {
+                self.connections[at].give(&function);
+                Handover::Over
+            }
+            Handover::Open | Handover::Known(_) => Handover::Known(function),
+            Handover::Over => Handover::Over,
+        };
+    }
+
+    /// From now on nobody is given a function: what runs here has one.
+    pub(crate) fn end_handover(&mut self) {
+        self.handover = Handover::Over;
     }
 
     /// Whether the connection on which the runtime waited for an event is closed. Asks the socket itself: that it is
@@ -127,6 +170,11 @@ impl RuntimeApi {
                 self.receiving = self.connections[at].request.is_some().then_some(at);
             }
             match polled {
+                Ok(Some(Call::Function)) => {
+                    if self.hand_over(at) {
+                        return Poll::Ready((at, Call::Function));
+                    }
+                }
                 Ok(Some(call)) => {
                     if matches!(call, Call::Next) {
                         self.waiting = Some(at);
@@ -142,6 +190,23 @@ impl RuntimeApi {
             }
         }
         Poll::Pending
+    }
+
+    /// Someone asks for a function; true when there is none yet, and the right one asks.
+    fn hand_over(&mut self, at: usize) -> bool {
+        let connection = &mut self.connections[at];
+        match std::mem::replace(&mut self.handover, Handover::Over) {
+            Handover::Open => {
+                self.handover = Handover::Asked(at);
+                return true;
+            }
+            Handover::Known(function) => connection.give(&function),
+            asked_or_over => {
+                self.handover = asked_or_over;
+                connection.refuse("403 Forbidden", "InvalidStateTransition", "the function is known already");
+            }
+        }
+        false
     }
 
     fn poll_accept(&mut self, context: &mut Context<'_>) {
@@ -167,6 +232,9 @@ impl RuntimeApi {
         };
         self.waiting = moved(self.waiting);
         self.receiving = moved(self.receiving);
+        if let Handover::Asked(asked) = self.handover {
+            self.handover = moved(Some(asked)).map_or(Handover::Over, Handover::Asked);
+        }
     }
 }
 
@@ -203,12 +271,12 @@ impl Connection {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(ready) => ready?,
             }
-            self.input.reserve(READ_BYTES);
-            match self.stream.try_read_buf(&mut self.input) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+            self.input.reserve(if self.request.is_some() { READ_BYTES } else { SMALL_READ_BYTES });
+            // Unlike `try_read`, it takes a read that does not fill the buffer for the last one, and does not ask again.
+            match pin!(self.stream.read_buf(&mut self.input)).poll(context) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Poll::Ready(read) => drop(read?),
+                Poll::Pending => return Ok(None),
             }
         }
     }
@@ -272,6 +340,7 @@ impl Connection {
         let path = head.path.strip_prefix(PREFIX).unwrap_or_default();
         let parts: Vec<&str> = path.split('/').collect();
         match (head.method.as_str(), parts.as_slice()) {
+            ("GET", ["function"]) => Some(Call::Function),
             ("GET", ["invocation", "next"]) => Some(Call::Next),
             ("POST", ["invocation", id, "response"]) => {
                 Some(Call::Response { id: (*id).to_owned(), body: body.finish() })
@@ -288,6 +357,15 @@ impl Connection {
                 None
             }
         }
+    }
+
+    fn give(&mut self, function: &[u8]) {
+        let length = function.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+        self.output.reserve(head.len() + length);
+        self.output.put_slice(head.as_bytes());
+        self.output.put_slice(function);
     }
 
     fn refuse(&mut self, status: &str, kind: &str, message: &str) {
@@ -416,6 +494,62 @@ mod tests {
         let mut event = [0; 2];
         second.read_exact(&mut event).unwrap();
         assert_eq!(&event, b"{}");
+    }
+
+    const FUNCTION: &[u8] = b"GET /2018-06-01/runtime/function HTTP/1.1\r\n\r\n";
+    const GIVEN: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{\"env\":{}}";
+
+    /// What a client is told next.
+    fn told(client: &mut Client) -> String {
+        let mut piece = [0; 1_000];
+        client.set_nonblocking(false).unwrap();
+        let length = client.read(&mut piece).unwrap();
+        String::from_utf8_lossy(&piece[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_waiting_bootstrap_is_given_its_function_once() {
+        let (mut api, [mut ours, mut other]) = api_and_clients().await;
+        ours.write_all(FUNCTION).unwrap();
+        assert!(matches!(call(&mut api).await, (_, Call::Function)));
+        assert!(api.has_asked_for_function());
+        api.give_function(Bytes::from_static(b"{\"env\":{}}"));
+        // Whoever asks afterwards, on whichever connection, is refused, and the API goes on.
+        ours.write_all(FUNCTION).unwrap();
+        ours.write_all(NEXT).unwrap();
+        assert!(matches!(call(&mut api).await, (_, Call::Next)));
+        other.write_all(FUNCTION).unwrap();
+        other.write_all(NEXT).unwrap();
+        assert!(matches!(call(&mut api).await, (_, Call::Next)));
+        assert!(poll(&mut api).is_pending());
+        let told_ours = told(&mut ours);
+        assert!(told_ours.starts_with(GIVEN), "{told_ours}");
+        assert!(told_ours[GIVEN.len()..].starts_with("HTTP/1.1 403 Forbidden\r\n"), "{told_ours}");
+        assert!(told(&mut other).starts_with("HTTP/1.1 403 Forbidden\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_function_that_is_known_waits_for_who_asks() {
+        let (mut api, [mut client]) = api_and_clients().await;
+        api.give_function(Bytes::from_static(b"{\"env\":{}}"));
+        client.write_all(FUNCTION).unwrap();
+        client.write_all(NEXT).unwrap();
+        assert!(matches!(call(&mut api).await, (_, Call::Next)), "the first question is not passed on");
+        assert!(poll(&mut api).is_pending());
+        assert_eq!(told(&mut client), GIVEN);
+        let (mut api, [mut client]) = api_and_clients().await;
+        api.end_handover();
+        client.write_all(FUNCTION).unwrap();
+        while told_nothing_yet(&mut api, &client) {
+            tokio::task::yield_now().await;
+        }
+        assert!(told(&mut client).starts_with("HTTP/1.1 403 Forbidden\r\n"));
+    }
+
+    fn told_nothing_yet(api: &mut RuntimeApi, client: &Client) -> bool {
+        assert!(poll(api).is_pending());
+        client.peek(&mut [0]).is_err()
     }
 
     #[tokio::test]
