@@ -29,6 +29,10 @@ enum Suite {
 
 /// Tells the suites where the packages of the runtimes are, so that each new cloud need not fetch them again.
 const RUNTIMES: &str = "LAMBENT_TEST_RUNTIMES";
+/// Tells the suites where the function on AWS's Rust runtime is.
+const RUST_FUNCTION: &str = "LAMBENT_TEST_RUST_FUNCTION";
+/// Its package, and its program.
+pub(crate) const RUST_FUNCTION_PACKAGE: &str = "lambent-test-function";
 
 const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|js] [-- RUNNER ARGUMENTS]";
 
@@ -52,9 +56,10 @@ pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
     std::fs::create_dir_all(&home).with_context(|| format!("could not make {}", home.display()))?;
     let python = python_environment(&home)?;
     let runtimes = runtimes(&home, &binary)?;
+    let function = rust_function()?;
     let mut tally = Tally::default();
     if options.only != Some(Suite::Js) {
-        tally = tally.plus(python_suite(&python, &binary, &runtimes, &options.runner_arguments)?);
+        tally = tally.plus(python_suite(&python, &binary, &runtimes, &function, &options.runner_arguments)?);
     }
     if options.only != Some(Suite::Python) {
         tally = tally.plus(js_suite(&home, &binary, &runtimes, &options.runner_arguments)?);
@@ -91,6 +96,19 @@ fn build() -> anyhow::Result<PathBuf> {
     Ok(tools::target_dir().join("ci/lambent"))
 }
 
+/// Builds the function on AWS's Rust runtime. By itself, so that its libraries' features are not those of the server.
+fn rust_function() -> anyhow::Result<PathBuf> {
+    tools::run(&mut tools::cargo(&[
+        "build",
+        "--locked",
+        "--profile",
+        "ci",
+        "--package",
+        RUST_FUNCTION_PACKAGE,
+    ]))?;
+    Ok(tools::target_dir().join("ci").join(RUST_FUNCTION_PACKAGE))
+}
+
 /// Makes the Python environment with the pinned clients; gives its folder of programs.
 fn python_environment(home: &Path) -> anyhow::Result<PathBuf> {
     let requirements = tools::root().join("tests/e2e/requirements.txt");
@@ -118,12 +136,14 @@ fn python_suite(
     programs: &Path,
     binary: &Path,
     runtimes: &Path,
+    function: &Path,
     arguments: &[String],
 ) -> anyhow::Result<Tally> {
     println!("python suite");
     let mut pytest = Command::new(programs.join("python"));
     pytest.current_dir(tools::root().join("tests/e2e")).args(["-m", "pytest"]).args(arguments);
     pytest.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env(RUST_FUNCTION, function);
     run_counted(&mut pytest)
 }
 
