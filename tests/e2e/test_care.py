@@ -16,6 +16,8 @@ from signing import send, signed
 ECHO = """
     def handler(event, context):
         print("called with", event)
+        if event == "fail":
+            raise ValueError(event)
         return {"echo": event}
 """
 
@@ -50,6 +52,7 @@ def fill(cloud):
     )  # fmt: skip
     awslambda.get_waiter("function_active_v2").wait(FunctionName="echo", WaiterConfig={"Delay": 0.1})
     assert invoke(cloud) == {"echo": 1}
+    assert awslambda.invoke(FunctionName="echo", Payload='"fail"')["FunctionError"] == "Unhandled"
     logs.create_log_group(logGroupName="own")
     logs.create_log_stream(logGroupName="own", logStreamName="stream")
     now = logs.describe_log_groups()["logGroups"][0]["creationTime"]

@@ -1,12 +1,14 @@
 """The `lambent` commands that users type beside a running cloud."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from cloud import REGION, ROOT_KEY, ROOT_SECRET, binary, environment, eventually
+from cloud import ACCOUNT, REGION, ROOT_KEY, ROOT_SECRET, binary, environment, eventually
+from signing import send, signed
 
 
 def test_env_is_for_eval(cloud):
@@ -93,7 +95,88 @@ def test_bill(cloud, awslambda, deploy):
     assert "GB" in cloud.command("bill").stdout
 
 
-@pytest.mark.parametrize("words", [["fly"], ["up", "--no-such-option"], ["logs"], ["up", "--listen", "nowhere"]])
+def test_invocations(cloud, awslambda, deploy):
+    """Which call failed, which was slow, and where its lines are."""
+    name = deploy(
+        """
+        import time
+        class Refused(Exception): pass
+        def handler(event, context):
+            if event == "fail": raise Refused("no")
+            if event == "slow": time.sleep(0.25)
+            return event
+        """
+    )
+    other = deploy("def handler(event, context): return event")
+    requests = []
+    for event in ("first", "fail", "slow", "last"):
+        answer = awslambda.invoke(FunctionName=name, Payload=json.dumps(event))
+        requests.append(answer["ResponseMetadata"]["RequestId"])
+    awslambda.invoke(FunctionName=other, Payload=b"1")
+    first, failed, slow, last = requests
+
+    def listed(*words):
+        told = cloud.command("invocations", name, "--json", *words)
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
+
+    records = eventually(lambda: listed() if len(listed()) == 4 else None)
+    assert [record["request_id"] for record in records] == [last, slow, failed, first]
+    assert [record["cold_start"] for record in records] == [False, False, False, True]
+    assert records[3]["init_us"] > 0 and "init_us" not in records[0]
+    assert all(record["function"] == name and record["billed_ms"] >= 1 for record in records)
+    assert [record["request_id"] for record in listed("--limit", "2")] == [last, slow]
+    (failure,) = listed("--failed")
+    assert (failure["request_id"], failure["outcome"], failure["error_type"]) == (failed, "function-error", "Refused")
+    assert slow in [record["request_id"] for record in listed("--slow", "--limit", "2")]
+    assert [record["request_id"] for record in listed("--slow", "--failed")] == [failed]
+    logs = cloud.client("logs")
+    lines = eventually(
+        lambda: logs.get_log_events(logGroupName=f"/aws/lambda/{name}", logStreamName=failure["log_stream"])["events"]
+    )
+    assert any(failed in line["message"] for line in lines)
+
+    shown = cloud.command("invocations", name, "--failed")
+    assert shown.returncode == 0 and "Refused" in shown.stdout and failed in shown.stdout
+    assert len(shown.stdout.splitlines()) == 2
+    nothing = cloud.command("invocations", "no-such-function")
+    assert (nothing.returncode, nothing.stdout) == (0, "") and "no-such-function" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "action"),
+    [
+        ("/_lambent/invocations?function=f", "lambent:ListInvocations"),
+    ],
+)
+def test_policies_decide_who_sees_what_ran(cloud, iam, sts, unique, path, action):
+    role = f"arn:aws:iam::{ACCOUNT}:role/{unique('watcher')}"
+    name = role.rpartition("/")[2]
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    lent = sts.assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    keys = {"key": lent["AccessKeyId"], "secret": lent["SecretAccessKey"], "token": lent["SessionToken"]}
+
+    def status(headers):
+        return send(cloud, "GET", path, headers=headers).status
+
+    assert status({}) == 403
+    assert status(signed(cloud, "lambent", "GET", path, **keys)) == 403
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}
+    iam.put_role_policy(RoleName=name, PolicyName="watch", PolicyDocument=json.dumps(allowed))
+    assert status(signed(cloud, "lambent", "GET", path, **keys)) == 200
+
+
+@pytest.mark.parametrize("query", ["", "?function=", "?function=f&limit=0", "?function=f&limit=1001", "?function=f&before=x"])
+def test_wrong_questions_for_invocations_are_refused(cloud, query):
+    path = "/_lambent/invocations" + query
+    answer = send(cloud, "GET", path, headers=signed(cloud, "lambent", "GET", path))
+    assert answer.status == 400 and b"ValidationException" in answer.body
+
+
+@pytest.mark.parametrize("words", [["fly"], ["up", "--no-such-option"], ["logs"], ["invocations", "a b"], ["up", "--listen", "nowhere"]])
 def test_wrong_words_are_explained(cloud, words):
     told = cloud.command(*words)
     assert told.returncode not in (0, 101)
@@ -104,12 +187,12 @@ def test_wrong_words_are_explained(cloud, words):
 def test_version_and_help(cloud):
     assert re.match(r"lambent \d+\.\d+\.\d+", cloud.command("--version").stdout)
     told = cloud.command("--help").stdout
-    for command in ("up", "env", "demo", "logs", "bill", "dead-letters", "doctor", "runtime"):
+    for command in ("up", "env", "demo", "logs", "invocations", "bill", "dead-letters", "doctor", "runtime"):
         assert re.search(rf"^\s+{command}\b", told, re.MULTILINE), command
 
 
 def test_commands_without_a_running_cloud(new_cloud):
-    for words in (["env"], ["logs", "x"], ["bill"]):
+    for words in (["env"], ["logs", "x"], ["bill"], ["invocations", "x"]):
         told = new_cloud.command(*words)
         assert told.returncode not in (0, 101), words
         assert "lambent up" in told.stderr, (words, told.stderr)

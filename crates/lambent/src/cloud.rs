@@ -147,6 +147,7 @@ impl Cloud {
         let runtimes = Arc::new(Catalogue::new());
         let pool_config = PoolConfig {
             allow_weak_isolation: arguments.allow_weak_isolation,
+            idle_timeout: Duration::from_secs(arguments.keep_alive.into()),
             ..PoolConfig::new(data_dir.root())
         };
         let pool_parts = PoolParts {
@@ -256,7 +257,11 @@ fn paths(ground: &Ground, s3: &S3Parts, lambda: &Arc<Lambda>, logs: &Logs, meter
             lambent_iam::service(ground.identity.clone()),
             lambent_sts::service(ground.identity.clone()),
         ],
-        admin: vec![joints::bill(meter.clone()), joints::dead_letters(ground.outbox.clone())],
+        admin: vec![
+            joints::bill(meter.clone()),
+            joints::invocations(meter.clone()),
+            joints::dead_letters(ground.outbox.clone()),
+        ],
         root_paths: care_paths::paths(&ground.db, &ground.clock),
         downloads: vec![joints::code_downloads(lambda.clone())],
         health: Some(joints::health(ground.db.clone())),

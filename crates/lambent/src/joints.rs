@@ -9,7 +9,7 @@ use lambent_bus::{DeadLetter, Outbox};
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
 use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
-use lambent_metering::{Meter, Month, RunOutcome, RunRecord};
+use lambent_metering::{LISTED_MAX, Meter, Month, RunMark, RunOutcome, RunPage, RunRecord, RunsWanted};
 use lambent_pool::{Endpoint, InvocationRecord, LogBatch, LogSink, Pool, Recorder};
 use lambent_s3::ObjectReader;
 use lambent_store::Db;
@@ -91,6 +91,9 @@ impl Recorder for FunctionMeter {
                 InvocationRecord { error_type: Some(_), .. } => RunOutcome::FunctionError,
                 _ => RunOutcome::Success,
             },
+            cold_start: record.init_ms.is_some(),
+            error_type: record.error_type.clone(),
+            log_stream: Some(record.log_stream.clone()),
         });
     }
 }
@@ -150,9 +153,7 @@ pub(crate) fn bill(meter: Meter) -> Admin {
             let meter = meter.clone();
             Box::pin(async move {
                 let month = match parameter(&query, "month") {
-                    Some(text) => text
-                        .parse::<Month>()
-                        .map_err(|error| ApiError::client("ValidationException", error.to_string()))?,
+                    Some(text) => text.parse::<Month>().map_err(|error| invalid(error.to_string()))?,
                     None => meter.this_month(),
                 };
                 let bill =
@@ -161,6 +162,52 @@ pub(crate) fn bill(meter: Meter) -> Admin {
             })
         }),
     }
+}
+
+/// `/_lambent/invocations?function=NAME&failed=true&slow=true&limit=N&before=MARK`: a page of a function's runs, the newest
+/// first; with `slow` the slowest of the last ones, the slowest first, and no further page.
+pub(crate) fn invocations(meter: Meter) -> Admin {
+    Admin {
+        path: "/_lambent/invocations",
+        action: "lambent:ListInvocations",
+        handler: Arc::new(move |context, query| {
+            let meter = meter.clone();
+            Box::pin(async move {
+                let wanted = runs_wanted(context.place, &query)?;
+                let before = parameter(&query, "before").map(str::parse::<RunMark>).transpose();
+                let before = before.map_err(|error| invalid(error.to_string()))?;
+                let page = if is_set(&query, "slow") {
+                    meter.slowest(&wanted).await.map(|runs| RunPage { runs, next: None })
+                } else {
+                    meter.runs(&wanted, before.as_ref()).await
+                };
+                let page = page.map_err(|error| ApiError::internal(&error))?;
+                serde_json::to_value(page).map_err(|error| ApiError::internal(&error))
+            })
+        }),
+    }
+}
+
+fn runs_wanted(place: Place, query: &str) -> Result<RunsWanted, ApiError> {
+    let function = parameter(query, "function").filter(|name| !name.is_empty());
+    let function = function.ok_or_else(|| invalid("function is missing: the name of one is needed"))?;
+    let limit = match parameter(query, "limit") {
+        None => LISTED_MAX,
+        Some(text) => {
+            let limit = text.parse().ok().filter(|limit| (1..=LISTED_MAX).contains(limit));
+            limit
+                .ok_or_else(|| invalid(format!("limit is `{text}`, and no number from 1 to {LISTED_MAX}")))?
+        }
+    };
+    Ok(RunsWanted { place, function: function.to_owned(), failed: is_set(query, "failed"), limit })
+}
+
+fn is_set(query: &str, name: &str) -> bool {
+    parameter(query, name) == Some("true")
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::client("ValidationException", message.into())
 }
 
 /// `/_lambent/dead-letters?after=KEY`: a page of events that were given up, without their payloads.
@@ -173,9 +220,7 @@ pub(crate) fn dead_letters(outbox: Outbox) -> Admin {
             Box::pin(async move {
                 let after = parameter(&query, "after");
                 let after = after.map(|after| {
-                    let wrong =
-                        || ApiError::client("ValidationException", "after is no key of a dead letter");
-                    text::unhex(after).ok_or_else(wrong)
+                    text::unhex(after).ok_or_else(|| invalid("after is no key of a dead letter"))
                 });
                 let after = after.transpose()?;
                 let letters = outbox.dead_letters(None, after.as_deref(), DEAD_LETTERS_PAGE).await;

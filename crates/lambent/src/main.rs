@@ -15,7 +15,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lambent_cli::{bill, dead_letters, demo, doctor, env, logs, runtime};
+use lambent_cli::{bill, dead_letters, demo, doctor, env, invocations, logs, runtime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +36,8 @@ enum Command {
     Env(env::EnvArgs),
     /// Print what a function wrote
     Logs(logs::LogsArgs),
+    /// Print a function's last calls: how long each took, what it cost, how it ended
+    Invocations(invocations::InvocationsArgs),
     /// Print requests, GB-seconds and cost by function
     Bill(bill::BillArgs),
     /// Print events that were given up, and why
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
+        Command::Invocations(arguments) => invocations::run(&arguments),
         Command::Bill(arguments) => bill::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Export(arguments) => care::rows::export(&arguments),

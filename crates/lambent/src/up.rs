@@ -49,6 +49,9 @@ pub(crate) struct UpArgs {
     /// Bill at the prices of this file instead of AWS's
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
+    /// How long an environment that nobody calls is kept ready for its function's next call
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) keep_alive: u32,
     /// Run functions even where this host cannot isolate them fully (see `lambent doctor`)
     #[arg(long)]
     pub(crate) allow_weak_isolation: bool,

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod env;
 mod error;
 pub mod exit;
+pub mod invocations;
 pub mod logs;
 pub mod runtime;
 mod table;

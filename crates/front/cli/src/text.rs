@@ -7,6 +7,8 @@ use crate::table::Align;
 pub(crate) const LEFT: Align = Align::Left;
 pub(crate) const RIGHT: Align = Align::Right;
 
+/// Source: Lambda API Reference, "CreateFunction", FunctionName.
+const FUNCTION_NAME_MAX: usize = 64;
 const NANO_PER_DOLLAR: u64 = 1_000_000_000;
 
 /// `1,234,567`.
@@ -36,6 +38,25 @@ pub fn size(bytes: u64) -> String {
         KIB..MIB => format!("{}.{} KiB", bytes / KIB, bytes % KIB * 10 / KIB),
         _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
     }
+}
+
+/// Microseconds as `1,234.57 ms`.
+pub(crate) fn milliseconds(us: u64) -> String {
+    // Rounded half up to hundredths.
+    let hundredths = us.saturating_add(5) / 10;
+    format!("{}.{:02} ms", count(hundredths / 100), hundredths % 100)
+}
+
+/// The name of a function, as it may stand in a URL.
+pub(crate) fn parse_function_name(text: &str) -> Result<String, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if !text.is_empty() && text.len() <= FUNCTION_NAME_MAX && text.bytes().all(is_name) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "expected the name of a function (letters, digits, -, _ and ., at most {FUNCTION_NAME_MAX}), got `{}`",
+        harmless(text)
+    ))
 }
 
 /// `2026-11-21T16:40:01.123Z`.
@@ -87,6 +108,10 @@ mod tests {
         assert_eq!(dollars(10_604), "$0.000010604");
         assert_eq!(dollars(1_234_000_000_001), "$1,234.000000001");
         assert_eq!([size(1023), size(196_653), size(7 << 20)], ["1023 B", "192.0 KiB", "7.0 MiB"]);
+        assert_eq!(
+            [milliseconds(4), milliseconds(5), milliseconds(1_234_567)],
+            ["0.00 ms", "0.01 ms", "1,234.57 ms"]
+        );
         assert_eq!(time(1_795_282_400_120), "2026-11-21T17:33:20.120Z");
     }
 
@@ -97,6 +122,14 @@ mod tests {
         assert_eq!(parse_span_ms("1w"), Ok(604_800_000));
         for text in ["", "m", "10", "-1m", "1.5h", "10é", "99999999999999999w"] {
             assert!(parse_span_ms(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn functions_have_names() {
+        assert_eq!(parse_function_name("my-f_1"), Ok("my-f_1".to_owned()));
+        for text in ["", "a&b=c", "a b", "f:1", "\u{1b}", &"n".repeat(65)] {
+            assert!(parse_function_name(text).is_err(), "{text}");
         }
     }
 

@@ -1,10 +1,10 @@
-//! Whether the meter's rows can be read.
+//! Whether the meter's rows can be read, and whether the records of failed runs are kept twice.
 
 use bytes::Bytes;
-use lambent_care::Findings;
-use lambent_store::{Export, StoreError};
+use lambent_care::{Findings, Mend};
+use lambent_store::{Export, KeyRange, ScanOptions, StoreError};
 
-use crate::keys;
+use crate::keys::{self, Runs};
 use crate::usage::RunRecord;
 
 const SERVICE: &str = "meter";
@@ -22,11 +22,58 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         }
     })
     .await?;
-    view.for_each(keys::all_runs(), |key: &Bytes, row: &Bytes| {
-        if let Err(why) = serde_json::from_slice::<RunRecord>(row) {
-            let what = format!("the record of a run {} cannot be read: {why}", key.escape_ascii());
-            findings.unreadable(SERVICE, what, (key, row), Some(keys::damaged(key).into_bytes()));
+    view.for_each(keys::all_old_runs(), |key, row| drop(record(findings, key, row))).await?;
+    for of in Runs::BOTH {
+        check_runs(view, findings, of).await?;
+    }
+    Ok(())
+}
+
+async fn check_runs(view: &Export, findings: &mut Findings, of: Runs) -> Result<(), StoreError> {
+    let twins = if of == Runs::All { Runs::Failed } else { Runs::All };
+    let mut left: Option<KeyRange> = Some(keys::all_runs(of));
+    while let Some(range) = left {
+        let page = view.page(&range, ScanOptions::default()).await?;
+        for (key, row) in &page.rows {
+            let Some(run) = record(findings, key, row) else { continue };
+            if of == Runs::All && !run.has_failed() {
+                continue;
+            }
+            let Ok(twin) = keys::run_among(of, key, twins) else { continue };
+            let seen = view.get(&twin).await?;
+            if let Some(mend) = mend(of, (key, row), twin.into_bytes(), seen) {
+                let what = format!("the record of a failed run, {}, is not kept twice", key.escape_ascii());
+                findings.problem(SERVICE, what, vec![mend]);
+            }
         }
+        left = range.rest(&page, false);
+    }
+    Ok(())
+}
+
+/// What makes the two records of a failed run agree. Where they differ, the one among all runs counts.
+fn mend(of: Runs, (key, row): (&Bytes, &Bytes), twin: Bytes, seen: Option<Bytes>) -> Option<Mend> {
+    match (of, seen) {
+        (Runs::Failed, Some(seen)) if is_success(&seen) => {
+            Some(Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None })
+        }
+        (_, Some(seen)) if seen == *row => None,
+        // Found among all runs.
+        (Runs::Failed, Some(_)) => None,
+        (_, seen) => Some(Mend::Row { key: twin, seen, to: Some(row.clone()) }),
+    }
+}
+
+fn is_success(row: &Bytes) -> bool {
+    serde_json::from_slice::<RunRecord>(row).is_ok_and(|run| !run.has_failed())
+}
+
+/// The record of a run, if it can be read.
+fn record(findings: &mut Findings, key: &Bytes, row: &Bytes) -> Option<RunRecord> {
+    let read = serde_json::from_slice(row);
+    read.map_err(|why| {
+        let what = format!("the record of a run {} cannot be read: {why}", key.escape_ascii());
+        findings.unreadable(SERVICE, what, (key, row), Some(keys::damaged(key).into_bytes()));
     })
-    .await
+    .ok()
 }

@@ -12,6 +12,8 @@ mod meter;
 mod month;
 mod pending;
 mod prices;
+mod runs;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -22,4 +24,5 @@ pub use error::MeterError;
 pub use meter::Meter;
 pub use month::{Month, MonthError};
 pub use prices::{PriceError, PriceSource, Prices};
-pub use usage::{RunOutcome, RunRecord};
+pub use runs::{LISTED_MAX, RunMark, RunMarkError, RunPage, RunsWanted, SLOWEST_OF};
+pub use usage::{ERROR_TYPE_BYTES, RunOutcome, RunRecord};

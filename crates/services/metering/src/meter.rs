@@ -9,21 +9,20 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::bill::{self, Totals};
-use crate::keys;
+use crate::keys::{self, Runs};
 use crate::pending::Pending;
-use crate::usage::{self, SumKey, Sums};
+use crate::sweep;
+use crate::usage::{self, ERROR_TYPE_BYTES, SumKey, Sums};
 use crate::{Bill, MeterError, Month, Prices, RunRecord};
 
 /// How long runs gather before they are written together.
 const GATHER: Duration = Duration::from_millis(250);
 /// The pause after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// How many records one transaction takes.
-const TXN_RUNS: usize = 2_000;
+/// How many records one transaction takes: as many as fit when all of them failed, and are written twice.
+pub(crate) const TXN_RUNS: usize = 1_000;
 /// How many sums one transaction changes.
 const TXN_SUMS: usize = 4_000;
-/// How long single records are kept. Sums are kept for ever.
-const RECORDS_KEPT_MS: i64 = 35 * 86_400_000;
 /// How often old records are looked for, while there are runs.
 const SWEEP_EVERY_MS: i64 = 86_400_000;
 /// How many sums one scan of a bill fetches.
@@ -31,10 +30,10 @@ const SCAN_ROWS: usize = 5_000;
 
 /// The meter. Cheap to clone.
 #[derive(Clone)]
-pub struct Meter(Arc<Inner>);
+pub struct Meter(pub(crate) Arc<Inner>);
 
-struct Inner {
-    db: Db,
+pub(crate) struct Inner {
+    pub(crate) db: Db,
     clock: Clock,
     prices: Prices,
     aws: Prices,
@@ -60,7 +59,10 @@ impl Meter {
     }
 
     /// Takes the record of a run; neither waits nor fails.
-    pub fn record(&self, run: RunRecord) {
+    pub fn record(&self, mut run: RunRecord) {
+        if let Some(kind) = &mut run.error_type {
+            kind.truncate(kind.floor_char_boundary(ERROR_TYPE_BYTES));
+        }
         self.0.pending.lock().push(run);
         self.0.arrived.notify_one();
     }
@@ -112,7 +114,7 @@ impl Meter {
         if swept_ms.is_none_or(|swept_ms| now_ms - swept_ms >= SWEEP_EVERY_MS) {
             *swept_ms = Some(now_ms);
             // Whoever waits for new records is not concerned.
-            if let Err(error) = self.0.db.clear(&keys::runs_before(now_ms - RECORDS_KEPT_MS)).await {
+            if let Err(error) = sweep::old_records(&self.0.db, now_ms).await {
                 tracing::warn!(%error, "old records of runs stay for another day");
             }
         }
@@ -195,7 +197,12 @@ impl Meter {
                 for run in runs {
                     let row = serde_json::to_vec(run)
                         .expect("a record is text and numbers, which JSON always holds");
-                    txn.put(&keys::run(&run.place(), run.started_unix_ms, &run.request_id), &row);
+                    let key =
+                        |of| keys::run(of, &run.place(), &run.function, run.started_unix_ms, &run.request_id);
+                    txn.put(&key(Runs::All), &row);
+                    if run.has_failed() {
+                        txn.put(&key(Runs::Failed), &row);
+                    }
                 }
                 for (key, values) in sums {
                     for (row, value) in key.rows().iter().zip(values) {

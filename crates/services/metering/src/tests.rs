@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use lambent_base::{Clock, ManualClock, Place, Random};
+use lambent_care::Findings;
 use lambent_store::{Db, KeyRange, ScanOptions, StoreError, Txn};
 
-use crate::keys::{self, Field};
+use crate::keys::{self, Field, Runs};
+use crate::meter::TXN_RUNS;
 use crate::pending::{Pending, RUNS_MAX};
-use crate::{Meter, Month, Prices, RunOutcome, RunRecord};
+use crate::{ERROR_TYPE_BYTES, Meter, Month, Prices, RunMark, RunOutcome, RunRecord, RunsWanted};
 
 /// 2026-11-21T17:33:20Z.
 const NOW_MS: i64 = 1_795_282_400_000;
@@ -34,7 +36,18 @@ fn run(function: &str, started_unix_ms: i64, billed_ms: u64) -> RunRecord {
         max_memory_mib: 60,
         ephemeral_mib: 512,
         outcome: RunOutcome::Success,
+        cold_start: false,
+        error_type: None,
+        log_stream: None,
     }
+}
+
+fn failed(run: RunRecord, kind: &str) -> RunRecord {
+    RunRecord { outcome: RunOutcome::FunctionError, error_type: Some(kind.to_owned()), ..run }
+}
+
+fn wanted(function: &str, limit: usize) -> RunsWanted {
+    RunsWanted { place: place("us-east-1"), function: function.to_owned(), failed: false, limit }
 }
 
 fn place(region: &str) -> Place {
@@ -46,7 +59,11 @@ fn month(text: &str) -> Month {
 }
 
 async fn runs(db: &Db) -> usize {
-    let all = &KeyRange::prefix(b"meter/run/");
+    rows(db, b"meter/call/").await
+}
+
+async fn rows(db: &Db, prefix: &[u8]) -> usize {
+    let all = &KeyRange::prefix(prefix);
     db.read(|txn: Txn| async move {
         Ok::<_, StoreError>(txn.scan(all, ScanOptions::rows(10_000).keys_only()).await?.rows.len())
     })
@@ -154,12 +171,132 @@ async fn a_damaged_sum_is_set_aside_and_begins_anew() {
 async fn old_records_go_and_their_sums_stay() {
     let (meter, db, hand) = bench();
     meter.record(run("f", NOW_MS, 1));
+    meter.record(failed(run("g", NOW_MS, 1), "E"));
+    meter.record(failed(run("h", NOW_MS + 2 * MS_PER_DAY, 1), "E"));
     meter.flush().await.unwrap();
+    assert_eq!((runs(&db).await, rows(&db, b"meter/failed/").await), (3, 2));
     hand.advance(Duration::from_secs(36 * 86_400));
     meter.record(run("f", NOW_MS + 36 * MS_PER_DAY, 1));
     meter.flush().await.unwrap();
-    assert_eq!(runs(&db).await, 1);
-    assert_eq!(meter.bill(&place("us-east-1"), month("2026-11")).await.unwrap().requests, 1);
+    assert_eq!((runs(&db).await, rows(&db, b"meter/failed/").await), (2, 1));
+    assert_eq!(listed(&meter, &wanted("f", 10)).await, [NOW_MS + 36 * MS_PER_DAY]);
+    assert!(listed(&meter, &RunsWanted { failed: true, ..wanted("g", 10) }).await.is_empty());
+    assert_eq!(listed(&meter, &RunsWanted { failed: true, ..wanted("h", 10) }).await.len(), 1);
+    assert_eq!(meter.bill(&place("us-east-1"), month("2026-11")).await.unwrap().requests, 3);
+}
+
+async fn listed(meter: &Meter, wanted: &RunsWanted) -> Vec<i64> {
+    let mut starts = Vec::new();
+    let mut before: Option<RunMark> = None;
+    loop {
+        let page = meter.runs(wanted, before.as_ref()).await.unwrap();
+        assert!(page.runs.len() <= wanted.limit);
+        starts.extend(page.runs.iter().map(|run| run.started_unix_ms));
+        match page.next {
+            Some(next) => before = Some(next.to_string().parse().unwrap()),
+            None => return starts,
+        }
+    }
+}
+
+#[tokio::test]
+async fn runs_of_one_function_come_newest_first_page_by_page() {
+    let (meter, _db, _hand) = bench();
+    for at in 0..7 {
+        let one = run("f", NOW_MS + at, 1);
+        meter.record(if at % 3 == 0 { failed(one, "Boom") } else { one });
+        meter.record(run("f2", NOW_MS + at, 1));
+        meter.record(RunRecord { region: "eu-west-1".to_owned(), ..run("f", NOW_MS + at, 1) });
+    }
+    let at = |numbers: &[i64]| numbers.iter().map(|number| NOW_MS + number).collect::<Vec<_>>();
+    assert_eq!(listed(&meter, &wanted("f", 3)).await, at(&[6, 5, 4, 3, 2, 1, 0]));
+    let failures = RunsWanted { failed: true, ..wanted("f", 2) };
+    assert_eq!(listed(&meter, &failures).await, at(&[6, 3, 0]));
+    let first = &meter.runs(&failures, None).await.unwrap().runs[0];
+    assert_eq!((first.error_type.as_deref(), first.region.as_str()), (Some("Boom"), "us-east-1"));
+    assert!(listed(&meter, &wanted("other", 2)).await.is_empty());
+    for text in ["", "x", "x.y"] {
+        assert!(text.parse::<RunMark>().is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_slowest_are_those_whose_callers_waited_longest() {
+    let (meter, _db, _hand) = bench();
+    for at in 0..1_500 {
+        let one = run("f", NOW_MS + at, 1 + u64::try_from(at * 7 % 1_500).unwrap());
+        meter.record(RunRecord { init_us: (at == 700).then_some(9_000_000), ..one });
+    }
+    let slowest = meter.slowest(&wanted("f", 3)).await.unwrap();
+    let waits: Vec<u64> = slowest.iter().map(RunRecord::whole_us).collect();
+    assert_eq!(slowest[0].started_unix_ms, NOW_MS + 700);
+    assert_eq!(waits[1..], [1_500_000, 1_499_000]);
+    assert_eq!(meter.slowest(&RunsWanted { failed: true, ..wanted("f", 3) }).await.unwrap(), []);
+}
+
+/// One transaction takes the longest records that there can be, all of them twice.
+#[tokio::test]
+async fn the_longest_records_fit() {
+    let (meter, db, _hand) = bench();
+    for at in 0..TXN_RUNS {
+        let name = format!("{at:064}");
+        meter.record(RunRecord {
+            request_id: "r".repeat(36),
+            log_stream: Some("s".repeat(80)),
+            init_us: Some(u64::MAX),
+            duration_us: u64::MAX,
+            max_memory_mib: u32::MAX,
+            ..failed(run(&name, NOW_MS, u64::from(u32::MAX)), &"\u{1}".repeat(2 * ERROR_TYPE_BYTES))
+        });
+    }
+    meter.flush().await.unwrap();
+    assert_eq!((runs(&db).await, rows(&db, b"meter/failed/").await), (TXN_RUNS, TXN_RUNS));
+    let kept = meter.runs(&wanted(&format!("{:064}", 0), 1), None).await.unwrap();
+    assert_eq!(kept.runs[0].error_type.as_deref().map(str::len), Some(ERROR_TYPE_BYTES));
+}
+
+#[tokio::test]
+async fn a_check_finds_failures_that_are_not_kept_twice() {
+    let (meter, db, _hand) = bench();
+    for at in 0..4 {
+        meter.record(failed(run("f", NOW_MS + at, 1), "E"));
+    }
+    meter.record(run("f", NOW_MS + 4, 1));
+    meter.flush().await.unwrap();
+    let found = async || {
+        let mut findings = Findings::default();
+        crate::check(&db.export().await.unwrap(), &mut findings).await.unwrap();
+        findings.problems
+    };
+    assert_eq!(found().await, []);
+    let key =
+        |of, at: i64| keys::run(of, &place("us-east-1"), "f", NOW_MS + at, &format!("f-{}", NOW_MS + at));
+    let keys = &[
+        key(Runs::All, 0),
+        key(Runs::Failed, 1),
+        key(Runs::Failed, 2),
+        key(Runs::All, 3),
+        key(Runs::All, 4),
+        key(Runs::Failed, 4),
+    ];
+    let spoil = db.run(|txn| async move {
+        txn.delete(&keys[0]);
+        txn.delete(&keys[1]);
+        txn.put(&keys[2], b"?");
+        txn.put(&keys[3], b"?");
+        let stray = txn.get(&keys[4]).await?.unwrap_or_default();
+        txn.put(&keys[5], &stray);
+        Ok::<_, StoreError>(())
+    });
+    spoil.await.unwrap();
+    let problems = found().await;
+    let about = |at: usize| {
+        let key = keys[at].escape_ascii().to_string();
+        problems.iter().filter(|problem| problem.what.contains(&key)).count()
+    };
+    // The twin of one that cannot be read is mended after that is set aside.
+    assert_eq!((problems.len(), about(2), about(3), about(5)), (6, 1, 1, 1), "{problems:?}");
+    assert!(problems.iter().all(|problem| problem.mends.len() == 1));
 }
 
 #[test]

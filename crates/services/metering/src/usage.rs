@@ -34,7 +34,19 @@ pub struct RunRecord {
     /// The configured size of `/tmp`.
     pub ephemeral_mib: u32,
     pub outcome: RunOutcome,
+    /// Whether its environment was started for it.
+    #[serde(default)]
+    pub cold_start: bool,
+    /// As `Runtime.ExitError`, or the function's own; `None` for success. At most [`ERROR_TYPE_BYTES`] of it are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<String>,
+    /// Where its lines are, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_stream: Option<String>,
 }
+
+/// How much of an error's type is kept, in bytes: a function may call its errors what it likes.
+pub const ERROR_TYPE_BYTES: usize = 128;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +59,28 @@ pub enum RunOutcome {
     OutOfMemory,
 }
 
+impl RunOutcome {
+    /// As it stands in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::FunctionError => "function-error",
+            Self::TimedOut => "timed-out",
+            Self::OutOfMemory => "out-of-memory",
+        }
+    }
+}
+
 impl RunRecord {
+    /// What its caller waited for, in microseconds: the environment's start and the run.
+    pub fn whole_us(&self) -> u64 {
+        self.init_us.unwrap_or(0).saturating_add(self.duration_us)
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.outcome != RunOutcome::Success
+    }
+
     pub(crate) fn place(&self) -> Place {
         Place { account: self.account.clone(), region: self.region.clone() }
     }
@@ -88,7 +121,7 @@ pub(crate) fn add(sums: &mut Sums, run: &RunRecord) {
     let ephemeral_mib = run.ephemeral_mib.saturating_sub(FREE_EPHEMERAL_MIB);
     let values = [
         1,
-        i64::from(run.outcome != RunOutcome::Success),
+        i64::from(run.has_failed()),
         billed_ms,
         billed_ms.saturating_mul(i64::from(run.memory_mib)),
         billed_ms.saturating_mul(i64::from(ephemeral_mib)),
