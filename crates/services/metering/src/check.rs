@@ -53,19 +53,17 @@ async fn check_runs(view: &Export, findings: &mut Findings, of: Runs) -> Result<
 
 /// What makes the two records of a failed run agree. Where they differ, the one among all runs counts.
 fn mend(of: Runs, (key, row): (&Bytes, &Bytes), twin: Bytes, seen: Option<Bytes>) -> Option<Mend> {
-    match (of, seen) {
-        (Runs::Failed, Some(seen)) if is_success(&seen) => {
-            Some(Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None })
-        }
-        (_, Some(seen)) if seen == *row => None,
-        // Found among all runs.
-        (Runs::Failed, Some(_)) => None,
-        (_, seen) => Some(Mend::Row { key: twin, seen, to: Some(row.clone()) }),
+    let Some(seen) = seen else {
+        return Some(Mend::Row { key: twin, seen: None, to: Some(row.clone()) });
+    };
+    // What cannot be read is found where it is, and missing here once it is set aside.
+    let other: RunRecord = serde_json::from_slice(&seen).ok()?;
+    match of {
+        Runs::All if seen == *row => None,
+        Runs::All => Some(Mend::Row { key: twin, seen: Some(seen), to: Some(row.clone()) }),
+        Runs::Failed if other.has_failed() => None,
+        Runs::Failed => Some(Mend::Row { key: key.clone(), seen: Some(row.clone()), to: None }),
     }
-}
-
-fn is_success(row: &Bytes) -> bool {
-    serde_json::from_slice::<RunRecord>(row).is_ok_and(|run| !run.has_failed())
 }
 
 /// The record of a run, if it can be read.
