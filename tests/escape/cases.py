@@ -1,0 +1,40 @@
+"""What an attempt is expected to meet, inside an environment and on the host."""
+
+from dataclasses import dataclass, field
+
+SUCCEEDS = "succeeds"
+# Why an attempt cannot be made on the host.
+HARMS = "would do harm"
+INSIDE = "shows by itself, inside, that it can succeed"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`attempt` (module.function) is refused inside with one of `refused`; the same code on the host, as root, meets
+    `host`: it succeeds, or fails with another errno because it came further, or it cannot be run there."""
+
+    attempt: str
+    refused: str | tuple
+    host: str | tuple = SUCCEEDS
+    event: dict = field(default_factory=dict)
+    # Where the event on the host must be another.
+    host_event: dict = field(default_factory=dict)
+    # Settings of the function.
+    settings: dict = field(default_factory=dict)
+    name: str = ""
+
+    def __str__(self):
+        return self.name or self.attempt
+
+    @property
+    def reasons(self):
+        return (self.refused,) if isinstance(self.refused, str) else self.refused
+
+    @property
+    def host_reasons(self):
+        return (self.host,) if isinstance(self.host, str) else self.host
+
+
+def by_name(cases):
+    """Arguments of `pytest.mark.parametrize`."""
+    return {"argnames": "case", "argvalues": cases, "ids": [str(case) for case in cases]}

@@ -1,0 +1,144 @@
+"""The escape suite stands on the end-to-end suite's cloud; see README.md."""
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+
+def end_to_end_fixtures():
+    """The end-to-end suite's conftest under a name of its own, as this file is `conftest` here."""
+    spec = importlib.util.spec_from_file_location("end_to_end", HERE.parent / "e2e" / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["end_to_end"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_shared = end_to_end_fixtures()
+awslambda, cloud, deploy, iam, logs, role, s3, unique, nobody_is_disturbed = (
+    getattr(_shared, name)
+    for name in ("awslambda", "cloud", "deploy", "iam", "logs", "role", "s3", "unique", "nobody_is_disturbed")
+)
+
+import packages  # noqa: E402
+
+SECRET_OF_THE_HOST = "secret-of-the-host"
+NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
+# Where what controls do to mounts and names stays theirs.
+CONTROL = ["unshare", "--mount", "--uts", "--ipc", "--", sys.executable, str(HERE / "control.py")]
+CONTROL_TIMEOUT_S = 30
+# Attempts whose control found that this host does not let its own root do it either.
+inconclusive = []
+# Rows of the table of latencies: what ran, calls, p50, p99, longest.
+latencies = []
+
+
+@functools.cache
+def attempts_package():
+    files = {path.name: path.read_bytes() for path in sorted((HERE / "attempts").iterdir()) if path.is_file()}
+    return packages.package(files)
+
+
+@pytest.fixture
+def attempt(awslambda, deploy):
+    """Deploys one attempt as a function, calls it, gives what it says of itself."""
+
+    def attempt(name, event, **settings):
+        function = deploy(attempts_package(), Handler=name, **{"MemorySize": 512, "Timeout": 20, **settings})
+        return answer_of(awslambda.invoke(FunctionName=function, Payload=json.dumps(event)))
+
+    return attempt
+
+
+def answer_of(answer):
+    value = json.loads(answer["Payload"].read() or b"null")
+    assert "FunctionError" not in answer, f"the attempt itself is broken: {value}"
+    return value
+
+
+@pytest.fixture(scope="session")
+def host(cloud, tmp_path_factory):
+    """What attempts are told about the host: all that an intruder could wish to know."""
+    folder = tmp_path_factory.mktemp("host")
+    os.chmod(folder, 0o755)
+    secret = folder / "secret"
+    secret.write_text(SECRET_OF_THE_HOST)
+    os.chmod(secret, 0o644)
+    return {
+        "secret": str(secret),
+        "data": str(cloud.data),
+        "key": str(cloud.data / "master-key"),
+        "pid": cloud.process.pid,
+        "uid": 0,
+        "scratch": "/tmp",
+        "namespaces": {name: os.readlink(f"/proc/{cloud.process.pid}/ns/{name}") for name in NAMESPACES},
+    }
+
+
+@pytest.fixture
+def refuses(attempt, host, tmp_path):
+    """Makes an attempt inside, where it must be refused for the expected reason, and on the host, where it must not."""
+
+    def refuses(case):
+        event = {**host, **fill(case.event, host)}
+        got = attempt(case.attempt, event, **case.settings)
+        assert got.get("refused") in case.reasons, f"{case}: expected {case.reasons}, got {got}"
+        if case.host in SKIPPED_CONTROLS or os.geteuid() != 0:
+            return
+        event |= {"scratch": str(tmp_path), **fill(case.host_event, {**host, "scratch": str(tmp_path)})}
+        came = control(case.attempt, event)
+        outcome = "succeeds" if "succeeded" in came else came["refused"]
+        if outcome in ("ENOSYS", "EPERM", "EOPNOTSUPP", "not on this processor") and outcome not in case.host_reasons:
+            inconclusive.append((str(case), outcome))
+            return
+        assert outcome in case.host_reasons, f"{case} on the host: expected {case.host_reasons}, got {came}"
+
+    return refuses
+
+
+SKIPPED_CONTROLS = ("would do harm", "shows by itself, inside, that it can succeed")
+
+
+def fill(event, facts):
+    """Replaces `{name}` in texts by what is known of the host."""
+    return {
+        key: value.format(**facts) if isinstance(value, str) and key in ("path", "mounted") else
+        facts[value] if isinstance(value, str) and key == "pid" else value
+        for key, value in event.items()
+    }
+
+
+def control(name, event):
+    """The same attempt, run by the host's own root."""
+    run = subprocess.run(
+        [*CONTROL, *name.split(".")],
+        input=json.dumps(event),
+        capture_output=True,
+        text=True,
+        timeout=CONTROL_TIMEOUT_S,
+        start_new_session=True,
+    )
+    assert run.returncode == 0, f"{name} on the host: {run.stderr}"
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def pytest_terminal_summary(terminalreporter):
+    write = terminalreporter.write_line
+    if latencies:
+        write("calls of a neighbour meanwhile (ms)")
+        write(f"  {'':<28}{'calls':>7}{'p50':>9}{'p99':>9}{'longest':>9}")
+        for what, count, p50, p99, longest in latencies:
+            write(f"  {what:<28}{count:>7}{p50:>9.2f}{p99:>9.2f}{longest:>9.2f}")
+    if inconclusive:
+        write("refused to this host's own root, too: " + ", ".join(f"{name} ({why})" for name, why in inconclusive))
+    if os.geteuid() != 0:
+        write("without root, attempts were not made on the host for comparison")
