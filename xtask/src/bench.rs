@@ -6,7 +6,10 @@
 
 mod big;
 mod calls;
+mod cold;
+mod crowd;
 mod floor;
+mod floors;
 mod functions;
 mod load;
 mod logs;
@@ -19,6 +22,7 @@ mod shared;
 mod starts;
 mod store;
 mod table;
+mod warm;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -33,22 +37,26 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, get, put, logs, big, invoke, cold, start, restart, idle, postgres, store, outbox.
+NAME is one of floor, identity, get, put, logs, big, floors, warm, cold, scale-out, burst, start, restart, idle, postgres,
+store, outbox.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 17] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
     ("put", objects::measure_put),
     ("logs", logs::measure),
     ("big", big::measure),
-    ("invoke", functions::measure_warm),
-    ("cold", functions::measure_cold),
+    ("floors", floors::measure),
+    ("warm", warm::measure),
+    ("cold", cold::measure),
+    ("scale-out", crowd::measure_scale_out),
+    ("burst", crowd::measure_burst),
     ("start", starts::measure_start),
     ("restart", restart::measure),
     ("idle", starts::measure_idle),

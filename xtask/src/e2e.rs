@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, bail};
 
@@ -32,7 +33,7 @@ const RUNTIMES: &str = "LAMBENT_TEST_RUNTIMES";
 /// Tells the suites where the function on AWS's Rust runtime is.
 const RUST_FUNCTION: &str = "LAMBENT_TEST_RUST_FUNCTION";
 /// Its package, and its program.
-pub(crate) const RUST_FUNCTION_PACKAGE: &str = "lambent-test-function";
+const RUST_FUNCTION_PACKAGE: &str = "lambent-test-function";
 
 const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|js] [-- RUNNER ARGUMENTS]";
 
@@ -52,10 +53,9 @@ pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
         Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
         None => build()?,
     };
-    let home = tools::target_dir().join("e2e");
-    std::fs::create_dir_all(&home).with_context(|| format!("could not make {}", home.display()))?;
-    let python = python_environment(&home)?;
-    let runtimes = runtimes(&home, &binary)?;
+    let home = home()?;
+    let python = python_environment()?;
+    let runtimes = runtimes(&binary)?;
     let function = rust_function()?;
     let mut tally = Tally::default();
     if options.only != Some(Suite::Js) {
@@ -97,7 +97,7 @@ fn build() -> anyhow::Result<PathBuf> {
 }
 
 /// Builds the function on AWS's Rust runtime. By itself, so that its libraries' features are not those of the server.
-fn rust_function() -> anyhow::Result<PathBuf> {
+pub(crate) fn rust_function() -> anyhow::Result<PathBuf> {
     tools::run(&mut tools::cargo(&[
         "build",
         "--locked",
@@ -109,10 +109,17 @@ fn rust_function() -> anyhow::Result<PathBuf> {
     Ok(tools::target_dir().join("ci").join(RUST_FUNCTION_PACKAGE))
 }
 
+/// What is installed for the tests lies here.
+fn home() -> anyhow::Result<PathBuf> {
+    let home = tools::target_dir().join("e2e");
+    std::fs::create_dir_all(&home).with_context(|| format!("could not make {}", home.display()))?;
+    Ok(home)
+}
+
 /// Makes the Python environment with the pinned clients; gives its folder of programs.
-fn python_environment(home: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn python_environment() -> anyhow::Result<PathBuf> {
     let requirements = tools::root().join("tests/e2e/requirements.txt");
-    let folder = home.join("python");
+    let folder = home()?.join("python");
     once_for(&requirements, &folder, || {
         println!("installing boto3, the aws command and pytest");
         tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
@@ -124,12 +131,27 @@ fn python_environment(home: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Installs boto3 and the JavaScript SDK for functions, as a user does; gives the folder with both.
-fn runtimes(home: &Path, binary: &Path) -> anyhow::Result<PathBuf> {
-    let data = home.join("runtimes-data");
+fn runtimes(binary: &Path) -> anyhow::Result<PathBuf> {
+    let data = home()?.join("runtimes-data");
     for name in ["python", "nodejs"] {
         tools::run(Command::new(binary).args(["runtime", "install", name, "--data"]).arg(&data))?;
     }
     Ok(data.join("runtimes"))
+}
+
+/// Links the packages of the runtimes into a data directory that is not there yet.
+pub(crate) fn give_runtimes(binary: &Path, data: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    if FOUND.get().is_none() {
+        // Another thread's answer is the same.
+        let _ = FOUND.set(runtimes(binary)?);
+    }
+    let runtimes = FOUND.get().expect("it was just set");
+    let made = std::fs::DirBuilder::new().mode(0o700).create(data);
+    made.with_context(|| format!("could not make {}", data.display()))?;
+    let mut copy = Command::new("cp");
+    tools::run(copy.args(["--archive", "--link"]).arg(runtimes).arg(data.join("runtimes")))
 }
 
 fn python_suite(

@@ -1,4 +1,4 @@
-//! Functions that return their event, warm and cold.
+//! Functions to measure: their packages, and how they come to be there.
 
 use std::io::{Cursor, Write};
 use std::time::Duration;
@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use base64::Engine;
 use lambent_test_client::{Answer, Api, Connection, FORM, Request, encoded};
+use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
-use super::load::{Load, median};
+use super::Bench;
+use super::load::{Load, Order};
 use super::server::{Folder, Server};
-use super::table::Table;
-use super::{Bench, CONNECTIONS};
+use crate::e2e;
 
 const EVENT: &[u8] = br#"{"key1": "value1", "key2": "value2", "key3": "value3"}"#;
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -19,193 +20,229 @@ const FUNCTIONS: &str = "/2015-03-31/functions";
 const ROLE: &str = "bench";
 const ACCOUNT: &str = "000000000000";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
-const COLD_STARTS: usize = 10;
-const ACTIVE_POLL: Duration = Duration::from_millis(20);
-const ACTIVE_POLLS_MAX: usize = 500;
-/// Before a row, so that there is a warm environment for each of its connections: this long for each, and at least.
-const WARM_UP_EACH: Duration = Duration::from_millis(150);
-const WARM_UP_MIN: Duration = Duration::from_secs(2);
-const TARGET_WARM: &str = "at most 400 us p50 at 1 connection, growing with connections";
+/// Seconds; no function that is measured takes as long.
+const TIMEOUT_S: u32 = 60;
+const POLL: Duration = Duration::from_millis(20);
+const POLLS_MAX: usize = 500;
+const DEPLOY_CONNECTIONS: usize = 16;
+const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a function is written in.
+/// What a function is made of. All but [`Kind::Hold`] return their event.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub(super) enum Kind {
     Python,
+    /// It imports boto3, and uses nothing of it.
+    Boto3,
+    /// It makes a client of boto3 when it is loaded.
+    Client,
     Node,
+    /// On AWS's own Rust runtime, as `provided.al2023`.
+    Rust,
+    /// Python: it sleeps for the event's `hold` seconds, and says when it began and when it ended, in Unix seconds.
+    Hold,
 }
 
-impl Language {
-    const ALL: [Self; 2] = [Self::Python, Self::Node];
-
-    fn name(self) -> &'static str {
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Python => "Python",
+            Self::Python | Self::Hold => "Python",
+            Self::Boto3 => "Python that imports boto3",
+            Self::Client => "Python that makes a boto3 client",
             Self::Node => "Node",
+            Self::Rust => "Rust (lambda_runtime)",
         }
     }
 
     fn runtime(self) -> &'static str {
         match self {
-            Self::Python => "python3.13",
+            Self::Python | Self::Boto3 | Self::Client | Self::Hold => "python3.13",
             Self::Node => "nodejs22.x",
+            Self::Rust => "provided.al2023",
         }
     }
 
-    /// File name and text of a function that returns its event.
-    fn source(self) -> (&'static str, &'static str) {
-        match self {
+    /// Name, contents and permissions of the package's one file.
+    fn file(self) -> anyhow::Result<(&'static str, Vec<u8>, u32)> {
+        let (name, text) = match self {
             Self::Python => ("index.py", "def handler(event, context):\n    return event\n"),
+            Self::Boto3 => ("index.py", "import boto3\ndef handler(event, context):\n    return event\n"),
+            Self::Client => (
+                "index.py",
+                "import boto3\ns3 = boto3.client('s3')\ndef handler(event, context):\n    return event\n",
+            ),
             Self::Node => ("index.js", "exports.handler = async (event) => event;\n"),
-        }
-    }
-
-    fn target_cold(self) -> &'static str {
-        match self {
-            Self::Python => "at most 150 ms",
-            Self::Node => "at most 200 ms",
-        }
+            Self::Hold => (
+                "index.py",
+                "import time\ndef handler(event, context):\n    began = time.time()\n    time.sleep(event['hold'])\n    \
+                 return {'began': began, 'ended': time.time()}\n",
+            ),
+            Self::Rust => {
+                let program = e2e::rust_function()?;
+                let bytes = std::fs::read(&program)
+                    .with_context(|| format!("could not read {}", program.display()))?;
+                return Ok(("bootstrap", bytes, 0o755));
+            }
+        };
+        Ok((name, text.as_bytes().to_vec(), 0o644))
     }
 }
 
-pub(super) fn measure_warm(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
-    for language in Language::ALL {
-        let folder = Folder::new(bench)?;
-        let server = Server::lambent(bench, &folder)?;
+/// Packages of one kind.
+pub(super) struct Packages {
+    kind: Kind,
+    file: (&'static str, Vec<u8>, u32),
+}
+
+impl Packages {
+    pub(super) fn of(kind: Kind) -> anyhow::Result<Self> {
+        Ok(Self { kind, file: kind.file()? })
+    }
+
+    /// The zip in base64. Another mark makes it other code, which the server has not unpacked yet.
+    fn zip(&self, mark: &str) -> anyhow::Result<String> {
+        let (name, contents, mode) = &self.file;
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        // A program is the same each time, and compressing it takes longer than storing it.
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        zip.start_file(*name, options.unix_permissions(*mode)).context("could not begin a zip")?;
+        zip.write_all(contents)?;
+        zip.start_file("mark.txt", options).context("could not go on with a zip")?;
+        zip.write_all(mark.as_bytes())?;
+        let bytes = zip.finish().context("could not end a zip")?.into_inner();
+        Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
+    }
+
+    /// The request that creates a function.
+    fn create(&self, api: &Api<'_>, name: &str, mark: &str) -> anyhow::Result<Vec<u8>> {
+        let body = serde_json::json!({
+            "FunctionName": name,
+            "Runtime": self.kind.runtime(),
+            "Role": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
+            "Handler": "index.handler",
+            "Timeout": TIMEOUT_S,
+            "Code": { "ZipFile": self.zip(mark)? },
+        });
+        api.signed(Request {
+            service: "lambda",
+            method: "POST",
+            target: FUNCTIONS,
+            headers: &[JSON],
+            body: body.to_string().as_bytes(),
+        })
+    }
+
+    /// Gives functions other code, and waits until all have it.
+    pub(super) fn update(&self, api: &Api<'_>, names: &[String], mark: &str) -> anyhow::Result<()> {
+        let mut connection = Connection::open(api.address)?;
+        for name in names {
+            let body = serde_json::json!({ "ZipFile": self.zip(&format!("{name} {mark}"))? }).to_string();
+            let target = format!("{FUNCTIONS}/{name}/code");
+            let put = Request {
+                service: "lambda",
+                method: "PUT",
+                target: &target,
+                headers: &[JSON],
+                body: body.as_bytes(),
+            };
+            api.call_on(&mut connection, put)?;
+        }
+        names.iter().try_for_each(|name| wait_until_ready(api, name))
+    }
+
+    /// Creates functions of the same code, or each of its own, and waits until all can be called; gives how many were
+    /// created in a second.
+    pub(super) fn deploy(
+        &self,
+        bench: &Bench,
+        server: &Server,
+        names: &[String],
+        same_code: bool,
+    ) -> anyhow::Result<f64> {
         let api = server.api(bench);
-        create_role(&api)?;
-        deploy(&api, "echo", language)?;
-        check_echo(&Connection::open(server.address)?.exchange(&invocation(&api, "echo")?)?)?;
-        for connections in CONNECTIONS {
-            let requests = [invocation(&api, "echo")?];
-            let load =
-                |time| Load { address: server.address, connections, requests: &requests, again: true, time };
-            let warm_up = (WARM_UP_EACH * u32::try_from(connections)?).max(WARM_UP_MIN);
-            load(warm_up).run(&bench.clock, server.pid())?;
-            let outcome = load(bench.row_time()).run(&bench.clock, server.pid())?;
-            let children = outcome.per_operation_us(outcome.cpu.children());
-            let what = format!("Lambda Invoke, warm, {} echo", language.name());
-            let figure = format!("environments' CPU {children:.1} us/op");
-            table.load(what, connections, &outcome, figure, TARGET_WARM);
+        let mark = |name: &String| if same_code { String::new() } else { name.clone() };
+        let creates = names.iter().map(|name| self.create(&api, name, &mark(name)));
+        let creates = creates.collect::<anyhow::Result<Vec<_>>>()?;
+        let load = Load {
+            address: server.address,
+            connections: DEPLOY_CONNECTIONS.min(names.len()),
+            requests: &creates,
+            order: Order::Once,
+            time: DEPLOY_TIMEOUT,
+        };
+        let outcome = load.run(&bench.clock, server.pid())?;
+        if let Some((refused, first)) = &outcome.refused {
+            bail!("{refused} of {} functions were refused; {first}", names.len());
         }
+        names.iter().try_for_each(|name| wait_until_ready(&api, name))?;
+        Ok(outcome.per_second())
     }
-    Ok(())
 }
 
-pub(super) fn measure_cold(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
-    let folder = Folder::new(bench)?;
-    let server = Server::lambent(bench, &folder)?;
-    let api = server.api(bench);
-    create_role(&api)?;
-    for language in Language::ALL {
-        let mut times_ms = Vec::new();
-        for index in 0..COLD_STARTS {
-            let name = format!("cold-{}-{index}", language.name());
-            deploy(&api, &name, language)?;
-            let request = invocation(&api, &name)?;
-            let mut connection = Connection::open(server.address)?;
-            let started = bench.clock.monotonic();
-            let answer = connection.exchange(&request)?;
-            times_ms.push((bench.clock.monotonic() - started).as_secs_f64() * 1e3);
-            check_echo(&answer)?;
-        }
-        let worst = times_ms.iter().copied().fold(0.0, f64::max);
-        let figure = format!("median {:.1} ms, slowest of {COLD_STARTS} {worst:.1} ms", median(times_ms));
-        let what = format!("Lambda Invoke, first, {} echo", language.name());
-        table.figure(what, figure, language.target_cold());
+/// A server with a role for functions and with boto3 for those that want it; more options of `up` may be given.
+pub(super) fn server(bench: &Bench, folder: &Folder, options: &[&str]) -> anyhow::Result<Server> {
+    let data = folder.path().join("data");
+    if !data.exists() {
+        e2e::give_runtimes(&bench.lambent, &data)?;
     }
-    Ok(())
+    let server = Server::lambent_with(bench, folder, options)?;
+    create_role(&server.api(bench))?;
+    Ok(server)
 }
 
-/// Makes the role that every function here has.
-pub(super) fn create_role(api: &Api<'_>) -> anyhow::Result<()> {
+/// Makes the role that every function here has; it may be there.
+fn create_role(api: &Api<'_>) -> anyhow::Result<()> {
     let body = format!(
         "Action=CreateRole&Version=2010-05-08&RoleName={ROLE}&AssumeRolePolicyDocument={}",
         encoded(TRUST)
     );
-    api.call(Request {
-        service: "iam",
-        method: "POST",
-        target: "/",
-        headers: &[FORM],
-        body: body.as_bytes(),
-    })?;
+    let create =
+        Request { service: "iam", method: "POST", target: "/", headers: &[FORM], body: body.as_bytes() };
+    let answer = Connection::open(api.address)?.exchange(&api.signed(create)?)?;
+    if !answer.is_success() && answer.status != 409 {
+        bail!("CreateRole: {}", answer.text());
+    }
     Ok(())
 }
 
-/// The zip with a function that returns its event, in base64. Another mark makes it other code, which the server has
-/// not unpacked yet.
-pub(super) fn package(language: Language, mark: &str) -> anyhow::Result<String> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let (name, source) = language.source();
-    zip.start_file(name, SimpleFileOptions::default().unix_permissions(0o644))
-        .context("could not begin a zip")?;
-    zip.write_all(source.as_bytes())?;
-    zip.start_file("mark.txt", SimpleFileOptions::default()).context("could not go on with a zip")?;
-    zip.write_all(mark.as_bytes())?;
-    let bytes = zip.finish().context("could not end a zip")?.into_inner();
-    Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
+/// Names with a number behind a stem.
+pub(super) fn names(stem: &str, count: usize) -> Vec<String> {
+    (0..count).map(|index| format!("{stem}-{index:05}")).collect()
 }
 
-/// The request that creates a function.
-pub(super) fn create(
-    api: &Api<'_>,
-    name: &str,
-    language: Language,
-    package: &str,
-) -> anyhow::Result<Vec<u8>> {
-    let body = serde_json::json!({
-        "FunctionName": name,
-        "Runtime": language.runtime(),
-        "Role": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
-        "Handler": "index.handler",
-        "Code": { "ZipFile": package },
-    });
-    api.signed(Request {
-        service: "lambda",
-        method: "POST",
-        target: FUNCTIONS,
-        headers: &[JSON],
-        body: body.to_string().as_bytes(),
-    })
-}
-
-/// Asks until the function can be invoked.
-pub(super) fn wait_until_active(api: &Api<'_>, name: &str) -> anyhow::Result<()> {
+/// Asks until the function can be invoked, and has the code that it was given last.
+fn wait_until_ready(api: &Api<'_>, name: &str) -> anyhow::Result<()> {
     let target = format!("{FUNCTIONS}/{name}/configuration");
     let mut connection = Connection::open(api.address)?;
     let mut last = String::new();
-    for _ in 0..ACTIVE_POLLS_MAX {
+    for _ in 0..POLLS_MAX {
         let get = Request { service: "lambda", method: "GET", target: &target, headers: &[], body: b"" };
         let answer = api.call_on(&mut connection, get)?;
         let function: serde_json::Value =
             serde_json::from_slice(&answer.body).context("GetFunctionConfiguration gave no JSON")?;
-        match function["State"].as_str() {
-            Some("Active") => return Ok(()),
-            Some("Failed") => bail!("{name} failed: {function}"),
+        match (function["State"].as_str(), function["LastUpdateStatus"].as_str()) {
+            (Some("Active"), Some("Successful")) => return Ok(()),
+            (Some("Failed"), _) | (_, Some("Failed")) => bail!("{name} failed: {function}"),
             _ => last = answer.text(),
         }
-        std::thread::sleep(ACTIVE_POLL);
+        std::thread::sleep(POLL);
     }
-    let waited = ACTIVE_POLL * u32::try_from(ACTIVE_POLLS_MAX).unwrap_or(u32::MAX);
-    bail!("{name} was not active after {waited:?}: {last}")
+    let waited = POLL * u32::try_from(POLLS_MAX).unwrap_or(u32::MAX);
+    bail!("{name} was not ready after {waited:?}: {last}")
 }
 
-fn deploy(api: &Api<'_>, name: &str, language: Language) -> anyhow::Result<()> {
-    let request = create(api, name, language, &package(language, name)?)?;
-    let answer = Connection::open(api.address)?.exchange(&request)?;
-    if answer.status != 201 {
-        bail!("CreateFunction: expected status 201, got {}", answer.text());
-    }
-    wait_until_active(api, name)
+/// The request that calls a function with the usual event.
+pub(super) fn invocation(api: &Api<'_>, name: &str) -> anyhow::Result<Vec<u8>> {
+    invocation_of(api, name, EVENT)
 }
 
-fn invocation(api: &Api<'_>, name: &str) -> anyhow::Result<Vec<u8>> {
+/// The request that calls a function.
+pub(super) fn invocation_of(api: &Api<'_>, name: &str, event: &[u8]) -> anyhow::Result<Vec<u8>> {
     let target = format!("{FUNCTIONS}/{name}/invocations");
-    api.signed(Request { service: "lambda", method: "POST", target: &target, headers: &[JSON], body: EVENT })
+    api.signed(Request { service: "lambda", method: "POST", target: &target, headers: &[JSON], body: event })
 }
 
 /// The answer must be the event, else the figure would be of an error.
-fn check_echo(answer: &Answer) -> anyhow::Result<()> {
+pub(super) fn check_echo(answer: &Answer) -> anyhow::Result<()> {
     let sent: serde_json::Value = serde_json::from_slice(EVENT).expect("the event is JSON");
     let came: Option<serde_json::Value> = serde_json::from_slice(&answer.body).ok();
     if answer.status != 200 || came != Some(sent) {

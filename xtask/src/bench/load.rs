@@ -18,11 +18,20 @@ use super::{Bench, CONNECTIONS};
 pub(super) struct Load<'a> {
     pub(super) address: SocketAddr,
     pub(super) connections: usize,
-    /// Sent in turn.
     pub(super) requests: &'a [Vec<u8>],
-    /// Whether to begin anew after the last request, until the time is over.
-    pub(super) again: bool,
+    pub(super) order: Order,
     pub(super) time: Duration,
+}
+
+/// Which request goes over which connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The next one, until the last has been sent.
+    Once,
+    /// The next one, and after the last the first again, until the time is over.
+    Again,
+    /// Each connection has one of its own, which it sends until the time is over.
+    Own,
 }
 
 /// What came of it.
@@ -52,8 +61,13 @@ pub(super) fn rows(
     (what, target): (&str, &'static str),
 ) -> anyhow::Result<()> {
     for connections in CONNECTIONS {
-        let load =
-            Load { address: server.address, connections, requests, again: true, time: bench.row_time() };
+        let load = Load {
+            address: server.address,
+            connections,
+            requests,
+            order: Order::Again,
+            time: bench.row_time(),
+        };
         let outcome = load.run(&bench.clock, server.pid())?;
         table.load(what, connections, &outcome, String::new(), target);
     }
@@ -66,6 +80,7 @@ impl Load<'_> {
         let next = AtomicUsize::new(0);
         let barrier = Barrier::new(self.connections + 1);
         let all = Mutex::new(Vec::new());
+        let next = &next;
         let (mut elapsed, mut cpu) = (Duration::ZERO, Cpu::default());
         let mut connections = Vec::new();
         for _ in 0..self.connections {
@@ -75,10 +90,15 @@ impl Load<'_> {
             let before = process::cpu(pid)?;
             let threads: Vec<_> = connections
                 .into_iter()
-                .map(|connection| {
-                    scope.spawn(|| {
+                .enumerate()
+                .map(|(own, connection)| {
+                    let (barrier, all) = (&barrier, &all);
+                    scope.spawn(move || {
                         barrier.wait();
-                        let seen = self.drive(connection, clock, &next);
+                        let seen = self.drive(connection, clock, || match self.order {
+                            Order::Own => own,
+                            Order::Once | Order::Again => next.fetch_add(1, Ordering::Relaxed),
+                        });
                         all.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
                     })
                 })
@@ -111,14 +131,19 @@ impl Load<'_> {
         Ok(outcome)
     }
 
-    fn drive(&self, mut connection: Connection, clock: &Clock, next: &AtomicUsize) -> anyhow::Result<Seen> {
+    fn drive(
+        &self,
+        mut connection: Connection,
+        clock: &Clock,
+        next: impl Fn() -> usize,
+    ) -> anyhow::Result<Seen> {
         let mut seen = Seen::default();
         let mut answer = Answer::default();
         let mut now = clock.monotonic();
         let end = now + self.time;
         while now < end {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= self.requests.len() && !self.again {
+            let index = next();
+            if index >= self.requests.len() && self.order == Order::Once {
                 break;
             }
             connection.send(&self.requests[index % self.requests.len()])?;
@@ -163,10 +188,15 @@ pub(super) fn percentile(sorted: &[f64], part: f64) -> f64 {
     sorted.get(index).copied().unwrap_or_default()
 }
 
-/// The middle of some values.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+/// Sorted for [`percentile`].
+pub(super) fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
-    percentile(&values, 0.5)
+    values
+}
+
+/// The middle of some values.
+pub(super) fn median(values: Vec<f64>) -> f64 {
+    percentile(&sorted(values), 0.5)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::Context;
 use lambent_test_client::{Api, Request};
 
-use super::load::{self, Load, median};
+use super::load::{self, Load, Order, median};
 use super::server::{Folder, Server};
 use super::table::Table;
 use super::{Bench, CONNECTIONS};
@@ -54,7 +54,7 @@ pub(super) fn gets(
         address: server.address,
         connections: 1,
         requests: &puts,
-        again: false,
+        order: Order::Once,
         time: super::ROW_TIME,
     };
     load.run(&bench.clock, server.pid())?;
@@ -90,7 +90,7 @@ pub(super) fn durable_puts(
             address: server.address,
             connections,
             requests: &requests,
-            again: false,
+            order: Order::Once,
             time: bench.row_time(),
         };
         let outcome = load.run(&bench.clock, server.pid())?;

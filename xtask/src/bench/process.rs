@@ -1,6 +1,6 @@
 //! What a process and its descendants have used, as the kernel counts it (`man proc_pid_stat`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::time::Duration;
 
@@ -61,18 +61,62 @@ pub(super) fn cpu(pid: u32) -> anyhow::Result<Cpu> {
     Ok(cpu)
 }
 
-/// How many processes descend from this one.
-pub(super) fn children(pid: u32) -> anyhow::Result<usize> {
-    Ok(descendants(&processes()?, pid).len())
+/// The names of the programs that descend from this process, in any order.
+pub(super) fn names(pid: u32) -> anyhow::Result<Vec<String>> {
+    let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    let found = descendants(&processes()?, pid).into_iter().filter_map(name);
+    Ok(found.map(|name| name.trim().to_owned()).collect())
+}
+
+/// The same as a text, `2 lambent, 1 python3`.
+pub(super) fn summary(pid: u32) -> anyhow::Result<String> {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for name in names(pid)? {
+        *counts.entry(name).or_default() += 1;
+    }
+    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    Ok(counts.join(", "))
+}
+
+/// Memory of some processes, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// Pages that one process alone has.
+    pub(super) private: u64,
+    /// The same, and of each shared page the share of one of those that have it.
+    pub(super) pss: u64,
+}
+
+/// Of all that descend from a process.
+pub(super) fn memory_below(pid: u32) -> anyhow::Result<Memory> {
+    let mut sum = Memory::default();
+    for pid in descendants(&processes()?, pid) {
+        // Those that end meanwhile, and the kernel's own, have none.
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let field = |name| kib_of(&text, name).unwrap_or(0) * 1024;
+        sum.private += field("Private_Clean") + field("Private_Dirty");
+        sum.pss += field("Pss");
+    }
+    Ok(sum)
+}
+
+/// What programs could still take without others having to give.
+pub(super) fn available_bytes() -> anyhow::Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo").context("could not read /proc/meminfo")?;
+    Ok(kib_of(&text, "MemAvailable").context("/proc/meminfo has no MemAvailable")? * 1024)
 }
 
 /// A field of `/proc/PID/status` that is in kB, as `VmRSS`; in bytes.
 pub(super) fn memory_bytes(pid: u32, field: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("could not read {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(kib.with_context(|| format!("{path} has no {field} in kB"))? * 1024)
+    Ok(kib_of(&text, field).with_context(|| format!("{path} has no {field} in kB"))? * 1024)
+}
+
+/// The value of `NAME:   123 kB`.
+fn kib_of(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// How often the threads of a process went to sleep or were put aside: an idle one hardly does.
@@ -130,6 +174,12 @@ mod tests {
     fn a_stat_line_is_read_whatever_the_name_is() {
         let line = "77 (a) b (c)) S 5 77 77 0 -1 4194560 1 2 3 4 10 20 300 400 20 0 9 0 12 1 2";
         assert_eq!(parse(line), Some(Stat { parent: 5, own: 30, reaped: 700 }));
+    }
+
+    #[test]
+    fn a_field_in_kib_is_the_one_of_that_name() {
+        let text = "Pss_Dirty:   7 kB\nPss:     1234 kB\nThreads: 1\n";
+        assert_eq!((kib_of(text, "Pss"), kib_of(text, "Threads")), (Some(1234), None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use lambent_test_client::Request;
 
 use super::Bench;
-use super::load::Load;
+use super::load::{Load, Order};
 use super::objects::{BUCKET, with_bucket};
 use super::server::Folder;
 use super::starts::start_ms;
@@ -61,7 +61,7 @@ fn fill(bench: &Bench, server: &super::server::Server, range: std::ops::Range<us
             address: server.address,
             connections: CONNECTIONS,
             requests: &requests,
-            again: false,
+            order: Order::Once,
             time: FILL_TIMEOUT,
         };
         let outcome = load.run(&bench.clock, server.pid())?;

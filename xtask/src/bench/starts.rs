@@ -9,8 +9,8 @@ use lambent_test_client::{Api, Connection};
 
 use super::Bench;
 use super::calls::GET_CALLER_IDENTITY;
-use super::functions::{self, Language};
-use super::load::{Load, median};
+use super::functions::{self, Kind, Packages};
+use super::load::median;
 use super::process;
 use super::server::{Folder, Server, free_port, lambent_command};
 use super::table::Table;
@@ -23,8 +23,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_secs(12);
 const IDLE_TIME: Duration = Duration::from_secs(10);
 const IDLE_FUNCTIONS: usize = 1000;
-const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
-const DEPLOY_CONNECTIONS: usize = 16;
+/// One of so many is called before.
+const CALLED_OF: usize = 10;
+/// Shorter than the rest.
+const KEEP_ALIVE_S: &str = "3";
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// From the start of the process to the first answer to a signed request, in an empty directory and in one that is there.
@@ -67,7 +69,7 @@ pub(super) fn start_ms(bench: &Bench, folder: &Folder) -> anyhow::Result<f64> {
 /// Memory after the first answer, and what happens when nothing is asked.
 pub(super) fn measure_idle(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let folder = Folder::new(bench)?;
-    let server = Server::lambent(bench, &folder)?;
+    let server = functions::server(bench, &folder, &["--keep-alive", KEEP_ALIVE_S])?;
     server.api(bench).call(GET_CALLER_IDENTITY)?;
     std::thread::sleep(REST);
     let memory = |field| process::memory_bytes(server.pid(), field).map(|bytes| bytes as f64 / MIB);
@@ -75,49 +77,37 @@ pub(super) fn measure_idle(bench: &Bench, table: &mut Table) -> anyhow::Result<(
     table.figure("Idle resident memory", figure, "at most 25 MiB");
 
     let count = bench.count(IDLE_FUNCTIONS);
-    let per_second = deploy(bench, &server, count)?;
+    let names = functions::names("idle", count);
+    let per_second = Packages::of(Kind::Python)?.deploy(bench, &server, &names, true)?;
+    call(bench, &server, &names[..count / CALLED_OF])?;
     std::thread::sleep(REST);
     let (cpu, switches) = (process::cpu(server.pid())?, process::switches(server.pid())?);
     std::thread::sleep(IDLE_TIME);
     let (cpu, switches) =
         (process::cpu(server.pid())?.since(cpu), process::switches(server.pid())?.saturating_sub(switches));
+    let processes = process::names(server.pid())?.len();
     let figure = format!(
-        "{} ticks of 10 ms over {} s, {switches} context switches, {} child processes, VmRSS {:.1} MiB",
+        "{} ticks of 10 ms over {} s, {switches} context switches, {processes} child processes ({}), VmRSS {:.1} MiB",
         cpu.own_ticks + cpu.children_ticks,
         IDLE_TIME.as_secs(),
-        process::children(server.pid())?,
+        process::summary(server.pid())?,
         memory("VmRSS")?,
     );
-    table.figure(format!("Idle with {count} functions deployed"), figure, "0 ticks");
     table.figure(
-        format!("CreateFunction, {DEPLOY_CONNECTIONS} connections"),
-        format!("{per_second:.0}/s"),
-        "",
+        format!("Idle with {count} functions deployed, some of them called"),
+        figure,
+        "0 ticks, no process",
     );
+    table.figure("CreateFunction, 16 connections", format!("{per_second:.0}/s"), "");
     Ok(())
 }
 
-/// Deploys functions and waits until the last of them is active; gives how many were created in a second.
-fn deploy(bench: &Bench, server: &Server, count: usize) -> anyhow::Result<f64> {
+/// Calls each of these functions once.
+fn call(bench: &Bench, server: &Server, names: &[String]) -> anyhow::Result<()> {
     let api = server.api(bench);
-    functions::create_role(&api)?;
-    let package = functions::package(Language::Python, "idle")?;
-    let name = |index: usize| format!("idle-{index:05}");
-    let creates = (0..count).map(|index| functions::create(&api, &name(index), Language::Python, &package));
-    let creates = creates.collect::<anyhow::Result<Vec<_>>>()?;
-    let load = Load {
-        address: server.address,
-        connections: DEPLOY_CONNECTIONS,
-        requests: &creates,
-        again: false,
-        time: DEPLOY_TIMEOUT,
-    };
-    let outcome = load.run(&bench.clock, server.pid())?;
-    if let Some((refused, first)) = &outcome.refused {
-        bail!("{refused} of {count} functions were refused; {first}");
+    let mut connection = Connection::open(server.address)?;
+    for name in names {
+        functions::check_echo(&connection.exchange(&functions::invocation(&api, name)?)?)?;
     }
-    for index in 0..count {
-        functions::wait_until_active(&api, &name(index))?;
-    }
-    Ok(outcome.per_second())
+    Ok(())
 }

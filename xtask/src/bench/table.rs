@@ -8,7 +8,7 @@ use anyhow::Context;
 use lambent_base::Clock;
 use lambent_sigv4::AmzDate;
 
-use super::load::Outcome;
+use super::load::{self, Outcome, percentile};
 use crate::tools;
 
 /// All that is printed.
@@ -84,6 +84,16 @@ impl Table {
             self.note(format!("{}, {connections} connections: {count} refused, {first}", row.what));
         }
         self.row(row);
+    }
+}
+
+impl Row {
+    /// A row for single times in microseconds, in any order.
+    pub(super) fn times(what: impl Into<String>, times_us: Vec<f64>) -> Self {
+        let sorted = load::sorted(times_us);
+        let figure = format!("of {}, slowest {:.0} us", sorted.len(), percentile(&sorted, 1.0));
+        let [p50_us, p99_us] = [0.5, 0.99].map(|part| Some(percentile(&sorted, part)));
+        Self { what: what.into(), p50_us, p99_us, figure, ..Self::default() }
     }
 }
 
