@@ -1,8 +1,16 @@
 """The `lambent` commands that users type beside a running cloud."""
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import signal
+import struct
 import subprocess
+import termios
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -143,10 +151,63 @@ def test_invocations(cloud, awslambda, deploy):
     assert (nothing.returncode, nothing.stdout) == (0, "") and "no-such-function" in nothing.stderr
 
 
+def top_row(cloud, name):
+    told = cloud.command("top", "--json")
+    assert told.returncode == 0, told.stderr
+    return next((row for row in json.loads(told.stdout)["functions"] if row["function"] == name), None)
+
+
+def test_top(cloud, awslambda, deploy):
+    name = deploy("import time\ndef handler(event, context): time.sleep(event)", MemorySize=256)
+    for _ in range(3):
+        awslambda.invoke(FunctionName=name, Payload=b"0.001")
+    # Costs are some seconds old.
+    row = eventually(lambda: (lambda row: row if row and row["requests"] == 3 else None)(top_row(cloud, name)))
+    assert (row["warm"], row["busy"], row["cold_starts"], row["throttles"]) == (1, 0, 1, 0)
+    assert 1 <= row["p50_ms"] <= row["p99_ms"]
+    assert row["memory_bytes"] > 1 << 20 and row["cost_nano_usd"] > 3 * 200
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(awslambda.invoke, FunctionName=name, Payload=b"2")
+        assert eventually(lambda: top_row(cloud, name)["busy"] == 1)
+        call.result()
+    shown = cloud.command("top")
+    line = next(line for line in shown.stdout.splitlines() if line.startswith(name))
+    assert re.search(r"\d ms +\d.* MiB +0 +\$0\.0", line), line
+    assert "\x1b" not in shown.stdout
+
+
+def test_top_is_drawn_again_and_again_on_a_terminal(cloud, awslambda, deploy):
+    name = deploy("def handler(event, context): return event")
+    awslambda.invoke(FunctionName=name)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    watching = subprocess.Popen(
+        [binary(), "top"], cwd=cloud.folder, env=environment(), stdin=theirs, stdout=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    try:
+        seen = ""
+        while seen.count("\x1b[H") < 3:
+            seen += os.read(ours, 65536).decode()
+        assert seen.startswith("\x1b[?1049h") and seen.count(name) >= 2
+        watching.send_signal(signal.SIGINT)
+        # Reading from a terminal whose other end is closed fails.
+        with contextlib.suppress(OSError):
+            while more := os.read(ours, 65536).decode():
+                seen += more
+        assert watching.wait(10) == 130
+        assert seen.endswith("\x1b[?25h\x1b[?1049l")
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(ours)
+
+
 @pytest.mark.parametrize(
     ("path", "action"),
     [
         ("/_lambent/invocations?function=f", "lambent:ListInvocations"),
+        ("/_lambent/top", "lambent:GetTop"),
     ],
 )
 def test_policies_decide_who_sees_what_ran(cloud, iam, sts, unique, path, action):
@@ -187,12 +248,12 @@ def test_wrong_words_are_explained(cloud, words):
 def test_version_and_help(cloud):
     assert re.match(r"lambent \d+\.\d+\.\d+", cloud.command("--version").stdout)
     told = cloud.command("--help").stdout
-    for command in ("up", "env", "demo", "logs", "invocations", "bill", "dead-letters", "doctor", "runtime"):
+    for command in ("up", "env", "demo", "logs", "invocations", "top", "bill", "dead-letters", "doctor", "runtime"):
         assert re.search(rf"^\s+{command}\b", told, re.MULTILINE), command
 
 
 def test_commands_without_a_running_cloud(new_cloud):
-    for words in (["env"], ["logs", "x"], ["bill"], ["invocations", "x"]):
+    for words in (["env"], ["logs", "x"], ["bill"], ["invocations", "x"], ["top"]):
         told = new_cloud.command(*words)
         assert told.returncode not in (0, 101), words
         assert "lambent up" in told.stderr, (words, told.stderr)

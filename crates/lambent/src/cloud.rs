@@ -32,6 +32,7 @@ use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3
 use crate::orphans;
 use crate::owner::{self, OwnerError};
 use crate::store_id::{self, JoinError, Places};
+use crate::top;
 use crate::up::{Store, UpArgs};
 
 /// How often blobs that nothing names are looked for, after once at the start.
@@ -162,7 +163,7 @@ impl Cloud {
         let pool = Pool::new(pool_config, pool_parts)?;
         let lambda = lambda(&ground, runtimes, pool.clone(), data_dir.root());
         let s3 = s3_parts(&ground, lambda.clone());
-        let paths = paths(&ground, &s3, &lambda, &logs, &meter);
+        let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter));
         let config =
             GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
         let Ground { clock, random, db, blobs, identity, outbox, nodes, .. } = ground;
@@ -248,7 +249,13 @@ fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path
 }
 
 /// Everything that clients can ask for.
-fn paths(ground: &Ground, s3: &S3Parts, lambda: &Arc<Lambda>, logs: &Logs, meter: &Meter) -> Paths {
+fn paths(
+    ground: &Ground,
+    s3: &S3Parts,
+    lambda: &Arc<Lambda>,
+    logs: &Logs,
+    (pool, meter): (&Pool, &Meter),
+) -> Paths {
     Paths {
         services: vec![
             lambent_s3::service(s3.clone()),
@@ -260,6 +267,7 @@ fn paths(ground: &Ground, s3: &S3Parts, lambda: &Arc<Lambda>, logs: &Logs, meter
         admin: vec![
             joints::bill(meter.clone()),
             joints::invocations(meter.clone()),
+            top::admin(pool.clone(), meter.clone(), ground.clock.clone()),
             joints::dead_letters(ground.outbox.clone()),
         ],
         root_paths: care_paths::paths(&ground.db, &ground.clock),

@@ -10,12 +10,13 @@ mod joints;
 mod orphans;
 mod owner;
 mod store_id;
+mod top;
 mod up;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lambent_cli::{bill, dead_letters, demo, doctor, env, invocations, logs, runtime};
+use lambent_cli::{bill, dead_letters, demo, doctor, env, invocations, logs, runtime, top as top_command};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -38,6 +39,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Print a function's last calls: how long each took, what it cost, how it ended
     Invocations(invocations::InvocationsArgs),
+    /// Show what every function does now: environments, cold starts, durations, memory, cost
+    Top(top_command::TopArgs),
     /// Print requests, GB-seconds and cost by function
     Bill(bill::BillArgs),
     /// Print events that were given up, and why
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Env(arguments) => env::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Invocations(arguments) => invocations::run(&arguments),
+        Command::Top(arguments) => top_command::run(&arguments),
         Command::Bill(arguments) => bill::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Export(arguments) => care::rows::export(&arguments),

@@ -17,8 +17,10 @@ pub mod exit;
 pub mod invocations;
 pub mod logs;
 pub mod runtime;
+mod screen;
 mod table;
 mod text;
+pub mod top;
 pub mod ui;
 
 pub use cloud::DataArg;
