@@ -47,6 +47,8 @@ pub enum Refusal {
     Host,
     /// The kernel has no way there, or it is not one host's.
     NoRoute,
+    /// There are as many connections as there may be.
+    Full,
 }
 
 impl fmt::Display for Refusal {
@@ -57,6 +59,7 @@ impl fmt::Display for Refusal {
             Self::NotListed => f.write_str("in no range of --egress"),
             Self::Host => f.write_str("an address of this host"),
             Self::NoRoute => f.write_str("no route to it"),
+            Self::Full => f.write_str("too many connections"),
         }
     }
 }
@@ -182,14 +185,34 @@ mod tests {
 
     #[test]
     fn public_is_what_is_globally_reachable() {
-        for address in ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00::1", "64:ff9b::8.8.8.8"] {
+        for address in
+            ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00::1", "64:ff9b::8.8.8.8"]
+        {
             assert!(allows("public", address), "{address}");
         }
         let others = [
-            "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255",
-            "192.0.0.8", "192.0.2.1", "192.88.99.1", "198.18.0.1", "198.19.255.255", "198.51.100.7",
-            "203.0.113.7", "240.0.0.1", "fd00::1", "fc00::1", "2001:db8::1", "3fff::1", "5f00::1", "100::1",
-            "4000::1", "64:ff9b::10.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.88.99.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.7",
+            "203.0.113.7",
+            "240.0.0.1",
+            "fd00::1",
+            "fc00::1",
+            "2001:db8::1",
+            "3fff::1",
+            "5f00::1",
+            "100::1",
+            "4000::1",
+            "64:ff9b::10.0.0.1",
         ];
         for address in others {
             assert!(!allows("public", address), "{address}");
@@ -206,7 +229,10 @@ mod tests {
         assert!(!allows("10.1.0.0/16", "8.8.8.8"));
         assert!(allows("public, 10.1.0.0/16", "8.8.8.8"));
         assert!(!allows("none", "8.8.8.8"));
-        assert_eq!(policy("public").judge("10.0.0.1".parse().unwrap()), Err(Refusal::NotPublic("private use")));
+        assert_eq!(
+            policy("public").judge("10.0.0.1".parse().unwrap()),
+            Err(Refusal::NotPublic("private use"))
+        );
     }
 
     #[test]
