@@ -127,7 +127,7 @@ def deploy(awslambda, role, unique):
         awslambda.create_function(FunctionName=name, Code={"ZipFile": package}, **{**defaults, **settings})
         made.append(name)
         awslambda.get_waiter("function_active_v2").wait(
-            FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+            FunctionName=name, WaiterConfig={"Delay": 0.02, "MaxAttempts": 1500}
         )
         return name
 

@@ -31,11 +31,14 @@ awslambda, cloud, deploy, iam, logs, role, s3, unique, nobody_is_disturbed = (
 
 import packages  # noqa: E402
 
+from cases import DAEMON, HARMS, INSIDE  # noqa: E402
+
+# One whole processor: whatever is attempted shall not be slow besides.
+SETTINGS = {"MemorySize": 1769, "Timeout": 20}
 SECRET_OF_THE_HOST = "secret-of-the-host"
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
-# Where what controls do to mounts and names stays theirs.
-CONTROL = ["unshare", "--mount", "--uts", "--ipc", "--", sys.executable, str(HERE / "control.py")]
-CONTROL_TIMEOUT_S = 30
+# What root is told by a kernel that lacks the call, or by a host that has taken this power from it.
+LACKING = ("ENOSYS", "EPERM", "ENOTSUP")
 # Attempts whose control found that this host does not let its own root do it either.
 inconclusive = []
 # Rows of the table of latencies: what ran, calls, p50, p99, longest.
@@ -53,7 +56,7 @@ def attempt(awslambda, deploy):
     """Deploys one attempt as a function, calls it, gives what it says of itself."""
 
     def attempt(name, event, **settings):
-        function = deploy(attempts_package(), Handler=name, **{"MemorySize": 512, "Timeout": 20, **settings})
+        function = deploy(attempts_package(), Handler=name, **{**SETTINGS, **settings})
         return answer_of(awslambda.invoke(FunctionName=function, Payload=json.dumps(event)))
 
     return attempt
@@ -85,19 +88,19 @@ def host(cloud, tmp_path_factory):
 
 
 @pytest.fixture
-def refuses(attempt, host, tmp_path):
+def refuses(attempt, host, control, tmp_path):
     """Makes an attempt inside, where it must be refused for the expected reason, and on the host, where it must not."""
 
     def refuses(case):
         event = {**host, **fill(case.event, host)}
         got = attempt(case.attempt, event, **case.settings)
         assert got.get("refused") in case.reasons, f"{case}: expected {case.reasons}, got {got}"
-        if case.host in SKIPPED_CONTROLS or os.geteuid() != 0:
+        if case.host in (HARMS, INSIDE) or os.geteuid() != 0:
             return
         event |= {"scratch": str(tmp_path), **fill(case.host_event, {**host, "scratch": str(tmp_path)})}
         came = control(case.attempt, event)
         outcome = "succeeds" if "succeeded" in came else came["refused"]
-        if outcome in ("ENOSYS", "EPERM", "EOPNOTSUPP", "not on this processor") and outcome not in case.host_reasons:
+        if outcome in LACKING and outcome not in case.host_reasons:
             inconclusive.append((str(case), outcome))
             return
         assert outcome in case.host_reasons, f"{case} on the host: expected {case.host_reasons}, got {came}"
@@ -105,30 +108,30 @@ def refuses(attempt, host, tmp_path):
     return refuses
 
 
-SKIPPED_CONTROLS = ("would do harm", "shows by itself, inside, that it can succeed")
-
-
 def fill(event, facts):
-    """Replaces `{name}` in texts by what is known of the host."""
-    return {
-        key: value.format(**facts) if isinstance(value, str) and key in ("path", "mounted") else
-        facts[value] if isinstance(value, str) and key == "pid" else value
-        for key, value in event.items()
-    }
+    """Replaces `{name}` in texts, and the daemon's name where a process is asked for, by what is known of the host."""
+    known = {key: value.format(**facts) if isinstance(value, str) else value for key, value in event.items()}
+    if known.get("pid") == DAEMON:
+        known["pid"] = facts["pid"]
+    return known
 
 
-def control(name, event):
-    """The same attempt, run by the host's own root."""
-    run = subprocess.run(
-        [*CONTROL, *name.split(".")],
-        input=json.dumps(event),
-        capture_output=True,
-        text=True,
-        timeout=CONTROL_TIMEOUT_S,
-        start_new_session=True,
+@pytest.fixture(scope="session")
+def control():
+    """Makes the same attempt as the host's own root."""
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "control.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
-    assert run.returncode == 0, f"{name} on the host: {run.stderr}"
-    return json.loads(run.stdout.splitlines()[-1])
+
+    def control(attempt, event):
+        server.stdin.write(json.dumps({"attempt": attempt, "event": event}) + "\n")
+        came = json.loads(server.stdout.readline())
+        assert "broken" not in came, f"{attempt} on the host: {came}"
+        return came
+
+    yield control
+    server.stdin.close()
+    server.wait(10)
 
 
 def pytest_terminal_summary(terminalreporter):

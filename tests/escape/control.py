@@ -1,17 +1,57 @@
-"""Runs one attempt on the host itself, in namespaces that keep the host from harm: `control.py MODULE NAME < EVENT`."""
+"""Makes attempts on the host itself, for comparison: each in a child of its own, in namespaces that keep the host from
+harm. Reads and answers JSON lines: {"attempt": "module.function", "event": {...}}.
+"""
 
+import ctypes
 import importlib
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "attempts"))
 
+TIMEOUT_S = 20
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+MS_PRIVATE, MS_REC = 1 << 18, 1 << 14
+LIBC = ctypes.CDLL(None, use_errno=True)
+
 
 def main():
-    module, name = sys.argv[1:]
-    handler = getattr(importlib.import_module(module), name)
-    print(json.dumps(handler(json.load(sys.stdin))))
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(in_a_child(request["attempt"], request["event"])), flush=True)
+
+
+def in_a_child(attempt, event):
+    """What the attempt says of itself, or `broken` with the child's end."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(out)
+        signal.alarm(TIMEOUT_S)
+        try:
+            said = make(attempt, event)
+        except BaseException as error:
+            said = {"broken": repr(error)}
+        os.write(into, json.dumps(said).encode())
+        os._exit(0)
+    os.close(into)
+    with open(out, "rb") as pipe:
+        said = pipe.read()
+    status = os.waitpid(child, 0)[1]
+    return json.loads(said) if said else {"broken": f"wait status {status}"}
+
+
+def make(attempt, event):
+    os.setsid()
+    if LIBC.unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) != 0:
+        return {"refused": "EPERM"}
+    LIBC.mount(None, b"/", None, ctypes.c_ulong(MS_PRIVATE | MS_REC), None)
+    os.chdir(event["scratch"])
+    module, name = attempt.split(".")
+    return getattr(importlib.import_module(module), name)(event)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cases import HARMS, INSIDE, Case, by_name
+from cases import DAEMON, HARMS, INSIDE, Case, by_name
 
 NO_CALL = "ENOSYS"
 ABSENT = "ESRCH"
@@ -12,19 +12,19 @@ CASES = [
     Case("processes.feel", "none but its own"),
     Case("processes.signal_one", "EPERM", host="succeeds", event={"pid": 1}, name="signal process 1"),
     Case("processes.signal_one", "EPERM", host=HARMS, event={"pid": 1, "signal": 9}, name="kill process 1"),
-    Case("processes.signal_one", ABSENT, event={"pid": "pid"}, name="signal the daemon"),
-    Case("processes.signal_group", ABSENT, host=("succeeds", ABSENT), event={"pid": "pid"}, name="signal the daemon's group"),
-    Case("processes.signal_by_descriptor", ABSENT, event={"pid": "pid"}, name="a descriptor of the daemon"),
+    Case("processes.signal_one", ABSENT, event={"pid": DAEMON}, name="signal the daemon"),
+    Case("processes.signal_group", ABSENT, host=("succeeds", ABSENT), event={"pid": DAEMON}, name="signal the daemon's group"),
+    Case("processes.signal_by_descriptor", ABSENT, event={"pid": DAEMON}, name="a descriptor of the daemon"),
     Case("processes.signal_everybody", (ABSENT, "EPERM"), host=INSIDE),
-    Case("processes.trace", NO_CALL, event={"pid": 1}, host_event={"pid": "pid"}, name="trace process 1"),
-    Case("processes.trace", NO_CALL, event={"pid": "pid"}, name="trace the daemon"),
+    Case("processes.trace", NO_CALL, event={"pid": 1}, host_event={"pid": DAEMON}, name="trace process 1"),
+    Case("processes.trace", NO_CALL, event={"pid": DAEMON}, name="trace the daemon"),
     Case("processes.be_traced", NO_CALL),
     Case("processes.read_memory", NO_CALL, event={"pid": 1}, name="read memory of process 1"),
     Case("processes.write_memory", NO_CALL, event={"pid": 1}, name="write memory of process 1"),
     Case("processes.take_descriptor", NO_CALL, event={"pid": 1}, name="take a descriptor of process 1"),
     Case("processes.compare", NO_CALL, event={"pid": 1}, name="compare with process 1"),
     Case("processes.limit_another", "EPERM", event={"pid": 1}, name="limits of process 1"),
-    Case("processes.limit_another", ABSENT, event={"pid": "pid"}, name="limits of the daemon"),
+    Case("processes.limit_another", ABSENT, event={"pid": DAEMON}, name="limits of the daemon"),
     Case("processes.raise_priority", "EACCES"),
     Case("processes.real_time", "EPERM"),
     Case("processes.more_descriptors", "EPERM"),

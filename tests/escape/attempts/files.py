@@ -8,6 +8,8 @@ import stat
 from raw import Refused, attempt, call
 
 AT_FDCWD = -100
+# null, random, urandom
+HARMLESS_DEVICES = {os.makedev(1, 3), os.makedev(1, 8), os.makedev(1, 9)}
 
 
 @attempt
@@ -140,8 +142,8 @@ def judge(number):
     """What is wrong with a descriptor; `None` when nothing is."""
     kind = os.fstat(number).st_mode
     if stat.S_ISCHR(kind):
-        shown = os.readlink(f"/proc/self/fd/{number}")
-        return None if shown in ("/dev/null", "/dev/urandom") else shown
+        # Opened before the root was built, a device has lost its folder's name.
+        return None if os.fstat(number).st_rdev in HARMLESS_DEVICES else os.readlink(f"/proc/self/fd/{number}")
     if stat.S_ISFIFO(kind):
         return None if number in (1, 2, 3) else "a pipe"
     if stat.S_ISSOCK(kind):
@@ -238,9 +240,11 @@ def a_mount_that_honours_setuid(event):
     """Where a set-uid program or a device file would work."""
     found = []
     for line in open("/proc/self/mounts"):
-        _, where, kind, options, *_ = line.split()
+        _, where, _, options, *_ = line.split()
         options = options.split(",")
-        if "nosuid" not in options or ("nodev" not in options and not where.startswith("/dev/") and kind != "proc"):
+        # The devices themselves, and the empty device laid over files of /proc, must be devices.
+        is_device = where.startswith(("/dev/", "/proc/"))
+        if "nosuid" not in options or ("nodev" not in options and not is_device):
             found.append(where)
     if not found:
         raise Refused("none")
