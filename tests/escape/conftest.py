@@ -24,12 +24,13 @@ def end_to_end_fixtures():
 
 
 _shared = end_to_end_fixtures()
-awslambda, cloud, deploy, iam, logs, role, s3, unique, nobody_is_disturbed = (
+awslambda, deploy, iam, logs, role, s3, unique, nobody_is_disturbed = (
     getattr(_shared, name)
-    for name in ("awslambda", "cloud", "deploy", "iam", "logs", "role", "s3", "unique", "nobody_is_disturbed")
+    for name in ("awslambda", "deploy", "iam", "logs", "role", "s3", "unique", "nobody_is_disturbed")
 )
 
 import packages  # noqa: E402
+from cloud import Cloud  # noqa: E402
 
 from cases import DAEMON, HARMS, INSIDE  # noqa: E402
 
@@ -43,6 +44,17 @@ LACKING = ("ENOSYS", "EPERM", "ENOTSUP")
 inconclusive = []
 # Rows of the table of latencies: what ran, calls, p50, p99, longest.
 latencies = []
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    """The one cloud of this suite. It logs why it refused a package, which callers are not told."""
+    cloud = Cloud(tmp_path_factory.mktemp("cloud"))
+    cloud.start(LAMBENT_LOG="warn,lambent_lambda=info")
+    yield cloud
+    alive = cloud.process.poll() is None
+    cloud.close()
+    assert alive, f"lambent ended by itself\n{cloud.tail()}"
 
 
 @functools.cache

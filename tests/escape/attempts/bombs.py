@@ -1,55 +1,84 @@
 """Taking more than one's share: of processes, memory, storage, descriptors, time. Each says where it was stopped."""
 
+import array
 import ctypes
+import fcntl
 import mmap
 import os
 import socket
-import sys
 import threading
 import time
 
-from raw import name_of
+from raw import LIBC, name_of
+
+F_SETPIPE_SZ = 1031
+
+
+held = []
 
 
 def stopped(work):
-    """Makes a handler of a generator that takes a little more at each step: how many steps, and what ended it."""
+    """Makes a handler of a generator that takes a little more at each step: how many steps, and what ended it.
+
+    What was taken is held for a while, as somebody would who wants others to have none.
+    """
 
     def handler(event, context=None):
         count, ends = 0, time.monotonic() + event["seconds"]
+        steps = work(held)
         try:
-            for _ in work(event):
+            for _ in steps:
                 count += 1
-                if count >= event.get("most", sys.maxsize):
-                    return {"count": count, "stopped": "never"}
                 if time.monotonic() > ends:
-                    return {"count": count, "stopped": "by time"}
+                    why = "by time"
+                    break
+            else:
+                why = "never"
         except OSError as error:
-            return {"count": count, "stopped": name_of(error)}
+            why = name_of(error)
         except MemoryError:
-            return {"count": count, "stopped": "MemoryError"}
+            why = "MemoryError"
         except RuntimeError as error:
-            return {"count": count, "stopped": str(error)}
-        return {"count": count, "stopped": "never"}
+            why = str(error)
+        time.sleep(event["hold"])
+        return {"count": count, "stopped": why}
 
     return handler
 
 
+def neighbour(event, context):
+    """A little of everything: it must always be had."""
+    read, write = os.pipe()
+    fcntl.fcntl(write, F_SETPIPE_SZ, 1 << 16)
+    os.write(write, b"x" * 1000)
+    watcher = LIBC.inotify_init1(0)
+    if watcher < 0:
+        raise OSError(ctypes.get_errno(), "inotify_init1")
+    timer = ctypes.c_void_p()
+    if LIBC.timer_create(1, None, ctypes.byref(timer)) < 0:
+        raise OSError(ctypes.get_errno(), "timer_create")
+    LIBC.timer_delete(timer)
+    thread = threading.Thread(target=len, args=("",))
+    thread.start()
+    thread.join()
+    child = os.fork()
+    if child == 0:
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    with open("/tmp/little", "wb") as file:
+        file.write(bytes(1 << 16))
+    for descriptor in (read, write, watcher):
+        os.close(descriptor)
+    return "fine"
+
+
 @stopped
-def processes(event):
-    children = []
-    try:
-        while True:
-            child = os.fork()
-            if child == 0:
-                time.sleep(1000)
-                os._exit(0)
-            children.append(child)
-            yield
-    finally:
-        for child in children:
-            os.kill(child, 9)
-        for child in children:
-            os.waitpid(child, 0)
+def processes(held):
+    while True:
+        if os.fork() == 0:
+            time.sleep(1000)
+            os._exit(0)
+        yield
 
 
 def fork_bomb(event, context):
@@ -61,27 +90,22 @@ def fork_bomb(event, context):
 
 
 @stopped
-def threads(event):
+def threads(held):
     threading.stack_size(64 * 1024)
-    done = threading.Event()
-    try:
-        while True:
-            threading.Thread(target=done.wait, daemon=True).start()
-            yield
-    finally:
-        done.set()
-
-
-@stopped
-def memory(event):
-    kept = []
     while True:
-        kept.append(bytearray(b"x") * (8 << 20))
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
         yield
 
 
 @stopped
-def memory_file(event):
+def memory(held):
+    while True:
+        held.append(bytearray(b"x") * (8 << 20))
+        yield
+
+
+@stopped
+def memory_file(held):
     """A file that is nothing but memory."""
     file = os.memfd_create("bomb")
     while True:
@@ -90,27 +114,25 @@ def memory_file(event):
 
 
 @stopped
-def shared_mapping(event):
+def shared_mapping(held):
     """Anonymous memory shared with nobody: it is a file of the kernel's own."""
     area = mmap.mmap(-1, 4 << 30)
+    held.append(area)
     for at in range(0, 4 << 30, 8 << 20):
         area[at : at + (8 << 20)] = bytes(8 << 20)
         yield
 
 
 @stopped
-def pipes(event):
+def pipes(held):
     """Full pipes are the kernel's memory."""
-    kept = []
     while True:
         ends = os.pipe()
-        kept.append(ends)
+        held.append(ends)
         os.set_blocking(ends[1], False)
         try:
-            import fcntl
-
-            fcntl.fcntl(ends[1], 1031, 1 << 20)
-        except OSError:
+            fcntl.fcntl(ends[1], F_SETPIPE_SZ, 1 << 20)
+        except PermissionError:
             pass
         try:
             while True:
@@ -121,12 +143,11 @@ def pipes(event):
 
 
 @stopped
-def sockets(event):
+def sockets(held):
     """Unread messages are the kernel's memory, too."""
-    kept = []
     while True:
         pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        kept.append(pair)
+        held.append(pair)
         pair[0].setblocking(False)
         try:
             while True:
@@ -137,19 +158,15 @@ def sockets(event):
 
 
 @stopped
-def descriptors(event):
-    kept = []
+def descriptors(held):
     while True:
-        kept.append(os.open("/dev/null", os.O_RDONLY))
+        held.append(os.open("/dev/null", os.O_RDONLY))
         yield
 
 
 @stopped
-def descriptors_in_flight(event):
+def descriptors_in_flight(held):
     """Descriptors that wait in sockets are counted for nobody."""
-    import array
-
-    kept = []
     while True:
         pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         pair[0].setblocking(False)
@@ -160,11 +177,11 @@ def descriptors_in_flight(event):
                 yield
         except BlockingIOError:
             pass
-        kept.append(pair)
+        held.append(pair)
 
 
 @stopped
-def storage(event):
+def storage(held):
     with open("/tmp/full", "wb", buffering=0) as file:
         while True:
             file.write(bytes(8 << 20))
@@ -172,7 +189,7 @@ def storage(event):
 
 
 @stopped
-def sparse_file(event):
+def sparse_file(held):
     """A file that says that it is larger than the disk."""
     with open("/tmp/sparse", "wb") as file:
         file.truncate(64 << 30)
@@ -180,7 +197,7 @@ def sparse_file(event):
 
 
 @stopped
-def small_files(event):
+def small_files(held):
     """Inodes run out before bytes do."""
     while True:
         folder = f"/tmp/{time.monotonic_ns()}"
@@ -191,7 +208,8 @@ def small_files(event):
 
 
 @stopped
-def deep_folders(event):
+def deep_folders(held):
+    os.chdir("/tmp")
     while True:
         os.mkdir("deep")
         os.chdir("deep")
@@ -199,28 +217,26 @@ def deep_folders(event):
 
 
 @stopped
-def watches(event):
+def watches(held):
     """Watches of files are the kernel's memory."""
-    libc = ctypes.CDLL(None, use_errno=True)
     while True:
-        watcher = libc.inotify_init1(0)
+        watcher = LIBC.inotify_init1(0)
         if watcher < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
         yield
 
 
 @stopped
-def timers(event):
-    libc = ctypes.CDLL(None, use_errno=True)
+def timers(held):
     timer = ctypes.c_void_p()
     while True:
-        if libc.timer_create(1, None, ctypes.byref(timer)) < 0:
+        if LIBC.timer_create(1, None, ctypes.byref(timer)) < 0:
             raise OSError(ctypes.get_errno(), "timer_create")
         yield
 
 
 @stopped
-def names_that_are_not_there(event):
+def names_that_are_not_there(held):
     """The kernel remembers every name that it did not find."""
     while True:
         for _ in range(1000):
@@ -229,7 +245,7 @@ def names_that_are_not_there(event):
 
 
 @stopped
-def log_lines(event):
+def log_lines(held):
     """As many lines as fit."""
     block = (b"x" * 999 + b"\n") * 1000
     while True:
@@ -238,7 +254,7 @@ def log_lines(event):
 
 
 @stopped
-def log_frames(event):
+def log_frames(held):
     """Frames on the log descriptor that say that they are 4 GB long."""
     while True:
         os.write(3, b"\xa5\x5a\x00\x03" + b"\xff\xff\xff\xff" + bytes(8) + bytes(65000))
