@@ -25,8 +25,13 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Suite {
     Python,
+    Escape,
     Js,
 }
+
+/// Of `tests/`: what pytest runs, each in a cloud of its own.
+const END_TO_END: &str = "e2e";
+const ESCAPE: &str = "escape";
 
 /// Tells the suites where the packages of the runtimes are, so that each new cloud need not fetch them again.
 const RUNTIMES: &str = "LAMBENT_TEST_RUNTIMES";
@@ -35,7 +40,7 @@ const RUST_FUNCTION: &str = "LAMBENT_TEST_RUST_FUNCTION";
 /// Its package, and its program.
 const RUST_FUNCTION_PACKAGE: &str = "lambent-test-function";
 
-const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|js] [-- RUNNER ARGUMENTS]";
+const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|escape|js] [-- RUNNER ARGUMENTS]";
 
 /// Runs the suites; an error when a test fails.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -58,11 +63,15 @@ pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
     let runtimes = runtimes(&binary)?;
     let function = rust_function()?;
     let mut tally = Tally::default();
-    if options.only != Some(Suite::Js) {
-        tally = tally.plus(python_suite(&python, &binary, &runtimes, &function, &options.runner_arguments)?);
+    let arguments = options.runner_arguments.as_slice();
+    let wants = |suite| options.only.is_none_or(|only| only == suite);
+    for (suite, folder) in [(Suite::Python, END_TO_END), (Suite::Escape, ESCAPE)] {
+        if wants(suite) {
+            tally = tally.plus(pytest_suite(folder, &python, &binary, &runtimes, &function, arguments)?);
+        }
     }
-    if options.only != Some(Suite::Python) {
-        tally = tally.plus(js_suite(&home, &binary, &runtimes, &options.runner_arguments)?);
+    if wants(Suite::Js) {
+        tally = tally.plus(js_suite(&home, &binary, &runtimes, arguments)?);
     }
     Ok(tally)
 }
@@ -77,6 +86,7 @@ fn parse(arguments: &[String]) -> anyhow::Result<Options> {
             "--only" => {
                 options.only = Some(match value()?.as_str() {
                     "python" => Suite::Python,
+                    "escape" => Suite::Escape,
                     "js" => Suite::Js,
                     other => bail!("there is no suite `{other}`\n{USAGE}"),
                 });
@@ -154,16 +164,17 @@ pub(crate) fn give_runtimes(binary: &Path, data: &Path) -> anyhow::Result<()> {
     tools::run(copy.args(["--archive", "--link"]).arg(runtimes).arg(data.join("runtimes")))
 }
 
-fn python_suite(
+fn pytest_suite(
+    folder: &str,
     programs: &Path,
     binary: &Path,
     runtimes: &Path,
     function: &Path,
     arguments: &[String],
 ) -> anyhow::Result<Tally> {
-    println!("python suite");
+    println!("{folder} suite");
     let mut pytest = Command::new(programs.join("python"));
-    pytest.current_dir(tools::root().join("tests/e2e")).args(["-m", "pytest"]).args(arguments);
+    pytest.current_dir(tools::root().join("tests").join(folder)).args(["-m", "pytest"]).args(arguments);
     pytest.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env(RUST_FUNCTION, function);
     run_counted(&mut pytest)
