@@ -65,7 +65,7 @@ enum Command {
 
 fn main() -> ExitCode {
     // A function's environment starts as a copy of this program; it must not get further than this.
-    lambent_sandbox::run_if_init();
+    lambent_sandbox::run_if_forge();
     match Arguments::parse().command {
         Command::Up(arguments) => up::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),

@@ -69,7 +69,7 @@ impl CredentialsSource for Nothing {
 }
 
 fn main() {
-    lambent_sandbox::run_if_init();
+    lambent_sandbox::run_if_forge();
     tokio::runtime::Runtime::new().unwrap().block_on(measure());
 }
 

@@ -131,7 +131,7 @@ pub(crate) struct Inner {
 
 impl Pool {
     /// A pool without environments; clears away what an earlier, killed process left behind. Must be called within a
-    /// tokio runtime, and only in a process whose `main` began with [`lambent_sandbox::run_if_init`].
+    /// tokio runtime, and only in a process whose `main` began with [`lambent_sandbox::run_if_forge`].
     pub fn new(config: PoolConfig, parts: PoolParts) -> Result<Self, PoolError> {
         let sandbox = Sandbox::new(SandboxConfig { state_dir: config.data_dir.join("sandbox") })?;
         let logs = Arc::new(Logs::new(config.log_buffer_bytes));

@@ -1,4 +1,4 @@
-// Runs a Node.js function: loads its handler, then takes events from the Lambda Runtime API and answers them.
+// Runs a Node.js function: asks which one, loads its handler, then takes events from the Lambda Runtime API and answers them.
 //
 // Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes" and "Node.js handler".
 // CommonJS, because Node starts its ES module loader only when a function needs it. The API is spoken over one plain
@@ -14,13 +14,15 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 // A frame on the log descriptor: mark, length, microseconds; then a message that may span lines.
 const FRAME_MARK = 0xa55a0003;
 const FRAME_HEAD_BYTES = 16;
-const LOG_FD = process.env._LAMBDA_TELEMETRY_LOG_FD ? Number(process.env._LAMBDA_TELEMETRY_LOG_FD) : null;
-delete process.env._LAMBDA_TELEMETRY_LOG_FD;
+// The platform's side of the API, on the environment's own loopback.
+const API_ADDRESS = '127.0.0.1:9001';
 // The exit codes with which AWS's runtime ends after errors that nobody caught.
 const EXIT_UNHANDLED_REJECTION = 128;
 const EXIT_UNCAUGHT_EXCEPTION = 129;
 const CODE_EXTENSIONS = ['', '.js', '.mjs', '.cjs'];
 
+// The descriptor for framed messages, once it is known.
+let logFd = null;
 let requestId = undefined;
 let current = null;
 
@@ -39,6 +41,7 @@ class Connection {
     this.host = address.slice(0, at);
     this.nextRequest = `GET ${API}/invocation/next HTTP/1.1\r\nHost: ${this.host}\r\n\r\n`;
     this.onEvent = onEvent;
+    this.onAnswer = null;
     this.pending = Buffer.alloc(0);
     this.afterPost = null;
     this.socket = net.connect({ host: this.host, port: Number(address.slice(at + 1)), noDelay: true });
@@ -56,6 +59,12 @@ class Connection {
 
   askNext() {
     this.socket.write(this.nextRequest);
+  }
+
+  /** Calls back with the answer to a GET. */
+  ask(target, then) {
+    this.onAnswer = then;
+    this.socket.write(`GET ${API}${target} HTTP/1.1\r\nHost: ${this.host}\r\n\r\n`);
   }
 
   post(target, body, errorType, thenNext) {
@@ -76,9 +85,18 @@ class Connection {
       if (this.pending.length < stop) return this.collect(stop);
       const body = this.pending.subarray(end + HEAD_END.length, stop);
       this.pending = this.pending.subarray(stop);
-      if (head.headers['lambda-runtime-aws-request-id']) this.onEvent(head.headers, body);
+      if (this.onAnswer) this.answered(head, body);
+      else if (head.headers['lambda-runtime-aws-request-id']) this.onEvent(head.headers, body);
       else if (this.afterPost) this.afterPost();
     }
+  }
+
+  answered(head, body) {
+    // Without a function the platform has no use for this environment any more.
+    if (!head.status.includes(' 200 ')) process.exit(0);
+    const then = this.onAnswer;
+    this.onAnswer = null;
+    then(body);
   }
 
   headOf(end) {
@@ -126,7 +144,7 @@ function writeAll(fd, data) {
 /** One log event, even when the message has several lines. */
 function writeLog(level, message) {
   const line = `${new Date().toISOString()}\t${requestId}\t${level}\t${message}`;
-  if (LOG_FD === null) {
+  if (logFd === null) {
     writeAll(1, Buffer.from(`${line.replace(/\n/g, '\r')}\n`));
     return;
   }
@@ -136,7 +154,7 @@ function writeLog(level, message) {
   frame.writeUInt32BE(text.length, 4);
   frame.writeBigInt64BE(BigInt(Date.now()) * 1000n, 8);
   text.copy(frame, FRAME_HEAD_BYTES);
-  writeAll(LOG_FD, frame);
+  writeAll(logFd, frame);
 }
 
 function setUpConsole() {
@@ -335,12 +353,19 @@ function dieOf(connection, title, error, code) {
   connection.post(target, JSON.stringify(described), described.errorType, false);
 }
 
-async function main() {
-  setUpConsole();
-  let handler;
-  const connection = new Connection(process.env.AWS_LAMBDA_RUNTIME_API, (headers, body) =>
-    handleEvent(connection, handler, headers, body),
-  );
+/** Becomes the function that the platform names, as far as variables go. */
+function becomeFunction(body) {
+  const { env } = JSON.parse(body.toString('utf8'));
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  Object.assign(process.env, env);
+  if (env._LAMBDA_TELEMETRY_LOG_FD) logFd = Number(env._LAMBDA_TELEMETRY_LOG_FD);
+  delete process.env._LAMBDA_TELEMETRY_LOG_FD;
+  process.chdir(env.LAMBDA_TASK_ROOT);
+  // What NODE_PATH said when Node started was said before there was a function.
+  require('module').Module._initPaths();
+}
+
+async function run(connection, setHandler) {
   process.on('uncaughtException', (error) => dieOf(connection, 'Uncaught Exception', error, EXIT_UNCAUGHT_EXCEPTION));
   process.on('unhandledRejection', (reason) => {
     const fault = new Fault('Runtime.UnhandledPromiseRejection', String(reason));
@@ -349,12 +374,24 @@ async function main() {
   });
   process.on('beforeExit', () => current && current.nothingLeft());
   try {
-    handler = await loadHandler(process.env._HANDLER);
+    setHandler(await loadHandler(process.env._HANDLER));
   } catch (error) {
     dieOf(connection, 'Uncaught Exception', error, EXIT_UNCAUGHT_EXCEPTION);
     return;
   }
   connection.askNext();
+}
+
+function main() {
+  setUpConsole();
+  let handler;
+  const connection = new Connection(API_ADDRESS, (headers, body) => handleEvent(connection, handler, headers, body));
+  connection.ask('/function', (body) => {
+    becomeFunction(body);
+    run(connection, (loaded) => {
+      handler = loaded;
+    });
+  });
 }
 
 main();

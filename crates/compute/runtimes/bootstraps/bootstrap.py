@@ -1,4 +1,4 @@
-"""Runs a Python function: loads its handler, then takes events from the Lambda Runtime API and answers them.
+"""Runs a Python function: asks which one, loads its handler, then takes events from the Lambda Runtime API and answers them.
 
 Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes" and "Python handler".
 The API is spoken over one raw connection, and the answer to an event travels together with the request for the next.
@@ -12,7 +12,11 @@ import sys
 import time
 
 API = "/2018-06-01/runtime"
-LOG_FD = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+# The platform's side of the API, on the environment's own loopback.
+API_ADDRESS = "127.0.0.1:9001"
+TASK_ROOT = "/var/task"
+# Where packages are that came with the runtime, and not with the function.
+RUNTIME_PACKAGES = "/var/runtime"
 # A frame on the log descriptor: mark, length, microseconds; then a message that may span lines.
 FRAME_MARK = b"\xa5\x5a\x00\x03"
 NO_BREAK_SPACE = "\xa0"
@@ -48,6 +52,9 @@ class Connection:
         ).encode()
         self.socket.sendall(b"".join((head, body, self.next_request if then_next else b"")))
         self.read_response()
+
+    def ask(self, path):
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
 
     def ask_next(self):
         self.socket.sendall(self.next_request)
@@ -113,12 +120,16 @@ class Identity:
 class Context:
     """The second argument of a handler."""
 
-    function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-    function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
-    memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-    log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
     tenant_id = None
+
+    @classmethod
+    def set_up(cls):
+        """What is the same for all events of this environment."""
+        cls.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        cls.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        cls.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        cls.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        cls.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
 
     def __init__(self, headers):
         self.aws_request_id = headers["lambda-runtime-aws-request-id"]
@@ -156,6 +167,8 @@ class LogHandler(logging.Handler):
     """The root logger's handler: one frame for each record."""
 
     request_id = ""
+    # The descriptor for framed messages.
+    fd = None
 
     def emit(self, record):
         record.aws_request_id = LogHandler.request_id
@@ -170,13 +183,13 @@ def write_log(message):
     sys.stdout.flush()
     sys.stderr.flush()
     data = message.encode("utf-8", "backslashreplace")
-    if LOG_FD is None:
+    if LogHandler.fd is None:
         data = data.replace(b"\n", b"\r") + b"\n"
         fd = 1
     else:
         now = int(time.time() * 1_000_000)
         data = b"".join((FRAME_MARK, len(data).to_bytes(4, "big"), now.to_bytes(8, "big"), data))
-        fd = int(LOG_FD)
+        fd = LogHandler.fd
     while data:
         data = data[os.write(fd, data) :]
 
@@ -192,11 +205,36 @@ def set_up_logging():
 
 
 def set_up_paths():
-    task_root = os.environ["LAMBDA_TASK_ROOT"]
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     own = os.path.dirname(os.path.abspath(__file__))
     layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
-    sys.path[:] = [task_root, *layers, *(path for path in sys.path if path != own)]
+    first = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path and path not in sys.path]
+    sys.path[:] = [TASK_ROOT, *layers, *first, *(path for path in sys.path if path != own)]
+    # What was known of these folders was known before the function was there.
+    sys.path_importer_cache.clear()
+
+
+def prefer_own_packages(places):
+    """Forgets packages that were loaded ahead of the function where it brings its own."""
+    ahead = {name for name, module in sys.modules.items() if is_of_runtime(module)}
+    tops = {name.partition(".")[0] for name in ahead}
+    brought = {entry.partition(".")[0] for place in places for entry in entries(place)}
+    if tops.isdisjoint(brought):
+        return
+    # All of them, since they refer to each other.
+    for name in ahead:
+        del sys.modules[name]
+
+
+def is_of_runtime(module):
+    return (getattr(module, "__file__", None) or "").startswith(f"{RUNTIME_PACKAGES}/")
+
+
+def entries(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def set_up_builtins():
@@ -306,12 +344,35 @@ def header_safe(text):
     return "".join(char for char in text if " " <= char <= "~")
 
 
-def main():
-    connection = Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+def set_up():
+    """What can be done before the function is known."""
     sys.stdout.reconfigure(line_buffering=True)
-    set_up_paths()
     set_up_builtins()
     set_up_logging()
+
+
+def take_function(connection):
+    """Waits until this environment has a function, and becomes it as far as variables go."""
+    connection.ask(f"{API}/function")
+    status, _, body = connection.read_response()
+    if status != 200:
+        # The platform has no function for this environment any more.
+        os._exit(0)
+    os.environ.clear()
+    os.environ.update(json.loads(body)["env"])
+    if "TZ" in os.environ:
+        time.tzset()
+    fd = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+    LogHandler.fd = None if fd is None else int(fd)
+    os.chdir(TASK_ROOT)
+    Context.set_up()
+    set_up_paths()
+    prefer_own_packages(sys.path[:3])
+
+
+def main():
+    connection = Connection(API_ADDRESS)
+    take_function(connection)
     try:
         handler = load_handler(os.environ["_HANDLER"])
     except Exception as error:
@@ -336,4 +397,5 @@ def main():
 
 
 if __name__ == "__main__":
+    set_up()
     main()

@@ -2,7 +2,7 @@
 //! Source: AWS Lambda Developer Guide, "Using Lambda environment variables", "Defined runtime environment variables".
 
 use crate::catalogue::{Family, Runtime};
-use crate::launch::{ENDPOINT_PORT, RUNTIME_API_PORT, TELEMETRY_FD};
+use crate::launch::{ENDPOINT_PORT, RUNTIME_API_PORT, START_DEFAULTS, TELEMETRY_FD};
 
 /// What the variables say of a function and its environment.
 #[derive(Clone, Debug)]
@@ -28,12 +28,11 @@ pub fn variables(runtime: &Runtime, facts: &FunctionFacts<'_>) -> Vec<(String, S
         variables.retain(|(old, _)| old != name);
         variables.push((name.to_owned(), value));
     };
-    set("LANG", "C.UTF-8".to_owned());
+    for (name, value) in START_DEFAULTS {
+        set(name, value.to_owned());
+    }
     set("TZ", ":UTC".to_owned());
     set("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned());
-    let libraries =
-        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
-    set("LD_LIBRARY_PATH", libraries.to_owned());
     set("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{ENDPOINT_PORT}"));
     match (runtime.family, &runtime.interpreter) {
         (Family::Python, _) => set("PYTHONPATH", "/var/runtime".to_owned()),

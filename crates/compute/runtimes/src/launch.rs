@@ -14,70 +14,117 @@ pub const ENDPOINT_PORT: u16 = 4566;
 /// The descriptor on which runtimes may write framed log events; the sandbox makes it.
 pub(crate) const TELEMETRY_FD: u8 = 3;
 
-const PYTHON_BOOTSTRAP: &str = include_str!("../bootstraps/bootstrap.py");
-const NODE_BOOTSTRAP: &str = include_str!("../bootstraps/bootstrap.cjs");
+const BOOTSTRAPS: [(&str, &str); 3] = [
+    ("bootstrap.py", include_str!("../bootstraps/bootstrap.py")),
+    ("zygote.py", include_str!("../bootstraps/zygote.py")),
+    ("bootstrap.cjs", include_str!("../bootstraps/bootstrap.cjs")),
+];
 /// Where AWS keeps its own interpreters; tracebacks show it.
 const LANGUAGE_DIR: &str = "/var/lang";
 const PACKAGES_DIR: &str = "/var/runtime";
 const BOOTSTRAP_DIR: &str = "/var/rapid";
+/// Defaults that matter when a program starts; functions see them, too.
+pub(crate) const START_DEFAULTS: [(&str, &str); 2] = [
+    ("LANG", "C.UTF-8"),
+    (
+        "LD_LIBRARY_PATH",
+        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+    ),
+];
 /// Of the function's memory; the rest is for Node itself, buffers and code.
 const NODE_HEAP_PERCENT: u32 = 75;
 const CUSTOM_BOOTSTRAP: &str = "/var/task/bootstrap";
 
 /// How to start a runtime in an environment: read-only binds (host path, path inside, whether it may be absent), links
-/// (path inside, target), and the command.
+/// (path inside, target), and how the program comes to life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     pub binds: Vec<(PathBuf, String, bool)>,
     pub links: Vec<(String, String)>,
+    pub start: Start,
     pub program: String,
     pub args: Vec<String>,
+    /// What the program's own variables are before it has a function.
+    pub env: Vec<(String, String)>,
+}
+
+/// When the runtime's program starts, seen from the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Before there is one: the program asks the Runtime API for it, at the path `/runtime/function`.
+    Ahead,
+    /// As a fork of one that was started before.
+    Forked,
+    /// When it is there.
+    With,
 }
 
 impl Launch {
-    /// Describes a start, and makes sure that our bootstrap is on disk beneath `data_dir`.
-    pub fn new(runtime: &Runtime, data_dir: &Path, memory_mib: u32) -> io::Result<Self> {
+    /// Describes a start, and makes sure that our bootstraps are on disk beneath `data_dir`. `own` are the function's
+    /// variables: some make a difference already while an interpreter starts.
+    pub fn new(
+        runtime: &Runtime,
+        data_dir: &Path,
+        memory_mib: u32,
+        own: &[(String, String)],
+    ) -> io::Result<Self> {
         let Some(interpreter) = &runtime.interpreter else {
-            let args = vec![CUSTOM_BOOTSTRAP.to_owned()];
             return Ok(Self {
                 binds: Vec::new(),
                 links: Vec::new(),
+                start: Start::With,
                 program: CUSTOM_BOOTSTRAP.to_owned(),
-                args,
+                args: vec![CUSTOM_BOOTSTRAP.to_owned()],
+                env: Vec::new(),
             });
         };
-        let (file, text) = match interpreter.family {
-            Family::Node => ("bootstrap.cjs", NODE_BOOTSTRAP),
-            _ => ("bootstrap.py", PYTHON_BOOTSTRAP),
-        };
         let bootstraps = data_dir.join("runtimes/bootstraps");
-        write_if_different(&bootstraps, file, text)?;
+        BOOTSTRAPS.iter().try_for_each(|(file, text)| write_if_different(&bootstraps, file, text))?;
         let packages = Catalogue::packages_dir(data_dir, interpreter.family);
         let mut launch = Self {
-            binds: vec![
-                (bootstraps, BOOTSTRAP_DIR.to_owned(), false),
-                (packages, PACKAGES_DIR.to_owned(), true),
-            ],
+            binds: vec![(bootstraps, BOOTSTRAP_DIR.to_owned(), false)],
             links: Vec::new(),
+            start: Start::Ahead,
             program: String::new(),
             args: Vec::new(),
+            env: own.iter().filter(|(name, _)| matters_at_start(name)).cloned().collect(),
         };
+        if packages.is_dir() {
+            launch.binds.push((packages, PACKAGES_DIR.to_owned(), false));
+        }
         launch.place(interpreter);
-        launch.args = match interpreter.family {
-            // Without the site module, whose packages are the host's and not the function's.
-            Family::Python => vec![launch.program.clone(), "-S".to_owned()],
-            // Node cannot see the environment's memory limit, and would take garbage for the function's due.
-            _ => vec![
-                launch.program.clone(),
-                format!("--max-old-space-size={}", memory_mib * NODE_HEAP_PERCENT / 100),
-            ],
-        };
-        launch.args.push(format!("{BOOTSTRAP_DIR}/{file}"));
-        if interpreter.family == Family::Node {
-            // ES modules do not look at NODE_PATH; they find this on their way up from /var/task.
-            launch.links.push(("/node_modules".to_owned(), format!("{PACKAGES_DIR}/node_modules")));
+        let is_usual = launch.env.is_empty();
+        for (name, value) in START_DEFAULTS {
+            if !launch.env.iter().any(|(own, _)| own == name) {
+                launch.env.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        match interpreter.family {
+            Family::Python => launch.start_python(is_usual),
+            _ => launch.start_node(memory_mib),
         }
         Ok(launch)
+    }
+
+    /// Without the site module, whose packages are the host's and not the function's.
+    fn start_python(&mut self, is_usual: bool) {
+        self.start = if is_usual { Start::Forked } else { Start::Ahead };
+        let file = if is_usual { "zygote.py" } else { "bootstrap.py" };
+        self.args = vec![self.program.clone(), "-S".to_owned(), format!("{BOOTSTRAP_DIR}/{file}")];
+        self.env.push(("PYTHONPATH".to_owned(), PACKAGES_DIR.to_owned()));
+    }
+
+    /// Node cannot see the environment's memory limit, and would take garbage for the function's due. Its own limit cannot
+    /// be changed once it runs.
+    fn start_node(&mut self, memory_mib: u32) {
+        let heap_mib = memory_mib * NODE_HEAP_PERCENT / 100;
+        self.args = vec![
+            self.program.clone(),
+            format!("--max-old-space-size={heap_mib}"),
+            format!("{BOOTSTRAP_DIR}/bootstrap.cjs"),
+        ];
+        // ES modules do not look at NODE_PATH; they find this on their way up from /var/task.
+        self.links.push(("/node_modules".to_owned(), format!("{PACKAGES_DIR}/node_modules")));
     }
 
     /// Shows the interpreter at one place inside, wherever the host keeps it.
@@ -93,6 +140,29 @@ impl Launch {
             self.binds.push((interpreter.prefix.clone(), LANGUAGE_DIR.to_owned(), false));
         }
     }
+}
+
+/// What Node looks at once, when it starts.
+const NODE_START: [&str; 11] = [
+    "NODE_COMPILE_CACHE",
+    "NODE_DEBUG",
+    "NODE_DISABLE_COLORS",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_ICU_DATA",
+    "NODE_NO_WARNINGS",
+    "NODE_OPTIONS",
+    "NODE_PENDING_DEPRECATION",
+    "NODE_PRESERVE_SYMLINKS",
+    "NODE_USE_ENV_PROXY",
+    "NODE_V8_COVERAGE",
+];
+
+/// Whether an interpreter or the C library looks at a variable once, when the program starts.
+fn matters_at_start(name: &str) -> bool {
+    let prefixes = ["LD_", "GLIBC_", "MALLOC_", "LC_", "UV_", "PYTHON", "OPENSSL_"];
+    let is_one = name == "LANG" || NODE_START.contains(&name);
+    // The bootstrap looks at this again when the function is there.
+    (is_one || prefixes.iter().any(|prefix| name.starts_with(prefix))) && name != "PYTHONPATH"
 }
 
 static WRITING: Mutex<()> = Mutex::new(());
@@ -125,7 +195,7 @@ mod tests {
         let interpreter =
             Interpreter { family: Family::Python, version: (3, 12), prefix: prefix.clone(), program };
         let runtime = Catalogue::of(vec![interpreter]).resolve("python3.12").unwrap();
-        let launch = Launch::new(&runtime, dir.path(), 128).unwrap();
+        let launch = Launch::new(&runtime, dir.path(), 128, &[]).unwrap();
         assert_eq!(launch.program, "/var/lang/bin/python3.12");
         assert!(launch.binds.contains(&(prefix, "/var/lang".to_owned(), false)));
         assert!(dir.path().join("runtimes/bootstraps/bootstrap.py").is_file());
@@ -134,7 +204,7 @@ mod tests {
     #[test]
     fn a_custom_runtime_is_its_own_program() {
         let runtime = Catalogue::of(Vec::new()).resolve("provided.al2023").unwrap();
-        let launch = Launch::new(&runtime, Path::new("/nowhere"), 128).unwrap();
+        let launch = Launch::new(&runtime, Path::new("/nowhere"), 128, &[]).unwrap();
         assert_eq!(launch.program, "/var/task/bootstrap");
     }
 }

@@ -1,10 +1,11 @@
 //! What this host can isolate, and why not: the table behind `lambent doctor`.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::fd::AsFd;
 
 use crate::error::SandboxError;
-use crate::spawn::{Sandbox, SandboxConfig};
-use crate::spec::Spec;
+use crate::link::{self, Report};
+use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::spec::{Boot, Shell};
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Sandbox {
 
     /// What [`Sandbox::detect`] finds, for a sandbox that is there.
     pub fn capabilities(&self) -> Capabilities {
-        let probe = self.probe(&probe_spec());
+        let probe = self.probe();
         let built = |detail: &str| match &probe {
             Ok(()) => (true, detail.to_owned()),
             Err(error) => (false, error.to_string()),
@@ -76,6 +77,23 @@ impl Sandbox {
         row("processes", true, self.processes_row());
         row("storage of /tmp", false, self.scratch_row());
         Capabilities { rows }
+    }
+
+    /// Builds an environment up to where the runtime would be executed, and takes it down again.
+    fn probe(&self) -> Result<(), SandboxError> {
+        let shell = probe_shell();
+        let probed = self.prepare(&shell).and_then(|started| {
+            let wrong = SandboxError::start("wait for its runtime");
+            started.reports.set_nonblocking(false).map_err(&wrong)?;
+            let (packet, _) = link::receive(started.reports.as_fd(), link::MAX_REPORT).map_err(&wrong)?;
+            match Report::read(&packet) {
+                Report::Waiting => Ok(()),
+                Report::Failed { detail } => Err(SandboxError::Init { detail }),
+                other => Err(SandboxError::Init { detail: format!("stay alive: {other:?}") }),
+            }
+        });
+        self.retire(&shell);
+        probed
     }
 
     fn user_row(&self) -> (bool, String) {
@@ -119,23 +137,17 @@ fn landlock_row() -> (bool, String) {
     }
 }
 
-/// Names probes apart.
-static PROBES: AtomicU32 = AtomicU32::new(0);
-
-fn probe_spec() -> Spec {
-    Spec {
-        name: format!("probe-{}", PROBES.fetch_add(1, Ordering::SeqCst)),
+fn probe_shell() -> Shell {
+    let program = "/var/task/bootstrap".to_owned();
+    Shell {
         binds: Vec::new(),
         links: Vec::new(),
-        program: "/bin/true".to_owned(),
-        args: vec!["true".to_owned()],
-        env: Vec::new(),
-        working_dir: "/".to_owned(),
-        memory_mib: 128,
+        boot: Boot::Later { args: vec![program.clone()], program },
         scratch_mib: 512,
         max_processes: 16,
         max_open_files: 64,
         runtime_api_port: 9001,
         endpoint_port: 4566,
+        egress: false,
     }
 }

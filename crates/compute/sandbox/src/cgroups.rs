@@ -1,6 +1,7 @@
-//! Control groups: what bounds and counts an environment's memory, CPU and processes.
+//! Control groups: what bounds, counts and freezes an environment's memory, CPU and processes.
 //!
-//! Version 1 is used where it has the memory controller, else version 2. Groups are made beneath the daemon's own, in
+//! Version 1 is used where it has the memory controller, else version 2; freezing is version 2's wherever that is
+//! mounted. Groups are made beneath the daemon's own, in
 //! a folder named after the daemon's pid and start time, so that a later daemon recognises what a killed one left.
 
 use std::fs::{self, File, OpenOptions};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::SandboxError;
-use crate::spec::{MIB_PER_VCPU, Spec};
+use crate::freezer::Freezer;
+use crate::spec::{MIB_PER_VCPU, Shell};
 
 /// A group may stay busy for a moment after its last process is reaped.
 const REMOVE_ATTEMPTS: u32 = 50;
@@ -34,6 +36,8 @@ pub(crate) struct Hierarchies {
     pub(crate) cpu: Option<PathBuf>,
     pub(crate) cpuacct: Option<PathBuf>,
     pub(crate) pids: Option<PathBuf>,
+    /// A folder of version 2, or of version 1's freezer.
+    pub(crate) freezer: Option<PathBuf>,
     pub(crate) version: u8,
     /// Why a controller is missing, for `lambent doctor`.
     pub(crate) missing: Vec<String>,
@@ -67,7 +71,9 @@ impl Hierarchies {
                 let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
                 let _ = write(&cpu.join("cpu.shares"), &(SHARES_PER_VCPU * cpus).to_string());
             }
-            return Self { memory, cpu, cpuacct, pids, version: 1, missing };
+            let freezer =
+                v2_freezer(&mounts, &own, serial).or_else(|| make_base(&v1("freezer")?, serial).ok());
+            return Self { memory, cpu, cpuacct, pids, freezer, version: 1, missing };
         }
         match v2_base(&mounts, &own, serial) {
             Ok(base) => {
@@ -76,50 +82,60 @@ impl Hierarchies {
                     memory: base.clone(),
                     cpu: base.clone(),
                     cpuacct: base.clone(),
-                    pids: base,
+                    pids: base.clone(),
+                    freezer: base,
                     version: 2,
                     missing: Vec::new(),
                 }
             }
             Err(why) => {
+                let freezer = v2_freezer(&mounts, &own, serial);
                 let mut none = Self::default();
+                none.freezer = freezer;
                 none.missing.push(format!("control groups (version 2): {why}"));
                 none
             }
         }
     }
 
-    /// A group for one environment, with its limits set.
-    pub(crate) fn create(&self, spec: &Spec) -> Result<Group, SandboxError> {
+    /// A group for one environment, with no bound yet but that of its processes.
+    pub(crate) fn create(&self, name: &str, shell: &Shell) -> Result<Group, SandboxError> {
         let mut group = Group::default();
         group.version = self.version;
-        let folder = |base: &Option<PathBuf>| base.as_ref().map(|base| base.join(&spec.name));
+        let folder = |base: &Option<PathBuf>| base.as_ref().map(|base| base.join(name));
         let (memory, cpu) = (folder(&self.memory), folder(&self.cpu));
         let (cpuacct, pids) = (folder(&self.cpuacct), folder(&self.pids));
-        for path in [&memory, &cpu, &cpuacct, &pids].into_iter().flatten() {
+        let freezer = folder(&self.freezer);
+        for path in [&memory, &cpu, &cpuacct, &pids, &freezer].into_iter().flatten() {
             if !group.folders.contains(path) {
                 make_folder(path)?;
                 group.folders.push(path.clone());
             }
         }
-        if let Some(memory) = memory {
-            self.limit_memory(&memory, u64::from(spec.memory_mib) << 20)?;
+        if let Some(memory) = &memory {
             let peak = if self.version == 1 { "memory.max_usage_in_bytes" } else { "memory.peak" };
             group.peak = File::open(memory.join(peak)).ok();
             let events = if self.version == 1 { "memory.oom_control" } else { "memory.events" };
             group.oom = Some(memory.join(events));
-        }
-        if let Some(cpu) = cpu {
-            self.limit_cpu(&cpu, spec.memory_mib)?;
         }
         if let Some(cpuacct) = cpuacct {
             let usage = if self.version == 1 { "cpuacct.usage" } else { "cpu.stat" };
             group.cpu_usage = Some(cpuacct.join(usage));
         }
         if let Some(pids) = pids {
-            write(&pids.join("pids.max"), &spec.max_processes.to_string())?;
+            write(&pids.join("pids.max"), &shell.max_processes.to_string())?;
         }
+        group.freezer = freezer.and_then(|folder| Freezer::find(&folder));
+        (group.memory, group.cpu) = (memory, cpu);
         Ok(group)
+    }
+
+    /// Bounds a group's memory, and gives it the share of CPU that goes with it.
+    pub(crate) fn limit(&self, group: &Group, memory_mib: u32) -> Result<(), SandboxError> {
+        if let Some(memory) = &group.memory {
+            self.limit_memory(memory, u64::from(memory_mib) << 20)?;
+        }
+        group.cpu.as_ref().map_or(Ok(()), |cpu| self.limit_cpu(cpu, memory_mib))
     }
 
     fn limit_memory(&self, folder: &Path, bytes: u64) -> Result<(), SandboxError> {
@@ -155,8 +171,9 @@ impl Hierarchies {
 
 impl Drop for Hierarchies {
     fn drop(&mut self) {
-        for base in [&self.memory, &self.cpu, &self.cpuacct, &self.pids].into_iter().flatten() {
-            // In version 2 the same folder comes up four times.
+        let bases = [&self.memory, &self.cpu, &self.cpuacct, &self.pids, &self.freezer];
+        for base in bases.into_iter().flatten() {
+            // In version 2 the same folder comes up five times.
             let _ = fs::remove_dir(base);
         }
     }
@@ -167,6 +184,9 @@ impl Drop for Hierarchies {
 pub(crate) struct Group {
     folders: Vec<PathBuf>,
     version: u8,
+    memory: Option<PathBuf>,
+    cpu: Option<PathBuf>,
+    pub(crate) freezer: Option<Freezer>,
     peak: Option<File>,
     oom: Option<PathBuf>,
     cpu_usage: Option<PathBuf>,
@@ -174,8 +194,24 @@ pub(crate) struct Group {
 
 impl Group {
     /// The files into which a process writes `0` to join.
-    pub(crate) fn join_files(&self) -> Vec<PathBuf> {
-        self.folders.iter().map(|folder| folder.join("cgroup.procs")).collect()
+    pub(crate) fn joins(&self) -> Result<Vec<File>, SandboxError> {
+        let open = |folder: &PathBuf| {
+            let path = folder.join("cgroup.procs");
+            OpenOptions::new().write(true).open(&path).map_err(|source| SandboxError::Cgroup { path, source })
+        };
+        self.folders.iter().map(open).collect()
+    }
+
+    /// The first process in it, as this process sees its number.
+    pub(crate) fn first_process(&self) -> Option<i32> {
+        let text = fs::read_to_string(self.folders.first()?.join("cgroup.procs")).ok()?;
+        text.lines().next()?.parse().ok()
+    }
+
+    /// Memory in use now, in bytes.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        let name = if self.version == 1 { "memory.usage_in_bytes" } else { "memory.current" };
+        fs::read_to_string(self.memory.as_ref()?.join(name)).ok()?.trim().parse().ok()
     }
 
     /// The most memory ever used, in bytes; `None` where it is not counted.
@@ -239,18 +275,28 @@ fn v1_folder(mounts: &str, own: &str, controller: &str) -> Option<PathBuf> {
     })
 }
 
+/// A folder of the version 2 hierarchy for freezing alone, which needs no controller.
+fn v2_freezer(mounts: &str, own: &str, serial: u32) -> Option<PathBuf> {
+    let (_, folder) = v2_place(mounts, own).ok()?;
+    let base = make_base(&folder, serial).ok()?;
+    base.join("cgroup.freeze").exists().then_some(base)
+}
+
+/// (mount point, this process's own folder) of version 2.
+fn v2_place<'a>(mounts: &'a str, own: &str) -> Result<(&'a Path, PathBuf), String> {
+    let path = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("not mounted")?;
+    let found = mounts.lines().find_map(|line| {
+        let (root, point, kind, _) = mount_fields(line)?;
+        (kind == "cgroup2").then(|| (Path::new(point), beneath(point, root, path)))
+    });
+    found.ok_or_else(|| "not mounted".to_owned())
+}
+
 /// The folder for environments in the version 2 hierarchy, with the three controllers handed down to it: beneath this
 /// process's own group, else beneath the nearest group above it that lets us. (A shell's own group holds the shell, so
 /// that it cannot hand anything down.)
 fn v2_base(mounts: &str, own: &str, serial: u32) -> Result<PathBuf, String> {
-    let path = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("not mounted")?;
-    let (point, folder) = mounts
-        .lines()
-        .find_map(|line| {
-            let (root, point, kind, _) = mount_fields(line)?;
-            (kind == "cgroup2").then(|| (Path::new(point), beneath(point, root, path)))
-        })
-        .ok_or("not mounted")?;
+    let (point, folder) = v2_place(mounts, own)?;
     let mut refusals = Vec::new();
     for folder in folder.ancestors().take_while(|folder| folder.starts_with(point)) {
         match v2_base_in(folder, serial) {

@@ -1,50 +1,47 @@
-//! The one way to make a child: cloned into its namespaces, sharing memory until it executes this binary again.
+//! The ways to make a child.
 //!
-//! A plain fork would copy the page tables of a large daemon with many threads and leave the child with locks that
-//! nobody releases. The child here runs a handful of system calls on a stack of its own, then `execve`.
+//! The forge is cloned from the daemon, sharing memory until it executes this binary again: a plain fork would copy the
+//! page tables of a large daemon with many threads and leave the child with locks that nobody releases. What the forge
+//! and its children make are plain forks, since they have a single thread and are small.
 #![expect(unsafe_code, reason = "clone, and what runs between clone and execve, has no safe interface")]
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use nix::unistd::Pid;
+use nix::unistd::{ForkResult, Pid};
 
-/// The first argument by which [`crate::run_if_init`] knows that it is process 1 of an environment.
-pub(crate) const INIT_ARGUMENT: &CStr = c"lambent-environment-init";
+/// The first argument by which [`crate::run_if_forge`] knows what it is.
+pub(crate) const FORGE_ARGUMENT: &CStr = c"lambent-forge";
 
 /// Enough for the system calls below; the child calls nothing deep.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// What a forge, template or environment has of its own besides its mounts.
+pub(crate) const OWN_NAMESPACES: i32 =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET;
+
 /// What the child needs before `execve`; lives on the parent's stack, which waits (CLONE_VFORK).
 struct Setup<'a> {
     control: i32,
-    output: i32,
     /// Contents for `uid_map` and `gid_map` in a new user namespace.
     maps: Option<(&'a [u8], &'a [u8])>,
     argv: [*const libc::c_char; 2],
     envp: [*const libc::c_char; 1],
 }
 
-/// Clones a child into new namespaces and executes this binary in it, with `control` as standard input and `output` as
-/// standard output, standard error and descriptor 3; the caller must wait for it. Without `user_namespace` the caller must be root.
-pub(crate) fn spawn_init(
-    control: BorrowedFd<'_>,
-    output: BorrowedFd<'_>,
-    user_namespace: bool,
-) -> io::Result<Pid> {
+/// Clones a child with mounts of its own that executes this binary, with `control` as standard input; what it prints is
+/// the caller's standard error. The caller must wait for it. Without `user_namespace` the caller must be root.
+pub(crate) fn spawn_forge(control: BorrowedFd<'_>, user_namespace: bool) -> io::Result<Pid> {
     let uid_map = format!("0 {} 1", nix::unistd::geteuid());
     let gid_map = format!("0 {} 1", nix::unistd::getegid());
     let mut setup = Setup {
         control: control.as_raw_fd(),
-        output: output.as_raw_fd(),
         maps: user_namespace.then_some((uid_map.as_bytes(), gid_map.as_bytes())),
-        argv: [INIT_ARGUMENT.as_ptr(), std::ptr::null()],
+        argv: [FORGE_ARGUMENT.as_ptr(), std::ptr::null()],
         envp: [std::ptr::null()],
     };
-    let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    flags |=
-        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET;
+    let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | libc::CLONE_NEWNS;
     if user_namespace {
         flags |= libc::CLONE_NEWUSER;
     }
@@ -60,6 +57,63 @@ pub(crate) fn spawn_init(
     Ok(Pid::from_raw(pid))
 }
 
+/// Forks this process, which must have a single thread, into new namespaces.
+pub(crate) fn fork_into(namespaces: i32) -> io::Result<ForkResult> {
+    let flags = libc::c_long::from(namespaces | libc::SIGCHLD);
+    // SAFETY: without CLONE_VM and a stack this is fork; with a single thread the child may go on as it is.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    match i32::try_from(pid) {
+        Ok(0) => Ok(ForkResult::Child),
+        Ok(pid) if pid > 0 => Ok(ForkResult::Parent { child: Pid::from_raw(pid) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A user namespace in which `inside` ids are `outside` ids, and nothing else exists. `proc` is a writable `/proc` of this
+/// process's own pid namespace.
+pub(crate) fn user_namespace(
+    proc: BorrowedFd<'_>,
+    inside: (u32, u32),
+    outside: (u32, u32),
+) -> io::Result<OwnedFd> {
+    let mut stack = vec![0u128; STACK_BYTES / size_of::<u128>()];
+    let flags = libc::CLONE_VM | libc::CLONE_NEWUSER | libc::SIGCHLD;
+    let top = stack.as_mut_ptr_range().end;
+    // SAFETY: the child only waits, on a stack of its own, and is dead before the stack goes away.
+    let child = unsafe { libc::clone(wait_for_ever, top.cast(), flags, std::ptr::null_mut()) };
+    if child < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let made = map_ids(proc, child, inside, outside);
+    // SAFETY: a signal to our own child, which is then reaped.
+    unsafe {
+        libc::kill(child, libc::SIGKILL);
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+    }
+    made
+}
+
+fn map_ids(proc: BorrowedFd<'_>, child: i32, inside: (u32, u32), outside: (u32, u32)) -> io::Result<OwnedFd> {
+    use nix::fcntl::{OFlag, openat};
+    use nix::sys::stat::Mode;
+    let open = |name: &str, flags: OFlag| {
+        let path = format!("{child}/{name}");
+        openat(proc, path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
+    };
+    for (name, inside, outside) in [("uid_map", inside.0, outside.0), ("gid_map", inside.1, outside.1)] {
+        let map = open(name, OFlag::O_WRONLY)?;
+        nix::unistd::write(&map, format!("{inside} {outside} 1").as_bytes())?;
+    }
+    Ok(open("ns/user", OFlag::O_RDONLY)?)
+}
+
+extern "C" fn wait_for_ever(_: *mut libc::c_void) -> libc::c_int {
+    loop {
+        // SAFETY: takes nothing, changes nothing.
+        unsafe { libc::pause() };
+    }
+}
+
 /// Runs in the child. Only system calls: memory is the parent's, and so are its locks.
 extern "C" fn child_main(setup: *mut libc::c_void) -> libc::c_int {
     // SAFETY: the parent passes a valid `Setup` and waits, so nobody else touches it; every call below is a bare
@@ -72,20 +126,15 @@ extern "C" fn child_main(setup: *mut libc::c_void) -> libc::c_int {
                 libc::_exit(EXIT_NO_MAP);
             }
         }
-        // Moved out of the way first: any of the targets may be the source of another.
-        let control = libc::fcntl(setup.control, libc::F_DUPFD, FIRST_FREE_FD);
-        let output = libc::fcntl(setup.output, libc::F_DUPFD, FIRST_FREE_FD);
-        libc::dup2(control, 0);
-        for target in 1..FIRST_FREE_FD {
-            libc::dup2(output, target);
-        }
+        libc::dup2(setup.control, 0);
+        libc::dup2(2, 1);
         libc::syscall(libc::SYS_close_range, FIRST_FREE_FD, u32::MAX, 0);
         libc::execve(c"/proc/self/exe".as_ptr(), setup.argv.as_ptr(), setup.envp.as_ptr());
         libc::_exit(EXIT_NO_EXEC);
     }
 }
 
-const FIRST_FREE_FD: i32 = 4;
+const FIRST_FREE_FD: i32 = 3;
 const EXIT_NO_MAP: i32 = 81;
 const EXIT_NO_EXEC: i32 = 82;
 
@@ -101,4 +150,10 @@ unsafe fn write_file(path: &CStr, bytes: &[u8]) -> bool {
         libc::close(fd);
         usize::try_from(written) == Ok(bytes.len())
     }
+}
+
+/// A descriptor of this process by its number.
+pub(crate) fn adopt(fd: i32) -> OwnedFd {
+    // SAFETY: called with descriptors that were just made by number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }

@@ -24,6 +24,12 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// Whether a helper process that should have answered is no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        matches!(self, Self::Start { source, .. } if matches!(source.kind(), BrokenPipe | ConnectionReset))
+    }
+
     pub(crate) fn start(step: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Start { step, source }
     }

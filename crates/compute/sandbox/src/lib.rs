@@ -1,28 +1,43 @@
 //! Isolated environments for foreign code: processes in their own namespaces, with bounded resources.
 //!
-//! [`Sandbox::spawn`] clones a child straight into new namespaces and has it execute this very binary again;
-//! [`run_if_init`], the first thing that `main` calls, recognises that child and makes it process 1 of the
-//! environment: it builds a read-only root, opens the environment's two listeners inside its network namespace and
-//! passes them back, then forks the runtime, which gives up every privilege before it executes foreign code. Process
-//! 1 stays to reap and to report how the runtime ended; when it dies the kernel kills everything in the environment,
-//! and it dies with the daemon.
+//! [`Sandbox::prepare`] makes an environment of a kind ([`Shell`]) that has no function yet; [`Environment::assign`] gives
+//! it one. Three helper processes stand between the daemon and an environment, all of them this very binary, which
+//! [`run_if_forge`], the first thing that `main` calls, recognises:
+//!
+//! ```text
+//! daemon ── forge          holds the privileges; mounts code in environments
+//!             └─ template  one for each kind: has the finished read-only root
+//!                  ├─ zygote       where the kind has one: an interpreter that runtimes are forked from
+//!                  └─ process 1    of an environment: completes it, reaps, reports, and may do nothing else
+//!                       └─ runtime the foreign code (forked by process 1 or by the zygote)
+//! ```
+//!
+//! When the daemon dies the kernel kills the forge, and so everything below it.
 //!
 //! This is the only crate of the platform with `unsafe` code and the only one that makes processes.
 
 mod capabilities;
 mod cgroups;
 mod clone;
+mod environment;
 mod error;
 mod filter;
-mod init;
+mod forge;
+mod freezer;
 mod link;
+mod orders;
+mod sandbox;
 mod scratch;
-mod spawn;
+mod sockets;
 mod spec;
+mod templates;
+mod users;
+mod zygote;
 
 pub use capabilities::{Capabilities, Capability};
+pub use environment::Environment;
 pub use error::SandboxError;
-pub use init::run_if_init;
+pub use forge::run_if_forge;
 pub use link::{ExitStatus, MAX_REPORT, Report};
-pub use spawn::{Environment, Sandbox, SandboxConfig, Started};
-pub use spec::{Bind, Spec};
+pub use sandbox::{Sandbox, SandboxConfig, Started};
+pub use spec::{Assignment, Bind, Boot, Shell, TASK_DIR};

@@ -1,23 +1,26 @@
-//! Messages between the daemon and process 1 of an environment: one packet each, file descriptors beside.
+//! Messages between the daemon and its helper processes: one packet each, file descriptors beside.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::TcpListener;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 
-/// Bound of one packet; the largest is the orders, with 4 KiB of the function's variables and the filter.
+/// Bound of one packet; the largest tells a template its shell and the filter.
 pub(crate) const MAX_PACKET: usize = 128 * 1024;
+/// Bound of the descriptors beside one.
+const MAX_FDS: usize = 16;
 
 /// Bound of a report; the longest names a failed step.
 pub const MAX_REPORT: usize = 4 * 1024;
 
-/// What process 1 tells the daemon.
+/// What process 1 of an environment, its runtime's stand-in or its zygote tells the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// The environment stands; the two listeners come beside this packet.
-    Ready,
+    /// The environment stands; its descriptors come beside this packet.
+    Ready { tun: bool, fence: bool },
+    /// The program may be executed as soon as there is a function.
+    Waiting,
     /// A step failed; nothing runs.
     Failed { detail: String },
     /// The runtime program could not be executed: the errno of `execve`.
@@ -41,6 +44,9 @@ pub enum ExitStatus {
     Signal(i32),
 }
 
+/// What forge, templates and zygotes answer: nothing, or the step that failed in words that complete "could not ...".
+pub(crate) type Reply = Result<(), String>;
+
 pub(crate) fn send(socket: BorrowedFd<'_>, packet: &[u8], fds: &[i32]) -> io::Result<()> {
     let rights = [ControlMessage::ScmRights(fds)];
     let beside: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
@@ -51,7 +57,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, packet: &[u8], fds: &[i32]) -> io::Re
 pub(crate) fn send_json(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[i32]) -> io::Result<()> {
     let packet = serde_json::to_vec(message)?;
     if packet.len() > MAX_PACKET {
-        let text = format!("expected at most {MAX_PACKET} bytes of orders, got {}", packet.len());
+        let text = format!("expected a message of at most {MAX_PACKET} bytes, got {}", packet.len());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     send(socket, &packet, fds)
@@ -60,10 +66,14 @@ pub(crate) fn send_json(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &
 /// One packet and the descriptors beside it; an empty packet means that the other side is gone.
 pub(crate) fn receive(socket: BorrowedFd<'_>, max_bytes: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut packet = vec![0; max_bytes];
-    let mut space = nix::cmsg_space!([i32; 2]);
+    let mut space = nix::cmsg_space!([i32; MAX_FDS]);
     let mut slices = [IoSliceMut::new(&mut packet)];
-    let message =
-        recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let message = loop {
+        match recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => break other?,
+        }
+    };
     let mut fds = Vec::new();
     for beside in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = beside {
@@ -77,8 +87,33 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, max_bytes: usize) -> io::Result<(V
     Ok((packet, fds))
 }
 
-/// The two listeners that come beside [`Report::Ready`].
-pub(crate) fn listeners(fds: Vec<OwnedFd>) -> Option<(TcpListener, TcpListener)> {
-    let [first, second]: [OwnedFd; 2] = fds.try_into().ok()?;
-    Some((TcpListener::from(first), TcpListener::from(second)))
+/// Sends a request and waits for its [`Reply`]; for one asker at a time.
+pub(crate) fn ask(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[i32]) -> io::Result<Reply> {
+    send_json(socket, message, fds)?;
+    let (packet, _) = receive(socket, MAX_REPORT)?;
+    if packet.is_empty() {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    Ok(serde_json::from_slice(&packet)?)
+}
+
+/// Takes descriptors that came beside a packet one after the other.
+pub(crate) struct Fds(std::vec::IntoIter<OwnedFd>);
+
+impl Fds {
+    pub(crate) fn new(fds: Vec<OwnedFd>) -> Self {
+        Self(fds.into_iter())
+    }
+
+    pub(crate) fn next(&mut self) -> Result<OwnedFd, String> {
+        self.0.next().ok_or_else(|| "find all descriptors beside its orders".to_owned())
+    }
+
+    pub(crate) fn next_if(&mut self, wanted: bool) -> Result<Option<OwnedFd>, String> {
+        wanted.then(|| self.next()).transpose()
+    }
+
+    pub(crate) fn take(&mut self, count: usize) -> Result<Vec<OwnedFd>, String> {
+        (0..count).map(|_| self.next()).collect()
+    }
 }

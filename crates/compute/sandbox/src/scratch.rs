@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +16,10 @@ use std::sync::Mutex;
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
+use rustix::fs::{AtFlags, Gid, Mode, Uid, chmodat, chownat, unlinkat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+};
 
 /// Another process may take the device that we were told is free; so many times in a row, with pauses, it will not.
 const ATTEMPTS: usize = 500;
@@ -39,8 +43,8 @@ pub(crate) struct Scratch {
 
 /// A loop device that lives as long as this or a mount of it.
 #[derive(Debug)]
-pub(crate) struct Disk {
-    pub(crate) device: PathBuf,
+struct Disk {
+    device: PathBuf,
     _open: File,
 }
 
@@ -49,17 +53,17 @@ impl Scratch {
     pub(crate) fn find(folder: &Path) -> Result<Self, String> {
         let scratch = Self { folder: folder.to_owned(), making: Mutex::new(()) };
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        scratch.disk("probe", USUAL_MIB).map_err(|error| error.to_string())?;
+        scratch.disk("probe", USUAL_MIB, 0).map_err(|error| error.to_string())?;
         Ok(scratch)
     }
 
-    /// A new, empty file system of `mib`.
-    pub(crate) fn disk(&self, name: &str, mib: u32) -> io::Result<Disk> {
+    /// A new, empty file system of `mib` that only `owner` may enter, mounted nowhere yet.
+    pub(crate) fn disk(&self, name: &str, mib: u32, owner: u32) -> io::Result<OwnedFd> {
         let template = self.template(mib)?;
         let path = self.folder.join(name);
         let made = copy_sparse(&template, &path).and_then(|file| attach(&file));
         let _ = fs::remove_file(&path);
-        made
+        mount(&made?.device, owner)
     }
 
     fn template(&self, mib: u32) -> io::Result<PathBuf> {
@@ -114,6 +118,21 @@ fn copy_sparse(from: &Path, to: &Path) -> io::Result<File> {
     }
     target.flush()?;
     Ok(target)
+}
+
+fn mount(device: &Path, owner: u32) -> io::Result<OwnedFd> {
+    let context = fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", device)?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOATIME;
+    let disk = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    // mkfs makes it; a function has no use for it.
+    let _ = unlinkat(&disk, "lost+found", AtFlags::REMOVEDIR);
+    chownat(&disk, "", Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)), AtFlags::EMPTY_PATH)?;
+    chmodat(&disk, ".", Mode::RWXU, AtFlags::empty())?;
+    Ok(disk)
 }
 
 static ATTACHING: Mutex<()> = Mutex::new(());

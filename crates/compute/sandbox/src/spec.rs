@@ -4,22 +4,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// One environment, as the caller wants it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Spec {
-    /// Unique among live environments; letters, digits and dashes (it names the control group).
-    pub name: String,
+/// What environments of one kind have in common before they have a function: equal shells are interchangeable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shell {
     /// What is mounted besides the base system, read-only, in order.
     pub binds: Vec<Bind>,
     /// Symbolic links to make in the root: (path, what it points to).
     pub links: Vec<(String, String)>,
-    /// The program inside the environment, an absolute path, and its arguments (the first is its name).
-    pub program: String,
-    pub args: Vec<String>,
-    /// The whole environment; nothing is inherited.
-    pub env: Vec<(String, String)>,
-    pub working_dir: String,
-    pub memory_mib: u32,
+    pub boot: Boot,
     /// Size of `/tmp`.
     pub scratch_mib: u32,
     /// Processes and threads together.
@@ -28,10 +20,34 @@ pub struct Spec {
     /// TCP ports on the environment's loopback that the platform serves.
     pub runtime_api_port: u16,
     pub endpoint_port: u16,
+    /// Whether it has a network device, whose descriptor comes with [`crate::Started::tun`].
+    pub egress: bool,
+}
+
+/// How the runtime's program comes to life. Programs are absolute paths inside; the first argument is the program's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Boot {
+    /// Executed at once; it waits for its function by itself.
+    Now { program: String, args: Vec<String>, env: Vec<(String, String)> },
+    /// Executed when it has a function.
+    Later { program: String, args: Vec<String> },
+    /// Forked from an interpreter that was started once for all: a trusted program that takes requests to fork on its
+    /// standard input (see [`crate::zygote`]), and whose children wait for their functions by themselves.
+    Fork { program: String, args: Vec<String>, env: Vec<(String, String)> },
+}
+
+/// The function that a prepared environment shall run.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Its code and layers, mounted read-only.
+    pub binds: Vec<Bind>,
+    /// The whole environment of a program that is executed now ([`Boot::Later`]); others get theirs from the Runtime API.
+    pub env: Vec<(String, String)>,
+    pub memory_mib: u32,
 }
 
 /// A host folder or file shown in the environment, read-only, without set-uid and devices.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bind {
     pub source: PathBuf,
     /// An absolute path inside.
@@ -52,8 +68,15 @@ impl Bind {
     }
 }
 
+/// Where a function's package is mounted, and where its program starts.
+pub const TASK_DIR: &str = "/var/task";
+
 /// Memory that gives a function one whole vCPU. Source: AWS Lambda Developer Guide, "Configure Lambda function memory".
 pub(crate) const MIB_PER_VCPU: u32 = 1_769;
+
+/// The one user inside an environment, as on AWS (`sbx_user1051`). Outside it is a number that no other environment has.
+pub(crate) const INSIDE_UID: u32 = 993;
+pub(crate) const INSIDE_GID: u32 = 990;
 
 /// The host's folders and files that every runtime needs: programs, libraries, time zones, certificates. `/usr/local`,
 /// `/usr/src` and the like are left out: what an operator puts there is not a function's business.
@@ -76,25 +99,10 @@ pub(crate) const BASE_SYSTEM: [&str; 13] = [
 /// Folders that are links into `/usr` on a merged system and folders of their own on others.
 pub(crate) const MERGED: [&str; 4] = ["/bin", "/lib", "/lib32", "/lib64"];
 
-/// What the first process is told; travels over the control socket as JSON.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Orders {
-    pub(crate) spec: Spec,
-    /// `None` in an unprivileged user namespace, where there is only one user.
-    pub(crate) users: Option<Users>,
-    /// An empty host folder to build the root on.
-    pub(crate) mount_point: PathBuf,
-    /// `cgroup.procs` files (v1: `tasks` files' groups) that the runtime joins.
-    pub(crate) join: Vec<PathBuf>,
-    /// Block device with a file system for `/tmp`; else memory.
-    pub(crate) scratch_device: Option<PathBuf>,
-    /// The compiled system call filter: (code, jump true, jump false, value).
-    pub(crate) filter: Vec<(u16, u8, u8, u32)>,
-    /// Stop, successfully, where the runtime would be executed.
-    pub(crate) probe: bool,
-}
+/// The compiled system call filter, in a form that travels as JSON: (code, jump true, jump false, value).
+pub(crate) type Filter = Vec<(u16, u8, u8, u32)>;
 
-/// User ids that no other environment has.
+/// Outside ids that no other environment has.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Users {
     /// Of the runtime and all that it starts.

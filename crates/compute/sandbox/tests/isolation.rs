@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lambent_sandbox::{
-    Bind, ExitStatus, MAX_REPORT, Report, Sandbox, SandboxConfig, SandboxError, Spec, Started,
+    Assignment, Bind, Boot, ExitStatus, MAX_REPORT, Report, Sandbox, SandboxConfig, SandboxError, Shell,
+    Started,
 };
 use libtest_mimic::{Arguments, Trial};
 
@@ -17,7 +18,7 @@ use libtest_mimic::{Arguments, Trial};
 const DAEMON: &str = "be-a-daemon";
 
 fn main() {
-    lambent_sandbox::run_if_init();
+    lambent_sandbox::run_if_forge();
     let args: Vec<String> = std::env::args().collect();
     if args.get(1).is_some_and(|first| first == DAEMON) {
         return be_a_daemon(Path::new(&args[2]));
@@ -47,27 +48,35 @@ fn sandbox(dir: &Path) -> Sandbox {
     Sandbox::new(SandboxConfig { state_dir: dir.join("sandbox") }).unwrap()
 }
 
-fn shell(name: &str, script: &str) -> Spec {
-    Spec {
-        name: name.to_owned(),
+/// A kind of environments that runs a script at once.
+fn shell(script: &str) -> Shell {
+    let args = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let env = vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
+    of(Boot::Now { program: "/bin/sh".to_owned(), args, env })
+}
+
+fn of(boot: Boot) -> Shell {
+    Shell {
         binds: Vec::new(),
         links: Vec::new(),
-        program: "/bin/sh".to_owned(),
-        args: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
-        env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-        working_dir: "/".to_owned(),
-        memory_mib: 128,
+        boot,
         scratch_mib: 16,
         max_processes: 32,
         max_open_files: 64,
         runtime_api_port: 9001,
         endpoint_port: 4566,
+        egress: false,
     }
 }
 
+/// Code for a kind that waits for it.
+fn code(dir: &Path) -> Assignment {
+    Assignment { binds: vec![Bind::required(dir, "/var/task")], env: Vec::new(), memory_mib: 128 }
+}
+
 /// Runs to its end: what it printed, how it ended.
-fn run(sandbox: &Sandbox, spec: &Spec) -> (String, Report) {
-    let started = sandbox.spawn(spec).unwrap();
+fn run(sandbox: &Sandbox, shell: &Shell) -> (String, Report) {
+    let started = sandbox.prepare(shell).unwrap();
     let report = wait(&started);
     (output(started), report)
 }
@@ -98,42 +107,57 @@ fn output_and_exit() {
     let sandbox = sandbox(dir.path());
     let script =
         "echo out; echo err >&2; echo log >&3; cat; pwd; hostname -s 2>/dev/null || uname -n; exit 7";
-    let (text, report) = run(&sandbox, &shell("a", script));
+    let (text, report) = run(&sandbox, &shell(script));
     assert_eq!(text, "out\nerr\nlog\n/\nlambda\n");
     assert_eq!(report, Report::Exited(ExitStatus::Code(7)));
-    let (_, report) = run(&sandbox, &shell("b", "kill -KILL $$"));
+    let (_, report) = run(&sandbox, &shell("kill -KILL $$"));
     assert_eq!(report, Report::Exited(ExitStatus::Signal(9)));
 }
 
 fn missing_program() {
     let dir = tempfile::tempdir().unwrap();
-    let mut spec = shell("a", "");
-    spec.program = "/var/task/bootstrap".to_owned();
-    let (_, report) = run(&sandbox(dir.path()), &spec);
-    assert_eq!(report, Report::NotExecuted { errno: 2 });
+    let program = "/var/task/bootstrap".to_owned();
+    let shell = of(Boot::Later { args: vec![program.clone()], program });
+    let sandbox = sandbox(dir.path());
+    let started = sandbox.prepare(&shell).unwrap();
+    assert_eq!(wait(&started), Report::Waiting);
+    started.environment.assign(&code(dir.path())).unwrap();
+    assert_eq!(wait(&started), Report::NotExecuted { errno: 2 });
 }
 
 fn missing_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let mut spec = shell("a", "");
-    spec.binds.push(Bind::required("/nowhere/at/all", "/var/task"));
-    let Err(error) = sandbox(dir.path()).spawn(&spec) else { panic!("it cannot start") };
+    let mut shell = shell("");
+    shell.binds.push(Bind::required("/nowhere/at/all", "/srv"));
+    let sandbox = sandbox(dir.path());
+    let Err(error) = sandbox.prepare(&shell) else { panic!("it cannot start") };
     assert!(matches!(error, SandboxError::Init { .. }));
     assert!(error.to_string().contains("could not find /nowhere/at/all"), "{error}");
+    // Nobody is hurt by it, and what is missing in an assignment is named likewise.
+    shell.binds.clear();
+    let started = sandbox.prepare(&shell).unwrap();
+    let error = started.environment.assign(&code(Path::new("/nowhere/else"))).unwrap_err();
+    assert!(error.to_string().contains("could not find /nowhere/else"), "{error}");
 }
 
 fn kill_ends_the_tree() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = sandbox(dir.path());
     let script = "for n in 1 2 3 4 5; do setsid sleep 1000 & done; trap '' TERM HUP INT; echo ready; wait";
-    let started = sandbox.spawn(&shell("a", script)).unwrap();
-    let pid = started.environment.pid();
+    let started = sandbox.prepare(&shell(script)).unwrap();
+    let pid = started.environment.pid().unwrap();
     wait_for_line(&started, "ready\n");
-    assert_eq!(descendants(pid), 6);
+    let members = descendants(pid);
+    assert_eq!(members.len(), 6);
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", members[0])).unwrap();
+    let group = groups.lines().find(|line| line.contains("lambent-")).unwrap();
+    let name = group.rsplit('/').next().unwrap();
+    let daemon = group.rsplit('/').nth(1).unwrap();
+    assert!(groups_of(daemon).1.iter().any(|one| one == name));
     started.environment.kill();
-    assert_eq!(descendants(pid), 0);
+    assert!(descendants(pid).is_empty());
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
-    assert_eq!(groups_of(std::process::id()).1, 0, "its control groups are gone");
+    assert!(!groups_of(daemon).1.iter().any(|one| one == name), "its control groups are gone");
 }
 
 /// A daemon starts an environment and is killed without warning: the kernel ends the environment, and the next daemon
@@ -155,35 +179,37 @@ fn killed_daemon() {
     while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z")) {
         std::thread::yield_now();
     }
-    assert_eq!(descendants(pid), 0);
-    assert!(groups_of(daemon.id()).0 > 0, "empty groups are left");
+    assert!(descendants(pid).is_empty());
+    let groups = format!("lambent-{}-", daemon.id());
+    assert!(groups_of(&groups).0 > 0, "empty groups are left");
     drop(sandbox(dir.path()));
-    assert_eq!(groups_of(daemon.id()).0, 0, "and the next daemon removes them");
+    assert_eq!(groups_of(&groups).0, 0, "and the next daemon removes them");
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(dir.path().to_str().unwrap()), "{mounts}");
 }
 
 fn be_a_daemon(dir: &Path) {
     let sandbox = sandbox(dir);
-    let started = sandbox.spawn(&shell("a", "sleep 1000 & echo ready; wait")).unwrap();
+    let started = sandbox.prepare(&shell("sleep 1000 & echo ready; wait")).unwrap();
     wait_for_line(&started, "ready\n");
-    println!("{}", started.environment.pid());
+    println!("{}", started.environment.pid().unwrap());
     wait(&started);
 }
 
 fn different_users() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = sandbox(dir.path());
-    let script = "id -u; stat -c %u /tmp; echo ready; sleep 1000";
-    let first = sandbox.spawn(&shell("a", script)).unwrap();
-    let second = sandbox.spawn(&shell("b", script)).unwrap();
+    let script = "id -u; stat -c %u /tmp; cat /proc/self/uid_map; echo ready; sleep 1000";
+    let first = sandbox.prepare(&shell(script)).unwrap();
+    let second = sandbox.prepare(&shell(script)).unwrap();
     let users: Vec<String> =
         [first, second].into_iter().map(|started| wait_for_line(&started, "ready\n")).collect();
     assert_ne!(users[0], users[1]);
     for text in users {
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], lines[1], "it owns its /tmp");
-        assert!(lines[0].parse::<u32>().unwrap() >= 1_800_000_000);
+        assert_eq!((lines[0], lines[1]), ("993", "993"), "it owns its /tmp");
+        let outside = lines[2].split_whitespace().nth(1).unwrap();
+        assert!(outside.parse::<u32>().unwrap() >= 1_800_000_000, "{text}");
     }
 }
 
@@ -191,7 +217,7 @@ fn memory_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = sandbox(dir.path());
     let started =
-        sandbox.spawn(&shell("a", "head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null")).unwrap();
+        sandbox.prepare(&shell("head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null")).unwrap();
     assert_eq!(wait(&started), Report::Exited(ExitStatus::Code(0)));
     let peak = started.environment.peak_memory_bytes().unwrap();
     assert!((20_000_000..128 << 20).contains(&peak), "{peak}");
@@ -230,7 +256,7 @@ fn report_capabilities(dir: &Path) {
     assert!(row("own files, processes, network, names").holds);
     assert!(!row("own user").holds && row("own user").detail.contains("not root"));
     let sandbox = sandbox(dir);
-    let (text, report) = run(&sandbox, &shell("a", "ls /; ls /root; touch /tmp/x && echo written; touch /x"));
+    let (text, report) = run(&sandbox, &shell("ls /; ls /root; touch /tmp/x && echo written; touch /x"));
     assert_eq!(report, Report::Exited(ExitStatus::Code(1)));
     assert!(text.contains("written") && !text.contains("home") && text.contains("/root"), "{text}");
 }
@@ -249,8 +275,8 @@ fn wait_for_line(started: &Started, line: &str) -> String {
     text
 }
 
-/// How many live processes have `pid` among their ancestors.
-fn descendants(pid: i32) -> usize {
+/// Live processes that have `pid` among their ancestors.
+fn descendants(pid: i32) -> Vec<i32> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let pids: Vec<i32> = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     let parent = |pid: i32| -> Option<i32> {
@@ -266,22 +292,20 @@ fn descendants(pid: i32) -> usize {
         }
         false
     };
-    pids.into_iter().filter(|one| descends(*one)).count()
+    pids.into_iter().filter(|one| descends(*one)).collect()
 }
 
-/// Control groups of a daemon: its own folders, and those of environments in them.
-fn groups_of(daemon: u32) -> (usize, usize) {
-    let name = format!("lambent-{daemon}-");
-    let (mut own, mut inner) = (0, 0);
+/// Control groups of daemons whose folders begin so: how many, and the names of environments in them.
+fn groups_of(daemon: &str) -> (usize, Vec<String>) {
+    let (mut own, mut inner) = (0, Vec::new());
     let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let is_own = entry.file_name().to_string_lossy().starts_with(&name);
-            if is_own {
+            if entry.file_name().to_string_lossy().starts_with(daemon) {
                 own += 1;
                 let environments = std::fs::read_dir(entry.path()).into_iter().flatten().flatten();
-                // Another test of this process may have environments of other names.
-                inner += environments.filter(|one| one.path().is_dir() && one.file_name() == "a").count();
+                let folders = environments.filter(|one| one.path().is_dir());
+                inner.extend(folders.map(|one| one.file_name().to_string_lossy().into_owned()));
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(entry.path());
             }

@@ -14,7 +14,7 @@ mod support;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    lambent_sandbox::run_if_init();
+    lambent_sandbox::run_if_forge();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(python::trials());
     trials.extend(node::trials());

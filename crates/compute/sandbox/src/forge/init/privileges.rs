@@ -17,25 +17,27 @@ struct CapabilityHeader {
     pid: i32,
 }
 
-/// Becomes `user` (with a group of the same number), or stays who it is where there is only one; then loses every
-/// capability and the means to get one back.
-pub(super) fn give_up(user: Option<u32>) -> Step<()> {
+/// For root, before it becomes somebody else; nobody else may.
+pub(super) fn leave_groups() -> Step<()> {
+    nix::unistd::setgroups(&[]).map_err(|error| format!("leave its groups: {error}"))
+}
+
+/// Becomes another user, and for now keeps its capabilities.
+pub(super) fn become_user(uid: u32, gid: u32) -> Step<()> {
+    // SAFETY: a prctl of plain numbers.
+    check("lock its secure bits", unsafe { libc::prctl(libc::PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) })?;
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    nix::unistd::setresgid(group, group, group).map_err(|error| format!("become group {gid}: {error}"))?;
+    nix::unistd::setresuid(user, user, user).map_err(|error| format!("become user {uid}: {error}"))
+}
+
+/// Loses every capability and the means to get one back.
+pub(super) fn give_up() -> Step<()> {
     for capability in 0..MAX_CAPABILITIES {
         // SAFETY: a prctl of plain numbers.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
             break;
         }
-    }
-    if let Some(id) = user {
-        let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
-        nix::unistd::setgroups(&[]).map_err(|error| format!("leave its groups: {error}"))?;
-        nix::unistd::setresgid(gid, gid, gid).map_err(|error| format!("become group {id}: {error}"))?;
-        // SAFETY: a prctl of plain numbers.
-        check("lock its secure bits", unsafe { libc::prctl(libc::PR_SET_SECUREBITS, 0b0011, 0, 0, 0) })?;
-        nix::unistd::setresuid(uid, uid, uid).map_err(|error| format!("become user {id}: {error}"))?;
-    } else {
-        // SAFETY: a prctl of plain numbers.
-        check("lock its secure bits", unsafe { libc::prctl(libc::PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) })?;
     }
     drop_capabilities()?;
     // SAFETY: a prctl of plain numbers.

@@ -1,0 +1,130 @@
+//! The daemon's side: an environment that lives.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::cgroups::{Group, Hierarchies};
+use crate::error::SandboxError;
+use crate::link;
+use crate::orders::ExecOrders;
+use crate::spec::Assignment;
+use crate::templates::Template;
+use crate::users::OwnUsers;
+
+/// A prepared environment. Dropping it kills everything in it, which blocks for some milliseconds.
+pub struct Environment {
+    process: Process,
+    group: Group,
+    _users: OwnUsers,
+    template: Arc<Template>,
+    hierarchies: Arc<Hierarchies>,
+}
+
+/// Its first process.
+pub(crate) struct Process {
+    /// A pidfd.
+    pub(crate) init: OwnedFd,
+    /// As long as it is open, process 1 knows that the daemon wants it.
+    pub(crate) _control: OwnedFd,
+    /// Of a runtime that waits to be executed.
+    pub(crate) orders: Option<OwnedFd>,
+}
+
+impl Environment {
+    pub(crate) fn new(
+        process: Process,
+        group: Group,
+        users: OwnUsers,
+        template: Arc<Template>,
+        hierarchies: Arc<Hierarchies>,
+    ) -> Self {
+        Self { process, group, _users: users, template, hierarchies }
+    }
+
+    /// Gives the environment its function: bounds, code, and, to a program that waits to be executed, its variables. Once
+    /// only. Blocks for some hundred microseconds.
+    pub fn assign(&self, assignment: &Assignment) -> Result<(), SandboxError> {
+        self.hierarchies.limit(&self.group, assignment.memory_mib)?;
+        self.template.mount(&self.process.init, &assignment.binds)?;
+        if let Some(orders) = &self.process.orders {
+            let order = ExecOrders { env: assignment.env.clone() };
+            link::send_json(orders.as_fd(), &order, &[])
+                .map_err(SandboxError::start("have its program executed"))?;
+        }
+        Ok(())
+    }
+
+    /// Stops everything in it until it is thawed; nothing happens where the host cannot freeze.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.freeze())
+    }
+
+    /// Lets everything in it go on.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
+    }
+
+    /// Has its main thread run on one CPU only, or on any; nothing happens where its process is not known.
+    pub fn pin(&self, cpu: Option<usize>) -> io::Result<()> {
+        let Some(process) = self.group.first_process() else { return Ok(()) };
+        let mut set = CpuSet::new();
+        let all = 0..CpuSet::count();
+        let wanted = cpu.map_or(all, |cpu| cpu..cpu + 1);
+        wanted.into_iter().try_for_each(|cpu| set.set(cpu))?;
+        Ok(sched_setaffinity(Pid::from_raw(process), &set)?)
+    }
+
+    /// Process 1 of the environment, as the host numbers it; `None` once it is gone.
+    pub fn pid(&self) -> Option<i32> {
+        use std::os::fd::AsRawFd;
+        let path = format!("/proc/self/fdinfo/{}", self.process.init.as_raw_fd());
+        let text = std::fs::read_to_string(path).ok()?;
+        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+        (pid > 0).then_some(pid)
+    }
+
+    /// The most memory the environment ever used, in bytes; `None` where the host does not count it.
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        self.group.peak_bytes()
+    }
+
+    /// Memory that the environment uses now, in bytes; `None` where the host does not count it.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.group.memory_bytes()
+    }
+
+    /// Whether the kernel killed a process of the environment for want of memory.
+    pub fn oom_killed(&self) -> bool {
+        self.group.oom_kills() > 0
+    }
+
+    /// CPU time the environment used, in microseconds; `None` where the host does not count it.
+    pub fn cpu_us(&self) -> Option<u64> {
+        self.group.cpu_us()
+    }
+
+    /// Kills everything in the environment at once and waits until it is gone: some milliseconds, blocking.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if self.group.freezer.as_ref().is_some_and(|freezer| freezer.must_thaw_to_kill) {
+            // If it cannot be thawed it dies when it can.
+            let _ = self.thaw();
+        }
+        // The kernel kills every process of the namespace with its process 1, and ends that one after them.
+        let _ = pidfd_send_signal(&self.process.init, Signal::KILL);
+        let mut fds = [PollFd::new(self.process.init.as_fd(), PollFlags::POLLIN)];
+        while let Err(nix::errno::Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
+        self.group.remove();
+    }
+}

@@ -1,0 +1,196 @@
+//! Process 1 of an environment: completes it, starts the runtime, reaps, reports.
+
+mod fence;
+mod network;
+mod privileges;
+mod proc;
+mod runtime;
+
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::mount::MsFlags;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, wait, waitpid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+
+use super::mounts::{attach, mount_one};
+use super::{Step, reset_signals, tie_to_parent};
+use crate::clone::{fork_into, user_namespace};
+use crate::link::{self, ExitStatus, Fds, Report};
+use crate::orders::{EnvironmentOrders, TemplateOrders};
+use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Users};
+
+pub(super) use runtime::execute;
+
+/// What came beside the orders.
+struct Given {
+    control: OwnedFd,
+    output: OwnedFd,
+    orders: Option<OwnedFd>,
+    disk: Option<OwnedFd>,
+    /// Control group files that the runtime joins by writing `0`.
+    joins: Vec<OwnedFd>,
+}
+
+/// What the runtime needs of a finished environment.
+struct Built {
+    user_namespace: OwnedFd,
+    fence: Option<OwnedFd>,
+}
+
+/// Gives an exit code when the environment has come to its end.
+pub(super) fn run(template: &TemplateOrders, order: &EnvironmentOrders, fds: Fds) -> i32 {
+    let Ok(given) = Given::take(order, fds) else { return 1 };
+    match live(template, order, &given) {
+        Ok(()) => 0,
+        Err(detail) => {
+            // If even this cannot be sent, the daemon sees the socket close and says so.
+            let _ = link::send_json(given.control.as_fd(), &Report::Failed { detail }, &[]);
+            1
+        }
+    }
+}
+
+fn live(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) -> Step<()> {
+    let built = build(template, order, given)?;
+    let runtime = match &template.shell.boot {
+        Boot::Fork { .. } => None,
+        _ => Some(start(template, order, given, &built)?),
+    };
+    drop(built);
+    settle(template, order, given)?;
+    let status = runtime.map_or_else(|| reap_for_ever(), reap_until);
+    // Nobody listens any more when the daemon has given the environment up.
+    let _ = link::send_json(given.control.as_fd(), &Report::Exited(status), &[]);
+    Ok(())
+}
+
+impl Given {
+    fn take(order: &EnvironmentOrders, mut fds: Fds) -> Step<Self> {
+        Ok(Self {
+            control: fds.next()?,
+            output: fds.next()?,
+            orders: fds.next_if(order.has_orders)?,
+            disk: fds.next_if(order.has_disk)?,
+            joins: fds.take(order.joins)?,
+        })
+    }
+}
+
+/// Completes the environment around this process, and tells the daemon.
+fn build(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) -> Step<Built> {
+    // Lost when privileges are given up, so set again in `settle`.
+    tie_to_parent()?;
+    reset_signals()?;
+    let shell = &template.shell;
+    let proc = proc::mount()?;
+    mount_scratch(shell.scratch_mib, order.users, given.disk.as_ref())?;
+    network::raise_loopback()?;
+    let api = network::listen(shell.runtime_api_port)?;
+    let endpoint = network::listen(shell.endpoint_port)?;
+    nix::unistd::sethostname("lambda").map_err(|error| format!("set its host name: {error}"))?;
+    let Users { runtime, .. } = order.users;
+    let user_namespace = user_namespace(proc.as_fd(), (INSIDE_UID, INSIDE_GID), (runtime, runtime))
+        .map_err(|error| format!("make its user namespace: {error}"))?;
+    // Else the function could not open /dev/stdout, which leads to this pipe.
+    let (uid, gid) = (Uid::from_raw(runtime), Gid::from_raw(runtime));
+    nix::unistd::fchown(&given.output, Some(uid), Some(gid))
+        .map_err(|error| format!("own its output: {error}"))?;
+    proc::close()?;
+    let fence = fence::build().map_err(|error| format!("fence its files: {error}"))?;
+    let built = Built { user_namespace, fence };
+    tell(template, given, &built, &api, &endpoint)?;
+    Ok(built)
+}
+
+/// What the daemon gets: both listeners, this process, and, for a zygote's child, what it shall enter.
+fn tell(
+    template: &TemplateOrders,
+    given: &Given,
+    built: &Built,
+    api: &TcpListener,
+    endpoint: &TcpListener,
+) -> Step<()> {
+    let own =
+        pidfd_open(getpid(), PidfdFlags::empty()).map_err(|error| format!("point at itself: {error}"))?;
+    let mut fds = vec![api.as_raw_fd(), endpoint.as_raw_fd(), own.as_raw_fd()];
+    let mut report = Report::Ready { tun: false, fence: false };
+    if let (Report::Ready { fence, .. }, Boot::Fork { .. }) = (&mut report, &template.shell.boot) {
+        fds.push(built.user_namespace.as_raw_fd());
+        *fence = built.fence.is_some();
+        fds.extend(built.fence.as_ref().map(AsRawFd::as_raw_fd));
+    }
+    link::send_json(given.control.as_fd(), &report, &fds)
+        .map_err(|error| format!("pass its listeners to the daemon: {error}"))
+}
+
+fn mount_scratch(scratch_mib: u32, users: Users, disk: Option<&OwnedFd>) -> Step<()> {
+    if let Some(disk) = disk {
+        return attach(disk, "/tmp");
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOATIME;
+    let owner = users.runtime;
+    let options = format!("mode=700,size={scratch_mib}m,uid={owner},gid={owner}");
+    mount_one(Some("tmpfs"), Path::new("/tmp"), Some("tmpfs"), flags, Some(&options))
+}
+
+/// Forks the runtime, or what will become it.
+fn start(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<Pid> {
+    match fork_into(0).map_err(|error| format!("fork the runtime: {error}"))? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => std::process::exit(runtime::become_runtime(template, order, given, built)),
+    }
+}
+
+/// What process 1 gives up once nothing is left to build.
+fn settle(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) -> Step<()> {
+    if template.root {
+        let id = order.users.init;
+        privileges::leave_groups()?;
+        privileges::become_user(id, id)?;
+    }
+    privileges::give_up()?;
+    prctl::set_dumpable(false).map_err(|error| format!("hide its memory: {error}"))?;
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| format!("tie itself to the daemon: {error}"))?;
+    crate::filter::apply(&template.filter).map_err(|error| format!("filter its system calls: {error}"))?;
+    // Had the daemon died before the line above, no signal would ever come.
+    let daemon_is_there = !hung_up(given.control.as_fd());
+    daemon_is_there.then_some(()).ok_or_else(|| "find the daemon alive".to_owned())
+}
+
+/// Reaps until the runtime has ended.
+fn reap_until(runtime: Pid) -> ExitStatus {
+    loop {
+        match wait() {
+            Ok(WaitStatus::Exited(pid, code)) if pid == runtime => return ExitStatus::Code(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == runtime => {
+                return ExitStatus::Signal(signal as i32);
+            }
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return ExitStatus::Code(1),
+        }
+    }
+}
+
+/// Reaps what a runtime leaves behind that is not a child of this process, until this process is killed.
+fn reap_for_ever() -> ! {
+    let mut ended = SigSet::empty();
+    ended.add(Signal::SIGCHLD);
+    // Blocked, it is kept until it is waited for, also when it comes between the two calls below.
+    let _ = ended.thread_block();
+    loop {
+        while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|found| found != WaitStatus::StillAlive) {}
+        let _ = ended.wait();
+    }
+}
+
+fn hung_up(control: BorrowedFd<'_>) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut fds = [PollFd::new(control, PollFlags::empty())];
+    let found = poll(&mut fds, PollTimeout::ZERO).unwrap_or(0);
+    found > 0
+}

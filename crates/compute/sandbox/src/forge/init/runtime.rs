@@ -1,0 +1,130 @@
+//! From a fork of process 1 to the runtime program.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::sys::resource::{Resource, setrlimit};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+
+use super::{Built, Given, Step, privileges};
+use crate::link::{self, Report};
+use crate::orders::{EnvironmentOrders, ExecOrders, TemplateOrders};
+use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Shell, TASK_DIR};
+
+/// Bytes that a runtime may lock into memory; some cryptography libraries want a page or two.
+const MAX_LOCKED_BYTES: u64 = 64 * 1024;
+/// Standard output, standard error and the descriptor for framed log events.
+const OUTPUTS: [i32; 3] = [1, 2, 3];
+
+/// Returns only when there is no runtime to be: an exit code.
+pub(super) fn become_runtime(
+    template: &TemplateOrders,
+    order: &EnvironmentOrders,
+    given: &Given,
+    built: &Built,
+) -> i32 {
+    let report = match prepare(template, order, given, built).and_then(|()| start(&template.shell, given)) {
+        Ok(errno) => Report::NotExecuted { errno },
+        Err(detail) => Report::Failed { detail },
+    };
+    let _ = link::send_json(given.control.as_fd(), &report, &[]);
+    1
+}
+
+/// From here to the end nothing is done for the program that it could not do itself.
+fn prepare(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<()> {
+    nix::unistd::setsid().map_err(|error| format!("lead a session: {error}"))?;
+    connect_output(&given.output)?;
+    for file in &given.joins {
+        nix::unistd::write(file, b"0").map_err(|error| format!("join its control group: {error}"))?;
+    }
+    // After joining, so that the namespace's root is the environment's own group.
+    // SAFETY: there is one thread, and nothing of it refers to control groups.
+    #[expect(unsafe_code, reason = "unshare has no safe interface")]
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
+        .map_err(|error| format!("hide the host's control groups: {error}"))?;
+    limit_resources(&template.shell, order.joins > 0)?;
+    if template.root {
+        privileges::leave_groups()?;
+    }
+    move_into_link_name_space(built.user_namespace.as_fd(), Some(LinkNameSpaceType::User))
+        .map_err(|error| format!("enter its user namespace: {error}"))?;
+    privileges::become_user(INSIDE_UID, INSIDE_GID)?;
+    privileges::give_up()?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    if let Some(fence) = &built.fence {
+        restrict(fence)?;
+    }
+    crate::filter::apply(&template.filter).map_err(|error| format!("filter its system calls: {error}"))
+}
+
+fn connect_output(output: &OwnedFd) -> Step<()> {
+    for fd in OUTPUTS {
+        // SAFETY: of these descriptors nothing in this process is in use.
+        #[expect(unsafe_code, reason = "descriptors made by number have no safe interface")]
+        let made = unsafe { libc::dup2(output.as_raw_fd(), fd) };
+        nix::errno::Errno::result(made).map_err(|error| format!("connect its output: {error}"))?;
+    }
+    Ok(())
+}
+
+fn limit_resources(shell: &Shell, has_groups: bool) -> Step<()> {
+    let mut limits = vec![
+        (Resource::RLIMIT_NOFILE, u64::from(shell.max_open_files)),
+        (Resource::RLIMIT_CORE, 0),
+        (Resource::RLIMIT_FSIZE, u64::from(shell.scratch_mib) << 20),
+        (Resource::RLIMIT_MEMLOCK, MAX_LOCKED_BYTES),
+        (Resource::RLIMIT_MSGQUEUE, 0),
+    ];
+    if !has_groups {
+        limits.push((Resource::RLIMIT_NPROC, u64::from(shell.max_processes)));
+    }
+    for (resource, limit) in limits {
+        setrlimit(resource, limit, limit).map_err(|error| format!("limit itself ({resource:?}): {error}"))?;
+    }
+    Ok(())
+}
+
+fn restrict(fence: &OwnedFd) -> Step<()> {
+    // SAFETY: takes a descriptor and no flags.
+    #[expect(unsafe_code, reason = "the landlock crate restricts only by its own value")]
+    let result = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, fence.as_raw_fd(), 0) };
+    if result == 0 { Ok(()) } else { Err(format!("fence its files: {}", std::io::Error::last_os_error())) }
+}
+
+/// The errno with which the program could not be executed.
+fn start(shell: &Shell, given: &Given) -> Step<i32> {
+    match (&shell.boot, &given.orders) {
+        (Boot::Later { program, args }, Some(orders)) => {
+            link::send_json(given.control.as_fd(), &Report::Waiting, &[])
+                .map_err(|error| format!("say that it waits: {error}"))?;
+            let (packet, _) = link::receive(orders.as_fd(), link::MAX_PACKET)
+                .map_err(|error| format!("wait for its function: {error}"))?;
+            if packet.is_empty() {
+                return Err("wait for its function: nobody has one".to_owned());
+            }
+            let ExecOrders { env } =
+                serde_json::from_slice(&packet).map_err(|error| format!("understand its orders: {error}"))?;
+            std::env::set_current_dir(TASK_DIR).map_err(|error| format!("enter {TASK_DIR}: {error}"))?;
+            Ok(execute(program, args, &env))
+        }
+        (Boot::Now { program, args, env } | Boot::Fork { program, args, env }, _) => {
+            Ok(execute(program, args, env))
+        }
+        (Boot::Later { .. }, None) => Err("wait for its function: it has no socket".to_owned()),
+    }
+}
+
+/// The errno with which `execve` failed.
+pub(in crate::forge) fn execute(program: &str, args: &[String], env: &[(String, String)]) -> i32 {
+    let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
+    let env: Result<Vec<CString>, _> = pairs.map(CString::new).collect();
+    let args: Result<Vec<CString>, _> = args.iter().map(|arg| CString::new(arg.as_str())).collect();
+    match (CString::new(program), args, env) {
+        (Ok(program), Ok(args), Ok(env)) => {
+            let Err(errno) = nix::unistd::execve(&program, &args, &env);
+            errno as i32
+        }
+        _ => libc::EINVAL,
+    }
+}

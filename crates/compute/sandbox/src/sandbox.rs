@@ -1,0 +1,239 @@
+//! The daemon's side: preparing environments.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::cgroups::Hierarchies;
+use crate::environment::{Environment, Process};
+use crate::error::SandboxError;
+use crate::filter;
+use crate::link::{self, Fds, Report};
+use crate::orders::EnvironmentOrders;
+use crate::scratch::Scratch;
+use crate::sockets::{control_pair, orders_pair, output_pipe};
+use crate::spec::{Boot, Shell, Users};
+use crate::templates::{Template, Templates};
+use crate::users::{OwnUsers, is_full_root};
+use crate::zygote::Entrance;
+
+/// Where a sandbox keeps its few files.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// A folder of the sandbox's own, on the same disk as functions' data is meant to be.
+    pub state_dir: PathBuf,
+}
+
+/// Makes isolated environments, which end with it. One for each daemon.
+pub struct Sandbox {
+    config: SandboxConfig,
+    hierarchies: Arc<Hierarchies>,
+    /// Found out with the first environment, since it takes some 30 ms.
+    scratch: OnceLock<Result<Scratch, String>>,
+    templates: Templates,
+    root: bool,
+    made: AtomicU64,
+}
+
+/// What comes with a prepared environment.
+pub struct Started {
+    pub environment: Environment,
+    /// On [`Shell::runtime_api_port`] of the environment's loopback.
+    pub runtime_api: TcpListener,
+    /// On [`Shell::endpoint_port`] of the environment's loopback.
+    pub endpoint: TcpListener,
+    /// The read end, non-blocking, of the pipe that is the runtime's standard output, standard error and descriptor 3.
+    pub output: OwnedFd,
+    /// Non-blocking; each packet is a report (see [`Report::read`]), an empty one means that process 1 has vanished.
+    pub reports: UnixDatagram,
+    /// The environment's network device, where the shell asked for one.
+    pub tun: Option<OwnedFd>,
+}
+
+/// One side of what an environment is connected to the daemon by.
+struct Ends {
+    control: OwnedFd,
+    output: OwnedFd,
+    orders: Option<OwnedFd>,
+}
+
+/// What an environment reports when it stands.
+struct Standing {
+    runtime_api: OwnedFd,
+    endpoint: OwnedFd,
+    init: OwnedFd,
+    tun: Option<OwnedFd>,
+    /// For a zygote's child.
+    user_namespace: Option<OwnedFd>,
+    fence: Option<OwnedFd>,
+}
+
+impl Sandbox {
+    /// A sandbox on this host; removes what killed daemons left behind. Nothing runs before the first environment.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let mount_point = config.state_dir.join("root");
+        fs::create_dir_all(&mount_point)
+            .map_err(|source| SandboxError::State { path: mount_point.clone(), source })?;
+        let (root, hierarchies) = (is_full_root(), Arc::new(Hierarchies::find()));
+        let bounds_processes = hierarchies.pids.is_some();
+        Ok(Self {
+            config,
+            hierarchies,
+            scratch: OnceLock::new(),
+            templates: Templates::new(mount_point, filter::compile()?, root, bounds_processes)?,
+            root,
+            made: AtomicU64::new(0),
+        })
+    }
+
+    /// Makes an environment without a function, and starts its runtime where that needs none. Blocks for some
+    /// milliseconds, for longer with the first of a kind, at most 20 seconds.
+    pub fn prepare(&self, shell: &Shell) -> Result<Started, SandboxError> {
+        let template = self.templates.get(shell)?;
+        match self.prepare_from(template, shell) {
+            Err(error) if error.is_gone() => {
+                // Whatever ended the template or the zygote, the next ones may live.
+                self.templates.forget(shell);
+                self.prepare_from(self.templates.get(shell)?, shell)
+            }
+            done => done,
+        }
+    }
+
+    /// Lets go of what was made for environments of a kind; what lives of them lives on.
+    pub fn retire(&self, shell: &Shell) {
+        self.templates.forget(shell);
+    }
+
+    pub(crate) fn hierarchies(&self) -> &Hierarchies {
+        &self.hierarchies
+    }
+
+    pub(crate) fn scratch_problem(&self) -> Option<&str> {
+        self.scratch().as_ref().err().map(String::as_str)
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.root
+    }
+
+    fn scratch(&self) -> &Result<Scratch, String> {
+        self.scratch.get_or_init(|| {
+            if self.root {
+                Scratch::find(&self.config.state_dir.join("scratch"))
+            } else {
+                Err("loop devices need root".to_owned())
+            }
+        })
+    }
+
+    fn prepare_from(&self, template: Arc<Template>, shell: &Shell) -> Result<Started, SandboxError> {
+        let users = if self.root { OwnUsers::take() } else { OwnUsers::only_one() };
+        let name = format!("e{}", self.made.fetch_add(1, Ordering::SeqCst));
+        let disk = self.disk(&name, shell, users.users.runtime)?;
+        let group = self.hierarchies.create(&name, shell)?;
+        let joins = group.joins()?;
+        let (ours, theirs) = ends(shell)?;
+        make(&template, shell, &theirs, users.users, disk.as_ref(), &joins)?;
+        drop(disk);
+        let standing = wait_ready(&ours.control, shell)?;
+        if let (Some(zygote), Some(user_namespace)) = (&template.zygote, &standing.user_namespace) {
+            zygote.fork(&Entrance {
+                init: &standing.init,
+                user_namespace,
+                report: &theirs.control,
+                output: &theirs.output,
+                fence: standing.fence.as_ref(),
+                joins: &joins,
+            })?;
+        }
+        drop(theirs);
+        let reports = reports(&ours.control).map_err(SandboxError::start("share its control socket"))?;
+        let process = Process { init: standing.init, _control: ours.control, orders: ours.orders };
+        let environment = Environment::new(process, group, users, template, self.hierarchies.clone());
+        Ok(Started {
+            environment,
+            runtime_api: standing.runtime_api.into(),
+            endpoint: standing.endpoint.into(),
+            output: ours.output,
+            reports,
+            tun: standing.tun,
+        })
+    }
+
+    /// A disk for `/tmp`, where the host can give one.
+    fn disk(&self, name: &str, shell: &Shell, owner: u32) -> Result<Option<OwnedFd>, SandboxError> {
+        let Ok(scratch) = self.scratch() else { return Ok(None) };
+        let disk = scratch.disk(name, shell.scratch_mib, owner);
+        disk.map(Some).map_err(SandboxError::start("make a disk for /tmp"))
+    }
+}
+
+/// (ours, theirs)
+fn ends(shell: &Shell) -> Result<(Ends, Ends), SandboxError> {
+    let (control, their_control) = control_pair().map_err(SandboxError::start("make a control socket"))?;
+    let (output, their_output) = output_pipe().map_err(SandboxError::start("make an output pipe"))?;
+    let waits = matches!(shell.boot, Boot::Later { .. });
+    let pair =
+        waits.then(orders_pair).transpose().map_err(SandboxError::start("make a socket for its orders"))?;
+    let (orders, their_orders) = pair.unzip();
+    let theirs = Ends { control: their_control, output: their_output, orders: their_orders };
+    Ok((Ends { control, output, orders }, theirs))
+}
+
+fn make(
+    template: &Template,
+    shell: &Shell,
+    theirs: &Ends,
+    users: Users,
+    disk: Option<&OwnedFd>,
+    joins: &[File],
+) -> Result<(), SandboxError> {
+    // A zygote's child joins by itself.
+    let joins = if matches!(shell.boot, Boot::Fork { .. }) { &[] } else { joins };
+    let order = EnvironmentOrders {
+        users,
+        has_orders: theirs.orders.is_some(),
+        has_disk: disk.is_some(),
+        joins: joins.len(),
+    };
+    let mut fds = vec![theirs.control.as_raw_fd(), theirs.output.as_raw_fd()];
+    fds.extend(theirs.orders.as_ref().map(AsRawFd::as_raw_fd));
+    fds.extend(disk.map(AsRawFd::as_raw_fd));
+    fds.extend(joins.iter().map(AsRawFd::as_raw_fd));
+    template.make_environment(&order, &fds)
+}
+
+fn wait_ready(control: &OwnedFd, shell: &Shell) -> Result<Standing, SandboxError> {
+    let heard = link::receive(control.as_fd(), link::MAX_REPORT);
+    let (packet, fds) = heard.map_err(SandboxError::start("hear from its first process"))?;
+    let failed = |detail| SandboxError::Init { detail };
+    let (tun, fence) = match Report::read(&packet) {
+        Report::Ready { tun, fence } => (tun, fence),
+        Report::Failed { detail } => return Err(failed(detail)),
+        other => return Err(failed(format!("stay alive: {other:?}"))),
+    };
+    let mut fds = Fds::new(fds);
+    let mut standing = || -> Result<Standing, String> {
+        Ok(Standing {
+            runtime_api: fds.next()?,
+            endpoint: fds.next()?,
+            init: fds.next()?,
+            tun: fds.next_if(tun)?,
+            user_namespace: fds.next_if(matches!(shell.boot, Boot::Fork { .. }))?,
+            fence: fds.next_if(fence)?,
+        })
+    };
+    standing().map_err(failed)
+}
+
+/// A second descriptor of the control socket, on which from now on only the caller waits.
+fn reports(control: &OwnedFd) -> std::io::Result<UnixDatagram> {
+    let reports = UnixDatagram::from(control.try_clone()?);
+    reports.set_nonblocking(true)?;
+    Ok(reports)
+}

@@ -1,0 +1,215 @@
+//! The daemon's side of the forge and its templates.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::clone::spawn_forge;
+use crate::error::SandboxError;
+use crate::link;
+use crate::orders::{EnvironmentOrders, TemplateOrders, Work};
+use crate::sockets::control_pair;
+use crate::spec::{Bind, Boot, Filter, Shell};
+use crate::zygote::Zygote;
+
+/// The forge, its templates, and all that is needed to make more of them.
+pub(crate) struct Templates {
+    made: Mutex<Made>,
+    mount_point: PathBuf,
+    filter: Filter,
+    root: bool,
+    /// Whether control groups bound the number of processes.
+    bounds_processes: bool,
+    cloner: Sender<CloneJob>,
+}
+
+#[derive(Default)]
+struct Made {
+    forge: Option<Arc<Forge>>,
+    templates: HashMap<Shell, Arc<Template>>,
+}
+
+/// A helper process with the daemon's privileges. It ends when this is dropped.
+struct Forge {
+    control: Mutex<OwnedFd>,
+    pid: Pid,
+    /// Once it is, its number may be somebody else's.
+    reaped: AtomicBool,
+}
+
+/// A process that forks environments of one kind. It ends, and all of them with it, when this is dropped.
+pub(crate) struct Template {
+    control: Mutex<OwnedFd>,
+    pub(crate) zygote: Option<Zygote>,
+    forge: Arc<Forge>,
+    whole_trees: bool,
+}
+
+struct CloneJob {
+    control: OwnedFd,
+    user_namespace: bool,
+    reply: Sender<io::Result<Pid>>,
+}
+
+impl Templates {
+    /// None yet; the forge is made with the first.
+    pub(crate) fn new(
+        mount_point: PathBuf,
+        filter: Filter,
+        root: bool,
+        bounds_processes: bool,
+    ) -> Result<Self, SandboxError> {
+        let (cloner, jobs) = channel();
+        std::thread::Builder::new()
+            .name("sandbox-cloner".to_owned())
+            .spawn(move || clone_for_ever(&jobs))
+            .map_err(SandboxError::start("start a thread"))?;
+        Ok(Self { made: Mutex::default(), mount_point, filter, root, bounds_processes, cloner })
+    }
+
+    /// The template of a kind.
+    pub(crate) fn get(&self, shell: &Shell) -> Result<Arc<Template>, SandboxError> {
+        let mut made = self.made();
+        if let Some(template) = made.templates.get(shell) {
+            return Ok(template.clone());
+        }
+        let forge = match &made.forge {
+            Some(forge) if forge.is_alive() => forge.clone(),
+            _ => Arc::new(self.make_forge()?),
+        };
+        made.forge = Some(forge.clone());
+        let template = Arc::new(self.make_template(forge, shell)?);
+        made.templates.insert(shell.clone(), template.clone());
+        Ok(template)
+    }
+
+    /// Lets a template go; it ends with its last environment, and the forge with the last template.
+    pub(crate) fn forget(&self, shell: &Shell) {
+        let mut made = self.made();
+        let template = made.templates.remove(shell);
+        let forge = if made.templates.is_empty() { made.forge.take() } else { None };
+        drop(made);
+        drop((template, forge));
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make_forge(&self) -> Result<Forge, SandboxError> {
+        let (control, theirs) = control_pair().map_err(SandboxError::start("make a control socket"))?;
+        let (reply, answer) = channel();
+        let job = CloneJob { control: theirs, user_namespace: !self.root, reply };
+        let gone = |_| SandboxError::Start {
+            step: "reach the cloning thread",
+            source: io::Error::from(io::ErrorKind::BrokenPipe),
+        };
+        self.cloner.send(job).map_err(|_| gone(()))?;
+        let cloned = answer.recv().map_err(|_| gone(()))?;
+        let pid = cloned.map_err(|source| match source.raw_os_error() {
+            Some(libc::EPERM | libc::ENOSPC) => SandboxError::Unsupported(format!(
+                "namespaces are refused ({source}): run as root, or allow user namespaces \
+                 (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, \
+                 kernel.apparmor_restrict_unprivileged_userns)"
+            )),
+            _ => SandboxError::Start { step: "clone the process that builds them", source },
+        })?;
+        Ok(Forge { control: Mutex::new(control), pid, reaped: AtomicBool::new(false) })
+    }
+
+    fn make_template(&self, forge: Arc<Forge>, shell: &Shell) -> Result<Template, SandboxError> {
+        let pair = || control_pair().map_err(SandboxError::start("make a control socket"));
+        let (control, theirs) = pair()?;
+        let zygote = if matches!(shell.boot, Boot::Fork { .. }) { Some(pair()?) } else { None };
+        let orders = TemplateOrders {
+            shell: shell.clone(),
+            mount_point: self.mount_point.clone(),
+            filter: self.filter.clone(),
+            root: self.root,
+        };
+        let mut fds = vec![theirs.as_raw_fd()];
+        fds.extend(zygote.iter().map(|(_, theirs)| theirs.as_raw_fd()));
+        forge.ask(&Work::Template(Box::new(orders)), &fds)?;
+        drop(theirs);
+        let ready = link::receive(control.as_fd(), link::MAX_REPORT);
+        let (packet, _) = ready.map_err(SandboxError::start("hear from their template"))?;
+        let ready: link::Reply = serde_json::from_slice(&packet)
+            .unwrap_or_else(|_| Err("stay alive while it built their root".to_owned()));
+        ready.map_err(|detail| SandboxError::Init { detail })?;
+        let zygote = zygote.map(|(ours, _)| {
+            let processes = (!self.bounds_processes).then_some(shell.max_processes);
+            Zygote::new(ours, shell, &self.filter, self.root, processes)
+        });
+        let zygote = zygote.transpose()?;
+        Ok(Template { control: Mutex::new(control), zygote, forge, whole_trees: !self.root })
+    }
+}
+
+impl Template {
+    /// Has the template fork an environment, which then speaks for itself. A template that is gone says so by an error
+    /// of the kind "broken pipe".
+    pub(crate) fn make_environment(
+        &self,
+        order: &EnvironmentOrders,
+        fds: &[i32],
+    ) -> Result<(), SandboxError> {
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let reply = link::ask(control.as_fd(), order, fds);
+        let reply = reply.map_err(SandboxError::start("reach their template"))?;
+        reply.map_err(|detail| SandboxError::Init { detail })
+    }
+
+    /// Mounts host folders in one of its environments.
+    pub(crate) fn mount(&self, init: &OwnedFd, binds: &[Bind]) -> Result<(), SandboxError> {
+        let work = Work::Mount { binds: binds.to_vec(), whole_trees: self.whole_trees };
+        self.forge.ask(&work, &[init.as_raw_fd()])
+    }
+}
+
+impl Forge {
+    fn ask(&self, work: &Work, fds: &[i32]) -> Result<(), SandboxError> {
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let reply = link::ask(control.as_fd(), work, fds);
+        let reply = reply.map_err(SandboxError::start("reach the process that builds them"))?;
+        reply.map_err(|detail| SandboxError::Init { detail })
+    }
+
+    fn is_alive(&self) -> bool {
+        let found = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
+        let alive = found.is_ok_and(|found| found == WaitStatus::StillAlive);
+        if !alive {
+            self.reaped.store(true, Ordering::SeqCst);
+        }
+        alive
+    }
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        if *self.reaped.get_mut() {
+            return;
+        }
+        // Nothing that it made is left, so that it has nothing to lose.
+        let _ = nix::sys::signal::kill(self.pid, nix::sys::signal::Signal::SIGKILL);
+        while let Err(nix::errno::Errno::EINTR) = waitpid(self.pid, None) {}
+    }
+}
+
+/// Clones on one thread that never ends: the kernel ties a child's life to the thread that made it.
+fn clone_for_ever(jobs: &Receiver<CloneJob>) {
+    // A signal handler of the daemon must not run in a child that shares its memory.
+    let _ = SigSet::all().thread_block();
+    while let Ok(job) = jobs.recv() {
+        let child = spawn_forge(job.control.as_fd(), job.user_namespace);
+        drop(job.control);
+        let _ = job.reply.send(child);
+    }
+}

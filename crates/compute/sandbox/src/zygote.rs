@@ -1,0 +1,87 @@
+//! An interpreter that was started once, and from which runtimes are forked: the daemon's side.
+//!
+//! The zygote takes requests on its standard input, a socket of packets. The first tells it the bounds of its children
+//! (see [`Bounds`]). Each further one asks for a child: beside it come the environment's process 1, its user namespace, its
+//! report socket, its output pipe, its landlock rules if there are any, and the control group files to join. The child
+//! enters all that, gives up its privileges, and asks the Runtime API for its function. The zygote answers `{"Ok": null}` or
+//! `{"Err": "..."}`, and sends a [`Report::Exited`](crate::Report) on the report socket when the child has ended.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::error::SandboxError;
+use crate::link;
+use crate::spec::{Filter, INSIDE_GID, INSIDE_UID, Shell};
+
+/// What all children of a zygote have in common.
+#[derive(Serialize)]
+struct Bounds<'a> {
+    filter: &'a Filter,
+    uid: u32,
+    gid: u32,
+    /// Whether it is root, and can leave its groups.
+    root: bool,
+    max_open_files: u32,
+    max_file_bytes: u64,
+    /// Where no control group bounds them.
+    max_processes: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Request {
+    fence: bool,
+    joins: usize,
+}
+
+/// What a child enters.
+pub(crate) struct Entrance<'a> {
+    pub(crate) init: &'a OwnedFd,
+    pub(crate) user_namespace: &'a OwnedFd,
+    pub(crate) report: &'a OwnedFd,
+    pub(crate) output: &'a OwnedFd,
+    pub(crate) fence: Option<&'a OwnedFd>,
+    pub(crate) joins: &'a [File],
+}
+
+/// The daemon's end of a zygote.
+pub(crate) struct Zygote(Mutex<OwnedFd>);
+
+impl Zygote {
+    /// Tells a zygote that is starting the bounds of its children.
+    pub(crate) fn new(
+        control: OwnedFd,
+        shell: &Shell,
+        filter: &Filter,
+        root: bool,
+        max_processes: Option<u32>,
+    ) -> Result<Self, SandboxError> {
+        let bounds = Bounds {
+            filter,
+            uid: INSIDE_UID,
+            gid: INSIDE_GID,
+            root,
+            max_open_files: shell.max_open_files,
+            max_file_bytes: u64::from(shell.scratch_mib) << 20,
+            max_processes,
+        };
+        link::send_json(control.as_fd(), &bounds, &[])
+            .map_err(SandboxError::start("tell their zygote its bounds"))?;
+        Ok(Self(Mutex::new(control)))
+    }
+
+    /// Has it fork a child into an environment.
+    pub(crate) fn fork(&self, entrance: &Entrance<'_>) -> Result<(), SandboxError> {
+        let request = Request { fence: entrance.fence.is_some(), joins: entrance.joins.len() };
+        let always = [entrance.init, entrance.user_namespace, entrance.report, entrance.output];
+        let mut fds: Vec<i32> = always.into_iter().map(AsRawFd::as_raw_fd).collect();
+        fds.extend(entrance.fence.map(AsRawFd::as_raw_fd));
+        fds.extend(entrance.joins.iter().map(AsRawFd::as_raw_fd));
+        let control = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let reply = link::ask(control.as_fd(), &request, &fds);
+        let reply = reply.map_err(SandboxError::start("reach their zygote"))?;
+        reply.map_err(|detail| SandboxError::Init { detail })
+    }
+}
