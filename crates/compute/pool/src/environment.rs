@@ -215,7 +215,7 @@ impl Environment {
                 Report::Exited(status) => return Poll::Ready(Event::Exited(status)),
                 Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
                 Report::Failed { detail } => return Poll::Ready(Event::Broken(detail)),
-                Report::Ready => {}
+                Report::Ready { .. } | Report::Waiting => {}
             }
         }
     }

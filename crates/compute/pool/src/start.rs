@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use lambent_runtimes::{ENDPOINT_PORT, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, variables};
-use lambent_sandbox::{Bind, Spec};
+use bytes::Bytes;
+use lambent_runtimes::{ENDPOINT_PORT, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, Start, variables};
+use lambent_sandbox::{Assignment, Bind, Boot, Shell, TASK_DIR};
 
 use crate::environment::Environment;
 use crate::error::InvokeError;
@@ -27,19 +28,24 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
     let credentials = function.credentials.credentials().await.map_err(InvokeError::Credentials)?;
     let id = lambent_base::text::hex(&parts.random.bytes::<16>());
     let log_stream: Arc<str> = texts::stream_name(parts.clock.unix_ms(), &function.key.version, &id).into();
-    let environment = environment_variables(&runtime, function, &credentials, &log_stream);
-    let (data_dir, memory_mib) = (inner.config.data_dir.clone(), function.memory_mib);
-    let (code_dir, scratch_mib) = (function.code_dir.clone(), function.ephemeral_mib);
+    let variables = environment_variables(&runtime, function, &credentials, &log_stream);
+    let (shell, at) = (shell_of(inner, &runtime, function)?, parts.clock.monotonic());
+    let waits = matches!(shell.boot, Boot::Now { .. } | Boot::Fork { .. });
+    let told = Bytes::from(serde_json::json!({ "env": variables_object(&variables) }).to_string());
+    let assignment = Assignment {
+        binds: vec![Bind::required(&function.code_dir, TASK_DIR)],
+        env: variables,
+        memory_mib: function.memory_mib,
+    };
     let owner = inner.clone();
-    let (runtime_of_spec, at) = (runtime.clone(), parts.clock.monotonic());
     let started = blocking(move || {
-        let launch =
-            Launch::new(&runtime_of_spec, &data_dir, memory_mib).map_err(|error| error.to_string())?;
-        let mut spec = spec_of(launch, id, environment, memory_mib, scratch_mib);
-        spec.binds.push(Bind::required(code_dir, "/var/task"));
-        owner.sandbox.spawn(&spec).map_err(|error| error.to_string())
+        let started = owner.sandbox.prepare(&shell)?;
+        started.environment.assign(&assignment)?;
+        Ok(started)
     });
-    let started = started.await?.map_err(InvokeError::Environment)?;
+    let started = started
+        .await?
+        .map_err(|error: lambent_sandbox::SandboxError| InvokeError::Environment(error.to_string()))?;
     let key = Arc::new(function.key.clone());
     let to = LogStream {
         function: key.clone(),
@@ -51,7 +57,17 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
     if let Some(note) = runtime.note {
         log.say(format!("[WARN]\t{note}\n"));
     }
-    Environment::adopt(started, key, log, log_stream, at, &*parts.endpoint)
+    let mut environment = Environment::adopt(started, key, log, log_stream, at, &*parts.endpoint)?;
+    if waits {
+        environment.api.give_function(told);
+    } else {
+        environment.api.end_handover();
+    }
+    Ok(environment)
+}
+
+fn variables_object(variables: &[(String, String)]) -> serde_json::Map<String, serde_json::Value> {
+    variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect()
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, InvokeError> {
@@ -80,27 +96,25 @@ fn environment_variables(
     variables(runtime, &facts)
 }
 
-fn spec_of(
-    launch: Launch,
-    name: String,
-    env: Vec<(String, String)>,
-    memory_mib: u32,
-    scratch_mib: u32,
-) -> Spec {
+/// The kind of environment that a function runs in.
+fn shell_of(inner: &Inner, runtime: &Runtime, function: &FunctionSpec) -> Result<Shell, InvokeError> {
+    let launch = Launch::new(runtime, &inner.config.data_dir, function.memory_mib, &function.environment)
+        .map_err(|error| InvokeError::Environment(error.to_string()))?;
+    let Launch { binds, links, start, program, args, env } = launch;
     let bind = |(source, target, optional)| Bind { source, target, optional };
-    Spec {
-        name,
-        binds: launch.binds.into_iter().map(bind).collect(),
-        links: launch.links,
-        program: launch.program,
-        args: launch.args,
-        env,
-        working_dir: "/var/task".to_owned(),
-        memory_mib,
-        scratch_mib,
+    Ok(Shell {
+        binds: binds.into_iter().map(bind).collect(),
+        links,
+        boot: match start {
+            Start::Ahead => Boot::Now { program, args, env },
+            Start::Forked => Boot::Fork { program, args, env },
+            Start::With => Boot::Later { program, args },
+        },
+        scratch_mib: function.ephemeral_mib,
         max_processes: MAX_PROCESSES,
         max_open_files: MAX_OPEN_FILES,
         runtime_api_port: RUNTIME_API_PORT,
         endpoint_port: ENDPOINT_PORT,
-    }
+        egress: false,
+    })
 }
