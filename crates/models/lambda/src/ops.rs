@@ -21,6 +21,8 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         &GET_POLICY_INFO,
         &INVOKE_INFO,
         &LIST_FUNCTIONS_INFO,
+        &LIST_VERSIONS_BY_FUNCTION_INFO,
+        &PUBLISH_VERSION_INFO,
         &REMOVE_PERMISSION_INFO,
         &UPDATE_FUNCTION_CODE_INFO,
         &UPDATE_FUNCTION_CONFIGURATION_INFO,
@@ -237,21 +239,11 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         },
         Known { name: "ListTags", method: "GET", uri: "/2017-03-31/tags/{Resource}" },
         Known {
-            name: "ListVersionsByFunction",
-            method: "GET",
-            uri: "/2015-03-31/functions/{FunctionName}/versions",
-        },
-        Known {
             name: "PauseDurableExecution",
             method: "POST",
             uri: "/2025-12-01/durable-executions/{DurableExecutionArn}/pause",
         },
         Known { name: "PublishLayerVersion", method: "POST", uri: "/2018-10-31/layers/{LayerName}/versions" },
-        Known {
-            name: "PublishVersion",
-            method: "POST",
-            uri: "/2015-03-31/functions/{FunctionName}/versions",
-        },
         Known {
             name: "PutFunctionCodeSigningConfig",
             method: "PUT",
@@ -553,6 +545,48 @@ static LIST_FUNCTIONS_INFO: OperationInfo = OperationInfo {
         &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
         &shapes::SERVICE_EXCEPTION,
         &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+    ],
+};
+
+operation!(ListVersionsByFunction(types::ListVersionsByFunctionRequest) -> types::ListVersionsByFunctionResponse, LIST_VERSIONS_BY_FUNCTION_INFO);
+
+static LIST_VERSIONS_BY_FUNCTION_INFO: OperationInfo = OperationInfo {
+    name: "ListVersionsByFunction",
+    method: "GET",
+    uri: "/2015-03-31/functions/{FunctionName}/versions",
+    status: 200,
+    input: &shapes::LIST_VERSIONS_BY_FUNCTION_REQUEST,
+    output: &shapes::LIST_VERSIONS_BY_FUNCTION_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(PublishVersion(types::PublishVersionRequest) -> types::FunctionConfiguration, PUBLISH_VERSION_INFO);
+
+static PUBLISH_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "PublishVersion",
+    method: "POST",
+    uri: "/2015-03-31/functions/{FunctionName}/versions",
+    status: 201,
+    input: &shapes::PUBLISH_VERSION_REQUEST,
+    output: &shapes::FUNCTION_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::CODE_STORAGE_EXCEEDED_EXCEPTION,
+        &shapes::FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::PRECONDITION_FAILED_EXCEPTION,
     ],
 };
 

@@ -567,6 +567,18 @@ pub(crate) static LIST_FUNCTIONS_RESPONSE: Shape = Shape::new(
     "ListFunctionsResponse",
     Structure(&[Member::new("Functions", &FUNCTION_LIST), Member::new("NextMarker", &STRING)]),
 );
+pub(crate) static LIST_VERSIONS_BY_FUNCTION_REQUEST: Shape = Shape::new(
+    "ListVersionsByFunctionRequest",
+    Structure(&[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_LIST_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_VERSIONS_BY_FUNCTION_RESPONSE: Shape = Shape::new(
+    "ListVersionsByFunctionResponse",
+    Structure(&[Member::new("NextMarker", &STRING), Member::new("Versions", &FUNCTION_LIST)]),
+);
 pub(crate) static LOCAL_MOUNT_PATH: Shape =
     Shape::new("LocalMountPath", Text).min(0).max(160).pattern("/mnt/[a-zA-Z0-9-_.]+");
 pub(crate) static LOG_FORMAT: Shape = Shape::new("LogFormat", Enum(&["JSON", "Text"]));
@@ -630,6 +642,16 @@ pub(crate) static PUBLIC_POLICY_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("PublicPolicyException", 400, true);
+pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::new(
+    "PublishVersionRequest",
+    Structure(&[
+        Member::new("CodeSha256", &STRING),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("PublishTo", &FUNCTION_VERSION_LATEST_PUBLISHED),
+        Member::new("RevisionId", &STRING),
+    ]),
+);
 pub(crate) static RECURSIVE_INVOCATION_EXCEPTION: Shape = Shape::new(
     "RecursiveInvocationException",
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),

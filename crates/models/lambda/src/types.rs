@@ -362,6 +362,21 @@ pub struct ListFunctionsResponse {
 }
 structure!(ListFunctionsResponse, shapes::LIST_FUNCTIONS_RESPONSE, [], [0 functions, 1 next_marker]);
 
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListVersionsByFunctionRequest {
+    pub function_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListVersionsByFunctionRequest, shapes::LIST_VERSIONS_BY_FUNCTION_REQUEST, [0 function_name], [1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListVersionsByFunctionResponse {
+    pub next_marker: Option<String>,
+    pub versions: Option<Vec<FunctionConfiguration>>,
+}
+structure!(ListVersionsByFunctionResponse, shapes::LIST_VERSIONS_BY_FUNCTION_RESPONSE, [], [0 next_marker, 1 versions]);
+
 string_enum!(LogFormat { Json = "JSON", Text = "Text" });
 
 string_enum!(LogType { None = "None", Tail = "Tail" });
@@ -376,6 +391,16 @@ pub struct LoggingConfig {
 structure!(LoggingConfig, shapes::LOGGING_CONFIG, [], [0 application_log_level, 1 log_format, 2 log_group, 3 system_log_level]);
 
 string_enum!(PackageType { Zip = "Zip", Image = "Image" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PublishVersionRequest {
+    pub code_sha256: Option<String>,
+    pub description: Option<String>,
+    pub function_name: String,
+    pub publish_to: Option<FunctionVersionLatestPublished>,
+    pub revision_id: Option<String>,
+}
+structure!(PublishVersionRequest, shapes::PUBLISH_VERSION_REQUEST, [2 function_name], [0 code_sha256, 1 description, 3 publish_to, 4 revision_id]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RemovePermissionRequest {

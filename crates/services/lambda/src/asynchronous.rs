@@ -13,7 +13,7 @@ use crate::cache::Loaded;
 use crate::errors::{self, LambdaError};
 use crate::lambda::Lambda;
 use crate::limits::SYNC_PAYLOAD_MAX;
-use crate::names::{FunctionName, LATEST};
+use crate::names::FunctionName;
 use crate::policy::{self, ServiceCaller};
 use crate::trace;
 
@@ -76,7 +76,7 @@ impl Lambda {
                 Ok(Invoked {
                     payload,
                     function_error,
-                    executed_version: LATEST.to_owned(),
+                    executed_version: invocation.record.function.version,
                     log_tail: invocation.log_tail.into(),
                 })
             }
@@ -89,10 +89,7 @@ impl Lambda {
         let missing = || InvokeError::NoSuchFunction(function.clone());
         let place = Place { account: function.account.clone(), region: function.region.clone() };
         let name = FunctionName::parse(&function.to_string(), None, &place).map_err(|_| missing())?;
-        if !name.is_latest() {
-            return Err(missing());
-        }
-        let found = self.load(&name.place, &name.name, &name.arn()).await;
+        let found = self.load(&name).await;
         found.map_err(|error| InvokeError::Platform(error.to_string()))?.ok_or_else(missing)
     }
 }

@@ -12,13 +12,15 @@ use parking_lot::RwLock;
 
 use crate::configuration::host_architecture;
 use crate::limits::CACHED_FUNCTIONS_MAX;
-use crate::rows::{FunctionRow, PolicyRow};
+use crate::rows::{Phase, PolicyRow};
 
-/// A function, ready to be invoked (or to say why it is not).
+/// A function or a published version of it, ready to be invoked (or to say why it is not).
 pub(crate) struct Loaded {
-    /// Without qualifier.
+    /// With the number of a published version, else without qualifier.
     pub(crate) arn: String,
-    pub(crate) row: FunctionRow,
+    pub(crate) phase: Phase,
+    /// Of what would run now.
+    pub(crate) architecture: Option<String>,
     pub(crate) policy: Option<PolicyRow>,
     /// `None` while there is nothing to run.
     pub(crate) spec: Option<Arc<FunctionSpec>>,
@@ -27,7 +29,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Why this host cannot run the function, if it is for another architecture.
     pub(crate) fn foreign_architecture(&self) -> Option<String> {
-        let architecture = &self.row.runnable()?.architecture;
+        let architecture = self.architecture.as_ref()?;
         let host = host_architecture();
         (architecture != host).then(|| {
             format!(
@@ -74,11 +76,15 @@ impl Cache {
         inner.entries.insert(loaded.arn.clone(), loaded.clone());
     }
 
-    /// To be called after a change is committed, before anybody is told.
+    /// Forgets a function and its versions: to be called after a change is committed, before anybody is told. `arn` has
+    /// no qualifier.
     pub(crate) fn forget(&self, arn: &str) {
+        let is_of = |known: &str| {
+            known.strip_prefix(arn).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        };
         let mut inner = self.0.write();
         inner.generation += 1;
-        inner.entries.remove(arn);
+        inner.entries.retain(|known, _| !is_of(known));
     }
 
     /// Forgets everything: somebody changed something.

@@ -10,7 +10,7 @@ use lambent_store::{Export, StoreError};
 use serde::de::DeserializeOwned;
 
 use crate::keys;
-use crate::rows::{CodeRow, FunctionRow, PolicyRow};
+use crate::rows::{CodeRow, FunctionRow, PolicyRow, VersionRow};
 
 const SERVICE: &str = "lambda";
 const URL_KEY_BYTES: usize = 32;
@@ -28,6 +28,8 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         kept: HashSet::new(),
         users: HashMap::new(),
         unused: HashSet::new(),
+        functions: HashSet::new(),
+        last_versions: HashMap::new(),
         is_any_lost: false,
     };
     let mut functions = Vec::new();
@@ -36,6 +38,9 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         let loaded = view.load_large(&key, &row).await;
         check.function(&key, &row, loaded);
     }
+    view.for_each(keys::all_versions(), |key, row| check.version(key, row)).await?;
+    view.for_each(keys::all_last_versions(), |key, row| check.last_version(key, row)).await?;
+    check.reused_numbers();
     view.for_each(keys::all_policies(), |key, row| check.readable::<PolicyRow>("resource policy", key, row))
         .await?;
     view.for_each(keys::all_pending().range(), |key, row| {
@@ -61,15 +66,23 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     Ok(())
 }
 
+fn last_version_mend(key: Bytes, seen: Option<Bytes>, number: u64) -> Mend {
+    Mend::Row { key, seen, to: Some(number.to_string().into()) }
+}
+
 struct Check<'a> {
     findings: &'a mut Findings,
     /// The package of each blob; `true` once the blob's own row was seen.
     codes: HashMap<BlobId, (String, bool)>,
     /// The packages that there are.
     kept: HashSet<String>,
-    /// The keys that functions need below `lambda/code-user/`, with the package.
+    /// The keys that functions and versions need below `lambda/code-user/`, with the package.
     users: HashMap<Bytes, String>,
     unused: HashSet<String>,
+    /// The keys of all functions.
+    functions: HashSet<Bytes>,
+    /// By the keys that last versions should have: the highest number that there is.
+    last_versions: HashMap<Bytes, u64>,
     /// Whether a function needs a package whose row is gone. Its blob may be there still.
     is_any_lost: bool,
 }
@@ -96,9 +109,54 @@ impl Check<'_> {
             (Err(why), _) => return self.unreadable("function", key, row, &why),
             (_, Err(why)) => return self.unreadable("function", key, row, &why),
         };
+        self.functions.insert(key.clone());
         for sha256 in function.codes() {
             let user = keys::code_user(sha256, &place, &function.name).into_bytes();
             self.users.insert(user, sha256.to_owned());
+        }
+    }
+
+    fn version(&mut self, key: &Bytes, row: &Bytes) {
+        let (place, name, number) = match keys::read_version(key) {
+            Ok(version) => version,
+            Err(why) => return self.unreadable("version", key, row, &why),
+        };
+        let version = match serde_json::from_slice::<VersionRow>(row) {
+            Ok(version) => version,
+            Err(why) => return self.unreadable("version", key, row, &why),
+        };
+        let last = keys::last_version(&place, &name).into_bytes();
+        let highest = self.last_versions.entry(last).or_default();
+        *highest = number.max(*highest);
+        if !self.functions.contains(&*keys::function(&place, &name)) {
+            let what = format!("version {number} is of a function, {name}, which does not exist");
+            return self.findings.stray(SERVICE, what, (key, row));
+        }
+        let sha256 = version.settings.code.sha256;
+        self.users.insert(keys::code_version(&sha256, &place, &name, number).into_bytes(), sha256);
+    }
+
+    fn last_version(&mut self, key: &Bytes, row: &Bytes) {
+        let highest = self.last_versions.remove(key).unwrap_or(0);
+        match serde_json::from_slice::<u64>(row) {
+            Ok(last) if last >= highest => {}
+            Ok(last) => {
+                let what = format!(
+                    "{} says that version {last} is the last, but version {highest} exists",
+                    key.escape_ascii()
+                );
+                let seen = Some(row.clone());
+                self.findings.problem(SERVICE, what, vec![last_version_mend(key.clone(), seen, highest)]);
+            }
+            Err(why) => self.unreadable("the number of the last version", key, row, &why),
+        }
+    }
+
+    /// Without the number of its last version a function would give numbers again.
+    fn reused_numbers(&mut self) {
+        for (key, highest) in std::mem::take(&mut self.last_versions) {
+            let what = format!("{} is missing, though version {highest} exists", key.escape_ascii());
+            self.findings.problem(SERVICE, what, vec![last_version_mend(key, None, highest)]);
         }
     }
 
@@ -154,7 +212,10 @@ impl Check<'_> {
             Some(_) => {}
             None => self.findings.stray(
                 SERVICE,
-                format!("{} says that a function needs a package, but it does not", key.escape_ascii()),
+                format!(
+                    "{} says that a function or version needs a package, but it does not",
+                    key.escape_ascii()
+                ),
                 (key, row),
             ),
         }

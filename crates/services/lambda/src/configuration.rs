@@ -56,6 +56,7 @@ pub(crate) struct Changes<'a> {
     pub(crate) ephemeral_mib: Option<i32>,
     pub(crate) environment: Option<&'a Environment>,
     pub(crate) logging: Option<&'a LoggingConfig>,
+    pub(crate) snap_start: Option<&'a SnapStart>,
 }
 
 /// Members that Lambent does not act on, where they ask for anything.
@@ -66,7 +67,6 @@ struct Refusable<'a> {
     dead_letter: Option<&'a DeadLetterConfig>,
     file_systems: Option<&'a [FileSystemConfig]>,
     kms_key_arn: Option<&'a str>,
-    snap_start: Option<&'a SnapStart>,
     /// Name, and whether the request has it.
     others: [(&'static str, bool); 6],
 }
@@ -79,7 +79,7 @@ pub(crate) fn create(input: &CreateFunctionRequest, name: &str) -> Result<Settin
     if input.code_signing_config_arn.as_deref().is_some_and(|arn| !arn.is_empty()) {
         return Err(unsupported("CodeSigningConfigArn", "leave it out"));
     }
-    refuse_publish(input.publish, input.publish_to.is_some())?;
+    refuse_publish_to(input.publish_to.is_some())?;
     refuse(&Refusable {
         layers: input.layers.as_deref(),
         vpc: input.vpc_config.as_ref(),
@@ -87,7 +87,6 @@ pub(crate) fn create(input: &CreateFunctionRequest, name: &str) -> Result<Settin
         dead_letter: input.dead_letter_config.as_ref(),
         file_systems: input.file_system_configs.as_deref(),
         kms_key_arn: input.kms_key_arn.as_deref(),
-        snap_start: input.snap_start.as_ref(),
         others: [
             ("ImageConfig", input.image_config.is_some()),
             ("DurableConfig", input.durable_config.is_some()),
@@ -114,6 +113,7 @@ pub(crate) fn create(input: &CreateFunctionRequest, name: &str) -> Result<Settin
         ephemeral_mib: input.ephemeral_storage.as_ref().map(|storage| storage.size),
         environment: input.environment.as_ref(),
         logging: input.logging_config.as_ref(),
+        snap_start: input.snap_start.as_ref(),
     };
     apply(&mut settings, &changes, name)?;
     Ok(settings)
@@ -132,7 +132,6 @@ pub(crate) fn update(
         dead_letter: input.dead_letter_config.as_ref(),
         file_systems: input.file_system_configs.as_deref(),
         kms_key_arn: input.kms_key_arn.as_deref(),
-        snap_start: input.snap_start.as_ref(),
         others: [
             ("ImageConfig", input.image_config.is_some()),
             ("DurableConfig", input.durable_config.is_some()),
@@ -152,6 +151,7 @@ pub(crate) fn update(
         ephemeral_mib: input.ephemeral_storage.as_ref().map(|storage| storage.size),
         environment: input.environment.as_ref(),
         logging: input.logging_config.as_ref(),
+        snap_start: input.snap_start.as_ref(),
     };
     apply(settings, &changes, name)
 }
@@ -183,12 +183,13 @@ pub(crate) fn host_architecture() -> &'static str {
     }
 }
 
-/// Versions are not published yet.
-pub(crate) fn refuse_publish(publish: Option<bool>, has_publish_to: bool) -> Result<(), ApiError> {
-    if publish == Some(true) || has_publish_to {
-        return Err(unsupported("published versions", "leave Publish out and invoke $LATEST"));
+/// Versions are published by number only.
+pub(crate) fn refuse_publish_to(has_publish_to: bool) -> Result<(), ApiError> {
+    if has_publish_to {
+        Err(unsupported("PublishTo", "use Publish, or PublishVersion without it"))
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 /// Checks the tags of a new function.
@@ -218,6 +219,7 @@ fn defaults(name: &str) -> Settings {
         architecture: X86_64.to_owned(),
         log_group: default_log_group(name),
         code: CodeRef { sha256: String::new(), size: 0 },
+        snap_start: false,
     }
 }
 
@@ -254,6 +256,12 @@ fn apply(settings: &mut Settings, changes: &Changes<'_>, name: &str) -> Result<(
     }
     if let Some(logging) = changes.logging {
         settings.log_group = log_group(logging, name)?;
+    }
+    if let Some(on) = changes.snap_start.and_then(|snap| snap.apply_on.as_ref()) {
+        settings.snap_start = *on == SnapStartApplyOn::PublishedVersions;
+    }
+    if settings.snap_start && !runtime_names::has_snap_start(&settings.runtime) {
+        return Err(errors::no_snap_start(&settings.runtime));
     }
     Ok(())
 }
@@ -304,7 +312,6 @@ fn refuse(members: &Refusable<'_>) -> Result<(), ApiError> {
     });
     let traces = members.tracing.is_some_and(|tracing| tracing.mode == Some(TracingMode::Active));
     let dead_letter = members.dead_letter.and_then(|config| config.target_arn.as_deref());
-    let snap_start = members.snap_start.and_then(|snap| snap.apply_on.as_ref());
     let asked = [
         ("Layers", members.layers.is_some_and(|layers| !layers.is_empty()), "put the code into the zip file"),
         ("VpcConfig", has_vpc, "leave it out"),
@@ -312,7 +319,6 @@ fn refuse(members: &Refusable<'_>) -> Result<(), ApiError> {
         ("DeadLetterConfig", dead_letter.is_some_and(|arn| !arn.is_empty()), "leave it out"),
         ("FileSystemConfigs", members.file_systems.is_some_and(|list| !list.is_empty()), "use /tmp"),
         ("KMSKeyArn", members.kms_key_arn.is_some_and(|arn| !arn.is_empty()), "leave it out"),
-        ("SnapStart", snap_start.is_some_and(|on| *on != SnapStartApplyOn::None), "use ApplyOn None"),
     ];
     for (member, is_asked, instead) in asked {
         if is_asked {

@@ -11,46 +11,77 @@ use lambent_model_lambda::{
 };
 use lambent_wire::Timestamp;
 
-use crate::names::LATEST;
-use crate::rows::{FunctionRow, Phase, Settings};
+use crate::names::{LATEST, function_arn};
+use crate::rows::{FunctionRow, Phase, Settings, VersionRow};
 
 /// What AWS says while it works on a function, be it new or not.
 const BUSY: &str = "The function is being created.";
 const CREATING: &str = "Creating";
 
-/// A function with its states. `note` is a sentence on its runtime, for people.
+/// A function or a published version of it, as it is shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    name: &'a str,
+    /// `None` for `$LATEST`.
+    number: Option<u64>,
+    revision_id: &'a str,
+    phase: &'a Phase,
+    settings: &'a Settings,
+    description: &'a str,
+}
+
+impl<'a> From<&'a FunctionRow> for Shown<'a> {
+    fn from(row: &'a FunctionRow) -> Self {
+        let FunctionRow { name, revision_id, phase, settings, .. } = row;
+        Self { name, number: None, revision_id, phase, settings, description: &settings.description }
+    }
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn version(name: &'a str, row: &'a VersionRow) -> Self {
+        let VersionRow { number, revision_id, phase, settings, description } = row;
+        Self { name, number: Some(*number), revision_id, phase, settings, description }
+    }
+
+    pub(crate) fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+}
+
+/// With its states. `note` is a sentence on its runtime, for people.
 pub(crate) fn whole(
-    row: &FunctionRow,
+    one: Shown<'_>,
     place: &Place,
     is_qualified: bool,
     note: Option<String>,
 ) -> FunctionConfiguration {
-    let mut shown = listed(row, place, is_qualified);
-    let runtime = &row.settings.runtime;
+    let mut shown = listed(one, place, is_qualified);
+    let runtime = &one.settings.runtime;
     shown.runtime_version_config = Some(RuntimeVersionConfig {
         error: None,
         runtime_version_arn: Some(format!("arn:aws:lambda:{}::runtime:lambent-{runtime}", place.region)),
     });
-    show_phase(&mut shown, &row.phase, note);
+    show_phase(&mut shown, one.phase, note);
     shown
 }
 
-/// A function as ListFunctions shows it, without states.
-pub(crate) fn listed(row: &FunctionRow, place: &Place, is_qualified: bool) -> FunctionConfiguration {
-    let settings = &row.settings;
-    let arn = row.arn(place);
+/// As ListFunctions shows it, without states.
+pub(crate) fn listed(one: Shown<'_>, place: &Place, is_qualified: bool) -> FunctionConfiguration {
+    let Shown { name, number, revision_id, settings, description, .. } = one;
+    let arn = function_arn(place, name);
+    let version = number.map_or_else(|| LATEST.to_owned(), |number| number.to_string());
     FunctionConfiguration {
         architectures: Some(vec![Architecture::from(settings.architecture.as_str())]),
         code_sha256: Some(code_digest(settings)),
         code_size: Some(i64::try_from(settings.code.size).unwrap_or(i64::MAX)),
-        description: Some(settings.description.clone()),
+        description: Some(description.to_owned()),
         environment: settings
             .environment
             .clone()
             .map(|variables| EnvironmentResponse { error: None, variables: Some(variables) }),
         ephemeral_storage: Some(EphemeralStorage { size: settings.ephemeral_mib }),
-        function_arn: Some(if is_qualified { format!("{arn}:{LATEST}") } else { arn }),
-        function_name: Some(row.name.clone()),
+        function_arn: Some(if is_qualified { format!("{arn}:{version}") } else { arn }),
+        function_name: Some(name.to_owned()),
         handler: Some(settings.handler.clone()),
         last_modified: Some(last_modified(settings.last_modified_ms)),
         logging_config: Some(LoggingConfig {
@@ -60,18 +91,25 @@ pub(crate) fn listed(row: &FunctionRow, place: &Place, is_qualified: bool) -> Fu
         }),
         memory_size: Some(settings.memory_mib),
         package_type: Some(PackageType::Zip),
-        revision_id: Some(row.revision_id.clone()),
+        revision_id: Some(revision_id.to_owned()),
         role: Some(settings.role.clone()),
         runtime: Some(Runtime::from(settings.runtime.as_str())),
-        snap_start: Some(SnapStartResponse {
-            apply_on: Some(SnapStartApplyOn::None),
-            optimization_status: Some(SnapStartOptimizationStatus::Off),
-        }),
+        snap_start: Some(snap_start(settings, number.is_some())),
         timeout: Some(settings.timeout_s),
         tracing_config: Some(TracingConfigResponse { mode: Some(TracingMode::PassThrough) }),
-        version: Some(LATEST.to_owned()),
+        version: Some(version),
         ..FunctionConfiguration::default()
     }
+}
+
+/// What is asked for, and that published versions have it.
+fn snap_start(settings: &Settings, is_published: bool) -> SnapStartResponse {
+    let (apply_on, status) = match (settings.snap_start, is_published) {
+        (false, _) => (SnapStartApplyOn::None, SnapStartOptimizationStatus::Off),
+        (true, false) => (SnapStartApplyOn::PublishedVersions, SnapStartOptimizationStatus::Off),
+        (true, true) => (SnapStartApplyOn::PublishedVersions, SnapStartOptimizationStatus::On),
+    };
+    SnapStartResponse { apply_on: Some(apply_on), optimization_status: Some(status) }
 }
 
 fn show_phase(shown: &mut FunctionConfiguration, phase: &Phase, note: Option<String>) {
@@ -111,7 +149,7 @@ fn show_phase(shown: &mut FunctionConfiguration, phase: &Phase, note: Option<Str
 }
 
 /// The zip's digest in base64, as CodeSha256 has it.
-fn code_digest(settings: &Settings) -> String {
+pub(crate) fn code_digest(settings: &Settings) -> String {
     BASE64.encode(text::unhex(&settings.code.sha256).unwrap_or_default())
 }
 

@@ -169,6 +169,18 @@ fn revision_mismatch(operation: &str) -> ApiError {
     ))
 }
 
+pub(crate) fn no_snap_start(runtime: &str) -> ApiError {
+    invalid(format!("{runtime} is not supported for SnapStart enabled functions."))
+}
+
+/// `given` and `current` are base64, as CodeSha256.
+pub(crate) fn code_changed(given: &str, current: &str) -> ApiError {
+    invalid(format!(
+        "CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({current}). Please try again with \
+         the CodeSHA256 in $LATEST."
+    ))
+}
+
 pub(crate) fn role_not_assumable() -> ApiError {
     invalid("The role defined for the function cannot be assumed by Lambda.")
 }

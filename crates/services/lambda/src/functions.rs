@@ -1,28 +1,26 @@
-//! Functions: made, shown, changed, deleted.
-//! Source: Lambda API Reference, "CreateFunction", "GetFunction", "ListFunctions", "DeleteFunction".
+//! Functions: made, shown, deleted.
+//! Source: Lambda API Reference, "CreateFunction", "GetFunction", "DeleteFunction".
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambent_api::Call;
 use lambent_base::Place;
 use lambent_model_lambda::{
     CreateFunctionRequest, DeleteFunctionRequest, DeleteFunctionResponse, FunctionCodeLocation,
-    FunctionConfiguration, FunctionVersion, GetFunctionConfigurationRequest, GetFunctionRequest,
-    GetFunctionResponse, ListFunctionsRequest, ListFunctionsResponse,
+    FunctionConfiguration, GetFunctionConfigurationRequest, GetFunctionRequest, GetFunctionResponse,
 };
-use lambent_store::{ScanOptions, Txn, delete_large};
+use lambent_store::{Txn, delete_large};
 use lambent_wire::ApiError;
 
+use crate::describe::Shown;
 use crate::errors::{self, LambdaError};
 use crate::lambda::Lambda;
-use crate::limits::{FUNCTION_NAME_MAX, PAGE_MAX};
-use crate::names::{FunctionName, LATEST};
+use crate::limits::FUNCTION_NAME_MAX;
+use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
-use crate::rows::{self, FunctionRow, Phase};
+use crate::rows::{self, FunctionRow, Phase, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
-use crate::{configuration, describe, keys};
+use crate::{configuration, describe, keys, versions};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -42,16 +40,20 @@ impl Lambda {
         settings.run_revision = self.parts.random.uuid();
         settings.last_modified_ms = call.time_ms();
         settings.code = staged.code.clone();
-        let row = FunctionRow {
+        let mut row = FunctionRow {
             name: name.name.clone(),
             revision_id: self.parts.random.uuid(),
             phase: Phase::Creating,
             settings,
             previous: None,
             tags,
+            publishing: None,
         };
-        self.commit_new(&name, &row, staged).await?;
-        let shown = describe::whole(&row, &name.place, false, None);
+        let version = self.commit_new(&name, &mut row, staged, input.publish == Some(true)).await?;
+        let mut shown = describe::whole((&row).into(), &name.place, false, None);
+        if let Some(version) = version {
+            shown.version = Some(version.number.to_string());
+        }
         self.finish_soon(name.place, name.name);
         Ok(shown)
     }
@@ -62,16 +64,16 @@ impl Lambda {
         input: GetFunctionRequest,
     ) -> Result<GetFunctionResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let row = self.latest_row(&name).await?;
-        let location = self.code_url(&call.context.endpoint, &row.settings.code).await?;
+        let found = self.found(&name).await?;
+        let location = self.code_url(&call.context.endpoint, &found.shown().settings().code).await?;
         Ok(GetFunctionResponse {
             code: Some(FunctionCodeLocation {
                 location: Some(location),
                 repository_type: Some("S3".to_owned()),
                 ..FunctionCodeLocation::default()
             }),
-            configuration: Some(self.shown(&row, &name)),
-            tags: (!row.tags.is_empty()).then_some(row.tags),
+            configuration: Some(self.shown(found.shown(), &name)),
+            tags: Some(found.function.tags).filter(|tags| !tags.is_empty()),
             ..GetFunctionResponse::default()
         })
     }
@@ -82,43 +84,8 @@ impl Lambda {
         input: GetFunctionConfigurationRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let row = self.latest_row(&name).await?;
-        Ok(self.shown(&row, &name))
-    }
-
-    pub(crate) async fn list_functions(
-        self: &Arc<Self>,
-        call: &Call,
-        input: ListFunctionsRequest,
-    ) -> Result<ListFunctionsResponse, LambdaError> {
-        if input.master_region.is_some() {
-            return Err(
-                errors::unsupported("MasterRegion", "leave it out: there are no edge functions").into()
-            );
-        }
-        let is_qualified = input.function_version == Some(FunctionVersion::All);
-        let wanted = input.max_items.and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE_MAX);
-        let options = ScanOptions::rows(wanted.clamp(1, PAGE_MAX));
-        let place = call.place();
-        let mut range = keys::functions(place).range();
-        if let Some(marker) = &input.marker {
-            range = range.after(&keys::function(place, &read_marker(marker)?));
-        }
-        let range = &range;
-        let read = self.parts.db.read(|txn| async move {
-            let page = txn.scan(range, options).await?;
-            let mut functions = Vec::with_capacity(page.rows.len());
-            for (key, row) in page.rows {
-                functions.push(rows::load_function(&txn, &key, row).await?);
-            }
-            Ok::<_, LambdaError>((functions, page.more.is_some()))
-        });
-        let (functions, has_more) = read.await?;
-        let last = functions.last().filter(|_| has_more);
-        Ok(ListFunctionsResponse {
-            next_marker: last.map(|row| URL_SAFE_NO_PAD.encode(&row.name)),
-            functions: Some(functions.iter().map(|row| describe::listed(row, place, is_qualified)).collect()),
-        })
+        let found = self.found(&name).await?;
+        Ok(self.shown(found.shown(), &name))
     }
 
     pub(crate) async fn delete_function(
@@ -127,16 +94,11 @@ impl Lambda {
         input: DeleteFunctionRequest,
     ) -> Result<DeleteFunctionResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        refuse_qualified_delete(&name)?;
-        let named = &name;
-        self.parts
-            .db
-            .run(|txn| async move {
-                let row = rows::get_function(&txn, &named.place, &named.name).await?;
-                let row = row.ok_or_else(|| errors::function_not_found(&named.arn()))?;
-                delete_rows(&txn, &named.place, &row).await
-            })
-            .await?;
+        if let Some(number) = deleted_version(&name)? {
+            self.delete_version(&name, number).await?;
+            return Ok(DeleteFunctionResponse { status_code: Some(204) });
+        }
+        self.delete_whole(&name).await?;
         self.cache.forget(&name.arn());
         let lambda = self.clone();
         // Busy environments finish their calls first, for which nobody should wait.
@@ -158,26 +120,38 @@ impl Lambda {
         }
     }
 
-    /// A function as this caller named it.
-    pub(crate) fn shown(&self, row: &FunctionRow, name: &FunctionName) -> FunctionConfiguration {
-        let note = self.runtime_note(&row.settings.runtime);
-        describe::whole(row, &name.place, name.qualifier.is_some(), note)
+    /// A function or a version as this caller named it.
+    pub(crate) fn shown(&self, one: Shown<'_>, name: &FunctionName) -> FunctionConfiguration {
+        let note = self.runtime_note(&one.settings().runtime);
+        describe::whole(one, &name.place, name.qualifier.is_some(), note)
     }
 
-    /// A function, where the name means its only version.
-    pub(crate) async fn latest_row(&self, name: &FunctionName) -> Result<FunctionRow, LambdaError> {
-        if !name.is_latest() {
-            return Err(errors::function_not_found(&name.qualified_arn()).into());
+    /// Deletes a function and its versions: those beyond what one transaction can take before all others.
+    async fn delete_whole(&self, name: &FunctionName) -> Result<(), LambdaError> {
+        loop {
+            let deleted = self.parts.db.run(|txn| async move {
+                let row = rows::get_function(&txn, &name.place, &name.name).await?;
+                let row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
+                let is_last = versions::delete_some(&txn, &name.place, &name.name).await?;
+                if is_last {
+                    delete_rows(&txn, &name.place, &row).await?;
+                }
+                Ok::<_, LambdaError>(is_last)
+            });
+            if deleted.await? {
+                return Ok(());
+            }
         }
-        self.row(name).await
     }
 
     async fn commit_new(
         &self,
         name: &FunctionName,
-        row: &FunctionRow,
+        row: &mut FunctionRow,
         mut staged: Staged<'_>,
-    ) -> Result<(), LambdaError> {
+        publish: bool,
+    ) -> Result<Option<VersionRow>, LambdaError> {
+        let new = &*row;
         let committed = loop {
             let package = &staged;
             let committed = self.parts.db.run(|txn| async move {
@@ -186,7 +160,11 @@ impl Lambda {
                 }
                 packages::use_code(&txn, package, &name.place, &name.name).await?;
                 txn.put(&keys::pending(&name.place, &name.name), b"");
-                rows::put_function(&txn, &name.place, row).await
+                let mut row = new.clone();
+                let version =
+                    if publish { Some(self.publish(&txn, &name.place, &mut row, None).await?) } else { None };
+                rows::put_function(&txn, &name.place, &row).await?;
+                Ok((row, version))
             });
             match committed.await {
                 Err(LambdaError::PackageGone) => staged = self.keep_anew(staged).await?,
@@ -195,7 +173,9 @@ impl Lambda {
         };
         self.settle_staged(staged, &committed).await;
         self.cache.forget(&name.arn());
-        committed
+        let (made, version) = committed?;
+        *row = made;
+        Ok(version)
     }
 }
 
@@ -237,20 +217,17 @@ async fn delete_rows(txn: &Txn, place: &Place, row: &FunctionRow) -> Result<(), 
     Ok(())
 }
 
-fn refuse_qualified_delete(name: &FunctionName) -> Result<(), ApiError> {
-    match name.qualifier.as_deref() {
-        None => Ok(()),
-        Some(LATEST) => {
+/// The version that is to be deleted; `None` where it is the whole function.
+fn deleted_version(name: &FunctionName) -> Result<Option<u64>, ApiError> {
+    match (name.qualifier.as_deref(), name.which()) {
+        (None, _) => Ok(None),
+        (Some(LATEST), _) => {
             Err(errors::invalid("$LATEST version cannot be deleted without deleting the function."))
         }
-        Some(version) if version.starts_with('$') || version.bytes().all(|byte| byte.is_ascii_digit()) => {
+        (Some(_), Some(Which::Published(number))) => Ok(Some(number)),
+        (Some(other), _) if other.starts_with('$') || other.bytes().all(|byte| byte.is_ascii_digit()) => {
             Err(errors::function_not_found(&name.arn()))
         }
-        Some(_) => Err(errors::invalid("Deletion of aliases is not currently supported.")),
+        (Some(_), _) => Err(errors::invalid("Deletion of aliases is not currently supported.")),
     }
-}
-
-fn read_marker(marker: &str) -> Result<String, ApiError> {
-    let name = URL_SAFE_NO_PAD.decode(marker).ok().and_then(|name| String::from_utf8(name).ok());
-    name.ok_or_else(|| errors::invalid("The Marker is not one that ListFunctions gave."))
 }

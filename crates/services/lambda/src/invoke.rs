@@ -67,9 +67,7 @@ impl Lambda {
 
     /// The function that a name means; an error for the caller when there is none.
     pub(crate) async fn loaded(&self, name: &FunctionName) -> Result<Arc<Loaded>, LambdaError> {
-        let found =
-            if name.is_latest() { self.load(&name.place, &name.name, &name.arn()).await? } else { None };
-        Ok(found.ok_or_else(|| {
+        Ok(self.load(name).await?.ok_or_else(|| {
             let qualifier = name.qualifier.as_deref().unwrap_or(LATEST);
             errors::function_not_found(&format!("{}:{qualifier}", name.arn()))
         })?)
@@ -78,7 +76,7 @@ impl Lambda {
     /// Runs a loaded function.
     pub(crate) async fn run(&self, loaded: &Loaded, run: Run) -> Result<Invocation, ApiError> {
         let function = loaded.spec.clone().ok_or_else(|| {
-            errors::not_active(if loaded.row.phase == Phase::Creating { "Pending" } else { "Failed" })
+            errors::not_active(if loaded.phase == Phase::Creating { "Pending" } else { "Failed" })
         })?;
         if let Some(problem) = loaded.foreign_architecture() {
             return Err(model::invalid_runtime_exception(problem));
@@ -131,7 +129,7 @@ fn response(invocation: Invocation, has_tail: bool) -> InvocationResponse {
         Outcome::FunctionError { kind, payload } => (payload, Some(kind.as_str().to_owned())),
     };
     InvocationResponse {
-        executed_version: Some(LATEST.to_owned()),
+        executed_version: Some(invocation.record.function.version),
         function_error,
         log_result: has_tail.then(|| BASE64.encode(&invocation.log_tail)),
         payload: Some(payload),

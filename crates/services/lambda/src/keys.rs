@@ -3,11 +3,14 @@
 //! | key | value |
 //! |---|---|
 //! | `lambda/function/` account, region, name | [`crate::rows::FunctionRow`], JSON, a large value |
+//! | `lambda/version/` account, region, name, number | [`crate::rows::VersionRow`], JSON: a published version |
+//! | `lambda/last-version/` account, region, name | JSON number: the last one that was given; outlives the function |
 //! | `lambda/policy/` account, region, name | [`crate::rows::PolicyRow`], JSON |
 //! | `lambda/pending/` account, region, name | empty: the function is being created or updated |
 //! | `lambda/code/` sha256 | [`crate::rows::CodeRow`], JSON: where the deployment package is kept |
 //! | `lambda/code-blob/` blob's id | empty: a code row names this blob |
 //! | `lambda/code-user/` sha256, account, region, name | empty: the function's row names this code |
+//! | `lambda/code-user/` sha256, account, region, name, number | empty: the version's row names this code |
 //! | `lambda/code-unused/` sha256 | empty: the code may have lost its last user |
 //! | `lambda/url-key` | 32 bytes: signs the URLs from which code is downloaded |
 //!
@@ -18,6 +21,8 @@ use lambent_blobs::BlobId;
 use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
 const FUNCTION: &[u8] = b"lambda/function/";
+const VERSION: &[u8] = b"lambda/version/";
+const LAST_VERSION: &[u8] = b"lambda/last-version/";
 const POLICY: &[u8] = b"lambda/policy/";
 const PENDING: &[u8] = b"lambda/pending/";
 const CODE: &[u8] = b"lambda/code/";
@@ -39,6 +44,19 @@ pub(crate) fn function(place: &Place, name: &str) -> Key {
 /// Every function of a place, by name.
 pub(crate) fn functions(place: &Place) -> Key {
     Key::new(FUNCTION).str(&place.account).str(&place.region)
+}
+
+pub(crate) fn version(place: &Place, name: &str, number: u64) -> Key {
+    versions(place, name).u64(number)
+}
+
+/// Every published version of a function, by number.
+pub(crate) fn versions(place: &Place, name: &str) -> Key {
+    Key::new(VERSION).str(&place.account).str(&place.region).str(name)
+}
+
+pub(crate) fn last_version(place: &Place, name: &str) -> Key {
+    Key::new(LAST_VERSION).str(&place.account).str(&place.region).str(name)
 }
 
 pub(crate) fn policy(place: &Place, name: &str) -> Key {
@@ -79,6 +97,11 @@ pub(crate) fn code_user(sha256: &str, place: &Place, name: &str) -> Key {
     code_users(sha256).str(&place.account).str(&place.region).str(name)
 }
 
+/// Like [`code_user`], for a published version.
+pub(crate) fn code_version(sha256: &str, place: &Place, name: &str, number: u64) -> Key {
+    code_user(sha256, place, name).u64(number)
+}
+
 pub(crate) fn code_users(sha256: &str) -> Key {
     Key::new(CODE_USER).str(sha256)
 }
@@ -113,6 +136,24 @@ pub(crate) fn read_function(key: &[u8]) -> Result<(Place, String), KeyError> {
     Ok((place, name))
 }
 
+/// Every published version of every place.
+pub(crate) fn all_versions() -> KeyRange {
+    KeyRange::prefix(VERSION)
+}
+
+/// The place, name and number in a key of [`all_versions`].
+pub(crate) fn read_version(key: &[u8]) -> Result<(Place, String, u64), KeyError> {
+    let mut reader = KeyReader::new(key, VERSION)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    let (name, number) = (reader.str()?, reader.u64()?);
+    reader.end()?;
+    Ok((place, name, number))
+}
+
+pub(crate) fn all_last_versions() -> KeyRange {
+    KeyRange::prefix(LAST_VERSION)
+}
+
 pub(crate) fn all_policies() -> KeyRange {
     KeyRange::prefix(POLICY)
 }
@@ -144,7 +185,9 @@ mod tests {
     #[test]
     fn keys_that_are_read_back_round_trip() {
         let place = Place { account: "000000000000".to_owned(), region: "us-east-1".to_owned() };
-        assert_eq!(read_pending(&pending(&place, "thumb")).unwrap(), (place, "thumb".to_owned()));
+        assert_eq!(read_pending(&pending(&place, "thumb")).unwrap(), (place.clone(), "thumb".to_owned()));
+        let version = version(&place, "thumb", 12);
+        assert_eq!(read_version(&version).unwrap(), (place, "thumb".to_owned(), 12));
         assert_eq!(read_code_unused(&code_unused("ab12")).unwrap(), "ab12");
     }
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use lambent_base::Place;
 use lambent_pool::FunctionSpec;
 use lambent_runtimes::RuntimeError;
 use parking_lot::Mutex;
@@ -11,9 +10,9 @@ use parking_lot::Mutex;
 use crate::cache::{Cache, Loaded};
 use crate::errors::{self, LambdaError};
 use crate::limits::{CHECKS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
-use crate::names::FunctionName;
+use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
-use crate::rows::{self, FunctionRow};
+use crate::rows::{self, FunctionRow, Phase, PolicyRow, Settings};
 use crate::space::Space;
 use crate::{keys, spec};
 
@@ -28,6 +27,14 @@ pub struct Lambda {
     /// How many packages are unpacked at once.
     pub(crate) unpack_slots: tokio::sync::Semaphore,
     live: Mutex<Vec<LiveCode>>,
+}
+
+/// What the store says of something that may be invoked.
+struct Runnable {
+    phase: Phase,
+    /// `None` while there is nothing to run.
+    settings: Option<Settings>,
+    policy: Option<PolicyRow>,
 }
 
 /// A spec that was handed out: its code must stay as long as anybody has it.
@@ -89,36 +96,59 @@ impl Lambda {
         Ok(found.ok_or_else(|| errors::function_not_found(&name.qualified_arn()))?)
     }
 
-    /// A function with all that an invocation needs; from memory if it can be. `arn` has no qualifier.
-    pub(crate) async fn load(
-        &self,
-        place: &Place,
-        name: &str,
-        arn: &str,
-    ) -> Result<Option<Arc<Loaded>>, LambdaError> {
-        if let Some(loaded) = self.cache.get(arn) {
+    /// A function, or a published version of it, with all that an invocation needs; from memory if it can be. `None` where
+    /// the name means nothing.
+    pub(crate) async fn load(&self, name: &FunctionName) -> Result<Option<Arc<Loaded>>, LambdaError> {
+        let Some(which) = name.which() else { return Ok(None) };
+        let arn = match which {
+            Which::Latest => name.arn(),
+            Which::Published(_) => name.qualified_arn(),
+        };
+        if let Some(loaded) = self.cache.get(&arn) {
             return Ok(Some(loaded));
         }
         let began = self.cache.generation();
-        let read = self.parts.db.read(|txn| async move {
-            let row = rows::get_function(&txn, place, name).await?;
-            Ok::<_, LambdaError>((row, rows::get(&txn, &keys::policy(place, name)).await?))
-        });
-        let (Some(row), policy) = read.await? else { return Ok(None) };
-        let spec = match row.runnable() {
+        let Some(Runnable { phase, settings, policy }) = self.runnable(name, which).await? else {
+            return Ok(None);
+        };
+        let architecture = settings.as_ref().map(|settings| settings.architecture.clone());
+        let spec = match settings {
             None => None,
             Some(settings) => {
                 let _lock = self.folder_lock.read().await;
                 let code_dir = self.ensure_unpacked(&settings.code).await?;
                 let identity = self.parts.identity.clone();
-                let spec = Arc::new(spec::build(settings, place, name, code_dir, identity));
+                let spec = Arc::new(spec::build(&settings, name, which, code_dir, identity));
                 self.note_live(&settings.code.sha256, &spec);
                 Some(spec)
             }
         };
-        let loaded = Arc::new(Loaded { arn: arn.to_owned(), row, policy, spec });
+        let loaded = Arc::new(Loaded { arn, phase, architecture, policy, spec });
         self.cache.put(began, &loaded);
         Ok(Some(loaded))
+    }
+
+    async fn runnable(&self, name: &FunctionName, which: Which) -> Result<Option<Runnable>, LambdaError> {
+        let (place, bare) = (&name.place, &name.name);
+        let read = self.parts.db.read(|txn| async move {
+            Ok::<_, LambdaError>(match which {
+                Which::Latest => {
+                    let Some(row) = rows::get_function(&txn, place, bare).await? else { return Ok(None) };
+                    let policy = rows::get(&txn, &keys::policy(place, bare)).await?;
+                    Some(Runnable { settings: row.runnable().cloned(), phase: row.phase, policy })
+                }
+                Which::Published(number) => {
+                    let row = rows::get_version(&txn, place, bare, number).await?;
+                    // Permissions are given to functions only.
+                    row.map(|row| Runnable {
+                        settings: row.runnable().cloned(),
+                        phase: row.phase,
+                        policy: None,
+                    })
+                }
+            })
+        });
+        read.await
     }
 
     /// A sentence on what a function's runtime runs on here, where that is not what its identifier says.

@@ -20,6 +20,7 @@ mod keys;
 mod lambda;
 mod lifecycle;
 pub mod limits;
+mod listings;
 mod names;
 mod packages;
 mod parts;
@@ -36,6 +37,7 @@ mod spool;
 mod tests;
 mod trace;
 mod updates;
+mod versions;
 
 pub use check::{check, named_blob};
 pub use download::CODE_PATH;

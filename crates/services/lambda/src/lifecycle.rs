@@ -97,6 +97,12 @@ impl Lambda {
             };
             row.revision_id.clone_from(revision_id);
             end_change(&txn, place, &mut row, failure);
+            if let Some(number) = row.publishing.take()
+                && let Some(mut version) = rows::get_version(&txn, place, name, number).await?
+            {
+                version.phase = failure.map_or(Phase::Ready, |reason| Phase::CreateFailed(reason.to_owned()));
+                rows::put(&txn, &keys::version(place, name, number), &version);
+            }
             txn.delete(&keys::pending(place, name));
             rows::put_function(&txn, place, &row).await
         });

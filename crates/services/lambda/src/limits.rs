@@ -39,7 +39,7 @@ pub const ASYNC_PAYLOAD_MAX: usize = 1_048_576;
 /// Bytes of `X-Amz-Client-Context`, as base64.
 pub(crate) const CLIENT_CONTEXT_MAX: usize = 3_583;
 
-/// Functions in one page of ListFunctions.
+/// Functions, or versions, in one page of a list.
 pub(crate) const PAGE_MAX: usize = 50;
 /// Functions whose rows and specs are held in memory.
 pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
@@ -47,6 +47,8 @@ pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
 pub(crate) const CHECKS_MAX: usize = 4;
 /// Deployment packages that are unpacked at once.
 pub(crate) const UNPACKINGS_MAX: usize = 2;
+/// Published versions that one transaction deletes.
+pub(crate) const VERSIONS_DELETED_AT_ONCE: usize = 1_000;
 /// Rows that background work reads at a time.
 pub(crate) const WORK_PAGE_ROWS: usize = 100;
 

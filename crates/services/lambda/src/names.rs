@@ -6,7 +6,7 @@ use lambent_wire::ApiError;
 
 use crate::errors;
 
-/// The only version there is until versions are published.
+/// The version that is not published, and changes.
 pub(crate) const LATEST: &str = "$LATEST";
 
 /// A function as a caller named it. Parts that the name left out come from the caller's place.
@@ -17,6 +17,13 @@ pub(crate) struct FunctionName {
     pub(crate) name: String,
     /// `$LATEST`, a version's number or an alias.
     pub(crate) qualifier: Option<String>,
+}
+
+/// What a qualifier means, if it can mean anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Latest,
+    Published(u64),
 }
 
 /// The parts of a function name, as far as the text gives them.
@@ -70,6 +77,19 @@ impl FunctionName {
         match &self.qualifier {
             None => self.arn(),
             Some(qualifier) => format!("{}:{qualifier}", self.arn()),
+        }
+    }
+
+    /// What the qualifier means; `None` for one that is neither `$LATEST` nor a version's number.
+    pub(crate) fn which(&self) -> Option<Which> {
+        match self.qualifier.as_deref() {
+            None | Some(LATEST) => Some(Which::Latest),
+            // No other way to write the same number.
+            Some(text) => {
+                let number =
+                    text.parse().ok().filter(|number: &u64| *number > 0 && number.to_string() == text);
+                number.map(Which::Published)
+            }
         }
     }
 
@@ -217,6 +237,21 @@ mod tests {
             "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"
         );
         assert_eq!(parse("111111111111:f").within(&place()).unwrap_err().code, "AccessDeniedException");
+    }
+
+    #[test]
+    fn numbers_name_versions() {
+        for (text, which) in [
+            ("f", Some(Which::Latest)),
+            ("f:$LATEST", Some(Which::Latest)),
+            ("f:17", Some(Which::Published(17))),
+            ("f:0", None),
+            ("f:017", None),
+            ("f:live", None),
+            ("f:99999999999999999999", None),
+        ] {
+            assert_eq!(parse(text).which(), which, "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Deployment packages kept: once for equal content, as long as any function names them.
+//! Deployment packages kept: once for equal content, as long as any function or version names them.
 //!
 //! The zip is a blob, unpacked by each node that runs it (see [`crate::folders`]). As long as there is a row for a package
 //! its blob is there: a package that lost its last function loses its row first, in a transaction, and then its blob; a
@@ -62,6 +62,18 @@ pub(crate) async fn use_code(
     txn.put(&keys::code_user(sha256, place, name), b"");
     txn.delete(&keys::code_unused(sha256));
     Ok(())
+}
+
+/// Names a package by a published version too, in a transaction in which its function names it.
+pub(crate) fn use_by_version(txn: &Txn, sha256: &str, place: &Place, name: &str, number: u64) {
+    txn.put(&keys::code_version(sha256, place, name, number), b"");
+    txn.delete(&keys::code_unused(sha256));
+}
+
+/// Lets go of a package by a published version.
+pub(crate) fn drop_by_version(txn: &Txn, sha256: &str, place: &Place, name: &str, number: u64) {
+    txn.delete(&keys::code_version(sha256, place, name, number));
+    mark_unused(txn, sha256);
 }
 
 /// Lets go of a package, in the function's own transaction.

@@ -15,12 +15,14 @@ use crate::functions::existing;
 use crate::keys;
 use crate::lambda::Lambda;
 use crate::limits::POLICY_BYTES_MAX;
-use crate::names::{FunctionName, LATEST};
+use crate::names::{FunctionName, LATEST, Which};
 use crate::policy_document::{document, statement_text};
 use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
 
 /// The action that an invocation needs.
 pub(crate) const INVOKE: &str = "lambda:InvokeFunction";
+
+const NO_POLICY: &str = "No policy is associated with the given resource.";
 
 /// A service that wants to invoke a function for a resource of its own.
 pub(crate) struct ServiceCaller<'a> {
@@ -73,7 +75,8 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         if !name.is_latest() {
-            return Err(missing_qualifier(&name).into());
+            self.check_version(&name).await?;
+            return Err(not_found(NO_POLICY));
         }
         let (name, input, revision_id) = (&name, &input, &self.parts.random.uuid());
         self.parts
@@ -84,8 +87,7 @@ impl Lambda {
                 }
                 let key = keys::policy(&name.place, &name.name);
                 let policy = rows::get::<PolicyRow>(&txn, &key).await?;
-                let mut policy =
-                    policy.ok_or_else(|| not_found("No policy is associated with the given resource."))?;
+                let mut policy = policy.ok_or_else(|| not_found(NO_POLICY))?;
                 check_revision(Some(&policy), input.revision_id.as_deref())?;
                 let before = policy.statements.len();
                 policy.statements.retain(|statement| statement.sid != input.statement_id);
@@ -131,7 +133,21 @@ impl Lambda {
         }
         let bare = FunctionName { qualifier: None, ..name.clone() };
         self.row(&bare).await?;
-        if name.is_latest() { Ok(()) } else { Err(missing_qualifier(name).into()) }
+        if name.is_latest() {
+            return Ok(());
+        }
+        self.check_version(name).await?;
+        Err(errors::unsupported("permissions of versions", "give them to the function").into())
+    }
+
+    /// Fails unless the name means a published version.
+    async fn check_version(&self, name: &FunctionName) -> Result<(), LambdaError> {
+        let Some(Which::Published(number)) = name.which() else { return Err(missing_qualifier(name).into()) };
+        let read = self
+            .parts
+            .db
+            .read(|txn| async move { rows::get_version(&txn, &name.place, &name.name, number).await });
+        if read.await?.is_some() { Ok(()) } else { Err(missing_qualifier(name).into()) }
     }
 
     /// The statement that a request asks for, and the revision that it expects.

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::LambdaError;
 use crate::keys;
-use crate::names::function_arn;
 
 /// One function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +23,22 @@ pub(crate) struct FunctionRow {
     /// What invocations still run while an update is in progress, or after one that failed.
     pub(crate) previous: Option<Settings>,
     pub(crate) tags: BTreeMap<String, String>,
+    /// The version that was published with the change which is under way: it becomes what the change becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) publishing: Option<u64>,
+}
+
+/// A published version, which nobody changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct VersionRow {
+    pub(crate) number: u64,
+    pub(crate) revision_id: String,
+    /// [`Phase::Creating`], [`Phase::Ready`] or [`Phase::CreateFailed`].
+    pub(crate) phase: Phase,
+    /// The function's, when it was published.
+    pub(crate) settings: Settings,
+    /// The version's own, or the function's.
+    pub(crate) description: String,
 }
 
 /// Where a function is in its life; State and LastUpdateStatus follow from it.
@@ -57,6 +72,9 @@ pub(crate) struct Settings {
     pub(crate) architecture: String,
     pub(crate) log_group: String,
     pub(crate) code: CodeRef,
+    /// SnapStart's ApplyOn is PublishedVersions.
+    #[serde(default)]
+    pub(crate) snap_start: bool,
 }
 
 /// A deployment package, by content.
@@ -110,10 +128,6 @@ pub(crate) enum PrincipalRow {
 }
 
 impl FunctionRow {
-    pub(crate) fn arn(&self, place: &Place) -> String {
-        function_arn(place, &self.name)
-    }
-
     /// What an invocation runs now; `None` when there is nothing yet.
     pub(crate) fn runnable(&self) -> Option<&Settings> {
         match self.phase {
@@ -132,6 +146,22 @@ impl FunctionRow {
     }
 }
 
+impl VersionRow {
+    /// What an invocation runs; `None` when there is nothing yet.
+    pub(crate) fn runnable(&self) -> Option<&Settings> {
+        (self.phase == Phase::Ready).then_some(&self.settings)
+    }
+}
+
+impl Settings {
+    /// Whether a function that has these and one that has the others are the same, whenever they were made.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let known =
+            |settings: &Self| Self { run_revision: String::new(), last_modified_ms: 0, ..settings.clone() };
+        known(self) == known(other)
+    }
+}
+
 /// Reads a function.
 pub(crate) async fn get_function(
     txn: &Txn,
@@ -140,6 +170,21 @@ pub(crate) async fn get_function(
 ) -> Result<Option<FunctionRow>, LambdaError> {
     let row = get_large(txn, &keys::function(place, name)).await?;
     row.map(|row| decode(&row)).transpose()
+}
+
+/// Reads a published version.
+pub(crate) async fn get_version(
+    txn: &Txn,
+    place: &Place,
+    name: &str,
+    number: u64,
+) -> Result<Option<VersionRow>, LambdaError> {
+    get(txn, &keys::version(place, name, number)).await
+}
+
+/// Reads the row of a version that a scan found.
+pub(crate) fn read_version(row: &[u8]) -> Result<VersionRow, LambdaError> {
+    decode(row)
 }
 
 /// Completes the row of a function that a scan found.

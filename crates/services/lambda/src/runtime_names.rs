@@ -34,6 +34,9 @@ const RETIRED: [Runtime; 20] = [
     Runtime::Provided,
 ];
 
+/// The first Python 3 with SnapStart.
+const SNAP_START_PYTHON_MINOR: u32 = 12;
+
 /// The identifier, where a new function may have it.
 pub(crate) fn checked(runtime: &Runtime) -> Result<String, ApiError> {
     let name = runtime.as_str();
@@ -58,6 +61,13 @@ pub(crate) fn checked(runtime: &Runtime) -> Result<String, ApiError> {
     Ok(name.to_owned())
 }
 
+/// Whether SnapStart can be asked for. Source: "Improving startup performance with Lambda SnapStart", as far as the
+/// runtimes are those that [`checked`] lets pass.
+pub(crate) fn has_snap_start(identifier: &str) -> bool {
+    let minor = identifier.strip_prefix("python3.").and_then(|minor| minor.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor >= SNAP_START_PYTHON_MINOR)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +76,8 @@ mod tests {
     fn runtimes_are_known_retired_or_runnable() {
         assert_eq!(checked(&Runtime::Python312).unwrap(), "python3.12");
         assert_eq!(checked(&Runtime::ProvidedAl2023).unwrap(), "provided.al2023");
+        assert!(has_snap_start("python3.12") && has_snap_start("python3.14"));
+        assert!(!has_snap_start("python3.11") && !has_snap_start("nodejs22.x"));
         assert!(checked(&Runtime::from("nodejs14.x")).unwrap_err().message.contains("no longer supported"));
         assert!(checked(&Runtime::Java21).unwrap_err().message.contains("Lambent does not support"));
         let unknown = checked(&Runtime::from("PYTHON3.9")).unwrap_err();

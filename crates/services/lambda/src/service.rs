@@ -26,6 +26,10 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             "lambda:UpdateFunctionConfiguration", |input, place| resource(&input.function_name, None, place);
         plain ops::DeleteFunction => delete_function, "lambda:DeleteFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::PublishVersion => publish_version, "lambda:PublishVersion",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::ListVersionsByFunction => list_versions_by_function, "lambda:ListVersionsByFunction",
+            |input, place| resource(&input.function_name, None, place);
         plain ops::Invoke => invoke, "lambda:InvokeFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::AddPermission => add_permission, "lambda:AddPermission",

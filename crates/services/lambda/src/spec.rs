@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lambent_base::{BoxFuture, Place};
+use lambent_base::BoxFuture;
 use lambent_identity::Identity;
 use lambent_pool::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
 
 use crate::limits::CREDENTIALS_TTL;
-use crate::names::LATEST;
+use crate::names::{FunctionName, LATEST, Which};
 use crate::rows::Settings;
 
 /// The principal that a function's role must trust.
@@ -17,18 +17,22 @@ pub(crate) const SERVICE_PRINCIPAL: &str = "lambda.amazonaws.com";
 /// What the pool must know to run these settings.
 pub(crate) fn build(
     settings: &Settings,
-    place: &Place,
-    name: &str,
+    name: &FunctionName,
+    which: Which,
     code_dir: PathBuf,
     identity: Arc<Identity>,
 ) -> FunctionSpec {
+    let FunctionName { place, name, .. } = name;
     let variables = settings.environment.iter().flatten();
     FunctionSpec {
         key: FunctionKey {
             account: place.account.clone(),
             region: place.region.clone(),
-            name: name.to_owned(),
-            version: LATEST.to_owned(),
+            name: name.clone(),
+            version: match which {
+                Which::Latest => LATEST.to_owned(),
+                Which::Published(number) => number.to_string(),
+            },
             revision: settings.run_revision.clone(),
         },
         runtime: settings.runtime.clone(),
@@ -39,12 +43,12 @@ pub(crate) fn build(
         environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
         code_dir,
         log_group: settings.log_group.clone(),
-        snap_start: false,
+        snap_start: settings.snap_start && which != Which::Latest && settings.runtime.starts_with("python"),
         reserved_concurrency: None,
         credentials: Arc::new(RoleCredentials {
             identity,
             role_arn: settings.role.clone(),
-            session_name: name.to_owned(),
+            session_name: name.clone(),
         }),
     }
 }

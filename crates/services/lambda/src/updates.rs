@@ -23,7 +23,7 @@ impl Lambda {
         mut input: UpdateFunctionCodeRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = unqualified(&input.function_name, call.place())?;
-        configuration::refuse_publish(input.publish, input.publish_to.is_some())?;
+        configuration::refuse_publish_to(input.publish_to.is_some())?;
         let architecture = configuration::architecture(input.architectures.as_deref())?;
         let revision = input.revision_id.take();
         check_changeable(&self.row(&name).await?, &name, revision.as_deref())?;
@@ -39,10 +39,11 @@ impl Lambda {
         if input.dry_run == Some(true) {
             let mut row = self.row(&name).await?;
             change(&mut row.settings)?;
-            return Ok(self.shown(&row, &name));
+            return Ok(self.shown((&row).into(), &name));
         }
         let staged = self.keep(checked).await?;
-        self.change(call, &name, revision.as_deref(), Some(staged), change).await
+        let with = With { revision: revision.as_deref(), publish: input.publish == Some(true) };
+        self.change(call, &name, with, Some(staged), change).await
     }
 
     pub(crate) async fn update_function_configuration(
@@ -58,7 +59,8 @@ impl Lambda {
             self.check_role(call, role_arn).await?;
         }
         let change = |settings: &mut Settings| configuration::update(settings, &input, &name.name);
-        self.change(call, &name, input.revision_id.as_deref(), None, change).await
+        let with = With { revision: input.revision_id.as_deref(), publish: false };
+        self.change(call, &name, with, None, change).await
     }
 
     /// Commits changed settings, and sees to it that they are taken up.
@@ -66,7 +68,7 @@ impl Lambda {
         self: &Arc<Self>,
         call: &Call,
         name: &FunctionName,
-        revision: Option<&str>,
+        with: With<'_>,
         mut staged: Option<Staged<'_>>,
         change: impl Fn(&mut Settings) -> Result<(), ApiError>,
     ) -> Result<FunctionConfiguration, LambdaError> {
@@ -77,7 +79,7 @@ impl Lambda {
             let committed = self.parts.db.run(|txn| async move {
                 let row = rows::get_function(&txn, &name.place, &name.name).await?;
                 let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
-                check_changeable(&row, name, revision)?;
+                check_changeable(&row, name, with.revision)?;
                 let before: Vec<String> = row.codes().into_iter().map(str::to_owned).collect();
                 begin_change(&mut row);
                 change(&mut row.settings)?;
@@ -90,9 +92,14 @@ impl Lambda {
                 if let Some(package) = package {
                     packages::use_code(&txn, package, &name.place, &name.name).await?;
                 }
+                let published = if with.publish {
+                    Some(self.publish(&txn, &name.place, &mut row, None).await?)
+                } else {
+                    None
+                };
                 txn.put(&keys::pending(&name.place, &name.name), b"");
                 rows::put_function(&txn, &name.place, &row).await?;
-                Ok::<_, LambdaError>(row)
+                Ok::<_, LambdaError>((row, published))
             });
             match (committed.await, staged.take()) {
                 (Err(LambdaError::PackageGone), Some(gone)) => staged = Some(self.keep_anew(gone).await?),
@@ -106,11 +113,22 @@ impl Lambda {
             self.settle_staged(staged, &committed).await;
         }
         self.cache.forget(&name.arn());
-        let row = committed?;
-        let shown = self.shown(&row, name);
+        let (row, published) = committed?;
+        let shown = match &published {
+            None => self.shown((&row).into(), name),
+            Some(version) => self.shown_version(version, name),
+        };
         self.finish_soon(name.place.clone(), name.name.clone());
         Ok(shown)
     }
+}
+
+/// What a request asks of a change besides.
+#[derive(Clone, Copy)]
+struct With<'a> {
+    /// The RevisionId that the function must have.
+    revision: Option<&'a str>,
+    publish: bool,
 }
 
 /// Turns a function to its next settings; what runs now stays what runs until they are taken up.

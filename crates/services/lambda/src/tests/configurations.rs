@@ -250,12 +250,11 @@ async fn what_would_not_act_is_refused_by_name() {
     let zip = zips::handler("1");
     let refused = [
         json!({"PackageType": "Image"}),
-        json!({"Publish": true}),
+        json!({"PublishTo": "LATEST_PUBLISHED"}),
         json!({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:deps:1"]}),
         json!({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}),
         json!({"TracingConfig": {"Mode": "Active"}}),
         json!({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"}}),
-        json!({"SnapStart": {"ApplyOn": "PublishedVersions"}}),
         json!({"LoggingConfig": {"LogFormat": "JSON"}}),
         json!({"Runtime": "java21"}),
         json!({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}),
@@ -334,7 +333,8 @@ async fn names_are_judged_as_aws_judges_them() {
         invalid,
         "Deletion of aliases is not currently supported.",
     );
-    delete("thumb?Qualifier=7").await.expect_error(404, missing, &not_found("thumb"));
+    delete("absent?Qualifier=7").await.expect_error(404, missing, &not_found("absent"));
+    assert_eq!(delete("thumb?Qualifier=7").await.status, 204);
     // Partial ARNs make functions as well as names do.
     let created = cloud.create("000000000000:function:other", &zip, json!({"Architectures": [host()]})).await;
     assert_eq!(created.json["FunctionArn"], arn("other"));

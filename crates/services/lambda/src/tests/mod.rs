@@ -6,6 +6,7 @@ mod configurations;
 mod invocations;
 mod lifecycles;
 mod policies;
+mod versions;
 mod zips;
 
 pub(crate) use cloud::{Answer, Cloud};
