@@ -21,8 +21,8 @@ class Case:
     event: dict = field(default_factory=dict)
     # Where the event on the host must be another.
     host_event: dict = field(default_factory=dict)
-    # Settings of the function.
-    settings: dict = field(default_factory=dict)
+    # Needs a function for itself, as it does away with the process that would make the next attempt.
+    alone: bool = False
     name: str = ""
 
     def __str__(self):

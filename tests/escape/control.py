@@ -3,7 +3,6 @@ harm. Reads and answers JSON lines: {"attempt": "module.function", "event": {...
 """
 
 import ctypes
-import importlib
 import json
 import os
 import signal
@@ -11,6 +10,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "attempts"))
+
+import raw  # noqa: E402
 
 TIMEOUT_S = 20
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -50,8 +51,7 @@ def make(attempt, event):
         return {"refused": "EPERM"}
     LIBC.mount(None, b"/", None, ctypes.c_ulong(MS_PRIVATE | MS_REC), None)
     os.chdir(event["scratch"])
-    module, name = attempt.split(".")
-    return getattr(importlib.import_module(module), name)(event)
+    return raw.named(attempt)(event)
 
 
 if __name__ == "__main__":

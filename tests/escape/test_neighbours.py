@@ -125,63 +125,76 @@ def bare_role(iam):
     return make_role(iam, f"bare-{uuid.uuid4().hex[:8]}", [])
 
 
+@pytest.fixture(scope="module")
+def acting(awslambda, role, bare_role):
+    """Two functions that call APIs as they are told: one may do nothing, the other everything."""
+    names = {"bare": f"bare-{uuid.uuid4().hex[:8]}", "mighty": f"mighty-{uuid.uuid4().hex[:8]}"}
+    for kind, name in names.items():
+        code = {"Code": {"ZipFile": attempts_package()}, "Runtime": "python3.13", "Handler": "neighbours.api"}
+        awslambda.create_function(FunctionName=name, Role=role if kind == "mighty" else bare_role, **code, **SETTINGS)
+        awslambda.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.02})
+    yield names
+    for name in names.values():
+        awslambda.delete_function(FunctionName=name)
+
+
 class TestCredentials:
     """What a function may do is its role's, whatever it says of itself."""
 
     @pytest.fixture
-    def call(self, awslambda, deploy, bare_role):
-        """Calls an API from a function with the bare role, or with another."""
+    def call(self, awslambda, acting):
+        """Calls an API from the function with the bare role, or with the mighty one; gives its name, too."""
 
-        def call(service, action, arguments, role=bare_role, **event):
-            name = deploy(attempts_package(), Handler="neighbours.api", Role=role, **SETTINGS)
+        def call(service, action, arguments, mighty=False, **event):
             event |= {"service": service, "action": action, "arguments": arguments}
+            name = acting["mighty" if mighty else "bare"]
             return answer_of(awslambda.invoke(FunctionName=name, Payload=json.dumps(event))), name
 
         return call
 
-    def denied(self, call, role, *what, **event):
+    def denied(self, call, *what, **event):
         """Refused to the bare role; the same call with a role that may do everything comes further."""
         assert call(*what, **event)[0] == {"refused": "AccessDeniedException" if what[0] == "lambda" else "AccessDenied"}
-        answer, _ = call(*what, role=role, **event)
+        answer, _ = call(*what, mighty=True, **event)
         assert "AccessDenied" not in answer.get("refused", ""), answer
 
-    def test_calling_another_function(self, call, role, victim):
-        self.denied(call, role, "lambda", "invoke", {"FunctionName": victim["name"]})
+    def test_calling_another_function(self, call, victim):
+        self.denied(call, "lambda", "invoke", {"FunctionName": victim["name"]})
 
-    def test_reading_another_functions_variables(self, call, role, victim):
-        self.denied(call, role, "lambda", "get_function_configuration", {"FunctionName": victim["name"]})
+    def test_reading_another_functions_variables(self, call, victim):
+        self.denied(call, "lambda", "get_function_configuration", {"FunctionName": victim["name"]})
 
-    def test_giving_another_function_variables(self, call, role, deploy):
+    def test_giving_another_function_variables(self, call, deploy):
         name = deploy("def handler(event, context): pass")
         setting = {"FunctionName": name, "Environment": {"Variables": {"LD_PRELOAD": "/tmp/x"}}}
-        self.denied(call, role, "lambda", "update_function_configuration", setting)
+        self.denied(call, "lambda", "update_function_configuration", setting)
 
     def test_making_a_function_with_a_mightier_role(self, call, role):
         made = {"FunctionName": "escaped", "Runtime": "python3.13", "Handler": "x.y", "Role": role}
-        self.denied(call, role, "lambda", "create_function", {**made, "Code": {"S3Bucket": "none-there", "S3Key": "k"}})
+        self.denied(call, "lambda", "create_function", {**made, "Code": {"S3Bucket": "none-there", "S3Key": "k"}})
 
-    def test_reading_a_bucket(self, call, role, s3, unique):
+    def test_reading_a_bucket(self, call, s3, unique):
         bucket = unique("bucket")
         s3.create_bucket(Bucket=bucket)
-        self.denied(call, role, "s3", "list_objects_v2", {"Bucket": bucket})
+        self.denied(call, "s3", "list_objects_v2", {"Bucket": bucket})
 
-    def test_reading_anothers_log(self, call, role, logs, victim):
+    def test_reading_anothers_log(self, call, logs, victim):
         group = f"/aws/lambda/{victim['name']}"
         eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
         answer, _ = call("logs", "filter_log_events", {"logGroupName": group})
         assert answer == {"refused": "AccessDeniedException"}
-        assert "refused" not in call("logs", "filter_log_events", {"logGroupName": group}, role=role)[0]
+        assert "refused" not in call("logs", "filter_log_events", {"logGroupName": group}, mighty=True)[0]
 
-    def test_giving_its_role_more_rights(self, call, role, bare_role):
+    def test_giving_its_role_more_rights(self, call, bare_role):
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]}
         more = {"RoleName": bare_role.rsplit("/", 1)[1], "PolicyName": "more", "PolicyDocument": json.dumps(policy)}
-        self.denied(call, role, "iam", "put_role_policy", more)
+        self.denied(call, "iam", "put_role_policy", more)
 
     def test_taking_a_mightier_role(self, call, role):
         """The role trusts the platform alone: not even a role that may do everything can take it."""
         what = ("sts", "assume_role", {"RoleArn": role, "RoleSessionName": "escape"})
         assert call(*what)[0] == {"refused": "AccessDenied"}
-        assert call(*what, role=role)[0] == {"refused": "AccessDenied"}
+        assert call(*what, mighty=True)[0] == {"refused": "AccessDenied"}
 
     def test_giving_itself_another_name(self, call, victim):
         """The name comes with the credentials, not from what the function says of itself."""
@@ -195,7 +208,7 @@ class TestCredentials:
         answer, _ = call("sts", "get_caller_identity", {}, variables={"AWS_SESSION_TOKEN": ""})
         assert answer["refused"] in ("InvalidClientTokenId", "UnrecognizedClientException"), answer
 
-    def test_the_operators_name(self, call, role):
+    def test_the_operators_name(self, call):
         """A known key id with a guessed secret."""
         keys = {"aws_access_key_id": "AKIALAMBENTENDTOEND0", "aws_secret_access_key": "guessed"}
         assert call("iam", "list_users", {}, client=keys)[0] == {"refused": "SignatureDoesNotMatch"}

@@ -197,11 +197,16 @@ def api(event):
     from botocore.config import Config
     from botocore.exceptions import ClientError
 
+    before = dict(os.environ)
     os.environ |= event.get("variables", {})
+    # Read when the first client is made, and not again.
+    boto3.DEFAULT_SESSION = None
     client = boto3.client(event["service"], config=Config(retries={"total_max_attempts": 1}), **event.get("client", {}))
     try:
         answer = getattr(client, event["action"])(**event["arguments"])
     except ClientError as error:
         raise Refused(error.response["Error"]["Code"])
+    finally:
+        os.environ |= before
     answer.pop("ResponseMetadata")
     return answer
