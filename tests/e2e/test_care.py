@@ -51,6 +51,7 @@ def fill(cloud):
         Code={"ZipFile": packages.python(ECHO)}, Environment={"Variables": {"LONG": "v" * 3000}},
     )  # fmt: skip
     awslambda.get_waiter("function_active_v2").wait(FunctionName="echo", WaiterConfig={"Delay": 0.1})
+    awslambda.publish_version(FunctionName="echo")
     assert invoke(cloud) == {"echo": 1}
     assert awslambda.invoke(FunctionName="echo", Payload='"fail"')["FunctionError"] == "Unhandled"
     logs.create_log_group(logGroupName="own")

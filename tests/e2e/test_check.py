@@ -109,6 +109,9 @@ ROWS = {
     "count of nothing": (put(b"s3/ref/" + b"0" * 32, COUNTER_ONE), "named by 0 rows, but 1", True),
     "deleted data": (cut(b"s3/dead/"), "s3: what was deleted", True),
     "function": (cut(b"lambda/function/"), "lambda: function lambda/function/", True),
+    "version": (cut(b"lambda/version/"), "lambda: version lambda/version/", True),
+    "version's package's user": (drop(b"lambda/code-user/", 1), "does not know a function that needs it", True),
+    "number of the last version": (drop(b"lambda/last-version/"), "is missing, though version 1 exists", True),
     "package": (drop(b"lambda/code/"), "needed by a function, but is missing", False),
     "package's blob": (drop(b"lambda/code-blob/"), "is not marked as needed", True),
     "package's user": (drop(b"lambda/code-user/"), "does not know a function that needs it", True),
@@ -131,7 +134,7 @@ ROWS = {
 
 
 # After a repair of these the cloud is started, too, to see that it does not stumble.
-STARTED = ("object", "missing span", "function", "log stream", "log events", "role", "event")
+STARTED = ("object", "missing span", "function", "version", "log stream", "log events", "role", "event")
 
 
 @pytest.mark.parametrize("kind", ROWS)
