@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use lambent_test_client::Connection;
 
 use super::Bench;
@@ -15,6 +16,8 @@ const KINDS: [Kind; 5] = [Kind::Python, Kind::Boto3, Kind::Client, Kind::Node, K
 /// Functions of each kind that are called for the first time, one after another.
 const NEVER_SEEN: usize = 50;
 const NEW_VERSIONS: usize = 30;
+/// Between two of them, as first calls are rare: so there can be something ready for each.
+const PAUSE: Duration = Duration::from_millis(150);
 /// More at once than anything can hold ready for long, and how many of them.
 const AT_ONCE: usize = 8;
 const CROWD: usize = 96;
@@ -27,28 +30,37 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         let packages = Packages::of(kind)?;
         let folder = Folder::new(bench)?;
         let server = functions::server(bench, &folder, &[])?;
-        let names = functions::names("seen", bench.count(NEVER_SEEN));
+        let names = functions::names("seen", bench.count(NEVER_SEEN).max(10) + 1);
         packages.deploy(bench, &server, &names, false)?;
-        row(table, kind, "never-seen function", one_by_one(bench, &server, &names)?, target(kind));
+        // The server's own first call has a row of its own.
+        let (very_first, names) = names.split_first().context("there is at least one name")?;
+        one_by_one(bench, &server, std::slice::from_ref(very_first), PAUSE)?;
+        let times_us = one_by_one(bench, &server, names, PAUSE)?;
+        row(table, kind, "never-seen function", times_us, target(kind));
 
-        let changed = &names[..bench.count(NEW_VERSIONS).min(names.len())];
+        let changed = &names[..bench.count(NEW_VERSIONS).max(10).min(names.len())];
         packages.update(&server.api(bench), changed, "second")?;
-        row(table, kind, "new version", one_by_one(bench, &server, changed)?, target(kind));
+        row(table, kind, "new version", one_by_one(bench, &server, changed, PAUSE)?, target(kind));
+
+        packages.update(&server.api(bench), names, "third")?;
+        let times_us = one_by_one(bench, &server, names, Duration::ZERO)?;
+        row(table, kind, "one upon the other", times_us, target_empty(kind));
 
         crowd(bench, table, &server, &packages, kind)?;
         drop(server);
-        let first = after_a_start(bench, &folder, &names)?;
+        let first = after_a_start(bench, &folder, names)?;
         row(table, kind, "right after a start", first, target_empty(kind));
     }
     Ok(())
 }
 
 /// What each first call takes, in microseconds.
-fn one_by_one(bench: &Bench, server: &Server, names: &[String]) -> anyhow::Result<Vec<f64>> {
+fn one_by_one(bench: &Bench, server: &Server, names: &[String], pause: Duration) -> anyhow::Result<Vec<f64>> {
     let api = server.api(bench);
     let mut connection = Connection::open(server.address)?;
     let mut times_us = Vec::new();
     for name in names {
+        std::thread::sleep(pause);
         let request = invocation(&api, name)?;
         let started = bench.clock.monotonic();
         let answer = connection.exchange(&request)?;
@@ -89,7 +101,7 @@ fn after_a_start(bench: &Bench, folder: &Folder, names: &[String]) -> anyhow::Re
     for index in 0..bench.count(RESTARTS).max(3) {
         let server = functions::server(bench, folder, &[])?;
         let name = std::slice::from_ref(&names[index % names.len()]);
-        times_us.extend(one_by_one(bench, &server, name)?);
+        times_us.extend(one_by_one(bench, &server, name, Duration::ZERO)?);
     }
     Ok(times_us)
 }
