@@ -17,6 +17,9 @@ pub(crate) const FORGE_ARGUMENT: &CStr = c"lambent-forge";
 /// Enough for the system calls below; the child calls nothing deep.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// Enough for one system call.
+const SMALL_STACK_BYTES: usize = 4 * 1024;
+
 /// What a forge, template or environment has of its own besides its mounts.
 pub(crate) const OWN_NAMESPACES: i32 =
     libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET;
@@ -76,20 +79,19 @@ pub(crate) fn user_namespace(
     inside: (u32, u32),
     outside: (u32, u32),
 ) -> io::Result<OwnedFd> {
-    let mut stack = vec![0u128; STACK_BYTES / size_of::<u128>()];
+    // Left behind: the child may need its stack for a moment longer than this takes, and nobody waits for it here.
+    let stack = Box::leak(Box::new([0u128; SMALL_STACK_BYTES / size_of::<u128>()]));
     let flags = libc::CLONE_VM | libc::CLONE_NEWUSER | libc::SIGCHLD;
-    let top = stack.as_mut_ptr_range().end;
-    // SAFETY: the child only waits, on a stack of its own, and is dead before the stack goes away.
-    let child = unsafe { libc::clone(wait_for_ever, top.cast(), flags, std::ptr::null_mut()) };
+    // SAFETY: the child only waits, on a stack of its own that is never freed.
+    let child = unsafe {
+        libc::clone(wait_for_ever, stack.as_mut_ptr_range().end.cast(), flags, std::ptr::null_mut())
+    };
     if child < 0 {
         return Err(io::Error::last_os_error());
     }
     let made = map_ids(proc, child, inside, outside);
-    // SAFETY: a signal to our own child, which is then reaped.
-    unsafe {
-        libc::kill(child, libc::SIGKILL);
-        libc::waitpid(child, std::ptr::null_mut(), 0);
-    }
+    // SAFETY: a signal to our own child, which is reaped with the others.
+    unsafe { libc::kill(child, libc::SIGKILL) };
     made
 }
 

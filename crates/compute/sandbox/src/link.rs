@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 
-/// Bound of one packet; the largest tells a template its shell and the filter.
-pub(crate) const MAX_PACKET: usize = 128 * 1024;
+/// Bound of one packet; the largest holds a function's variables.
+pub(crate) const MAX_PACKET: usize = 64 * 1024;
 /// Bound of the descriptors beside one.
 const MAX_FDS: usize = 16;
 
@@ -66,8 +66,15 @@ pub(crate) fn send_json(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &
 /// One packet and the descriptors beside it; an empty packet means that the other side is gone.
 pub(crate) fn receive(socket: BorrowedFd<'_>, max_bytes: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut packet = vec![0; max_bytes];
+    let (length, fds) = receive_into(socket, &mut packet)?;
+    packet.truncate(length);
+    Ok((packet, fds))
+}
+
+/// The same into memory that is there already.
+pub(crate) fn receive_into(socket: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = nix::cmsg_space!([i32; MAX_FDS]);
-    let mut slices = [IoSliceMut::new(&mut packet)];
+    let mut slices = [IoSliceMut::new(packet)];
     let message = loop {
         match recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
             Err(nix::errno::Errno::EINTR) => {}
@@ -82,9 +89,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, max_bytes: usize) -> io::Result<(V
             fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
-    let length = message.bytes;
-    packet.truncate(length);
-    Ok((packet, fds))
+    Ok((message.bytes, fds))
 }
 
 /// Sends a request and waits for its [`Reply`]; for one asker at a time.

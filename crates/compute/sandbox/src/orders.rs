@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Bind, Filter, Shell, Users};
+use crate::spec::{Bind, Shell, Users};
 
 /// For the forge. Each is answered with a [`crate::link::Reply`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,7 +22,6 @@ pub(crate) struct TemplateOrders {
     pub(crate) shell: Shell,
     /// An empty host folder to build the root on.
     pub(crate) mount_point: PathBuf,
-    pub(crate) filter: Filter,
     /// Whether the daemon is root: then each environment has a user id of its own.
     pub(crate) root: bool,
 }

@@ -11,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 use crate::cgroups::Hierarchies;
 use crate::environment::{Environment, Process};
 use crate::error::SandboxError;
-use crate::filter;
 use crate::link::{self, Fds, Report};
 use crate::orders::EnvironmentOrders;
 use crate::scratch::Scratch;
@@ -84,7 +83,7 @@ impl Sandbox {
             config,
             hierarchies,
             scratch: OnceLock::new(),
-            templates: Templates::new(mount_point, filter::compile()?, root, bounds_processes)?,
+            templates: Templates::new(mount_point, root, bounds_processes)?,
             root,
             made: AtomicU64::new(0),
         })

@@ -99,7 +99,7 @@ pub(crate) const BASE_SYSTEM: [&str; 13] = [
 /// Folders that are links into `/usr` on a merged system and folders of their own on others.
 pub(crate) const MERGED: [&str; 4] = ["/bin", "/lib", "/lib32", "/lib64"];
 
-/// The compiled system call filter, in a form that travels as JSON: (code, jump true, jump false, value).
+/// A compiled system call filter, in a form that travels as JSON: (code, jump true, jump false, value).
 pub(crate) type Filter = Vec<(u16, u8, u8, u32)>;
 
 /// Outside ids that no other environment has.

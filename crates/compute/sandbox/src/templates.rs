@@ -17,14 +17,13 @@ use crate::error::SandboxError;
 use crate::link;
 use crate::orders::{EnvironmentOrders, TemplateOrders, Work};
 use crate::sockets::control_pair;
-use crate::spec::{Bind, Boot, Filter, Shell};
+use crate::spec::{Bind, Boot, Shell};
 use crate::zygote::Zygote;
 
 /// The forge, its templates, and all that is needed to make more of them.
 pub(crate) struct Templates {
     made: Mutex<Made>,
     mount_point: PathBuf,
-    filter: Filter,
     root: bool,
     /// Whether control groups bound the number of processes.
     bounds_processes: bool,
@@ -63,7 +62,6 @@ impl Templates {
     /// None yet; the forge is made with the first.
     pub(crate) fn new(
         mount_point: PathBuf,
-        filter: Filter,
         root: bool,
         bounds_processes: bool,
     ) -> Result<Self, SandboxError> {
@@ -72,7 +70,7 @@ impl Templates {
             .name("sandbox-cloner".to_owned())
             .spawn(move || clone_for_ever(&jobs))
             .map_err(SandboxError::start("start a thread"))?;
-        Ok(Self { made: Mutex::default(), mount_point, filter, root, bounds_processes, cloner })
+        Ok(Self { made: Mutex::default(), mount_point, root, bounds_processes, cloner })
     }
 
     /// The template of a kind.
@@ -129,12 +127,8 @@ impl Templates {
         let pair = || control_pair().map_err(SandboxError::start("make a control socket"));
         let (control, theirs) = pair()?;
         let zygote = if matches!(shell.boot, Boot::Fork { .. }) { Some(pair()?) } else { None };
-        let orders = TemplateOrders {
-            shell: shell.clone(),
-            mount_point: self.mount_point.clone(),
-            filter: self.filter.clone(),
-            root: self.root,
-        };
+        let orders =
+            TemplateOrders { shell: shell.clone(), mount_point: self.mount_point.clone(), root: self.root };
         let mut fds = vec![theirs.as_raw_fd()];
         fds.extend(zygote.iter().map(|(_, theirs)| theirs.as_raw_fd()));
         forge.ask(&Work::Template(Box::new(orders)), &fds)?;
@@ -146,7 +140,7 @@ impl Templates {
         ready.map_err(|detail| SandboxError::Init { detail })?;
         let zygote = zygote.map(|(ours, _)| {
             let processes = (!self.bounds_processes).then_some(shell.max_processes);
-            Zygote::new(ours, shell, &self.filter, self.root, processes)
+            Zygote::new(ours, shell, self.root, processes)
         });
         let zygote = zygote.transpose()?;
         Ok(Template { control: Mutex::new(control), zygote, forge, whole_trees: !self.root })

@@ -13,13 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::error::SandboxError;
+use crate::filter;
 use crate::link;
 use crate::spec::{Filter, INSIDE_GID, INSIDE_UID, Shell};
 
 /// What all children of a zygote have in common.
 #[derive(Serialize)]
-struct Bounds<'a> {
-    filter: &'a Filter,
+struct Bounds {
+    filter: Filter,
     uid: u32,
     gid: u32,
     /// Whether it is root, and can leave its groups.
@@ -54,12 +55,11 @@ impl Zygote {
     pub(crate) fn new(
         control: OwnedFd,
         shell: &Shell,
-        filter: &Filter,
         root: bool,
         max_processes: Option<u32>,
     ) -> Result<Self, SandboxError> {
         let bounds = Bounds {
-            filter,
+            filter: filter::for_runtimes(),
             uid: INSIDE_UID,
             gid: INSIDE_GID,
             root,

@@ -64,12 +64,14 @@ fn serve<T: serde::de::DeserializeOwned>(
     control: &OwnedFd,
     mut answer: impl FnMut(T, Vec<OwnedFd>) -> Reply,
 ) -> i32 {
+    // Once for all: every page that is written to is copied with each fork.
+    let mut packet = vec![0; link::MAX_PACKET];
     loop {
-        let Ok((packet, fds)) = link::receive(control.as_fd(), link::MAX_PACKET) else { return 1 };
-        if packet.is_empty() {
+        let Ok((length, fds)) = link::receive_into(control.as_fd(), &mut packet) else { return 1 };
+        if length == 0 {
             return 0;
         }
-        let reply = match serde_json::from_slice(&packet) {
+        let reply = match serde_json::from_slice(&packet[..length]) {
             Ok(work) => answer(work, fds),
             Err(error) => Err(format!("understand its orders: {error}")),
         };

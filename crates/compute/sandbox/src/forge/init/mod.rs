@@ -156,7 +156,8 @@ fn settle(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) -
     privileges::give_up()?;
     prctl::set_dumpable(false).map_err(|error| format!("hide its memory: {error}"))?;
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| format!("tie itself to the daemon: {error}"))?;
-    crate::filter::apply(&template.filter).map_err(|error| format!("filter its system calls: {error}"))?;
+    crate::filter::apply(&crate::filter::for_init())
+        .map_err(|error| format!("filter its system calls: {error}"))?;
     // Had the daemon died before the line above, no signal would ever come.
     let daemon_is_there = !hung_up(given.control.as_fd());
     daemon_is_there.then_some(()).ok_or_else(|| "find the daemon alive".to_owned())

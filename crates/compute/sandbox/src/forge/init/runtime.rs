@@ -55,7 +55,8 @@ fn prepare(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given, 
     if let Some(fence) = &built.fence {
         restrict(fence)?;
     }
-    crate::filter::apply(&template.filter).map_err(|error| format!("filter its system calls: {error}"))
+    crate::filter::apply(&crate::filter::for_runtimes())
+        .map_err(|error| format!("filter its system calls: {error}"))
 }
 
 fn connect_output(output: &OwnedFd) -> Step<()> {

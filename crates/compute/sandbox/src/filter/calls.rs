@@ -1,71 +1,35 @@
-//! The system calls that a runtime may make. Everything else fails with ENOSYS, which programs take as "an older
-//! kernel" and work around (clone3, io_uring), or report (mount, ptrace, bpf).
-
-use std::collections::BTreeMap;
+//! The system calls that a runtime may make.
 
 use libc::c_long;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
-};
 
-use crate::error::SandboxError;
+/// What process 1 of an environment still needs once it is built: to wait, to report, to end.
+pub(super) const OF_INIT: &[c_long] = &[
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_close,
+    libc::SYS_wait4,
+    libc::SYS_sendmsg,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigaction,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+    libc::SYS_futex,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
 
-/// The compiled filter, in a form that travels as JSON.
-pub(crate) fn compile() -> Result<Vec<(u16, u8, u8, u32)>, SandboxError> {
-    let unsupported = |error: seccompiler::BackendError| SandboxError::Unsupported(error.to_string());
-    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(unsupported)?;
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-    rules.insert(libc::SYS_clone, vec![clone_without_namespaces().map_err(unsupported)?]);
-    rules.insert(libc::SYS_socket, socket_families().map_err(unsupported)?);
-    rules.insert(libc::SYS_socketpair, vec![family(libc::AF_UNIX).map_err(unsupported)?]);
-    let other = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    let filter = SeccompFilter::new(rules, other, SeccompAction::Allow, arch).map_err(unsupported)?;
-    let program: BpfProgram = filter.try_into().map_err(unsupported)?;
-    Ok(program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect())
-}
-
-/// Puts the compiled filter on the calling thread, for good.
-pub(crate) fn apply(filter: &[(u16, u8, u8, u32)]) -> Result<(), seccompiler::Error> {
-    let program: Vec<sock_filter> =
-        filter.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect();
-    seccompiler::apply_filter(&program)
-}
-
-fn clone_without_namespaces() -> Result<SeccompRule, seccompiler::BackendError> {
-    let flags = libc::CLONE_NEWNS
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUSER
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWCGROUP;
-    let mask = u64::from(flags.unsigned_abs());
-    SeccompRule::new(vec![SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Qword,
-        SeccompCmpOp::MaskedEq(mask),
-        0,
-    )?])
-}
-
-fn family(family: i32) -> Result<SeccompRule, seccompiler::BackendError> {
-    let value = u64::from(family.unsigned_abs());
-    SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?])
-}
-
-/// Netlink only for routes and addresses, which `getaddrinfo` asks for.
-fn socket_families() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let netlink = u64::from(libc::AF_NETLINK.unsigned_abs());
-    let route = u64::from(libc::NETLINK_ROUTE.unsigned_abs());
-    let route_netlink = SeccompRule::new(vec![
-        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, netlink)?,
-        SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, route)?,
-    ])?;
-    Ok(vec![family(libc::AF_UNIX)?, family(libc::AF_INET)?, family(libc::AF_INET6)?, route_netlink])
-}
-
-const ALLOWED: &[c_long] = &[
+/// Calls that are allowed whatever their arguments are.
+pub(super) const ALLOWED: &[c_long] = &[
     // Files
     libc::SYS_read,
     libc::SYS_write,
@@ -87,7 +51,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_statfs,
     libc::SYS_fstatfs,
     libc::SYS_lseek,
-    libc::SYS_ioctl,
     libc::SYS_fcntl,
     libc::SYS_flock,
     libc::SYS_fsync,
