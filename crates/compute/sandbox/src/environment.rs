@@ -13,6 +13,7 @@ use crate::cgroups::{Group, Hierarchies};
 use crate::error::SandboxError;
 use crate::link;
 use crate::orders::ExecOrders;
+use crate::sandbox::DiskBack;
 use crate::spec::Assignment;
 use crate::templates::Template;
 use crate::users::OwnUsers;
@@ -20,10 +21,16 @@ use crate::users::OwnUsers;
 /// A prepared environment. Dropping it kills everything in it, which blocks for some milliseconds.
 pub struct Environment {
     process: Process,
-    group: Group,
-    _users: OwnUsers,
     template: Arc<Template>,
-    hierarchies: Arc<Hierarchies>,
+    has: Resources,
+}
+
+/// What it has of the host's; each goes back when everything in the environment is gone.
+pub(crate) struct Resources {
+    pub(crate) group: Group,
+    pub(crate) hierarchies: Arc<Hierarchies>,
+    pub(crate) _users: OwnUsers,
+    pub(crate) _disk: DiskBack,
 }
 
 /// Its first process.
@@ -37,20 +44,14 @@ pub(crate) struct Process {
 }
 
 impl Environment {
-    pub(crate) fn new(
-        process: Process,
-        group: Group,
-        users: OwnUsers,
-        template: Arc<Template>,
-        hierarchies: Arc<Hierarchies>,
-    ) -> Self {
-        Self { process, group, _users: users, template, hierarchies }
+    pub(crate) fn new(process: Process, template: Arc<Template>, has: Resources) -> Self {
+        Self { process, template, has }
     }
 
     /// Gives the environment its function: bounds, code, and, to a program that waits to be executed, its variables. Once
     /// only. Blocks for some hundred microseconds.
     pub fn assign(&self, assignment: &Assignment) -> Result<(), SandboxError> {
-        self.hierarchies.limit(&self.group, assignment.memory_mib)?;
+        self.has.hierarchies.limit(&self.has.group, assignment.memory_mib)?;
         self.template.mount(&self.process.init, &assignment.binds)?;
         if let Some(orders) = &self.process.orders {
             let order = ExecOrders { env: assignment.env.clone() };
@@ -62,17 +63,17 @@ impl Environment {
 
     /// Stops everything in it until it is thawed; nothing happens where the host cannot freeze.
     pub fn freeze(&self) -> io::Result<()> {
-        self.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.freeze())
+        self.has.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.freeze())
     }
 
     /// Lets everything in it go on.
     pub fn thaw(&self) -> io::Result<()> {
-        self.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
+        self.has.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
     }
 
     /// Has its main thread run on one CPU only, or on any; nothing happens where its process is not known.
     pub fn pin(&self, cpu: Option<usize>) -> io::Result<()> {
-        let Some(process) = self.group.first_process() else { return Ok(()) };
+        let Some(process) = self.has.group.first_process() else { return Ok(()) };
         let mut set = CpuSet::new();
         let all = 0..CpuSet::count();
         let wanted = cpu.map_or(all, |cpu| cpu..cpu + 1);
@@ -91,22 +92,22 @@ impl Environment {
 
     /// The most memory the environment ever used, in bytes; `None` where the host does not count it.
     pub fn peak_memory_bytes(&self) -> Option<u64> {
-        self.group.peak_bytes()
+        self.has.group.peak_bytes()
     }
 
     /// Memory that the environment uses now, in bytes; `None` where the host does not count it.
     pub fn memory_bytes(&self) -> Option<u64> {
-        self.group.memory_bytes()
+        self.has.group.memory_bytes()
     }
 
     /// Whether the kernel killed a process of the environment for want of memory.
     pub fn oom_killed(&self) -> bool {
-        self.group.oom_kills() > 0
+        self.has.group.oom_kills() > 0
     }
 
     /// CPU time the environment used, in microseconds; `None` where the host does not count it.
     pub fn cpu_us(&self) -> Option<u64> {
-        self.group.cpu_us()
+        self.has.group.cpu_us()
     }
 
     /// Kills everything in the environment at once and waits until it is gone: some milliseconds, blocking.
@@ -117,7 +118,7 @@ impl Environment {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        if self.group.freezer.as_ref().is_some_and(|freezer| freezer.must_thaw_to_kill) {
+        if self.has.group.freezer.as_ref().is_some_and(|freezer| freezer.must_thaw_to_kill) {
             // If it cannot be thawed it dies when it can.
             let _ = self.thaw();
         }
@@ -125,6 +126,6 @@ impl Drop for Environment {
         let _ = pidfd_send_signal(&self.process.init, Signal::KILL);
         let mut fds = [PollFd::new(self.process.init.as_fd(), PollFlags::POLLIN)];
         while let Err(nix::errno::Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
-        self.group.remove();
+        self.has.group.remove();
     }
 }

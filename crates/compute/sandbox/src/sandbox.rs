@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::cgroups::Hierarchies;
-use crate::environment::{Environment, Process};
+use crate::environment::{Environment, Process, Resources};
 use crate::error::SandboxError;
 use crate::link::{self, Fds, Report};
 use crate::orders::EnvironmentOrders;
-use crate::scratch::Scratch;
+use crate::scratch::{Backing, Disk, Scratch};
 use crate::sockets::{control_pair, orders_pair, output_pipe};
 use crate::spec::{Boot, Shell, Users};
 use crate::templates::{Template, Templates};
@@ -32,7 +32,7 @@ pub struct Sandbox {
     config: SandboxConfig,
     hierarchies: Arc<Hierarchies>,
     /// Found out with the first environment, since it takes some 30 ms.
-    scratch: OnceLock<Result<Scratch, String>>,
+    scratch: Arc<OnceLock<Result<Scratch, String>>>,
     templates: Templates,
     root: bool,
     made: AtomicU64,
@@ -82,7 +82,7 @@ impl Sandbox {
         Ok(Self {
             config,
             hierarchies,
-            scratch: OnceLock::new(),
+            scratch: Arc::default(),
             templates: Templates::new(mount_point, root, bounds_processes)?,
             root,
             made: AtomicU64::new(0),
@@ -133,10 +133,13 @@ impl Sandbox {
     fn prepare_from(&self, template: Arc<Template>, shell: &Shell) -> Result<Started, SandboxError> {
         let users = if self.root { OwnUsers::take() } else { OwnUsers::only_one() };
         let name = format!("e{}", self.made.fetch_add(1, Ordering::SeqCst));
-        let disk = self.disk(&name, shell, users.users.runtime)?;
+        let disk = self.disk(shell, users.users.runtime)?;
         let group = self.hierarchies.create(&name, shell)?;
         let joins = group.joins()?;
         let (ours, theirs) = ends(shell)?;
+        let (disk, backing) = disk.map(|disk| (disk.mount, disk.backing)).unzip();
+        // Declared here, so that it goes back only when the environment is gone.
+        let disk_back = DiskBack { scratch: self.scratch.clone(), backing };
         make(&template, shell, &theirs, users.users, disk.as_ref(), &joins)?;
         drop(disk);
         let standing = wait_ready(&ours.control, shell)?;
@@ -153,7 +156,9 @@ impl Sandbox {
         drop(theirs);
         let reports = reports(&ours.control).map_err(SandboxError::start("share its control socket"))?;
         let process = Process { init: standing.init, _control: ours.control, orders: ours.orders };
-        let environment = Environment::new(process, group, users, template, self.hierarchies.clone());
+        let hierarchies = self.hierarchies.clone();
+        let has = Resources { group, hierarchies, _users: users, _disk: disk_back };
+        let environment = Environment::new(process, template, has);
         Ok(Started {
             environment,
             runtime_api: standing.runtime_api.into(),
@@ -165,10 +170,24 @@ impl Sandbox {
     }
 
     /// A disk for `/tmp`, where the host can give one.
-    fn disk(&self, name: &str, shell: &Shell, owner: u32) -> Result<Option<OwnedFd>, SandboxError> {
+    fn disk(&self, shell: &Shell, owner: u32) -> Result<Option<Disk>, SandboxError> {
         let Ok(scratch) = self.scratch() else { return Ok(None) };
-        let disk = scratch.disk(name, shell.scratch_mib, owner);
+        let disk = scratch.disk(shell.scratch_mib, owner);
         disk.map(Some).map_err(SandboxError::start("make a disk for /tmp"))
+    }
+}
+
+/// Gives an environment's disk back when it is dropped.
+pub(crate) struct DiskBack {
+    scratch: Arc<OnceLock<Result<Scratch, String>>>,
+    backing: Option<Backing>,
+}
+
+impl Drop for DiskBack {
+    fn drop(&mut self) {
+        if let (Some(Ok(scratch)), Some(backing)) = (self.scratch.get(), self.backing.take()) {
+            scratch.take_back(backing);
+        }
     }
 }
 

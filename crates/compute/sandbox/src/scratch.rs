@@ -2,21 +2,22 @@
 //!
 //! Files in a memory file system would count as the function's memory, which AWS keeps apart from ephemeral storage. So
 //! where the host can, `/tmp` is a small file system of its own in a sparse file behind a loop device. The file has no
-//! name any more when the function starts, and the kernel frees the device with the last mount: nothing is left
-//! behind, however the daemon ends.
+//! name, and the kernel frees the device with the last mount and descriptor: nothing is left behind, however the
+//! daemon ends.
 #![expect(unsafe_code, reason = "loop devices are configured with ioctl")]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
-use rustix::fs::{AtFlags, Gid, Mode, Uid, chmodat, chownat, unlinkat};
+use rustix::fs::{AtFlags, FallocateFlags, Gid, Mode, OFlags, Uid, chmodat, chownat, fallocate, unlinkat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
 };
@@ -32,43 +33,103 @@ const USUAL_MIB: u32 = 512;
 
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
+/// `BLKFLSBUF` of the kernel's `linux/fs.h`: forgets what is cached of a device.
+const BLKFLSBUF: libc::c_ulong = 0x1261;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
-/// Empty file systems by size, made once and copied.
+/// Empty file systems by size, made once and copied; and disks that environments have left behind.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: PathBuf,
     making: Mutex<()>,
+    left: Mutex<Vec<Backing>>,
 }
 
-/// A loop device that lives as long as this or a mount of it.
+/// Disks kept for the next environments. Attaching a new one takes longer than emptying a used one, since the kernel
+/// syncs what it attaches.
+const MAX_LEFT: usize = 64;
+
+/// The disk of one environment.
 #[derive(Debug)]
-struct Disk {
-    device: PathBuf,
-    _open: File,
+pub(crate) struct Disk {
+    /// A mount that is nowhere yet.
+    pub(crate) mount: OwnedFd,
+    pub(crate) backing: Backing,
+}
+
+/// A file without a name and the loop device that shows it as a disk, for as long as this or a mount of it lives.
+#[derive(Debug)]
+pub(crate) struct Backing {
+    file: File,
+    device: File,
+    path: PathBuf,
+    mib: u32,
 }
 
 impl Scratch {
     /// Finds out whether this host can give loop devices, by making one of the usual size; the error says why not.
     pub(crate) fn find(folder: &Path) -> Result<Self, String> {
-        let scratch = Self { folder: folder.to_owned(), making: Mutex::new(()) };
+        let scratch = Self { folder: folder.to_owned(), making: Mutex::default(), left: Mutex::default() };
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        scratch.disk("probe", USUAL_MIB, 0).map_err(|error| error.to_string())?;
+        let disk = scratch.disk(USUAL_MIB, 0).map_err(|error| error.to_string())?;
+        drop(disk.mount);
+        scratch.take_back(disk.backing);
         Ok(scratch)
     }
 
-    /// A new, empty file system of `mib` that only `owner` may enter, mounted nowhere yet.
-    pub(crate) fn disk(&self, name: &str, mib: u32, owner: u32) -> io::Result<OwnedFd> {
-        let template = self.template(mib)?;
-        let path = self.folder.join(name);
-        let made = copy_sparse(&template, &path).and_then(|file| attach(&file));
-        let _ = fs::remove_file(&path);
-        mount(&made?.device, owner)
+    /// An empty file system of `mib` that only `owner` may enter.
+    pub(crate) fn disk(&self, mib: u32, owner: u32) -> io::Result<Disk> {
+        let template = File::open(self.template(mib)?)?;
+        while let Some(backing) = self.take_left(mib) {
+            // One that something still holds is let go.
+            if let Ok(mount) = backing.empty(&template).and_then(|()| mount(&backing.path, owner)) {
+                return Ok(Disk { mount, backing });
+            }
+        }
+        let file = self.unnamed()?;
+        copy_sparse(&template, &file)?;
+        let backing = attach(file, mib)?;
+        Ok(Disk { mount: mount(&backing.path, owner)?, backing })
+    }
+
+    /// Keeps the disk of an environment that has ended for another one.
+    pub(crate) fn take_back(&self, backing: Backing) {
+        let mut left = self.left();
+        if left.len() < MAX_LEFT {
+            left.push(backing);
+        }
+    }
+
+    fn take_left(&self, mib: u32) -> Option<Backing> {
+        let mut left = self.left();
+        let at = left.iter().rposition(|one| one.mib == mib)?;
+        Some(left.swap_remove(at))
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Backing>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new file that goes with its last descriptor.
+    fn unnamed(&self) -> io::Result<File> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::open(&self.folder, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => Ok(file.into()),
+            // Not every file system can make a file without a name.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {
+                let path = self.folder.join(format!("disk-{}", NAMES.fetch_add(1, Ordering::SeqCst)));
+                let file =
+                    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+                fs::remove_file(path)?;
+                Ok(file)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn template(&self, mib: u32) -> io::Result<PathBuf> {
         let path = self.folder.join(format!("empty-{mib}.ext4"));
-        let _one_at_a_time = self.making.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
             return Ok(path);
         }
@@ -79,6 +140,21 @@ impl Scratch {
         Ok(path)
     }
 }
+
+impl Backing {
+    /// Makes a used disk as good as new: what was on it is gone, and the device knows.
+    fn empty(&self, template: &File) -> io::Result<()> {
+        let length = u64::from(self.mib) << 20;
+        fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, length)?;
+        copy_sparse(template, &self.file)?;
+        // SAFETY: BLKFLSBUF takes no argument.
+        let result = unsafe { libc::ioctl(self.device.as_raw_fd(), BLKFLSBUF as _, 0) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// Tells apart files that need a name for a moment.
+static NAMES: AtomicU64 = AtomicU64::new(0);
 
 /// No journal: what a function leaves in `/tmp` need not outlive it.
 fn make_file_system(path: &Path) -> io::Result<()> {
@@ -95,29 +171,24 @@ fn make_file_system(path: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("mkfs.ext4 said: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
-/// Copies the parts that hold data; the rest stays a hole.
-fn copy_sparse(from: &Path, to: &Path) -> io::Result<File> {
-    let source = File::open(from)?;
-    let length = source.metadata()?.len();
-    let mut target =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    target.set_len(length)?;
+/// Copies the parts that hold data; the rest is a hole, or was made one.
+fn copy_sparse(source: &File, target: &File) -> io::Result<()> {
+    target.set_len(source.metadata()?.len())?;
     let mut at = 0;
     loop {
-        let start = match lseek(&source, at, Whence::SeekData) {
+        let start = match lseek(source, at, Whence::SeekData) {
             Ok(start) => start,
             Err(Errno::ENXIO) => break,
             Err(error) => return Err(error.into()),
         };
-        let end = lseek(&source, start, Whence::SeekHole)?;
+        let end = lseek(source, start, Whence::SeekHole)?;
         let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
         let offset = u64::try_from(start).map_err(io::Error::other)?;
         source.read_exact_at(&mut bytes, offset)?;
         target.write_all_at(&bytes, offset)?;
         at = end;
     }
-    target.flush()?;
-    Ok(target)
+    Ok(())
 }
 
 fn mount(device: &Path, owner: u32) -> io::Result<OwnedFd> {
@@ -137,20 +208,20 @@ fn mount(device: &Path, owner: u32) -> io::Result<OwnedFd> {
 
 static ATTACHING: Mutex<()> = Mutex::new(());
 
-fn attach(file: &File) -> io::Result<Disk> {
+fn attach(file: File, mib: u32) -> io::Result<Backing> {
     let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
     // Within this process one at a time, so that only other processes are in the way.
-    let _one_at_a_time = ATTACHING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one_at_a_time = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..ATTEMPTS {
         // SAFETY: LOOP_CTL_GET_FREE takes no argument and returns a number.
         let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) };
         if number < 0 {
             return Err(io::Error::last_os_error());
         }
-        let device = PathBuf::from(format!("/dev/loop{number}"));
-        let open = OpenOptions::new().read(true).write(true).open(&device)?;
-        match configure(&open, file) {
-            Ok(()) => return Ok(Disk { device, _open: open }),
+        let path = PathBuf::from(format!("/dev/loop{number}"));
+        let device = OpenOptions::new().read(true).write(true).open(&path)?;
+        match configure(&device, &file) {
+            Ok(()) => return Ok(Backing { file, device, path, mib }),
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(PAUSE),
             Err(error) => return Err(error),
         }

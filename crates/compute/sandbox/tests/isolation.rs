@@ -32,6 +32,8 @@ fn main() {
         trial("a_daemon_that_is_killed_leaves_nothing", killed_daemon),
         trial("environments_have_different_users", different_users),
         trial("memory_is_counted", memory_is_counted),
+        trial("a_disk_that_was_used_is_empty_again", used_disk),
+        trial("what_is_frozen_stands_still", frozen),
         trial("an_ordinary_user_isolates_what_it_can", ordinary_user),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
@@ -223,6 +225,51 @@ fn memory_is_counted() {
     assert!((20_000_000..128 << 20).contains(&peak), "{peak}");
     assert!(started.environment.cpu_us().unwrap() > 0);
     assert!(!started.environment.oom_killed());
+}
+
+/// Disks are used again, by other environments.
+fn used_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(dir.path());
+    let script = "ls -A /tmp; grep -c secret /dev/null; head -c 6000000 /dev/zero | tr '\\0' s >/tmp/secret; \
+                  mkdir -p /tmp/a/b; ls /tmp | wc -w; df -m /tmp | tail -1 | awk '{print $3}'";
+    let first = run(&sandbox, &shell(script));
+    let (text, report) = run(&sandbox, &shell(script));
+    assert_eq!(report, Report::Exited(ExitStatus::Code(0)));
+    assert_eq!(text.lines().collect::<Vec<_>>()[..2], ["0", "2"], "{text}");
+    assert_eq!(first.0, text, "the second finds what the first found");
+}
+
+fn frozen() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(dir.path());
+    let started = sandbox.prepare(&shell("while :; do echo tick; done")).unwrap();
+    let environment = &started.environment;
+    wait_for_line(&started, "tick\n");
+    environment.freeze().unwrap();
+    // What was printed before it stopped, until nothing more comes: CPU time stands still then.
+    let mut before = environment.cpu_us().unwrap();
+    let still = loop {
+        drain(&started);
+        std::thread::yield_now();
+        let now = environment.cpu_us().unwrap();
+        if now == before && drain(&started) == 0 {
+            break now;
+        }
+        before = now;
+    };
+    (0..1_000).for_each(|_| std::thread::yield_now());
+    assert_eq!(environment.cpu_us().unwrap(), still);
+    environment.thaw().unwrap();
+    wait_for_line(&started, "tick\n");
+    environment.freeze().unwrap();
+    started.environment.kill();
+}
+
+/// Reads what is there.
+fn drain(started: &Started) -> usize {
+    let mut buffer = [0; 65536];
+    nix::unistd::read(&started.output, &mut buffer).unwrap_or(0)
 }
 
 /// Runs a test of this file again as an ordinary user: without root the sandbox isolates by a user namespace, and says
