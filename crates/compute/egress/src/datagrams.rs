@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use lambent_base::BoxFuture;
 use rustix::net::SendFlags;
+use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -19,7 +21,9 @@ use crate::packet::{self, Undelivered};
 pub(crate) struct DatagramFlow {
     waker: Arc<FlowWaker>,
     task: Waker,
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
+    /// Comes when there is something to read, or an error: readiness to read alone does not tell of errors.
+    readiness: BoxFuture<'static, io::Result<Ready>>,
     pub(crate) target: Target,
     /// Whether the peer has ever said anything.
     pub(crate) answered: bool,
@@ -43,7 +47,8 @@ impl DatagramFlow {
         let socket = std::net::UdpSocket::bind(any)?;
         socket.connect(target.address)?;
         socket.set_nonblocking(true)?;
-        let socket = UdpSocket::from_std(socket)?;
+        let socket = Arc::new(UdpSocket::from_std(socket)?);
+        let readiness = readiness(&socket);
         // So that the first look at it has the runtime watch it.
         waker.queue();
         let task = Waker::from(waker.clone());
@@ -51,6 +56,7 @@ impl DatagramFlow {
             waker,
             task,
             socket,
+            readiness,
             target,
             answered: false,
             refused: false,
@@ -80,21 +86,23 @@ impl DatagramFlow {
         let mut context = Context::from_waker(&task);
         let begin = packet::datagram_header_len(flow);
         for _ in 0..DATAGRAMS_A_TURN {
-            match self.socket.poll_recv_ready(&mut context) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) | Poll::Pending => return,
-            }
-            match self.socket.try_recv(&mut link.outbound[begin..]) {
-                Ok(length) => {
-                    self.answered = true;
-                    self.active_at = link.now;
-                    link.send_datagram(flow, length);
-                }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            let Poll::Ready(ready) = self.readiness.as_mut().poll(&mut context) else { return };
+            self.readiness = readiness(&self.socket);
+            let Ok(ready) = ready else { return };
+            if ready.is_error() {
+                // The answer to a call that would block is that the readiness is used up.
+                let _ =
+                    self.socket.try_io(Interest::ERROR, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+                let error = self.socket.take_error().ok().flatten();
+                if error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
                     self.note_refusal(flow, link);
                 }
-                // Nothing there, or an error that the next datagram may not meet.
-                Err(_) => {}
+            }
+            // Other errors are those of single datagrams, which may be lost.
+            if let Ok(length) = self.socket.try_recv(&mut link.outbound[begin..]) {
+                self.answered = true;
+                self.active_at = link.now;
+                link.send_datagram(flow, length);
             }
         }
         self.task.wake_by_ref();
@@ -109,4 +117,9 @@ impl DatagramFlow {
     pub(crate) fn due(&self) -> Duration {
         self.active_at + if self.target.is_resolver { QUERY_IDLE } else { DATAGRAM_IDLE }
     }
+}
+
+fn readiness(socket: &Arc<UdpSocket>) -> BoxFuture<'static, io::Result<Ready>> {
+    let socket = socket.clone();
+    Box::pin(async move { socket.ready(Interest::READABLE | Interest::ERROR).await })
 }

@@ -174,8 +174,8 @@ impl Open {
     /// Moves bytes both ways as far as both sides take them; whether it moved any.
     fn advance(&mut self, context: &mut Context<'_>, link: &mut Link<'_>) -> Result<bool, Broken> {
         self.note_inside_end()?;
-        let out = self.to_outside(context)?;
-        let back = self.to_inside(context)?;
+        let out = self.move_out(context)?;
+        let back = self.move_in(context)?;
         link.flush(&mut self.sockets);
         if self.outside_broken && self.socket().send_queue() == 0 {
             return Err(Broken);
@@ -195,7 +195,7 @@ impl Open {
         Ok(())
     }
 
-    fn to_outside(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
+    fn move_out(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
         let mut moved = false;
         while self.socket().can_recv() {
             if !self.outside_deaf && self.outside.poll_write_ready(context).is_pending() {
@@ -221,7 +221,7 @@ impl Open {
         Ok(moved)
     }
 
-    fn to_inside(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
+    fn move_in(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
         let mut moved = false;
         while !self.outside_ended && !self.outside_broken && self.socket().can_send() {
             if self.outside.poll_read_ready(context).is_pending() {

@@ -11,6 +11,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+};
+
 use super::Step;
 
 /// As functions know it from AWS.
@@ -19,11 +23,22 @@ const NAME: &CStr = c"eth0";
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 2);
 const MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 252);
 const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd6c, 0x616d, 0x6265, 0, 0, 0, 0, 2);
-const PREFIX_V6: u32 = 126;
+const PREFIX_V6: u8 = 126;
 /// The most that a packet can be: nothing needs to be cut, and a copy of the data costs few of them.
 const MTU: i32 = 65_535;
 /// `RTF_UP`: the route is in use.
 const ROUTE_UP: u16 = 1;
+/// Source: linux/rtnetlink.h, linux/netlink.h and linux/if_addr.h.
+mod kernel {
+    pub(super) const RTM_NEWADDR: u16 = 20;
+    /// NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL and NLM_F_CREATE.
+    pub(super) const NEW_WITH_ANSWER: u16 = 0x605;
+    pub(super) const IFA_ADDRESS: u16 = 1;
+    /// Nobody else can have the address: it is usable at once.
+    pub(super) const IFA_F_NODAD: u8 = 2;
+    /// Where an answer has its error, negative; zero when there is none.
+    pub(super) const ERROR: std::ops::Range<usize> = 16..20;
+}
 
 /// What the kernel reads for `SIOCADDRT` on a socket of version 4.
 #[repr(C)]
@@ -41,14 +56,6 @@ struct RouteV4 {
     mtu: libc::c_ulong,
     window: libc::c_ulong,
     round_trip: u16,
-}
-
-/// What the kernel reads for `SIOCSIFADDR` on a socket of version 6.
-#[repr(C)]
-struct AddressV6 {
-    address: [u8; 16],
-    prefix: u32,
-    index: i32,
 }
 
 /// What the kernel reads for `SIOCADDRT` on a socket of version 6.
@@ -77,6 +84,7 @@ pub(super) fn open_tun() -> Step<OwnedFd> {
         .map_err(|error| format!("open /dev/net/tun (module tun): {error}"))?;
     let device = OwnedFd::from(device);
     attach(&device).map_err(|error| format!("make its network device: {error}"))?;
+    quiet_v6();
     set_up_v4().map_err(|error| format!("set up its network device: {error}"))?;
     set_up_v6().map_err(|error| format!("set up version 6 on its network device: {error}"))?;
     Ok(device)
@@ -124,14 +132,13 @@ fn set_up_v4() -> io::Result<()> {
 }
 
 fn set_up_v6() -> io::Result<()> {
-    let Ok(socket) = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) else { return Ok(()) };
-    let fd = socket.as_raw_fd();
+    let Ok(v6) = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) else { return Ok(()) };
+    let fd = v6.as_raw_fd();
     let mut one = request();
     change(fd, libc::SIOCGIFINDEX, &mut one)?;
     // SAFETY: SIOCGIFINDEX has just written this member.
     let index = unsafe { one.ifr_ifru.ifru_ifindex };
-    let mut address = AddressV6 { address: ADDRESS_V6.octets(), prefix: PREFIX_V6, index };
-    match change(fd, libc::SIOCSIFADDR, &mut address) {
+    match add_address_v6(index) {
         Ok(()) => {}
         // Sockets of version 6 are there, but the device may not use it (disable_ipv6).
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(()),
@@ -151,6 +158,42 @@ fn set_up_v6() -> io::Result<()> {
         index,
     };
     change(fd, libc::SIOCADDRT, &mut route)
+}
+
+/// By netlink, as ioctl knows no flags: without this one the address is of no use until the kernel found time to ask the
+/// network for others that have it.
+fn add_address_v6(index: i32) -> io::Result<()> {
+    let address = ADDRESS_V6.octets();
+    let mut message = Vec::with_capacity(44);
+    message.extend(44_u32.to_ne_bytes());
+    message.extend(kernel::RTM_NEWADDR.to_ne_bytes());
+    message.extend(kernel::NEW_WITH_ANSWER.to_ne_bytes());
+    message.extend([0; 8]);
+    message.push(u8::try_from(libc::AF_INET6).expect("a small number"));
+    message.extend([PREFIX_V6, kernel::IFA_F_NODAD, 0]);
+    message.extend(index.to_ne_bytes());
+    message.extend(20_u16.to_ne_bytes());
+    message.extend(kernel::IFA_ADDRESS.to_ne_bytes());
+    message.extend(address);
+    let socket =
+        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
+    sendto(socket.as_raw_fd(), &message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+    let mut answer = [0; 128];
+    let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    let error = answer[..length].get(kernel::ERROR).and_then(|bytes| bytes.try_into().ok());
+    match error.map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(error) => Err(io::Error::from_raw_os_error(-error)),
+        None => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Has the kernel not look for routers, and not make an address for talking to them: each environment would wake the
+/// daemon for that several times. Where it cannot be told, it does no harm either.
+fn quiet_v6() {
+    for (name, value) in [("addr_gen_mode", "1"), ("router_solicitations", "0")] {
+        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/eth0/{name}"), value);
+    }
 }
 
 /// A request that names the device.

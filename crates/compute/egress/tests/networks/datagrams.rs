@@ -1,0 +1,98 @@
+//! UDP, and names.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use crate::world::{PUBLIC, PUBLIC_V6, World, serve, serve_udp};
+
+/// Where functions find the resolver.
+const GATEWAY: &str = "10.200.0.1";
+/// The headers and the question for the address of `a.`, as a resolver sees it.
+const QUESTION: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
+
+/// Answers with the question, marked as an answer.
+fn answer(question: &[u8]) -> Vec<u8> {
+    let mut answer = question.to_vec();
+    answer[2] |= 0x80;
+    answer
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub(crate) fn go_and_come() {
+    let world = World::new("public");
+    serve_udp(&world.elsewhere, at(&format!("{PUBLIC}:7")), <[u8]>::to_vec);
+    serve_udp(&world.elsewhere, at(&format!("[{PUBLIC_V6}]:7")), <[u8]>::to_vec);
+    let environment = world.environment();
+    for address in [PUBLIC, PUBLIC_V6] {
+        let socket = environment.udp(address, 7);
+        let mut buffer = vec![0; 65_536];
+        for length in [0, 1, 512, 1_472, 1_473, 9_000, 65_000] {
+            let sent: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            assert_eq!(socket.send(&sent).unwrap(), length);
+            let back = socket.recv(&mut buffer).unwrap();
+            assert!(buffer[..back] == sent, "{address}: {back} bytes for {length}");
+        }
+    }
+}
+
+pub(crate) fn closed_port() {
+    let world = World::new("public");
+    let environment = world.environment();
+    for address in [PUBLIC, PUBLIC_V6] {
+        let socket = environment.udp(address, 9);
+        socket.send(b"hello").unwrap();
+        assert_eq!(socket.recv(&mut [0; 10]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+}
+
+pub(crate) fn names() {
+    // On the host's loopback, where functions come by this one way only.
+    let resolver = at("127.0.0.1:5353");
+    let world = World::with_resolvers("10.9.0.0/16", vec![resolver]);
+    let asked = serve_udp(&world.host, resolver, answer);
+    serve(&world.host, "127.0.0.1", 5353, |mut stream| {
+        let mut question = [0; 2 + QUESTION.len()];
+        stream.read_exact(&mut question).unwrap();
+        stream.write_all(&answer(&question)).unwrap();
+    });
+    let environment = world.environment();
+    let socket = environment.udp(GATEWAY, 53);
+    let mut buffer = [0; 512];
+    for _ in 0..2 {
+        socket.send(QUESTION).unwrap();
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], answer(QUESTION));
+    }
+    let mut update = QUESTION.to_vec();
+    update[2] = 0x28;
+    socket.send(&update).unwrap();
+    assert!(socket.recv(&mut buffer).is_err(), "an update is refused");
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "and has not come to the resolver");
+
+    let mut stream = environment.connect(GATEWAY, 53).unwrap();
+    let length = u16::try_from(QUESTION.len()).unwrap().to_be_bytes();
+    let question = [&length, QUESTION].concat();
+    stream.write_all(&question).unwrap();
+    let mut back = vec![0; question.len()];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, answer(&question));
+    let error = environment.connect(GATEWAY, 5353).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "the gateway has one port");
+}
+
+pub(crate) fn next_resolver() {
+    let (silent, good) = (at("127.0.0.1:5300"), at("127.0.0.1:5353"));
+    let world = World::with_resolvers("public", vec![silent, good]);
+    serve_udp(&world.host, good, answer);
+    let environment = world.environment();
+    let socket = environment.udp(GATEWAY, 53);
+    socket.send(QUESTION).unwrap();
+    let mut buffer = [0; 512];
+    assert_eq!(socket.recv(&mut buffer).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    socket.send(QUESTION).unwrap();
+    assert_eq!(socket.recv(&mut buffer).unwrap(), QUESTION.len());
+}

@@ -1,0 +1,103 @@
+//! Bounds, and what the way out costs.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use lambent_egress::limits::{MAX_DATAGRAM_FLOWS, MAX_STREAMS};
+
+use crate::world::{PUBLIC, World, echo, serve, serve_udp};
+
+pub(crate) fn connections() {
+    let world = World::new("public");
+    serve(&world.elsewhere, PUBLIC, 7, echo);
+    let environment = world.environment();
+    let mut open: Vec<_> = (0..MAX_STREAMS).map(|_| environment.connect(PUBLIC, 7).unwrap()).collect();
+    assert_eq!(environment.connect(PUBLIC, 7).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let mut last = open.pop().unwrap();
+    last.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(last.read(&mut [0; 1]).unwrap(), 0);
+    // Both sides have ended, so its place is free as soon as the function's last packet has come.
+    drop(last);
+    let again = (0..100).find_map(|_| environment.connect(PUBLIC, 7).ok());
+    assert!(again.is_some(), "a place is free again");
+    let other = world.environment();
+    assert!(other.connect(PUBLIC, 7).is_ok(), "an environment has its own places");
+}
+
+pub(crate) fn datagram_flows() {
+    let world = World::new("public");
+    let at = format!("{PUBLIC}:7").parse().unwrap();
+    let count = serve_udp(&world.elsewhere, at, <[u8]>::to_vec);
+    let environment = world.environment();
+    let sockets: Vec<_> = (0..2 * MAX_DATAGRAM_FLOWS).map(|_| environment.udp(PUBLIC, 7)).collect();
+    for socket in sockets.iter().chain(&sockets) {
+        socket.send(b"hello").unwrap();
+        assert_eq!(socket.recv(&mut [0; 10]).unwrap(), 5);
+    }
+    assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 4 * MAX_DATAGRAM_FLOWS);
+}
+
+/// Prints throughput and CPU each way, latency, and connections a second. CPU is the whole process's: the daemon's,
+/// both ends' and their kernel's.
+pub(crate) fn measure() {
+    const BYTES: usize = 2 << 30;
+    const CALLS: u32 = 20_000;
+    const CONNECTIONS: u32 = 2_000;
+    let clock = lambent_base::Clock::system();
+    let world = World::new("public");
+    serve(&world.elsewhere, PUBLIC, 7, echo);
+    serve(&world.elsewhere, PUBLIC, 8, |mut stream| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    serve(&world.elsewhere, PUBLIC, 9, |mut stream| {
+        let chunk = vec![7; 256 * 1024];
+        for _ in 0..BYTES / chunk.len() {
+            stream.write_all(&chunk).unwrap();
+        }
+    });
+    let environment = world.environment();
+    let report = |what: &str, work: &mut dyn FnMut()| {
+        let (at, cpu) = (clock.monotonic(), cpu_seconds());
+        work();
+        let (took, cpu) = ((clock.monotonic() - at).as_secs_f64(), cpu_seconds() - cpu);
+        println!("{what}: {took:.2} s, {cpu:.2} CPU s");
+    };
+    report("2 GiB out", &mut || {
+        let mut stream = environment.connect(PUBLIC, 8).unwrap();
+        let chunk = vec![7; 256 * 1024];
+        for _ in 0..BYTES / chunk.len() {
+            stream.write_all(&chunk).unwrap();
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    });
+    report("2 GiB in", &mut || {
+        let mut stream = environment.connect(PUBLIC, 9).unwrap();
+        let mut buffer = vec![0; 256 * 1024];
+        while stream.read(&mut buffer).unwrap() > 0 {}
+    });
+    report("20,000 round trips of 100 bytes", &mut || {
+        let mut stream = environment.connect(PUBLIC, 7).unwrap();
+        stream.set_nodelay(true).unwrap();
+        for _ in 0..CALLS {
+            stream.write_all(&[7; 100]).unwrap();
+            stream.read_exact(&mut [0; 100]).unwrap();
+        }
+    });
+    report("2,000 connections, one after the other", &mut || {
+        for _ in 0..CONNECTIONS {
+            let mut stream = environment.connect(PUBLIC, 7).unwrap();
+            stream.write_all(b"hello").unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap();
+        }
+    });
+}
+
+fn cpu_seconds() -> f64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+    let seconds = |time: nix::sys::time::TimeVal| {
+        std::time::Duration::from_secs(time.tv_sec().unsigned_abs()).as_secs_f64()
+            + std::time::Duration::from_micros(time.tv_usec().unsigned_abs()).as_secs_f64()
+    };
+    seconds(usage.user_time()) + seconds(usage.system_time())
+}
