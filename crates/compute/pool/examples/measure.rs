@@ -18,25 +18,34 @@ use lambent_runtimes::Catalogue;
 use tokio::net::TcpListener;
 
 const COLD_STARTS: usize = 30;
+/// Between cold starts, so that the ready set is as it is for calls that come one by one.
+const PAUSE: Duration = Duration::from_millis(200);
 const WARM_CALLS: usize = 5_000;
+const BURST: usize = 500;
+const BURN_CALLS: usize = 20;
 
 /// (name, runtime, file, code); those with packages need a data directory in which they are installed (DATA=...).
 const CASES: [(&str, &str, &str, &str); 4] = [
     ("python", "python3.11", "app.py", "def handler(event, context):\n    return event\n"),
     ("node", "nodejs20.x", "app.js", "exports.handler = async (event) => event;\n"),
     (
-        "python+boto3",
+        "boto3",
         "python3.11",
         "app.py",
         "import boto3\ns3 = boto3.client('s3')\ndef handler(e, c):\n    return e\n",
     ),
     (
-        "node+sdk",
+        "sdk",
         "nodejs20.x",
         "app.mjs",
         "import { S3Client } from '@aws-sdk/client-s3';\nnew S3Client({});\nexport const handler = async (e) => e;\n",
     ),
 ];
+/// Holds its environment for `HELD`, so that a burst needs as many as it has calls.
+const SLOW: &str = "import time\ndef handler(event, context):\n    time.sleep(8)\n";
+const HELD: Duration = Duration::from_secs(8);
+/// Some 20 ms of a CPU's time.
+const BURN: &str = "def handler(event, context):\n    for _ in range(400000): pass\n";
 
 struct Nothing;
 
@@ -73,7 +82,13 @@ fn main() {
     tokio::runtime::Runtime::new().unwrap().block_on(measure());
 }
 
+/// `measure [WHAT] [CASE]`: what is `cold`, `warm`, `burst` or `burn`, and all of them when it is left out.
 async fn measure() {
+    // Calls come from the runtime's own threads, as in the platform.
+    tokio::spawn(measure_all()).await.unwrap();
+}
+
+async fn measure_all() {
     let data = lambent_base::env::var("DATA").map(std::path::PathBuf::from);
     let temporary = tempfile::tempdir().unwrap();
     let data = data.unwrap_or_else(|| temporary.path().join("data"));
@@ -88,53 +103,153 @@ async fn measure() {
         recorder: Arc::new(Nothing),
     };
     let pool = Pool::new(PoolConfig::new(data), parts).unwrap();
-    let only = std::env::args().nth(1).unwrap_or_default();
-    for (name, runtime, file, code) in CASES.into_iter().filter(|case| case.0.starts_with(&only)) {
-        let dir = temporary.path().join(name);
-        write(&dir, file, code);
-        let mut cold = Vec::new();
-        for revision in 0..COLD_STARTS {
-            let function = Arc::new(function(name, runtime, &dir, &revision.to_string()));
-            cold.push(one(&pool, &clock, &function).await);
+    let bench = Bench { pool, clock, dir: temporary.path().to_owned() };
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wants = |what: &str| asked.first().is_none_or(|asked| asked == what);
+    let cases = CASES.into_iter().filter(|case| asked.get(1).is_none_or(|only| case.0 == only));
+    for (name, runtime, file, code) in cases {
+        let function = |revision: &str| bench.function(name, runtime, file, code, revision);
+        if wants("cold") {
+            bench.cold(name, function).await;
         }
-        print("cold", name, &mut cold);
-        let function = Arc::new(function(name, runtime, &dir, "warm"));
-        let mut warm = Vec::new();
-        for _ in 0..WARM_CALLS {
-            warm.push(one(&pool, &clock, &function).await);
+        if wants("warm") {
+            bench.warm(name, function).await;
         }
-        print("warm", name, &mut warm[1..]);
-        many(&pool, &clock, &function).await;
     }
-    pool.shutdown().await;
+    if wants("burst") {
+        bench.burst().await;
+    }
+    if wants("burn") {
+        bench.burn().await;
+    }
+    bench.pool.shutdown().await;
 }
 
-/// Several callers at once, one environment each.
-async fn many(pool: &Pool, clock: &Clock, function: &Arc<FunctionSpec>) {
-    for callers in [4, 16] {
-        let call_all = || {
-            let callers: Vec<_> = (0..callers)
-                .map(|_| {
-                    let (pool, clock, function) = (pool.clone(), clock.clone(), function.clone());
+#[derive(Clone)]
+struct Bench {
+    pool: Pool,
+    clock: Clock,
+    dir: std::path::PathBuf,
+}
+
+impl Bench {
+    async fn cold(&self, name: &str, function: impl Fn(&str) -> Arc<FunctionSpec>) {
+        let mut spaced = Vec::new();
+        for revision in 0..COLD_STARTS {
+            tokio::time::sleep(PAUSE).await;
+            spaced.push(self.one(&function(&format!("spaced-{revision}"))).await);
+        }
+        print("cold, spaced", name, &mut spaced[1..]);
+        let mut close = Vec::new();
+        for revision in 0..COLD_STARTS {
+            close.push(self.one(&function(&format!("close-{revision}"))).await);
+        }
+        print("cold, one after the other", name, &mut close);
+    }
+
+    /// Several callers at once, one environment each.
+    async fn warm(&self, name: &str, function: impl Fn(&str) -> Arc<FunctionSpec>) {
+        for callers in [1, 4, 16] {
+            let same = function("warm");
+            self.many(&format!("warm, {callers} callers"), name, vec![same; callers]).await;
+        }
+        let others = (0..16).map(|other| self.renamed(&function("warm"), &format!("{name}-{other}")));
+        self.many("warm, 16 functions", name, others.collect()).await;
+    }
+
+    async fn many(&self, what: &str, name: &str, functions: Vec<Arc<FunctionSpec>>) {
+        let callers = functions.len();
+        let each = WARM_CALLS / callers.min(4);
+        let mut times = Vec::new();
+        let mut seconds = 0.0;
+        for _round in 0..2 {
+            let before = self.clock.monotonic();
+            let all: Vec<_> = functions
+                .iter()
+                .map(|function| {
+                    let (bench, function) = (self.clone(), function.clone());
                     tokio::spawn(async move {
-                        for _ in 0..WARM_CALLS / 16 {
-                            one(&pool, &clock, &function).await;
+                        let mut times = Vec::new();
+                        for _ in 0..each {
+                            times.push(bench.one(&function).await);
+                        }
+                        times
+                    })
+                })
+                .collect();
+            times.clear();
+            for caller in all {
+                times.extend(caller.await.unwrap());
+            }
+            seconds = (self.clock.monotonic() - before).as_secs_f64();
+        }
+        print(what, name, &mut times);
+        println!("     {:.0} calls/s", f64::from(u32::try_from(times.len()).unwrap()) / seconds);
+    }
+
+    async fn burst(&self) {
+        let function = self.function("burst", "python3.11", "app.py", SLOW, "1");
+        let calls: Vec<_> = (0..BURST)
+            .map(|_| {
+                let (bench, function) = (self.clone(), function.clone());
+                tokio::spawn(async move { bench.one(&function).await - HELD })
+            })
+            .collect();
+        let mut times = Vec::new();
+        for call in calls {
+            times.push(call.await.unwrap());
+        }
+        print("burst of 500, until it runs", "python", &mut times);
+        let last = times[times.len() - 1].as_secs_f64();
+        println!("     {:.0} environments/s", f64::from(u32::try_from(BURST).unwrap()) / last);
+    }
+
+    /// Two functions that burn a CPU each: they must not share one.
+    async fn burn(&self) {
+        let functions =
+            [0, 1].map(|other| self.function(&format!("burn-{other}"), "python3.11", "app.py", BURN, "1"));
+        for count in [1, 2] {
+            let calls: Vec<_> = functions[..count]
+                .iter()
+                .map(|function| {
+                    let (bench, function) = (self.clone(), function.clone());
+                    tokio::spawn(async move {
+                        for _ in 0..BURN_CALLS {
+                            bench.one(&function).await;
                         }
                     })
                 })
                 .collect();
-            callers
-        };
-        for caller in call_all() {
-            caller.await.unwrap();
+            let before = self.clock.monotonic();
+            for call in calls {
+                call.await.unwrap();
+            }
+            println!(
+                "burn, {count} at once: {:?} for {BURN_CALLS} calls each",
+                self.clock.monotonic() - before
+            );
         }
-        let before = clock.monotonic();
-        for caller in call_all() {
-            caller.await.unwrap();
-        }
-        let seconds = (clock.monotonic() - before).as_secs_f64();
-        let calls = u32::try_from(callers * (WARM_CALLS / 16)).unwrap();
-        println!("     {callers} callers: {:.0} calls/s", f64::from(calls) / seconds);
+    }
+
+    fn renamed(&self, function: &FunctionSpec, name: &str) -> Arc<FunctionSpec> {
+        Arc::new(spec(name, &function.runtime, &function.code_dir, "warm"))
+    }
+
+    fn function(
+        &self,
+        name: &str,
+        runtime: &str,
+        file: &str,
+        code: &str,
+        revision: &str,
+    ) -> Arc<FunctionSpec> {
+        let dir = self.dir.join(name);
+        write(&dir, file, code);
+        Arc::new(spec(name, runtime, &dir, revision))
+    }
+
+    async fn one(&self, function: &Arc<FunctionSpec>) -> Duration {
+        one(&self.pool, &self.clock, function).await
     }
 }
 
@@ -170,7 +285,7 @@ fn write(dir: &Path, file: &str, code: &str) {
     std::fs::write(dir.join(file), code).unwrap();
 }
 
-fn function(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
+fn spec(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
     FunctionSpec {
         key: FunctionKey {
             account: "000000000000".to_owned(),
@@ -182,7 +297,7 @@ fn function(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSp
         runtime: runtime.to_owned(),
         handler: "app.handler".to_owned(),
         memory_mib: 256,
-        timeout_ms: 3_000,
+        timeout_ms: 20_000,
         ephemeral_mib: 512,
         environment: Vec::new(),
         code_dir: dir.to_owned(),

@@ -1,22 +1,26 @@
 //! One execution environment: its sandbox, its runtime's connection, its output.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lambent_base::{Alarm, Until};
-use lambent_sandbox::{ExitStatus, MAX_REPORT, Report, Started};
+use lambent_sandbox::ExitStatus;
+use tokio::net::TcpListener;
 use tokio::net::unix::pipe::Receiver;
-use tokio::net::{TcpListener, UnixDatagram};
 use tokio::task::AbortHandle;
 
 use crate::api::{Call, RuntimeApi};
+use crate::enclosure::{Enclosure, Reports};
 use crate::error::InvokeError;
 use crate::function::FunctionKey;
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
-use crate::parts::Endpoint;
+use crate::pins::Pin;
+use crate::pool::Inner;
+use crate::prepared::Prepared;
 
-/// Output is read in pieces of this size; every environment keeps a buffer.
+/// Output is read in pieces of this size.
 const READ_BYTES: usize = 16 * 1024;
 /// After a call's end so much of what was printed is still read; more waits for the next call.
 const MAX_LATE_BYTES: usize = 256 * 1024;
@@ -51,34 +55,36 @@ pub(crate) struct Environment {
     pub(crate) idle_since: Duration,
     /// The most memory that it used, as far as is known; what the host does not count is none.
     pub(crate) memory_bytes: u64,
+    pub(crate) enclosure: Enclosure,
+    pub(crate) pin: Arc<Pin>,
     output: Receiver,
-    reports: UnixDatagram,
-    sandbox: lambent_sandbox::Environment,
-    endpoint: AbortHandle,
-    buffer: Box<[u8]>,
+    reports: Reports,
+    /// What serves the platform's API, and the outside world, inside; for as long as it lives.
+    tasks: Vec<AbortHandle>,
+    /// Whether it was told to stand still, which not every host can.
+    still: bool,
     /// Whether the last thing that the runtime said was refused.
     refused: bool,
 }
 
 impl Environment {
-    /// Takes a started sandbox into the pool's care. Must run within the tokio runtime.
-    pub(crate) fn adopt(
-        started: Started,
+    /// Makes a prepared environment one function's own, for whose calls it lives from now on. It has the function already.
+    pub(crate) fn of(
+        prepared: Prepared,
         key: Arc<FunctionKey>,
         log: EnvironmentLog,
         log_stream: Arc<str>,
         now: Duration,
-        endpoint: &dyn Endpoint,
+        memory_mib: u32,
+        inner: &Inner,
     ) -> Result<Self, InvokeError> {
         let wrong = |error: std::io::Error| InvokeError::Environment(format!("watch it: {error}"));
-        let listener = |one: std::net::TcpListener| {
-            one.set_nonblocking(true)?;
-            TcpListener::from_std(one)
-        };
-        let api = RuntimeApi::new(listener(started.runtime_api).map_err(wrong)?);
-        let served = endpoint.serve(listener(started.endpoint).map_err(wrong)?);
-        let output = Receiver::from_owned_fd(started.output).map_err(wrong)?;
-        let reports = UnixDatagram::from_std(started.reports).map_err(wrong)?;
+        let Prepared { api, output, reports, enclosure, endpoint, tun, .. } = prepared;
+        let served = inner.parts.endpoint.serve(TcpListener::from_std(endpoint).map_err(wrong)?);
+        let mut tasks = vec![tokio::spawn(served).abort_handle()];
+        if let (Some(tun), Some(egress)) = (tun, &inner.parts.egress) {
+            tasks.push(tokio::spawn(egress.serve(tun)).abort_handle());
+        }
         Ok(Self {
             key,
             log,
@@ -88,11 +94,12 @@ impl Environment {
             started_at: now,
             idle_since: now,
             memory_bytes: 0,
+            pin: inner.pins.add(enclosure.sandbox.clone(), memory_mib),
             output,
             reports,
-            sandbox: started.environment,
-            endpoint: tokio::spawn(served).abort_handle(),
-            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            enclosure,
+            tasks,
+            still: false,
             refused: false,
         })
     }
@@ -138,34 +145,51 @@ impl Environment {
 
     /// Whether the runtime's program is known to have ended.
     pub(crate) fn has_ended(&mut self) -> bool {
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        matches!(self.poll_report(&mut context), Poll::Ready(_))
+        self.reports.has_ended()
     }
 
     /// Takes what was printed so far into the log. Asks the pipe itself: that it is readable may not have been noticed
     /// yet, while what was said after it on the connection has.
     pub(crate) fn drain_output(&mut self) {
+        let mut piece = [MaybeUninit::uninit(); READ_BYTES];
         let mut taken = 0;
         while taken < MAX_LATE_BYTES {
-            match rustix::io::read(&self.output, &mut *self.buffer) {
-                Ok(0) | Err(_) => return,
-                Ok(length) => {
-                    self.log.push(&self.buffer[..length]);
-                    taken += length;
+            match rustix::io::read(&self.output, &mut piece) {
+                Ok((bytes, _)) if !bytes.is_empty() => {
+                    self.log.push(bytes);
+                    taken += bytes.len();
                 }
+                _ => return,
             }
         }
     }
 
+    /// Lets its runtime stand still until the next call.
+    pub(crate) fn freeze(&mut self) {
+        self.still = true;
+        self.enclosure.freeze();
+    }
+
+    /// Whether it has yet to be told to stand still.
+    pub(crate) fn is_unfrozen(&self) -> bool {
+        !self.still
+    }
+
+    /// Lets its runtime go on; an error means that it cannot.
+    pub(crate) fn wake(&mut self) -> std::io::Result<()> {
+        self.still = false;
+        self.enclosure.thaw()
+    }
+
     /// The most memory it ever used, rounded up.
     pub(crate) fn peak_memory_mib(&mut self) -> Option<u32> {
-        let bytes = self.sandbox.peak_memory_bytes()?;
+        let bytes = self.enclosure.sandbox.peak_memory_bytes()?;
         self.memory_bytes = bytes;
         u32::try_from(bytes.div_ceil(1 << 20)).ok()
     }
 
     pub(crate) fn oom_killed(&self) -> bool {
-        self.sandbox.oom_killed()
+        self.enclosure.sandbox.oom_killed()
     }
 
     /// `Ready(None)` when enough was printed to be handed over.
@@ -173,7 +197,7 @@ impl Environment {
         if let Poll::Ready((connection, call)) = self.api.poll_call(context) {
             return Poll::Ready(Some(Event::Call(connection, call)));
         }
-        if let Poll::Ready(event) = self.poll_report(context) {
+        if let Poll::Ready(event) = self.reports.poll_end(context) {
             return Poll::Ready(Some(event));
         }
         if deadline.poll_passed(context).is_ready() {
@@ -188,41 +212,26 @@ impl Environment {
                 // An error here is a runtime without output, and not worth its life.
                 Poll::Ready(Err(_)) | Poll::Pending => return Poll::Pending,
             }
-            match self.output.try_read(&mut self.buffer) {
-                Ok(0) => return Poll::Pending,
-                Ok(length) => self.log.push(&self.buffer[..length]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Pending,
+            if !self.read_output() {
+                return Poll::Pending;
             }
         }
     }
 
-    fn poll_report(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        let vanished = Poll::Ready(Event::Exited(ExitStatus::Signal(0)));
-        let mut packet = [0; MAX_REPORT];
-        loop {
-            match self.reports.poll_recv_ready(context) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return vanished,
-                Poll::Pending => return Poll::Pending,
-            }
-            let length = match self.reports.try_recv(&mut packet) {
-                Ok(length) => length,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-                Err(_) => return vanished,
-            };
-            match Report::read(&packet[..length]) {
-                Report::Exited(status) => return Poll::Ready(Event::Exited(status)),
-                Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
-                Report::Failed { detail } => return Poll::Ready(Event::Broken(detail)),
-                Report::Ready { .. } | Report::Waiting => {}
-            }
+    /// Takes a piece of what was printed into the log; false when the pipe is of no more use.
+    fn read_output(&mut self) -> bool {
+        let mut piece = [0; READ_BYTES];
+        match self.output.try_read(&mut piece) {
+            Ok(0) => return false,
+            Ok(length) => self.log.push(&piece[..length]),
+            Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
         }
+        true
     }
 }
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        self.endpoint.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }

@@ -65,7 +65,9 @@ pub struct InvocationRecord {
     pub log_stream: String,
     /// When the event was handed to the runtime (or the environment's start failed).
     pub started_unix_ms: i64,
-    /// Only for the call that started its environment.
+    /// Whether an environment was started for it.
+    pub cold_start: bool,
+    /// Only for the call that started its environment, and if that came to its event.
     pub init_ms: Option<f64>,
     pub duration_ms: f64,
     /// Whole milliseconds, rounded up, of initialisation and run together.

@@ -86,6 +86,17 @@ pub(crate) enum Left {
     Nothing,
 }
 
+/// How much is going on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Environments of functions.
+    pub(crate) living: usize,
+    /// Those that start, and calls that wait until they may.
+    pub(crate) starting: usize,
+    /// Environments that run a call.
+    pub(crate) running: usize,
+}
+
 /// What is known of a call that ran to some end.
 #[derive(Clone, Copy)]
 pub(crate) struct Ran {
@@ -207,6 +218,26 @@ impl Leases {
         if let Some(fleet) = self.functions.get_mut(&held.name) {
             fleet.distrust(now);
         }
+    }
+
+    /// How much is going on.
+    pub(crate) fn load(&self) -> Load {
+        let idle: usize = self.functions.values().map(|function| function.idle.len()).sum();
+        let running = (self.total - idle).saturating_sub(self.starting);
+        Load { living: self.total, starting: self.starting + self.waiting.len(), running }
+    }
+
+    /// Freezes what has been idle since before `then`, `most` of it at most; gives how many that were.
+    pub(crate) fn freeze_idle_since(&mut self, then: Duration, most: usize) -> usize {
+        let idle = self.functions.values_mut().flat_map(|function| &mut function.idle);
+        let due = idle.filter(|one| one.is_unfrozen() && one.idle_since <= then);
+        due.take(most).map(Environment::freeze).count()
+    }
+
+    /// Since when the longest idle one has been so, of those that are not frozen.
+    pub(crate) fn longest_unfrozen(&self) -> Option<Duration> {
+        let idle = self.functions.values().flat_map(|function| &function.idle);
+        idle.filter(|one| one.is_unfrozen()).map(|one| one.idle_since).min()
     }
 
     /// Notes that a call waited for room as long as it may, and was turned away.

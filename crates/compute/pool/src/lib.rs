@@ -6,18 +6,25 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod demand;
+mod enclosure;
 mod environment;
 mod error;
 mod fleet;
 mod function;
 mod gate;
 mod http;
+mod idle;
 mod invocation;
+mod keeper;
 mod leases;
 mod lines;
 mod logs;
 mod parts;
+mod pins;
 mod pool;
+mod prepared;
+mod ready;
 mod run;
 mod start;
 mod stats;
@@ -28,4 +35,5 @@ pub use function::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
 pub use invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome};
 pub use parts::{Egress, Endpoint, LogBatch, LogEvent, LogSink, Recorder};
 pub use pool::{Pool, PoolConfig, PoolParts, PoolStats};
+pub use start::Needs;
 pub use stats::FunctionStats;

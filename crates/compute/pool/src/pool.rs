@@ -17,11 +17,14 @@ use crate::error::{InvokeError, PoolError, ThrottleReason};
 use crate::fleet::WORTH_WAITING;
 use crate::gate::Gate;
 use crate::invocation::{Invocation, InvokeRequest};
+use crate::keeper::keep;
 use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left, Ran};
 use crate::logs::Logs;
 use crate::parts::{Egress, Endpoint, LogSink, Recorder};
+use crate::pins::Pins;
+use crate::ready::ReadySet;
 use crate::run::{Finished, Fresh, NotRun, run};
-use crate::start::start;
+use crate::start::{Kinds, Needs, kind_of, start};
 use crate::stats::{FunctionStats, Recent};
 
 /// A platform that is stopped is soon down, though a call may run for 15 minutes.
@@ -31,6 +34,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 const START_TURN: Duration = Duration::from_secs(1);
 /// A running call that is given up needs a moment to write its last lines and its record.
 const TELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// A function may end what it left running after its answer, as long as another call might come at once.
+const FREEZE_AFTER: Duration = Duration::from_millis(100);
 /// What is killed is gone in milliseconds; a process that the kernel does not let go is left behind after this.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -51,8 +56,11 @@ pub struct PoolConfig {
     /// Calls of one function that run at once before short ones (2 ms and less) queue behind each other for a moment
     /// (100 ms at most), as more would take the host's cores from each other. (What short calls wait for is not looked at.)
     pub max_parallel: usize,
-    /// An environment unused for so long is stopped.
+    /// An environment unused for so long is stopped; so is what is kept ready for functions of a kind of which none was
+    /// started or made for so long. Nothing runs after that.
     pub idle_timeout: Duration,
+    /// What runs in an environment stands still when its last call is over for so long, until the next one.
+    pub freeze_after: Duration,
     /// An environment this old is replaced before its next call, so that its credentials stay valid.
     pub max_environment_age: Duration,
     /// Log bytes held for a slow sink before functions are made to wait.
@@ -75,6 +83,7 @@ impl PoolConfig {
             max_starting: 2 * cores,
             max_parallel: cores,
             idle_timeout: Duration::from_secs(300),
+            freeze_after: FREEZE_AFTER,
             max_environment_age: Duration::from_secs(6 * 3600),
             log_buffer_bytes: 16 << 20,
             shutdown_grace: SHUTDOWN_GRACE,
@@ -118,9 +127,17 @@ pub(crate) struct Inner {
     pub(crate) parts: PoolParts,
     pub(crate) sandbox: Sandbox,
     pub(crate) logs: Arc<Logs>,
-    log_writer: AbortHandle,
-    leases: Mutex<Leases>,
-    reaping: AtomicBool,
+    /// Environments without a function.
+    pub(crate) ready: Arc<ReadySet>,
+    pub(crate) kinds: Kinds,
+    pub(crate) pins: Arc<Pins>,
+    /// Of the host.
+    pub(crate) memory_bytes: u64,
+    /// The log's writer and the ready set's keeper.
+    tasks: Vec<AbortHandle>,
+    pub(crate) leases: Mutex<Leases>,
+    pub(crate) reaping: AtomicBool,
+    pub(crate) freezing: AtomicBool,
     /// Calls that run and environments that are being ended.
     working: AtomicUsize,
     rested: Notify,
@@ -145,18 +162,28 @@ impl Pool {
         };
         let inner = Inner {
             logs,
-            log_writer: writer.abort_handle(),
+            ready: Arc::default(),
+            kinds: Kinds::default(),
+            pins: Pins::new(parts.clock.clone()),
+            memory_bytes: memory_bytes(),
+            tasks: vec![writer.abort_handle()],
             config,
             parts,
             sandbox,
             leases: Mutex::new(Leases::new(bounds)),
             reaping: AtomicBool::new(false),
+            freezing: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             rested: Notify::new(),
             killing: watch::Sender::new(false),
             gate: Gate::default(),
         };
-        let inner = Arc::new(inner);
+        let inner = Arc::new_cyclic(|owner| {
+            let keeper = tokio::spawn(keep(inner.ready.clone(), owner.clone()));
+            let mut inner = inner;
+            inner.tasks.push(keeper.abort_handle());
+            inner
+        });
         let early = inner.clone();
         // What takes a while is found out before the first call needs it, and not while the platform starts.
         tokio::spawn(async move { early.refuse_weak_isolation().await.is_ok() });
@@ -191,8 +218,28 @@ impl Pool {
         self.inner.end_and_wait(retired).await;
     }
 
-    /// Stops environments that have been idle for too long; the pool does this by itself, on a timer.
+    /// Says that a function with these needs was made or changed, so that its first call is to be expected. Returns at
+    /// once; what comes of it comes in the background.
+    pub fn expect(&self, function: Needs) {
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            inner.refuse_weak_isolation().await.ok()?;
+            // What cannot be started is the first call's to tell.
+            let kind = kind_of(&inner, function).await.ok()?;
+            inner.ready.expect(&kind.shell, inner.parts.clock.monotonic());
+            Some(())
+        });
+    }
+
+    /// How many environments wait for a function.
+    pub fn ready(&self) -> usize {
+        self.inner.ready.len()
+    }
+
+    /// Stops environments that have been idle for too long, and what is kept ready for nobody; the pool does this by
+    /// itself, on a timer.
     pub async fn reap_idle(&self) {
+        self.inner.tidy();
         let (old, _) = self.inner.take_old();
         self.inner.end_and_wait(old).await;
     }
@@ -233,6 +280,7 @@ impl Pool {
         let inner = &self.inner;
         let idle = inner.leases.lock().close();
         inner.end(idle);
+        inner.end(inner.ready.close());
         if tokio::time::timeout(inner.config.shutdown_grace, inner.rest()).await.is_err() {
             inner.killing.send_replace(true);
             // Nothing more can be done about one that stays; it ends with the process at the latest.
@@ -243,10 +291,10 @@ impl Pool {
 }
 
 /// Counts a piece of work that a shutdown waits for.
-struct Working(Arc<Inner>);
+pub(crate) struct Working(Arc<Inner>);
 
 impl Working {
-    fn new(inner: &Arc<Inner>) -> Self {
+    pub(crate) fn new(inner: &Arc<Inner>) -> Self {
         inner.working.fetch_add(1, Ordering::SeqCst);
         Self(inner.clone())
     }
@@ -317,6 +365,7 @@ impl Drop for Lease {
         let returned = self.inner.leases.lock().release(&self.held, left, self.ran);
         self.inner.end(ended.into_iter().chain(returned).collect());
         if is_kept {
+            self.inner.freeze_from_now_on();
             self.inner.reap_from_now_on();
         }
     }
@@ -324,7 +373,7 @@ impl Drop for Lease {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.log_writer.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -417,7 +466,7 @@ impl Inner {
     }
 
     /// Runs nothing where the box has holes, unless the operator said so.
-    async fn refuse_weak_isolation(self: &Arc<Self>) -> Result<(), InvokeError> {
+    pub(crate) async fn refuse_weak_isolation(self: &Arc<Self>) -> Result<(), InvokeError> {
         if self.config.allow_weak_isolation {
             return Ok(());
         }
@@ -442,7 +491,7 @@ impl Inner {
     }
 
     /// Ends environments on a thread that may block.
-    fn end(self: &Arc<Self>, environments: Vec<Environment>) {
+    pub(crate) fn end<T: Send + 'static>(self: &Arc<Self>, environments: Vec<T>) {
         if !environments.is_empty() {
             let work = Working::new(self);
             tokio::task::spawn_blocking(move || drop((environments, work)));
@@ -454,44 +503,10 @@ impl Inner {
         // Fails only when the process ends, and with it the environments.
         let _ = tokio::task::spawn_blocking(move || drop((environments, work))).await;
     }
-
-    fn take_old(&self) -> (Vec<Environment>, Option<Duration>) {
-        let now = self.parts.clock.monotonic();
-        // A clock that has not run for so long yet cannot have seen anything idle for so long.
-        let Some(then) = now.checked_sub(self.config.idle_timeout) else {
-            return (Vec::new(), Some(now));
-        };
-        let (old, longest_idle) = self.leases.lock().take_idle_since(then);
-        (old, longest_idle)
-    }
-
-    /// Watches idle environments for as long as there are any.
-    fn reap_from_now_on(self: &Arc<Self>) {
-        if self.reaping.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let inner = Arc::downgrade(self);
-        let mut pause = self.config.idle_timeout;
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(pause.max(MIN_REAP_PAUSE)).await;
-                let Some(inner) = inner.upgrade() else { return };
-                let (old, longest_idle) = inner.take_old();
-                inner.end(old);
-                let Some(since) = longest_idle else {
-                    inner.reaping.store(false, Ordering::SeqCst);
-                    // One may have become idle between the look and the store.
-                    if inner.leases.lock().stats().idle > 0 {
-                        inner.reap_from_now_on();
-                    }
-                    return;
-                };
-                let age = inner.parts.clock.monotonic().saturating_sub(since);
-                pause = inner.config.idle_timeout.saturating_sub(age);
-            }
-        });
-    }
 }
 
-/// Environments that become due one after the other are stopped together.
-const MIN_REAP_PAUSE: Duration = Duration::from_millis(100);
+/// The host's memory.
+fn memory_bytes() -> u64 {
+    let host = rustix::system::sysinfo();
+    host.totalram * u64::from(host.mem_unit)
+}

@@ -64,6 +64,7 @@ struct Run<'a> {
     request: &'a InvokeRequest,
     /// Of an environment that was started for this call: how long that took, once it is known.
     init_ms: Option<f64>,
+    cold_start: bool,
     /// True once running calls are given up.
     killing: watch::Receiver<bool>,
 }
@@ -75,8 +76,15 @@ pub(crate) async fn run(
     request: &InvokeRequest,
     fresh: Option<Fresh>,
 ) -> Result<Finished, NotRun> {
-    let mut run = Run { inner, environment, request, init_ms: None, killing: inner.killing.subscribe() };
-    if fresh.is_none() && run.environment.has_ended() {
+    let mut run = Run {
+        inner,
+        environment,
+        request,
+        init_ms: None,
+        cold_start: fresh.is_some(),
+        killing: inner.killing.subscribe(),
+    };
+    if fresh.is_none() && (run.environment.has_ended() || run.environment.wake().is_err()) {
         return Err(run.gone().await);
     }
     let before = fresh.as_ref().map_or_else(|| inner.parts.clock.monotonic(), |fresh| fresh.since);
@@ -162,6 +170,7 @@ impl Run<'_> {
     /// Gives the runtime the event and waits for what comes of it.
     async fn handle(&mut self) -> End {
         let head = self.event_head();
+        self.inner.pins.begin(&self.environment.pin, rustix::thread::sched_getcpu());
         self.environment.api.send_event(head.as_bytes(), &self.request.payload);
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
         let mut deadline = self.environment.alarm.after(timeout);
@@ -231,6 +240,7 @@ impl Run<'_> {
     async fn finish(&mut self, end: End, started: Duration, started_unix_ms: i64) -> Finished {
         let timeout_ms = self.request.function.timeout_ms;
         let duration_ms = if end.timed_out { f64::from(timeout_ms) } else { self.ms_since(started) };
+        self.inner.pins.end(&self.environment.pin);
         if end.reusable {
             // What answers the runtime's POST goes out now, unless its next question is here already.
             self.environment.has_asked();
@@ -285,6 +295,7 @@ impl Run<'_> {
             log_group: function.log_group.clone(),
             log_stream: self.environment.log_stream.to_string(),
             started_unix_ms,
+            cold_start: self.cold_start,
             init_ms: self.init_ms,
             duration_ms,
             // Since August 2025 AWS bills initialisation of every on-demand function along with its first call.

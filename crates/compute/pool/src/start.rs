@@ -1,51 +1,90 @@
-//! Making an environment: credentials, variables, sandbox.
+//! Making an environment of a function's own: one that is ready, or is prepared now, is assigned to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use lambent_runtimes::{ENDPOINT_PORT, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, Start, variables};
 use lambent_sandbox::{Assignment, Bind, Boot, Shell, TASK_DIR};
+use parking_lot::Mutex;
 
 use crate::environment::Environment;
 use crate::error::InvokeError;
 use crate::function::{Credentials, FunctionSpec};
 use crate::logs::{EnvironmentLog, LogStream};
 use crate::pool::Inner;
+use crate::prepared::Prepared;
 use crate::texts;
 
 /// Source: AWS Lambda Developer Guide, "Lambda quotas": file descriptors, and processes and threads.
 const MAX_OPEN_FILES: u32 = 1_024;
 const MAX_PROCESSES: u32 = 1_024;
+/// Kinds whose shells are remembered; there are a few for each runtime that is in use.
+const MAX_KINDS: usize = 1_000;
+
+/// What the environments of some functions have in common.
+pub(crate) struct Kind {
+    pub(crate) runtime: Runtime,
+    pub(crate) shell: Arc<Shell>,
+}
+
+/// What a function's kind depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Needs {
+    /// A Lambda runtime identifier.
+    pub runtime: String,
+    pub memory_mib: u32,
+    pub ephemeral_mib: u32,
+    /// Environment.Variables: some make a difference while an interpreter starts.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Needs {
+    fn of(function: &FunctionSpec) -> Self {
+        Self {
+            runtime: function.runtime.clone(),
+            memory_mib: function.memory_mib,
+            ephemeral_mib: function.ephemeral_mib,
+            environment: function.environment.clone(),
+        }
+    }
+}
+
+/// Kinds that were looked up, which reads the disk.
+#[derive(Default)]
+pub(crate) struct Kinds {
+    known: Mutex<HashMap<Needs, Arc<Kind>>>,
+}
 
 /// Starts an environment for a function; its runtime is then on its way to ask for an event.
 pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result<Environment, InvokeError> {
     let parts = &inner.parts;
-    let identifier = function.runtime.clone();
-    let catalogue = parts.runtimes.clone();
-    // The first question looks at the disk, and may run a program.
-    let resolved = blocking(move || catalogue.resolve(&identifier)).await?;
-    let runtime = resolved.map_err(|error| InvokeError::RuntimeUnavailable(error.to_string()))?;
-    let credentials = function.credentials.credentials().await.map_err(InvokeError::Credentials)?;
+    let at = parts.clock.monotonic();
+    let kind = kind_of(inner, Needs::of(function)).await?;
+    let ready = inner.ready.take(&kind.shell, at);
+    let prepared = async {
+        match ready {
+            Some(ready) => Ok((ready, true)),
+            None => prepare(inner, &kind.shell).await.map(|new| (new, false)),
+        }
+    };
+    let (prepared, credentials) = tokio::join!(prepared, function.credentials.credentials());
+    let (prepared, was_ready) = prepared?;
+    let credentials = match credentials {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            inner.end(vec![prepared]);
+            return Err(InvokeError::Credentials(error));
+        }
+    };
     let id = lambent_base::text::hex(&parts.random.bytes::<16>());
     let log_stream: Arc<str> = texts::stream_name(parts.clock.unix_ms(), &function.key.version, &id).into();
-    let variables = environment_variables(&runtime, function, &credentials, &log_stream);
-    let (shell, at) = (shell_of(inner, &runtime, function)?, parts.clock.monotonic());
-    let waits = matches!(shell.boot, Boot::Now { .. } | Boot::Fork { .. });
-    let told = Bytes::from(serde_json::json!({ "env": variables_object(&variables) }).to_string());
-    let assignment = Assignment {
-        binds: vec![Bind::required(&function.code_dir, TASK_DIR)],
-        env: variables,
-        memory_mib: function.memory_mib,
+    let variables = environment_variables(&kind.runtime, function, &credentials, &log_stream);
+    let assigned = match assign(prepared, function, variables.clone()).await {
+        // It died, or was broken, while it waited; that is no reason for the call to fail.
+        Err(_) if was_ready => assign(prepare(inner, &kind.shell).await?, function, variables).await?,
+        assigned => assigned?,
     };
-    let owner = inner.clone();
-    let started = blocking(move || {
-        let started = owner.sandbox.prepare(&shell)?;
-        started.environment.assign(&assignment)?;
-        Ok(started)
-    });
-    let started = started
-        .await?
-        .map_err(|error: lambent_sandbox::SandboxError| InvokeError::Environment(error.to_string()))?;
     let key = Arc::new(function.key.clone());
     let to = LogStream {
         function: key.clone(),
@@ -53,25 +92,78 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
         stream: log_stream.clone(),
     };
     let mut log = EnvironmentLog::new(to, parts.clock.clone());
-    log.say(texts::init_start_line(&runtime.identifier, &function.key.region));
-    if let Some(note) = runtime.note {
+    log.say(texts::init_start_line(&kind.runtime.identifier, &function.key.region));
+    if let Some(note) = &kind.runtime.note {
         log.say(format!("[WARN]\t{note}\n"));
     }
-    let mut environment = Environment::adopt(started, key, log, log_stream, at, &*parts.endpoint)?;
-    if waits {
-        environment.api.give_function(told);
-    } else {
-        environment.api.end_handover();
-    }
-    Ok(environment)
+    Environment::of(assigned, key, log, log_stream, at, function.memory_mib, inner)
 }
 
-fn variables_object(variables: &[(String, String)]) -> serde_json::Map<String, serde_json::Value> {
-    variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect()
+/// The kind of environment that a function needs.
+pub(crate) async fn kind_of(inner: &Arc<Inner>, needs: Needs) -> Result<Arc<Kind>, InvokeError> {
+    if let Some(known) = inner.kinds.known.lock().get(&needs) {
+        return Ok(known.clone());
+    }
+    let (owner, asked) = (inner.clone(), needs.clone());
+    // The first question looks at the disk, and may run a program.
+    let found = blocking(move || {
+        let resolved = owner.parts.runtimes.resolve(&asked.runtime);
+        let runtime = resolved.map_err(|error| InvokeError::RuntimeUnavailable(error.to_string()))?;
+        let launch = Launch::new(&runtime, &owner.config.data_dir, asked.memory_mib, &asked.environment)
+            .map_err(|error| InvokeError::Environment(error.to_string()))?;
+        let shell = shell_of(launch, asked.ephemeral_mib, owner.parts.egress.is_some());
+        Ok(Arc::new(Kind { runtime, shell: Arc::new(shell) }))
+    });
+    let kind = found.await??;
+    let mut known = inner.kinds.known.lock();
+    if known.len() >= MAX_KINDS {
+        known.clear();
+    }
+    Ok(known.entry(needs).or_insert(kind).clone())
+}
+
+/// Prepares an environment that has no function yet.
+pub(crate) async fn prepare(inner: &Arc<Inner>, shell: &Arc<Shell>) -> Result<Prepared, InvokeError> {
+    let (owner, kind) = (inner.clone(), shell.clone());
+    let started = blocking(move || owner.sandbox.prepare(&kind)).await?;
+    let started = started.map_err(|error| InvokeError::Environment(error.to_string()))?;
+    Prepared::adopt(started, shell.clone())
+        .map_err(|error| InvokeError::Environment(format!("watch it: {error}")))
+}
+
+async fn assign(
+    prepared: Prepared,
+    function: &FunctionSpec,
+    variables: Vec<(String, String)>,
+) -> Result<Prepared, InvokeError> {
+    let by_itself = !matches!(prepared.shell.boot, Boot::Later { .. });
+    let (told, env) = if by_itself { (Some(as_json(variables)), Vec::new()) } else { (None, variables) };
+    let assignment = Assignment {
+        binds: vec![Bind::required(&function.code_dir, TASK_DIR)],
+        env,
+        memory_mib: function.memory_mib,
+    };
+    let mut prepared = prepared;
+    // A thread that may block, also for the end of one that cannot be assigned.
+    let assigned = blocking(move || match prepared.assign(&assignment, told) {
+        Ok(()) => Ok(prepared),
+        Err(error) => {
+            drop(prepared);
+            Err(InvokeError::Environment(error.to_string()))
+        }
+    });
+    assigned.await?
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, InvokeError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| InvokeError::ShuttingDown)
+}
+
+/// What a waiting bootstrap is told of its function.
+fn as_json(variables: Vec<(String, String)>) -> Bytes {
+    let env: serde_json::Map<String, serde_json::Value> =
+        variables.into_iter().map(|(name, value)| (name, value.into())).collect();
+    serde_json::json!({ "env": env }).to_string().into()
 }
 
 fn environment_variables(
@@ -96,13 +188,10 @@ fn environment_variables(
     variables(runtime, &facts)
 }
 
-/// The kind of environment that a function runs in.
-fn shell_of(inner: &Inner, runtime: &Runtime, function: &FunctionSpec) -> Result<Shell, InvokeError> {
-    let launch = Launch::new(runtime, &inner.config.data_dir, function.memory_mib, &function.environment)
-        .map_err(|error| InvokeError::Environment(error.to_string()))?;
+fn shell_of(launch: Launch, scratch_mib: u32, egress: bool) -> Shell {
     let Launch { binds, links, start, program, args, env } = launch;
     let bind = |(source, target, optional)| Bind { source, target, optional };
-    Ok(Shell {
+    Shell {
         binds: binds.into_iter().map(bind).collect(),
         links,
         boot: match start {
@@ -110,11 +199,11 @@ fn shell_of(inner: &Inner, runtime: &Runtime, function: &FunctionSpec) -> Result
             Start::Forked => Boot::Fork { program, args, env },
             Start::With => Boot::Later { program, args },
         },
-        scratch_mib: function.ephemeral_mib,
+        scratch_mib,
         max_processes: MAX_PROCESSES,
         max_open_files: MAX_OPEN_FILES,
         runtime_api_port: RUNTIME_API_PORT,
         endpoint_port: ENDPOINT_PORT,
-        egress: false,
-    })
+        egress,
+    }
 }

@@ -168,6 +168,7 @@ mod tests {
             log_group: "/aws/lambda/f".to_owned(),
             log_stream: "s".to_owned(),
             started_unix_ms: 0,
+            cold_start: false,
             init_ms: None,
             duration_ms: 2.904,
             billed_ms: 3,

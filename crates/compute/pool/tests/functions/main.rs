@@ -10,6 +10,7 @@ mod node;
 mod pooling;
 mod python;
 mod support;
+mod waiting;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -20,5 +21,6 @@ fn main() {
     trials.extend(node::trials());
     trials.extend(pooling::trials());
     trials.extend(hostile::trials());
+    trials.extend(waiting::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

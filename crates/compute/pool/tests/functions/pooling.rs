@@ -8,7 +8,7 @@ use lambent_pool::{FunctionSpec, InvokeError, ThrottleReason};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::support::{Bench, trial};
+use crate::support::{Bench, join_all, processes, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -195,23 +195,22 @@ async fn stops_idle() {
     assert_eq!(bench.again(&function, "{}").await.result(), json!(1));
 }
 
+/// What a runtime does between calls, it does.
+fn never_frozen(config: &mut lambent_pool::PoolConfig) {
+    config.freeze_after = Duration::from_secs(3_600);
+}
+
 async fn replaces_dead() {
-    let bench = Bench::new();
+    let bench = Bench::with(never_frozen, Clock::system());
     let code = "
-import os, threading
+import ctypes, os, threading
 def handler(event, context):
+    ctypes.CDLL(None).prctl(15, b'ends-while-idle', 0, 0, 0)
     threading.Timer(0.05, lambda: os._exit(7)).start()
-    return os.stat('/proc/self').st_ino
 ";
     let function = Arc::new(bench.python(code));
-    let pids = || {
-        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
-        all.filter_map(|name| name.to_str()?.parse::<u32>().ok()).collect::<Vec<_>>()
-    };
-    let before = pids();
     bench.again(&function, "{}").await;
-    // Its process 1 goes with it; then nothing of this process's is left.
-    while pids().iter().any(|pid| !before.contains(pid) && is_our_child(*pid)) {
+    while processes().iter().any(|one| one.name == "ends-while-idle") {
         tokio::task::yield_now().await;
     }
     let answer = bench.again(&function, "{}").await;
@@ -261,7 +260,7 @@ sleep 60
 "#;
 
 async fn replaces_hung_up() {
-    let (bench, meeting) = Bench::meeting(usize::MAX);
+    let (bench, meeting) = Bench::meeting_with(usize::MAX, never_frozen);
     let function = bench.function("provided.al2023", "h", &[("bootstrap", HANGING_UP_RUNTIME, 0o755)]);
     let function = Arc::new(function);
     for count in 1..=2 {
@@ -271,14 +270,6 @@ async fn replaces_hung_up() {
         // It has hung up.
         meeting.wait_for(count).await;
     }
-}
-
-/// Whether it is a live (not a zombie) child of this process.
-fn is_our_child(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let parent = fields.get(1).and_then(|parent| parent.parse().ok());
-    parent == Some(std::process::id()) && fields.first() != Some(&"Z")
 }
 
 async fn caller_leaves() {
@@ -338,25 +329,4 @@ async fn leaves_nothing() {
     let disks: Vec<_> =
         left.filter(|entry| !entry.file_name().to_string_lossy().starts_with("empty-")).collect();
     assert!(disks.is_empty(), "{disks:?}");
-}
-
-async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    let mut results: Vec<Option<T>> = pinned.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, result) in pinned.iter_mut().zip(&mut results) {
-            if result.is_none()
-                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
-            {
-                *result = Some(value);
-            }
-        }
-        if results.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    results.into_iter().flatten().collect()
 }

@@ -264,3 +264,62 @@ where
         Ok(())
     })
 }
+
+/// Waits for all of them at once.
+pub(crate) async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut results: Vec<Option<T>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, result) in pinned.iter_mut().zip(&mut results) {
+            if result.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *result = Some(value);
+            }
+        }
+        if results.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
+
+/// A process of this host that runs.
+pub(crate) struct HostProcess {
+    pub(crate) pid: i32,
+    parent: i32,
+    /// At most 15 bytes.
+    pub(crate) name: String,
+}
+
+/// All that run; not those that only wait to be reaped.
+pub(crate) fn processes() -> Vec<HostProcess> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let read = |entry: std::fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (head, rest) = stat.rsplit_once(')')?;
+        let name = head.split_once('(')?.1.to_owned();
+        let mut rest = rest.split_whitespace();
+        let alive = rest.next()? != "Z";
+        let parent = rest.next()?.parse().ok()?;
+        alive.then_some(HostProcess { pid, parent, name })
+    };
+    entries.filter_map(read).collect()
+}
+
+/// Those that this process has started, and those that they have.
+pub(crate) fn descendants() -> Vec<HostProcess> {
+    let mut all = processes();
+    let mut family = vec![i32::try_from(std::process::id()).unwrap()];
+    let mut found = Vec::new();
+    while let Some(at) = all.iter().position(|one| family.contains(&one.parent)) {
+        let one = all.swap_remove(at);
+        family.push(one.pid);
+        found.push(one);
+    }
+    found
+}

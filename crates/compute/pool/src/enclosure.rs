@@ -1,0 +1,100 @@
+//! A sandbox in the pool's hands: moved between stillness and life, and ended.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use lambent_sandbox::{ExitStatus, MAX_REPORT, Report};
+use tokio::net::UnixDatagram;
+
+use crate::environment::Event;
+use crate::pins::Place;
+
+/// A sandbox, frozen or not. Dropping it kills what is in it, which blocks for some milliseconds.
+pub(crate) struct Enclosure {
+    pub(crate) sandbox: Arc<lambent_sandbox::Environment>,
+    frozen: bool,
+}
+
+impl Enclosure {
+    pub(crate) fn new(sandbox: lambent_sandbox::Environment) -> Self {
+        Self { sandbox: Arc::new(sandbox), frozen: false }
+    }
+
+    /// Stops everything in it where it stands; what cannot be stopped on this host goes on.
+    pub(crate) fn freeze(&mut self) {
+        self.frozen = self.sandbox.freeze().is_ok();
+    }
+
+    /// Lets everything in it go on.
+    pub(crate) fn thaw(&mut self) -> io::Result<()> {
+        if self.frozen {
+            self.sandbox.thaw()?;
+            self.frozen = false;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Enclosure {
+    fn drop(&mut self) {
+        // Some kernels let nothing die that is frozen. Nothing else can be done about one that will not thaw.
+        let _ = self.thaw();
+    }
+}
+
+impl Place for lambent_sandbox::Environment {
+    fn place(&self, cpu: Option<usize>) -> io::Result<()> {
+        self.pin(cpu)
+    }
+}
+
+/// What an environment's first process says of it.
+pub(crate) struct Reports {
+    reports: UnixDatagram,
+    /// Whether its program waits to be executed.
+    waiting: bool,
+}
+
+impl Reports {
+    /// Must run within the tokio runtime.
+    pub(crate) fn new(reports: std::os::unix::net::UnixDatagram) -> io::Result<Self> {
+        Ok(Self { reports: UnixDatagram::from_std(reports)?, waiting: false })
+    }
+
+    /// Whether the runtime's program is known to have ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        self.poll_end(&mut context).is_ready()
+    }
+
+    /// Whether its program waits to be executed, as far as is known from polls.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// Ready with how the runtime's program ended.
+    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let vanished = Poll::Ready(Event::Exited(ExitStatus::Signal(0)));
+        let mut packet = [0; MAX_REPORT];
+        loop {
+            match self.reports.poll_recv_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return vanished,
+                Poll::Pending => return Poll::Pending,
+            }
+            let length = match self.reports.try_recv(&mut packet) {
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => return vanished,
+            };
+            match Report::read(&packet[..length]) {
+                Report::Exited(status) => return Poll::Ready(Event::Exited(status)),
+                Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
+                Report::Failed { detail } => return Poll::Ready(Event::Broken(detail)),
+                Report::Waiting => self.waiting = true,
+                Report::Ready { .. } => {}
+            }
+        }
+    }
+}
