@@ -260,6 +260,7 @@ def main():
     os.close(null)
     bootstrap.set_up()
     preload()
+    bootstrap.note_modules_ahead()
     # What is here is here for good: children need not look at it, and so share its memory.
     gc.collect()
     gc.freeze()
