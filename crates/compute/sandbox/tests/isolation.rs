@@ -34,6 +34,7 @@ fn main() {
         trial("memory_is_counted", memory_is_counted),
         trial("a_disk_that_was_used_is_empty_again", used_disk),
         trial("what_is_frozen_stands_still", frozen),
+        trial("a_way_out_is_there_when_asked_for", way_out),
         trial("an_ordinary_user_isolates_what_it_can", ordinary_user),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
@@ -238,6 +239,21 @@ fn used_disk() {
     assert_eq!(report, Report::Exited(ExitStatus::Code(0)));
     assert_eq!(text.lines().collect::<Vec<_>>()[..2], ["0", "2"], "{text}");
     assert_eq!(first.0, text, "the second finds what the first found");
+}
+
+fn way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(dir.path());
+    let mut shell = shell("cat /proc/net/dev /etc/resolv.conf; ls /dev");
+    let (text, _) = run(&sandbox, &shell);
+    assert!(text.contains("lo:") && !text.contains("eth0:") && !text.contains("nameserver"), "{text}");
+    shell.egress = true;
+    let started = sandbox.prepare(&shell).unwrap();
+    assert!(started.tun.is_some());
+    wait(&started);
+    let text = output(started);
+    assert!(text.contains("eth0:") && text.contains("nameserver 10.200.0.1"), "{text}");
+    assert!(!text.contains("tun"), "only the device itself is inside: {text}");
 }
 
 fn frozen() {

@@ -52,7 +52,7 @@ fn forge() -> i32 {
         }
     };
     serve(&control, |work, fds| match work {
-        Work::Template(orders) => make_template(&orders, Fds::new(fds)),
+        Work::Template(orders) => make_template(*orders, Fds::new(fds)),
         Work::Mount { binds, whole_trees } => {
             Fds::new(fds).next().and_then(|init| mount_in(&own, &init, &binds, whole_trees))
         }
@@ -90,7 +90,7 @@ fn settle_down() -> Step<File> {
     File::open("/proc/self/ns/mnt").map_err(|error| format!("find its own mounts: {error}"))
 }
 
-fn make_template(orders: &TemplateOrders, mut fds: Fds) -> Reply {
+fn make_template(orders: TemplateOrders, mut fds: Fds) -> Reply {
     let control = fds.next()?;
     let zygote = fds.next_if(matches!(orders.shell.boot, crate::Boot::Fork { .. }))?;
     match fork_into(OWN_NAMESPACES).map_err(|error| format!("fork a template: {error}"))? {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, umount2};
 
 use super::Step;
+use super::init::tun::RESOLVER;
 use super::mounts::{FOREIGN, mount_one, set_attributes};
 use crate::orders::TemplateOrders;
 use crate::spec::{BASE_SYSTEM, Bind, INSIDE_GID, INSIDE_UID, MERGED, TASK_DIR};
@@ -33,7 +34,7 @@ pub(super) fn build(orders: &TemplateOrders) -> Step<()> {
     for folder in FOLDERS {
         make_folder(&inside(root, folder))?;
     }
-    write_etc(root)?;
+    write_etc(root, orders.shell.egress)?;
     bind_all(orders)?;
     for (path, to) in &orders.shell.links {
         make_link(to, &inside(root, path))?;
@@ -99,14 +100,15 @@ fn enter(root: &Path) -> Step<()> {
     set_attributes(Path::new("/"), libc::MOUNT_ATTR_RDONLY, false)
 }
 
-fn write_etc(root: &Path) -> Step<()> {
+fn write_etc(root: &Path, egress: bool) -> Step<()> {
     let etc = root.join("etc");
+    let resolver = if egress { format!("nameserver {RESOLVER}\n") } else { String::new() };
     let files = [
         ("passwd", format!("sbx_user1051:x:{INSIDE_UID}:{INSIDE_GID}::/tmp:/usr/sbin/nologin\n")),
         ("group", format!("sbx_user1051:x:{INSIDE_GID}:\n")),
         ("hosts", "127.0.0.1 localhost lambda\n::1 localhost\n".to_owned()),
         ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
-        ("resolv.conf", String::new()),
+        ("resolv.conf", resolver),
     ];
     for (name, text) in files {
         fs::write(etc.join(name), text).map_err(|error| format!("write /etc/{name}: {error}"))?;

@@ -14,27 +14,36 @@ use crate::link::{self, Fds, Reply};
 use crate::orders::{EnvironmentOrders, TemplateOrders};
 use crate::spec::Boot;
 
-/// Never comes back to the forge's work: gives an exit code.
-pub(super) fn run(orders: &TemplateOrders, control: &OwnedFd, zygote: Option<OwnedFd>) -> i32 {
-    let ready: Reply = prepare(orders, zygote);
-    let failed = ready.is_err();
-    if link::send_json(control.as_fd(), &ready, &[]).is_err() || failed {
-        return 1;
-    }
-    serve(control, |order: EnvironmentOrders, fds| make_environment(orders, &order, Fds::new(fds)))
+/// What environments find when they are forked.
+pub(super) struct Ready {
+    pub(super) orders: TemplateOrders,
+    /// By which network devices are made, where environments have one.
+    pub(super) tun: Option<OwnedFd>,
 }
 
-fn prepare(orders: &TemplateOrders, zygote: Option<OwnedFd>) -> Step<()> {
+/// Never comes back to the forge's work: gives an exit code.
+pub(super) fn run(orders: TemplateOrders, control: &OwnedFd, zygote: Option<OwnedFd>) -> i32 {
+    let (reply, ready): (Reply, _) = match prepare(orders, zygote) {
+        Ok(ready) => (Ok(()), Some(ready)),
+        Err(detail) => (Err(detail), None),
+    };
+    let sent = link::send_json(control.as_fd(), &reply, &[]);
+    let (Ok(()), Some(ready)) = (sent, ready) else { return 1 };
+    serve(control, |order: EnvironmentOrders, fds| make_environment(&ready, &order, Fds::new(fds)))
+}
+
+fn prepare(orders: TemplateOrders, zygote: Option<OwnedFd>) -> Step<Ready> {
     tie_to_parent()?;
     ignore_children()?;
-    root::build(orders)?;
-    match (&orders.shell.boot, zygote) {
-        (Boot::Fork { program, args, env }, Some(control)) => start_zygote(program, args, env, &control),
-        _ => Ok(()),
+    let tun = orders.shell.egress.then(init::tun::find).transpose()?;
+    root::build(&orders)?;
+    if let (Boot::Fork { program, args, env }, Some(control)) = (&orders.shell.boot, zygote) {
+        start_zygote(program, args, env, &control)?;
     }
+    Ok(Ready { orders, tun })
 }
 
-fn make_environment(template: &TemplateOrders, order: &EnvironmentOrders, fds: Fds) -> Reply {
+fn make_environment(template: &Ready, order: &EnvironmentOrders, fds: Fds) -> Reply {
     match fork_into(OWN_NAMESPACES).map_err(|error| format!("fork an environment: {error}"))? {
         ForkResult::Parent { .. } => Ok(()),
         ForkResult::Child => std::process::exit(init::run(template, order, fds)),

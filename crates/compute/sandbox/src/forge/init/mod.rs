@@ -5,6 +5,7 @@ mod network;
 mod privileges;
 mod proc;
 mod runtime;
+pub(super) mod tun;
 
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -18,10 +19,11 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::mounts::{attach, mount_one};
+use super::template::Ready;
 use super::{Step, reset_signals, tie_to_parent};
 use crate::clone::{fork_into, user_namespace};
 use crate::link::{self, ExitStatus, Fds, Report};
-use crate::orders::{EnvironmentOrders, TemplateOrders};
+use crate::orders::EnvironmentOrders;
 use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Users};
 
 pub(super) use runtime::execute;
@@ -43,7 +45,7 @@ struct Built {
 }
 
 /// Gives an exit code when the environment has come to its end.
-pub(super) fn run(template: &TemplateOrders, order: &EnvironmentOrders, fds: Fds) -> i32 {
+pub(super) fn run(template: &Ready, order: &EnvironmentOrders, fds: Fds) -> i32 {
     let Ok(given) = Given::take(order, fds) else { return 1 };
     match live(template, order, &given) {
         Ok(()) => 0,
@@ -55,9 +57,9 @@ pub(super) fn run(template: &TemplateOrders, order: &EnvironmentOrders, fds: Fds
     }
 }
 
-fn live(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) -> Step<()> {
+fn live(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<()> {
     let built = build(template, order, given)?;
-    let runtime = match &template.shell.boot {
+    let runtime = match &template.orders.shell.boot {
         Boot::Fork { .. } => None,
         _ => Some(start(template, order, given, &built)?),
     };
@@ -82,11 +84,11 @@ impl Given {
 }
 
 /// Completes the environment around this process, and tells the daemon.
-fn build(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) -> Step<Built> {
+fn build(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<Built> {
     // Lost when privileges are given up, so set again in `settle`.
     tie_to_parent()?;
     reset_signals()?;
-    let shell = &template.shell;
+    let shell = &template.orders.shell;
     let proc = proc::mount()?;
     mount_scratch(shell.scratch_mib, order.users, given.disk.as_ref())?;
     network::raise_loopback()?;
@@ -101,25 +103,26 @@ fn build(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) ->
     nix::unistd::fchown(&given.output, Some(uid), Some(gid))
         .map_err(|error| format!("own its output: {error}"))?;
     proc::close()?;
+    let tun = template.tun.as_ref().map(tun::open_tun).transpose()?;
     let fence = fence::build().map_err(|error| format!("fence its files: {error}"))?;
     let built = Built { user_namespace, fence };
-    tell(template, given, &built, &api, &endpoint)?;
+    tell(template, given, &built, (&api, &endpoint, tun.as_ref()))?;
     Ok(built)
 }
 
-/// What the daemon gets: both listeners, this process, and, for a zygote's child, what it shall enter.
+/// What the daemon gets: both listeners, this process, the network device, and, for a zygote's child, what it shall enter.
 fn tell(
-    template: &TemplateOrders,
+    template: &Ready,
     given: &Given,
     built: &Built,
-    api: &TcpListener,
-    endpoint: &TcpListener,
+    (api, endpoint, tun): (&TcpListener, &TcpListener, Option<&OwnedFd>),
 ) -> Step<()> {
     let own =
         pidfd_open(getpid(), PidfdFlags::empty()).map_err(|error| format!("point at itself: {error}"))?;
     let mut fds = vec![api.as_raw_fd(), endpoint.as_raw_fd(), own.as_raw_fd()];
-    let mut report = Report::Ready { tun: false, fence: false };
-    if let (Report::Ready { fence, .. }, Boot::Fork { .. }) = (&mut report, &template.shell.boot) {
+    fds.extend(tun.map(AsRawFd::as_raw_fd));
+    let mut report = Report::Ready { tun: tun.is_some(), fence: false };
+    if let (Report::Ready { fence, .. }, Boot::Fork { .. }) = (&mut report, &template.orders.shell.boot) {
         fds.push(built.user_namespace.as_raw_fd());
         *fence = built.fence.is_some();
         fds.extend(built.fence.as_ref().map(AsRawFd::as_raw_fd));
@@ -139,7 +142,7 @@ fn mount_scratch(scratch_mib: u32, users: Users, disk: Option<&OwnedFd>) -> Step
 }
 
 /// Forks the runtime, or what will become it.
-fn start(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<Pid> {
+fn start(template: &Ready, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<Pid> {
     match fork_into(0).map_err(|error| format!("fork the runtime: {error}"))? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => std::process::exit(runtime::become_runtime(template, order, given, built)),
@@ -147,8 +150,8 @@ fn start(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given, bu
 }
 
 /// What process 1 gives up once nothing is left to build.
-fn settle(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given) -> Step<()> {
-    if template.root {
+fn settle(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<()> {
+    if template.orders.root {
         let id = order.users.init;
         privileges::leave_groups()?;
         privileges::become_user(id, id)?;

@@ -7,8 +7,9 @@ use nix::sys::resource::{Resource, setrlimit};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use super::{Built, Given, Step, privileges};
+use crate::forge::template::Ready;
 use crate::link::{self, Report};
-use crate::orders::{EnvironmentOrders, ExecOrders, TemplateOrders};
+use crate::orders::{EnvironmentOrders, ExecOrders};
 use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Shell, TASK_DIR};
 
 /// Bytes that a runtime may lock into memory; some cryptography libraries want a page or two.
@@ -18,21 +19,22 @@ const OUTPUTS: [i32; 3] = [1, 2, 3];
 
 /// Returns only when there is no runtime to be: an exit code.
 pub(super) fn become_runtime(
-    template: &TemplateOrders,
+    template: &Ready,
     order: &EnvironmentOrders,
     given: &Given,
     built: &Built,
 ) -> i32 {
-    let report = match prepare(template, order, given, built).and_then(|()| start(&template.shell, given)) {
-        Ok(errno) => Report::NotExecuted { errno },
-        Err(detail) => Report::Failed { detail },
-    };
+    let report =
+        match prepare(template, order, given, built).and_then(|()| start(&template.orders.shell, given)) {
+            Ok(errno) => Report::NotExecuted { errno },
+            Err(detail) => Report::Failed { detail },
+        };
     let _ = link::send_json(given.control.as_fd(), &report, &[]);
     1
 }
 
 /// From here to the end nothing is done for the program that it could not do itself.
-fn prepare(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<()> {
+fn prepare(template: &Ready, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<()> {
     nix::unistd::setsid().map_err(|error| format!("lead a session: {error}"))?;
     connect_output(&given.output)?;
     for file in &given.joins {
@@ -43,8 +45,8 @@ fn prepare(template: &TemplateOrders, order: &EnvironmentOrders, given: &Given, 
     #[expect(unsafe_code, reason = "unshare has no safe interface")]
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
         .map_err(|error| format!("hide the host's control groups: {error}"))?;
-    limit_resources(&template.shell, order.joins > 0)?;
-    if template.root {
+    limit_resources(&template.orders.shell, order.joins > 0)?;
+    if template.orders.root {
         privileges::leave_groups()?;
     }
     move_into_link_name_space(built.user_namespace.as_fd(), Some(LinkNameSpaceType::User))

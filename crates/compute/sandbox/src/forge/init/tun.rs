@@ -5,11 +5,12 @@
 #![expect(unsafe_code, reason = "network devices are made and set up with ioctl")]
 
 use std::ffi::CStr;
-use std::fs::OpenOptions;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
@@ -19,7 +20,9 @@ use super::Step;
 
 /// As functions know it from AWS.
 const NAME: &CStr = c"eth0";
-/// What functions have as their own address. The daemon is at the other address of the network, and its resolver too.
+/// The daemon's address, where names are resolved, too.
+pub(in crate::forge) const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
+/// What functions have as their own address, at the other end of the network.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 2);
 const MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 252);
 const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd6c, 0x616d, 0x6265, 0, 0, 0, 0, 2);
@@ -73,16 +76,21 @@ struct RouteV6 {
     index: i32,
 }
 
-/// Makes the device in this process's network namespace, with its addresses and the route to everywhere. Needs
-/// `/dev/net/tun`, so comes before the root is changed. Without version 6 in the kernel the device has version 4 only.
-pub(super) fn open_tun() -> Step<OwnedFd> {
-    let device = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open("/dev/net/tun")
-        .map_err(|error| format!("open /dev/net/tun (module tun): {error}"))?;
-    let device = OwnedFd::from(device);
+/// The file by which devices are made, found before the root is changed.
+pub(in crate::forge) fn find() -> Step<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    open("/dev/net/tun", flags, Mode::empty())
+        .map_err(|error| format!("find /dev/net/tun (module tun): {error}"))
+}
+
+/// Makes the device in this process's network namespace, with its addresses and the route to everywhere. Needs its
+/// `/proc`. Without version 6 in the kernel the device has version 4 only.
+pub(super) fn open_tun(found: &OwnedFd) -> Step<OwnedFd> {
+    // Each device is an opened file of its own.
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let device =
+        open(path.as_str(), flags, Mode::empty()).map_err(|error| format!("open /dev/net/tun: {error}"))?;
     attach(&device).map_err(|error| format!("make its network device: {error}"))?;
     quiet_v6();
     set_up_v4().map_err(|error| format!("set up its network device: {error}"))?;
