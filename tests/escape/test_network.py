@@ -115,8 +115,8 @@ OTHER = [
 ]
 
 SOCKETS = {
-    "raw IPv4": ((IPV4, RAW, 1), "EPERM"),
-    "raw IPv6": ((IPV6, RAW, 58), "EPERM"),
+    "raw IPv4": ((IPV4, RAW, 1), ("EPERM", UNKNOWN)),
+    "raw IPv6": ((IPV6, RAW, 58), ("EPERM", UNKNOWN)),
     "packet": ((17, RAW, 0x0300), UNKNOWN),
     "netlink audit": ((16, RAW, 9), UNKNOWN),
     "netlink of socket diagnoses": ((16, RAW, 4), UNKNOWN),
