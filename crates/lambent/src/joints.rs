@@ -91,7 +91,7 @@ impl Recorder for FunctionMeter {
                 InvocationRecord { error_type: Some(_), .. } => RunOutcome::FunctionError,
                 _ => RunOutcome::Success,
             },
-            cold_start: record.init_ms.is_some(),
+            cold_start: record.cold_start,
             error_type: record.error_type.clone(),
             log_stream: Some(record.log_stream.clone()),
         });

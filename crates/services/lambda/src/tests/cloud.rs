@@ -308,6 +308,7 @@ impl Runner for FakeRunner {
                 log_group: request.function.log_group.clone(),
                 log_stream: "2026/11/21/[$LATEST]0".to_owned(),
                 started_unix_ms: NOW_MS,
+                cold_start: false,
                 init_ms: None,
                 duration_ms: 1.0,
                 billed_ms: 1,
