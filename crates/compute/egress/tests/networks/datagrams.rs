@@ -4,10 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
+use crate::forge::init::RESOLVER;
 use crate::world::{PUBLIC, PUBLIC_V6, World, serve, serve_udp};
 
-/// Where functions find the resolver.
-const GATEWAY: &str = "10.200.0.1";
 /// The headers and the question for the address of `a.`, as a resolver sees it.
 const QUESTION: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
 
@@ -60,7 +59,8 @@ pub(crate) fn names() {
         stream.write_all(&answer(&question)).unwrap();
     });
     let environment = world.environment();
-    let socket = environment.udp(GATEWAY, 53);
+    let gateway = RESOLVER.to_string();
+    let socket = environment.udp(&gateway, 53);
     let mut buffer = [0; 512];
     for _ in 0..2 {
         socket.send(QUESTION).unwrap();
@@ -73,14 +73,14 @@ pub(crate) fn names() {
     assert!(socket.recv(&mut buffer).is_err(), "an update is refused");
     assert_eq!(asked.load(Ordering::SeqCst), 2, "and has not come to the resolver");
 
-    let mut stream = environment.connect(GATEWAY, 53).unwrap();
+    let mut stream = environment.connect(&gateway, 53).unwrap();
     let length = u16::try_from(QUESTION.len()).unwrap().to_be_bytes();
     let question = [&length, QUESTION].concat();
     stream.write_all(&question).unwrap();
     let mut back = vec![0; question.len()];
     stream.read_exact(&mut back).unwrap();
     assert_eq!(back, answer(&question));
-    let error = environment.connect(GATEWAY, 5353).unwrap_err();
+    let error = environment.connect(&gateway, 5353).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "the gateway has one port");
 }
 
@@ -89,7 +89,8 @@ pub(crate) fn next_resolver() {
     let world = World::with_resolvers("public", vec![silent, good]);
     serve_udp(&world.host, good, answer);
     let environment = world.environment();
-    let socket = environment.udp(GATEWAY, 53);
+    let gateway = RESOLVER.to_string();
+    let socket = environment.udp(&gateway, 53);
     socket.send(QUESTION).unwrap();
     let mut buffer = [0; 512];
     assert_eq!(socket.recv(&mut buffer).unwrap_err().kind(), ErrorKind::ConnectionRefused);

@@ -4,20 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod datagrams;
+mod forge;
 mod limits;
 mod place;
 mod refused;
 mod streams;
 mod world;
 
-/// The device is made by the sandbox's own code.
-#[path = "../../../sandbox/src/forge/init/tun.rs"]
-mod tun;
-
 use libtest_mimic::{Arguments, Trial};
-
-/// As in the sandbox, for [`tun`].
-type Step<T> = Result<T, String>;
 
 fn main() {
     let able = nix::unistd::geteuid().is_root()

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 use std::sync::mpsc;
 
-use crate::tun;
+use crate::forge::init::open_tun;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -53,6 +53,6 @@ impl Place {
 
     /// Makes the device as environments have it; gives its other end.
     pub(crate) fn open_tun(&self) -> OwnedFd {
-        self.run(|| tun::open_tun().unwrap())
+        self.run(|| open_tun().unwrap())
     }
 }
