@@ -253,12 +253,13 @@ def a_mount_that_honours_setuid(event):
 
 @attempt
 def a_mount_that_can_be_written(event):
-    """Besides /tmp and the devices."""
-    found = []
+    """Besides /tmp and the devices. Of mounts on the same folder the last covers the others."""
+    options_of = {}
     for line in open("/proc/self/mounts"):
         _, where, _, options, *_ = line.split()
-        if "rw" in options.split(",") and where != "/tmp" and not where.startswith(("/dev/", "/proc/")):
-            found.append(where)
+        options_of[where] = options.split(",")
+    found = [where for where, options in options_of.items() if "rw" in options]
+    found = [where for where in found if where != "/tmp" and not where.startswith(("/dev/", "/proc/"))]
     if not found:
         raise Refused("none")
     return found
