@@ -10,13 +10,14 @@ use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::ports::{InvokeFunction, MayInvoke};
 use lambent_bus::{BusError, Deliver, DeliverToFunctions, Nodes, Outbox, Workers};
+use lambent_egress::{Network, NetworkConfig, ResolverSource};
 use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
 use lambent_identity::Identity;
 use lambent_lambda::{Lambda, LambdaError, LambdaParts};
 use lambent_logs::Logs;
 use lambent_metering::{Meter, PriceError, Prices};
-use lambent_pool::{Pool, PoolConfig, PoolError, PoolParts};
+use lambent_pool::{Egress, Pool, PoolConfig, PoolError, PoolParts};
 use lambent_runtimes::Catalogue;
 use lambent_s3::{ObjectReader, OpenReaders, S3Parts};
 use lambent_store::engine::Engine;
@@ -28,7 +29,9 @@ use tokio::task::JoinSet;
 use crate::blobs::{self, OpenBlobsError};
 use crate::care_paths;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::joints::{self, EndedRuns, FunctionLogs, FunctionMeter, PackagesFromS3, SandboxEndpoint};
+use crate::joints::{
+    self, EndedRuns, FunctionLogs, FunctionMeter, FunctionNetwork, PackagesFromS3, SandboxEndpoint,
+};
 use crate::orphans;
 use crate::owner::{self, OwnerError};
 use crate::store_id::{self, JoinError, Places};
@@ -128,8 +131,8 @@ impl Ground {
 }
 
 impl Cloud {
-    /// Opens the data directory and starts every part over it.
-    pub(crate) async fn start(data: &Path, arguments: &UpArgs) -> Result<Self, StartError> {
+    /// Opens the data directory and starts every part over it; `port` is where the gateway will listen.
+    pub(crate) async fn start(data: &Path, arguments: &UpArgs, port: u16) -> Result<Self, StartError> {
         let data_dir = DataDir::open(data)?;
         data_dir.keep_format()?;
         // The store's lock comes first: it keeps a second process from everything else in the directory.
@@ -156,7 +159,7 @@ impl Cloud {
             random: ground.random.clone(),
             runtimes: runtimes.clone(),
             endpoint: endpoint.clone(),
-            egress: None,
+            egress: way_out(&ground, arguments, port),
             logs: Arc::new(FunctionLogs(logs.clone())),
             recorder: Arc::new(FunctionMeter(meter.clone())),
         };
@@ -229,6 +232,16 @@ async fn open_store(
             Ok((Arc::new(engine), Some(lock)))
         }
     }
+}
+
+/// How functions reach the outside, where the operator allows it.
+fn way_out(ground: &Ground, arguments: &UpArgs, port: u16) -> Option<Arc<dyn Egress>> {
+    if arguments.egress.is_none() {
+        return None;
+    }
+    let policy = arguments.egress.clone();
+    let config = NetworkConfig { policy, resolvers: ResolverSource::Host, own_ports: vec![port] };
+    Some(Arc::new(FunctionNetwork(Network::new(config, ground.clock.clone(), ground.random.clone()))))
 }
 
 fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path) -> Arc<Lambda> {

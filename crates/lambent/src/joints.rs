@@ -1,16 +1,18 @@
 //! Where parts meet that do not know each other: each joint gives one part what another one asks for.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
 use lambent_api::{ApiError, Body, BoxFuture};
 use lambent_base::{Place, text};
 use lambent_bus::ports::{KeepRuns, PortError};
 use lambent_bus::{DeadLetter, Outbox};
+use lambent_egress::Network;
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
 use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
 use lambent_metering::{LISTED_MAX, Meter, Month, RunMark, RunOutcome, RunPage, RunRecord, RunsWanted};
-use lambent_pool::{Endpoint, InvocationRecord, LogBatch, LogSink, Pool, Recorder};
+use lambent_pool::{Egress, Endpoint, InvocationRecord, LogBatch, LogSink, Pool, Recorder};
 use lambent_s3::ObjectReader;
 use lambent_store::Db;
 use serde_json::{Value, json};
@@ -39,6 +41,15 @@ impl Endpoint for SandboxEndpoint {
             Some((gateway, stop)) => Box::pin(gateway.serve_sandbox(listener, stop)),
             None => Box::pin(std::future::ready(())),
         }
+    }
+}
+
+/// What functions send beyond this cloud goes where the operator's policy lets it.
+pub(crate) struct FunctionNetwork(pub(crate) Network);
+
+impl Egress for FunctionNetwork {
+    fn serve(&self, tun: OwnedFd) -> BoxFuture<'static, ()> {
+        self.0.serve(tun)
     }
 }
 

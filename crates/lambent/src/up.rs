@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use lambent_egress::Policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -52,6 +53,10 @@ pub(crate) struct UpArgs {
     /// How long an environment that nobody calls is kept ready for its function's next call
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keep_alive: u32,
+    /// What functions may reach beyond this cloud: none, public (globally routable addresses), or a list of ranges, as
+    /// public,10.1.0.0/16. Other functions, this host and metadata services are never reached
+    #[arg(long, value_name = "none|public|CIDR,...", default_value = "none")]
+    pub(crate) egress: Policy,
     /// Run functions even where this host cannot isolate them fully (see `lambent doctor`)
     #[arg(long)]
     pub(crate) allow_weak_isolation: bool,
@@ -111,7 +116,7 @@ async fn serve(arguments: &UpArgs) -> Result<(), StartError> {
         TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
 
-    let cloud = Cloud::start(&arguments.data, arguments).await?;
+    let cloud = Cloud::start(&arguments.data, arguments, address.port()).await?;
     let published = cloud.data_dir().publish_endpoint(&format!("http://{address}"))?;
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(cloud.gateway().clone().serve(listener, stopped));
