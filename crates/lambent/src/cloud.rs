@@ -82,6 +82,10 @@ pub(crate) enum StartError {
     Bus(#[from] BusError),
     #[error(transparent)]
     Pool(#[from] PoolError),
+    #[error(
+        "functions cannot be let out (--egress): /dev/net/tun: {0}; load the kernel's module `tun`, give the container this device, or leave --egress out"
+    )]
+    Egress(std::io::Error),
     #[error(transparent)]
     Prices(#[from] PriceError),
     #[error(transparent)]
@@ -159,7 +163,7 @@ impl Cloud {
             random: ground.random.clone(),
             runtimes: runtimes.clone(),
             endpoint: endpoint.clone(),
-            egress: way_out(&ground, arguments, port),
+            egress: way_out(&ground, arguments, port)?,
             logs: Arc::new(FunctionLogs(logs.clone())),
             recorder: Arc::new(FunctionMeter(meter.clone())),
         };
@@ -235,13 +239,17 @@ async fn open_store(
 }
 
 /// How functions reach the outside, where the operator allows it.
-fn way_out(ground: &Ground, arguments: &UpArgs, port: u16) -> Option<Arc<dyn Egress>> {
+fn way_out(ground: &Ground, arguments: &UpArgs, port: u16) -> Result<Option<Arc<dyn Egress>>, StartError> {
     if arguments.egress.is_none() {
-        return None;
+        return Ok(None);
     }
+    // Better said now than by every function.
+    let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    device.map_err(StartError::Egress)?;
     let policy = arguments.egress.clone();
     let config = NetworkConfig { policy, resolvers: ResolverSource::Host, own_ports: vec![port] };
-    Some(Arc::new(FunctionNetwork(Network::new(config, ground.clock.clone(), ground.random.clone()))))
+    let network = Network::new(config, ground.clock.clone(), ground.random.clone());
+    Ok(Some(Arc::new(FunctionNetwork(network))))
 }
 
 fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path) -> Arc<Lambda> {
