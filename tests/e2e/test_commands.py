@@ -147,6 +147,10 @@ def test_invocations(cloud, awslambda, deploy):
     shown = cloud.command("invocations", name, "--failed")
     assert shown.returncode == 0 and "Refused" in shown.stdout and failed in shown.stdout
     assert len(shown.stdout.splitlines()) == 2
+    broken = deploy("raise ImportError('no')")
+    awslambda.invoke(FunctionName=broken)
+    record = eventually(lambda: json.loads(cloud.command("invocations", broken, "--json").stdout))[0]
+    assert (record["cold_start"], record["outcome"], "init_us" in record) == (True, "function-error", False)
     nothing = cloud.command("invocations", "no-such-function")
     assert (nothing.returncode, nothing.stdout) == (0, "") and "no-such-function" in nothing.stderr
 
