@@ -89,7 +89,9 @@ pub(crate) async fn run(
     }
     let before = fresh.as_ref().map_or_else(|| inner.parts.clock.monotonic(), |fresh| fresh.since);
     let is_fresh = fresh.is_some();
-    let failed = if run.environment.has_asked() { None } else { run.initialise(before, is_fresh).await? };
+    // Of a new environment nothing is skipped: that its function cannot be loaded may be the first that it says.
+    let asked = run.environment.api.is_waiting() || (!is_fresh && run.environment.has_asked());
+    let failed = if asked { None } else { run.initialise(before, is_fresh).await? };
     // It has started, or never will.
     drop(fresh);
     if !is_fresh && failed.is_none() && run.environment.api.has_lost_runtime() {
