@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lambent_base::{Clock, ManualClock, Place, Random};
 use lambent_care::Findings;
-use lambent_store::{Db, KeyRange, ScanOptions, StoreError, Txn};
+use lambent_store::{Db, Key, KeyRange, ScanOptions, StoreError, Txn};
 
 use crate::keys::{self, Field, Runs};
 use crate::meter::TXN_RUNS;
@@ -175,10 +175,19 @@ async fn old_records_go_and_their_sums_stay() {
     meter.record(failed(run("h", NOW_MS + 2 * MS_PER_DAY, 1), "E"));
     meter.flush().await.unwrap();
     assert_eq!((runs(&db).await, rows(&db, b"meter/failed/").await), (3, 2));
+    // Kept when records were by time.
+    let before = db.run(|txn| async move {
+        for at in [NOW_MS, NOW_MS + 2 * MS_PER_DAY] {
+            txn.put(&Key::new(b"meter/run/").i64(at).str("000000000000").str("us-east-1").str("id"), b"{}");
+        }
+        Ok::<_, StoreError>(())
+    });
+    before.await.unwrap();
     hand.advance(Duration::from_secs(36 * 86_400));
     meter.record(run("f", NOW_MS + 36 * MS_PER_DAY, 1));
     meter.flush().await.unwrap();
     assert_eq!((runs(&db).await, rows(&db, b"meter/failed/").await), (2, 1));
+    assert_eq!(rows(&db, b"meter/run/").await, 1);
     assert_eq!(listed(&meter, &wanted("f", 10)).await, [NOW_MS + 36 * MS_PER_DAY]);
     assert!(listed(&meter, &RunsWanted { failed: true, ..wanted("g", 10) }).await.is_empty());
     assert_eq!(listed(&meter, &RunsWanted { failed: true, ..wanted("h", 10) }).await.len(), 1);
