@@ -28,6 +28,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_SECUREBITS = 28
@@ -45,6 +46,8 @@ MAX_PACKET = 128 * 1024
 MAX_FDS = 16
 # Bytes that a runtime may lock into memory.
 MAX_LOCKED_BYTES = 64 * 1024
+# Signals that wait, and timers, which count as such.
+MAX_PENDING_SIGNALS = 1024
 # Standard output, standard error, and the descriptor for framed log events.
 OUTPUTS = (1, 2, 3)
 # What functions import most, and what takes longest.
@@ -109,6 +112,7 @@ def enter(entrance, bounds, filter):
     limit(resource.RLIMIT_FSIZE, bounds["max_file_bytes"])
     limit(resource.RLIMIT_MEMLOCK, MAX_LOCKED_BYTES)
     limit(resource.RLIMIT_MSGQUEUE, 0)
+    limit(resource.RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS)
     if bounds["max_processes"] is not None:
         limit(resource.RLIMIT_NPROC, bounds["max_processes"])
     if bounds["root"]:
@@ -118,6 +122,8 @@ def enter(entrance, bounds, filter):
     os.setresgid(*[bounds["gid"]] * 3)
     os.setresuid(*[bounds["uid"]] * 3)
     give_up()
+    # Nothing here is anybody's but the function's, who may look at itself in /proc as if it had been executed.
+    call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)
     os.umask(0o022)
     if entrance.fence is not None:
         call("syscall", SYS_LANDLOCK_RESTRICT_SELF, entrance.fence, 0)

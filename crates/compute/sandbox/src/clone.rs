@@ -73,7 +73,9 @@ pub(crate) fn fork_into(namespaces: i32) -> io::Result<ForkResult> {
 }
 
 /// A user namespace in which `inside` ids are `outside` ids, and nothing else exists. `proc` is a writable `/proc` of this
-/// process's own pid namespace.
+/// process's own pid namespace. Root must be able to change its effective user without losing capabilities: the namespace
+/// belongs to the `outside` user, since the kernel counts what is used in it (watches, pending signals) against its owner's
+/// limits, too, and root's are everybody's.
 pub(crate) fn user_namespace(
     proc: BorrowedFd<'_>,
     inside: (u32, u32),
@@ -82,13 +84,15 @@ pub(crate) fn user_namespace(
     // Left behind: the child may need its stack for a moment longer than this takes, and nobody waits for it here.
     let stack = Box::leak(Box::new([0u128; SMALL_STACK_BYTES / size_of::<u128>()]));
     let flags = libc::CLONE_VM | libc::CLONE_NEWUSER | libc::SIGCHLD;
+    let own = nix::unistd::geteuid();
+    nix::unistd::seteuid(nix::unistd::Uid::from_raw(outside.0))?;
     // SAFETY: the child only waits, on a stack of its own that is never freed.
     let child = unsafe {
         libc::clone(wait_for_ever, stack.as_mut_ptr_range().end.cast(), flags, std::ptr::null_mut())
     };
-    if child < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let cloned = if child < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+    nix::unistd::seteuid(own)?;
+    cloned?;
     let made = map_ids(proc, child, inside, outside);
     // SAFETY: a signal to our own child, which is reaped with the others.
     unsafe { libc::kill(child, libc::SIGKILL) };

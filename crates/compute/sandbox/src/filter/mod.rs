@@ -109,16 +109,21 @@ fn clone_without_namespaces() -> [Step; 4] {
     [load(argument_at(0)), any_namespace, ALLOW, DENY]
 }
 
-/// Netlink only for routes and addresses, which `getaddrinfo` asks for.
-fn usual_sockets() -> [Step; 9] {
+/// Internet sockets only of the usual protocols (others have code of their own in the kernel, or load it); netlink only for
+/// routes and addresses, which `getaddrinfo` asks for.
+fn usual_sockets() -> [Step; 13] {
     [
         load(argument_at(0)),
-        equal(libc::AF_UNIX, 5, 0),
+        equal(libc::AF_UNIX, 9, 0),
         equal(libc::AF_INET, 4, 0),
         equal(libc::AF_INET6, 3, 0),
-        equal(libc::AF_NETLINK, 0, 3),
+        equal(libc::AF_NETLINK, 0, 7),
         load(argument_at(2)),
-        equal(libc::NETLINK_ROUTE, 0, 1),
+        equal(libc::NETLINK_ROUTE, 4, 5),
+        load(argument_at(2)),
+        equal(0, 2, 0),
+        equal(libc::IPPROTO_TCP, 1, 0),
+        equal(libc::IPPROTO_UDP, 0, 1),
         ALLOW,
         DENY,
     ]
@@ -210,6 +215,10 @@ mod tests {
         assert!(socket(libc::AF_UNIX, 0) && socket(libc::AF_INET, 6) && socket(libc::AF_INET6, 17));
         assert!(socket(libc::AF_NETLINK, libc::NETLINK_ROUTE));
         assert!(!socket(libc::AF_NETLINK, libc::NETLINK_AUDIT));
+        for protocol in [libc::IPPROTO_ICMP, libc::IPPROTO_UDPLITE, libc::IPPROTO_SCTP, libc::IPPROTO_MPTCP] {
+            assert!(!socket(libc::AF_INET, protocol) && !socket(libc::AF_INET6, protocol), "{protocol}");
+        }
+        assert!(socket(libc::AF_UNIX, 5), "protocols mean nothing there");
         assert!(!socket(libc::AF_PACKET, 0) && !socket(libc::AF_VSOCK, 0));
         assert!(verdict(&filter, libc::SYS_socketpair, &[libc::AF_UNIX.into()]));
         assert!(!verdict(&filter, libc::SYS_socketpair, &[libc::AF_INET.into()]));

@@ -96,6 +96,7 @@ fn build(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<Bui
     let endpoint = network::listen(shell.endpoint_port)?;
     nix::unistd::sethostname("lambda").map_err(|error| format!("set its host name: {error}"))?;
     let Users { runtime, .. } = order.users;
+    privileges::keep_capabilities()?;
     let user_namespace = user_namespace(proc.as_fd(), (INSIDE_UID, INSIDE_GID), (runtime, runtime))
         .map_err(|error| format!("make its user namespace: {error}"))?;
     // Else the function could not open /dev/stdout, which leads to this pipe.

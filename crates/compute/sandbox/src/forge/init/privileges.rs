@@ -7,6 +7,7 @@ use super::Step;
 
 /// `SECBIT_NOROOT`, `SECBIT_NO_SETUID_FIXUP` and their locks: user 0 is nobody special, for good.
 const SECURE_BITS: libc::c_ulong = 0b1111;
+const NO_SETUID_FIXUP: libc::c_ulong = 0b0100;
 /// Bits a kernel may know; PR_CAPBSET_DROP fails beyond the last.
 const MAX_CAPABILITIES: libc::c_ulong = 64;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
@@ -20,6 +21,12 @@ struct CapabilityHeader {
 /// For root, before it becomes somebody else; nobody else may.
 pub(super) fn leave_groups() -> Step<()> {
     nix::unistd::setgroups(&[]).map_err(|error| format!("leave its groups: {error}"))
+}
+
+/// From now on a change of users changes nothing else.
+pub(super) fn keep_capabilities() -> Step<()> {
+    // SAFETY: a prctl of plain numbers.
+    check("keep its capabilities", unsafe { libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) })
 }
 
 /// Becomes another user, and for now keeps its capabilities.

@@ -14,6 +14,8 @@ use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Shell, TASK_DIR};
 
 /// Bytes that a runtime may lock into memory; some cryptography libraries want a page or two.
 const MAX_LOCKED_BYTES: u64 = 64 * 1024;
+/// Signals that wait, and timers, which count as such.
+const MAX_PENDING_SIGNALS: u64 = 1_024;
 /// Standard output, standard error and the descriptor for framed log events.
 const OUTPUTS: [i32; 3] = [1, 2, 3];
 
@@ -78,6 +80,7 @@ fn limit_resources(shell: &Shell, has_groups: bool) -> Step<()> {
         (Resource::RLIMIT_FSIZE, u64::from(shell.scratch_mib) << 20),
         (Resource::RLIMIT_MEMLOCK, MAX_LOCKED_BYTES),
         (Resource::RLIMIT_MSGQUEUE, 0),
+        (Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS),
     ];
     if !has_groups {
         limits.push((Resource::RLIMIT_NPROC, u64::from(shell.max_processes)));
