@@ -241,14 +241,7 @@ impl Group {
     /// Removes the folders; every process in them must be gone, but the kernel may need a moment to notice.
     pub(crate) fn remove(&mut self) {
         for folder in self.folders.drain(..) {
-            let mut removed = fs::remove_dir(&folder);
-            for _ in 1..REMOVE_ATTEMPTS {
-                if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
-                    std::thread::sleep(REMOVE_PAUSE);
-                    removed = fs::remove_dir(&folder);
-                }
-            }
-            if let Err(error) = removed {
+            if let Err(error) = remove_folder(&folder) {
                 tracing::warn!(group = %folder.display(), %error, "a control group could not be removed");
             }
         }
@@ -398,11 +391,27 @@ fn is_alive(tag: &str) -> bool {
 fn remove_abandoned(base: &Path) {
     let groups = fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path());
     for group in groups.filter(|path| path.is_dir()) {
-        let _ = fs::remove_dir(group);
+        // What the kernel kills ends only when it is not frozen (version 1).
+        if let Some(freezer) = Freezer::find(&group).filter(|freezer| freezer.must_thaw_to_kill) {
+            let _ = freezer.thaw();
+        }
+        let _ = remove_folder(&group);
     }
-    if let Err(error) = fs::remove_dir(base) {
+    if let Err(error) = remove_folder(base) {
         tracing::warn!(group = %base.display(), %error, "an earlier daemon's control group could not be removed");
     }
+}
+
+/// Removes a group whose processes are dead or dying: the kernel may need a moment to notice.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    let mut removed = fs::remove_dir(folder);
+    for _ in 1..REMOVE_ATTEMPTS {
+        if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
+            std::thread::sleep(REMOVE_PAUSE);
+            removed = fs::remove_dir(folder);
+        }
+    }
+    removed
 }
 
 fn make_folder(path: &Path) -> Result<(), SandboxError> {
