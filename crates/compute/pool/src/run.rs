@@ -110,7 +110,12 @@ pub(crate) async fn run(
     run.environment.log.say(texts::start_line(&request.request_id, &request.function.key.version));
     let end = match failed {
         Some(end) => end,
-        None => run.handle().await,
+        None => {
+            inner.pins.begin(&run.environment.pin, rustix::thread::sched_getcpu());
+            let end = run.handle().await;
+            inner.pins.end(&run.environment.pin);
+            end
+        }
     };
     Ok(run.finish(end, started, started_unix_ms).await)
 }
@@ -172,7 +177,6 @@ impl Run<'_> {
     /// Gives the runtime the event and waits for what comes of it.
     async fn handle(&mut self) -> End {
         let head = self.event_head();
-        self.inner.pins.begin(&self.environment.pin, rustix::thread::sched_getcpu());
         self.environment.api.send_event(head.as_bytes(), &self.request.payload);
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
         let mut deadline = self.environment.alarm.after(timeout);
@@ -242,7 +246,6 @@ impl Run<'_> {
     async fn finish(&mut self, end: End, started: Duration, started_unix_ms: i64) -> Finished {
         let timeout_ms = self.request.function.timeout_ms;
         let duration_ms = if end.timed_out { f64::from(timeout_ms) } else { self.ms_since(started) };
-        self.inner.pins.end(&self.environment.pin);
         if end.reusable {
             // What answers the runtime's POST goes out now, unless its next question is here already.
             self.environment.has_asked();
@@ -379,8 +382,9 @@ impl End {
 /// `Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0`
 /// Source: AWS X-Ray Developer Guide, "X-Ray concepts", "Tracing header".
 fn new_trace_id(parts: &crate::pool::PoolParts) -> String {
-    let root = lambent_base::text::hex(&parts.random.bytes::<12>());
-    let parent = lambent_base::text::hex(&parts.random.bytes::<8>());
+    // One system call is enough for both.
+    let digits = lambent_base::text::hex(&parts.random.bytes::<20>());
+    let (root, parent) = digits.split_at(24);
     format!("Root=1-{:08x}-{root};Parent={parent};Sampled=0", parts.clock.unix_s())
 }
 
