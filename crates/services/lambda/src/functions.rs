@@ -20,7 +20,7 @@ use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
-use crate::{configuration, describe, keys, versions};
+use crate::{configuration, describe, keys, spec, versions};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -54,6 +54,7 @@ impl Lambda {
         if let Some(version) = version {
             shown.version = Some(version.number.to_string());
         }
+        self.parts.runner.expect(spec::needs(&row.settings));
         self.finish_soon(name.place, name.name);
         Ok(shown)
     }

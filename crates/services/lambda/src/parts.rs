@@ -8,7 +8,7 @@ use lambent_base::{BoxFuture, Clock, Place, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
 use lambent_identity::Identity;
-use lambent_pool::{Invocation, InvokeError, InvokeRequest, Pool};
+use lambent_pool::{Invocation, InvokeError, InvokeRequest, Needs, Pool};
 use lambent_runtimes::Catalogue;
 use lambent_store::Db;
 
@@ -37,6 +37,9 @@ pub trait Runner: Send + Sync {
     /// Runs one call to its end.
     fn run(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Invocation, InvokeError>>;
 
+    /// A function with these needs was made or changed, and will be called. Returns at once.
+    fn expect(&self, function: Needs);
+
     /// Lets go of a function's environments: it was deleted.
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()>;
 }
@@ -44,6 +47,10 @@ pub trait Runner: Send + Sync {
 impl Runner for Pool {
     fn run(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Invocation, InvokeError>> {
         Box::pin(self.invoke(request))
+    }
+
+    fn expect(&self, function: Needs) {
+        Pool::expect(self, function);
     }
 
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambent_base::BoxFuture;
 use lambent_identity::Identity;
-use lambent_pool::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
+use lambent_pool::{Credentials, CredentialsSource, FunctionKey, FunctionSpec, Needs};
 
 use crate::limits::CREDENTIALS_TTL;
 use crate::names::{FunctionName, LATEST, Which};
@@ -50,6 +50,17 @@ pub(crate) fn build(
             role_arn: settings.role.clone(),
             session_name: name.clone(),
         }),
+    }
+}
+
+/// What an environment of these settings must be like before it has a function.
+pub(crate) fn needs(settings: &Settings) -> Needs {
+    let variables = settings.environment.iter().flatten();
+    Needs {
+        runtime: settings.runtime.clone(),
+        memory_mib: settings.memory_mib.unsigned_abs(),
+        ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
+        environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::lambda::Lambda;
 use crate::names::FunctionName;
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings};
-use crate::{configuration, keys};
+use crate::{configuration, keys, spec};
 
 impl Lambda {
     pub(crate) async fn update_function_code(
@@ -118,6 +118,7 @@ impl Lambda {
             None => self.shown((&row).into(), name),
             Some(version) => self.shown_version(version, name),
         };
+        self.parts.runner.expect(spec::needs(&row.settings));
         self.finish_soon(name.place.clone(), name.name.clone());
         Ok(shown)
     }

@@ -12,7 +12,7 @@ use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
 use lambent_identity::{Identity, MasterKey, Role, RootKey};
 use lambent_model_lambda::ops;
-use lambent_pool::{Invocation, InvocationRecord, InvokeError, InvokeRequest, Outcome};
+use lambent_pool::{Invocation, InvocationRecord, InvokeError, InvokeRequest, Needs, Outcome};
 use lambent_runtimes::{Catalogue, Family, Interpreter};
 use lambent_store::Db;
 use lambent_wire::{ApiError, Labels, ProtocolKind, Routed, Router};
@@ -293,6 +293,8 @@ fn python(minor: u32) -> Interpreter {
 pub(crate) struct FakeRunner {
     pub(crate) asked: Mutex<Vec<InvokeRequest>>,
     pub(crate) retired: Mutex<Vec<String>>,
+    /// Runtimes of which a function was announced.
+    pub(crate) expected: Mutex<Vec<String>>,
     /// Answers to come, the next last; the event itself where there is none.
     pub(crate) answers: Mutex<Vec<Result<Outcome, InvokeError>>>,
 }
@@ -322,6 +324,10 @@ impl Runner for FakeRunner {
             self.asked.lock().push(request);
             Ok(Invocation { outcome, log_tail: b"START\nEND\n".to_vec(), record })
         })
+    }
+
+    fn expect(&self, function: Needs) {
+        self.expected.lock().push(function.runtime);
     }
 
     fn retire<'a>(&'a self, _: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {

@@ -110,6 +110,19 @@ async fn replaced_code_goes_when_no_environment_runs_it() {
 }
 
 #[tokio::test]
+async fn what_will_be_called_is_announced_to_the_runner() {
+    let cloud = Cloud::new().await;
+    cloud.create_active("a", &zips::handler("1")).await;
+    assert_eq!(cloud.runner.expected.lock().len(), 1);
+    let body = json!({"ZipFile": BASE64.encode(zips::handler("2"))});
+    cloud.json("PUT", "/2015-03-31/functions/a/code", body).await;
+    cloud.settled("a").await;
+    let expected = cloud.runner.expected.lock();
+    assert_eq!(expected.len(), 2);
+    assert!(expected.iter().all(|runtime| runtime.starts_with("python3.")), "{expected:?}");
+}
+
+#[tokio::test]
 async fn deleted_functions_are_gone_and_their_environments_with_them() {
     let cloud = Cloud::new().await;
     cloud.create_active("a", &zips::handler("1")).await;
