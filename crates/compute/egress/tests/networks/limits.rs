@@ -5,6 +5,7 @@ use std::net::Shutdown;
 
 use lambent_egress::limits::{MAX_DATAGRAM_FLOWS, MAX_STREAMS};
 
+use crate::place::Place;
 use crate::world::{PUBLIC, World, echo, serve, serve_udp};
 
 pub(crate) fn connections() {
@@ -43,6 +44,7 @@ pub(crate) fn measure() {
     const BYTES: usize = 2 << 30;
     const CALLS: u32 = 20_000;
     const CONNECTIONS: u32 = 2_000;
+    const DEVICES: usize = 100;
     let clock = lambent_base::Clock::system();
     let world = World::new("public");
     serve(&world.elsewhere, PUBLIC, 7, echo);
@@ -62,6 +64,9 @@ pub(crate) fn measure() {
         let (took, cpu) = ((clock.monotonic() - at).as_secs_f64(), cpu_seconds() - cpu);
         println!("{what}: {took:.2} s, {cpu:.2} CPU s");
     };
+    let places: Vec<_> = (0..DEVICES).map(|_| Place::new()).collect();
+    let mut devices = Vec::new();
+    report("100 devices", &mut || devices.extend(places.iter().map(Place::open_tun)));
     report("2 GiB out", &mut || {
         let mut stream = environment.connect(PUBLIC, 8).unwrap();
         let chunk = vec![7; 256 * 1024];
