@@ -1,5 +1,6 @@
 //! Many calls at once, from nothing: how fast environments come, what they take, and how they go again.
 
+use std::collections::HashSet;
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::table::{Row, Table};
 /// Environments of one function, and calls of as many functions.
 const ENVIRONMENTS: usize = 500;
 /// How long each call holds its environment: the rest have to come meanwhile.
-const HOLD_S: u64 = 4;
+const HOLD_S: u64 = 10;
 /// Until what was just used has come to rest.
 const SETTLE: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_S: &str = "3";
@@ -35,6 +36,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 struct Held {
     began: f64,
     ended: f64,
+    /// Of the environment.
+    log_stream: String,
 }
 
 /// What a machine and a server's descendants use.
@@ -61,8 +64,10 @@ pub(super) fn measure_scale_out(bench: &Bench, table: &mut Table) -> anyhow::Res
 
     let count = bench.count(ENVIRONMENTS);
     let many = invocation_of(&api, "many", format!("{{\"hold\": {HOLD_S}}}").as_bytes())?;
+    let cpu = process::cpu(server.pid())?;
     let sent_ms = bench.clock.unix_ms();
     let answers = at_once(bench, &server, &vec![many; count])?;
+    let cpu = process::cpu(server.pid())?.since(cpu);
     let refused = answers.iter().find(|(_, answer)| !answer.is_success());
     if let Some((_, first)) = refused {
         let refused = answers.iter().filter(|(_, answer)| !answer.is_success()).count();
@@ -72,17 +77,21 @@ pub(super) fn measure_scale_out(bench: &Bench, table: &mut Table) -> anyhow::Res
     let held = good.map(|(_, answer)| held(answer)).collect::<anyhow::Result<Vec<_>>>()?;
     let last = held.iter().map(|one| one.began).fold(0.0, f64::max);
     let took = last - sent_ms as f64 / 1e3;
+    let environments = held.iter().map(|one| &one.log_stream).collect::<HashSet<_>>().len();
+    let each = |cpu: Duration| cpu.as_secs_f64() * 1e3 / environments.max(1) as f64;
     let figure = format!(
-        "{:.0}/s: {} began within {:.0} ms, at most {} alive at once",
-        held.len() as f64 / took,
-        held.len(),
+        "{:.0}/s: {environments} began within {:.0} ms, at most {} alive at once; CPU of the server {:.1} ms and of the \
+         rest {:.1} ms each",
+        environments as f64 / took,
         took * 1e3,
         most_at_once(&held),
+        each(cpu.own()),
+        each(cpu.children()),
     );
     let what = format!("Scale-out, 0 to {count} Python environments of one function");
     table.figure(what, figure, "at least 250/s");
     std::thread::sleep(SETTLE);
-    memory_row(table, &before, &usage(&server)?, held.len());
+    memory_row(table, &before, &usage(&server)?, environments);
     Ok(())
 }
 
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn calls_that_overlap_are_counted() {
-        let held = |began: f64, ended: f64| Held { began, ended };
+        let held = |began: f64, ended: f64| Held { began, ended, log_stream: String::new() };
         let calls = [held(0.0, 2.0), held(1.0, 3.0), held(1.5, 1.6), held(2.5, 4.0)];
         assert_eq!(most_at_once(&calls), 3);
         assert_eq!(most_at_once(&[]), 0);

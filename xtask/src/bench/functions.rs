@@ -38,7 +38,8 @@ pub(super) enum Kind {
     Node,
     /// On AWS's own Rust runtime, as `provided.al2023`.
     Rust,
-    /// Python: it sleeps for the event's `hold` seconds, and says when it began and when it ended, in Unix seconds.
+    /// Python: it sleeps for the event's `hold` seconds, and says when it began and when it ended, in Unix seconds, and
+    /// the log stream of its environment.
     Hold,
 }
 
@@ -74,7 +75,7 @@ impl Kind {
             Self::Hold => (
                 "index.py",
                 "import time\ndef handler(event, context):\n    began = time.time()\n    time.sleep(event['hold'])\n    \
-                 return {'began': began, 'ended': time.time()}\n",
+                 return {'began': began, 'ended': time.time(), 'log_stream': context.log_stream_name}\n",
             ),
             Self::Rust => {
                 let program = e2e::rust_function()?;
