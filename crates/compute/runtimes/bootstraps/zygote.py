@@ -50,8 +50,32 @@ MAX_LOCKED_BYTES = 64 * 1024
 MAX_PENDING_SIGNALS = 1024
 # Standard output, standard error, and the descriptor for framed log events.
 OUTPUTS = (1, 2, 3)
-# What functions import most, and what takes longest.
-PRELOADED = ("boto3", "logging.handlers", "urllib.parse", "decimal", "datetime", "uuid", "hashlib", "base64", "random")
+# What functions import most and what takes longest, in steps short enough that a request need not wait: each brings in
+# what the next one is made of.
+PRELOADED = (
+    "random",
+    "base64",
+    "hashlib",
+    "datetime",
+    "decimal",
+    "uuid",
+    "urllib.parse",
+    "logging.handlers",
+    "http.client",
+    "urllib.request",
+    "ssl",
+    "concurrent.futures",
+    "urllib3",
+    "dateutil.parser",
+    "botocore.compat",
+    "botocore.utils",
+    "botocore.signers",
+    "botocore.credentials",
+    "botocore.handlers",
+    "botocore.client",
+    "botocore.session",
+    "boto3",
+)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -167,16 +191,30 @@ class Zygote:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
 
     def serve(self):
+        # Whoever asks before everything is loaded does without the rest.
+        for name in PRELOADED:
+            while self.serve_one(timeout=0):
+                pass
+            preload(name)
+            bootstrap.note_modules_ahead()
+        # What is here is here for good: children need not look at it, and so share its memory.
+        gc.collect()
+        gc.freeze()
         while True:
-            readable, _, _ = select.select([self.control, self.ended], [], [])
-            if self.ended in readable:
-                os.read(self.ended, 4096)
-                self.reap()
-            if self.control in readable:
-                packet, fds = receive(self.control)
-                if not packet:
-                    os._exit(0)
-                self.answer(json.loads(packet), fds)
+            self.serve_one(timeout=None)
+
+    def serve_one(self, timeout):
+        """Whether there was something to do."""
+        readable, _, _ = select.select([self.control, self.ended], [], [], timeout)
+        if self.ended in readable:
+            os.read(self.ended, 4096)
+            self.reap()
+        if self.control in readable:
+            packet, fds = receive(self.control)
+            if not packet:
+                os._exit(0)
+            self.answer(json.loads(packet), fds)
+        return bool(readable)
 
     def answer(self, request, fds):
         entrance = Entrance(request, fds)
@@ -248,15 +286,14 @@ def end_with(code):
         os._exit(code & 0xFF)
 
 
-def preload():
+def preload(name):
     from importlib import import_module
 
-    for name in PRELOADED:
-        try:
-            import_module(name)
-        except ImportError:
-            # Installed or not is the operator's choice.
-            pass
+    try:
+        import_module(name)
+    except ImportError:
+        # Installed or not is the operator's choice.
+        pass
 
 
 def main():
@@ -265,11 +302,6 @@ def main():
     os.dup2(null, 0)
     os.close(null)
     bootstrap.set_up()
-    preload()
-    bootstrap.note_modules_ahead()
-    # What is here is here for good: children need not look at it, and so share its memory.
-    gc.collect()
-    gc.freeze()
     zygote.serve()
 
 
