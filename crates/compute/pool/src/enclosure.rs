@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lambent_sandbox::{ExitStatus, MAX_REPORT, Report};
+use parking_lot::Mutex;
 use tokio::net::UnixDatagram;
 
 use crate::environment::Event;
@@ -13,26 +14,54 @@ use crate::pins::Place;
 /// A sandbox, frozen or not. Dropping it kills what is in it, which blocks for some milliseconds.
 pub(crate) struct Enclosure {
     pub(crate) sandbox: Arc<lambent_sandbox::Environment>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
     frozen: bool,
+    /// Counts how often it was thawed, or would have been.
+    turn: u64,
+}
+
+/// To freeze an enclosure by, without holding it: the kernel may take milliseconds, while it makes or removes others. It
+/// is without effect once the enclosure was thawed again.
+pub(crate) struct Stillness {
+    sandbox: Arc<lambent_sandbox::Environment>,
+    state: Arc<Mutex<State>>,
+    turn: u64,
 }
 
 impl Enclosure {
     pub(crate) fn new(sandbox: lambent_sandbox::Environment) -> Self {
-        Self { sandbox: Arc::new(sandbox), frozen: false }
+        Self { sandbox: Arc::new(sandbox), state: Arc::default() }
     }
 
-    /// Stops everything in it where it stands; what cannot be stopped on this host goes on.
-    pub(crate) fn freeze(&mut self) {
-        self.frozen = self.sandbox.freeze().is_ok();
+    /// A way to stop everything in it where it stands, until it is thawed.
+    pub(crate) fn stillness(&self) -> Stillness {
+        let turn = self.state.lock().turn;
+        Stillness { sandbox: self.sandbox.clone(), state: self.state.clone(), turn }
     }
 
     /// Lets everything in it go on.
     pub(crate) fn thaw(&mut self) -> io::Result<()> {
-        if self.frozen {
+        let mut state = self.state.lock();
+        state.turn += 1;
+        if state.frozen {
             self.sandbox.thaw()?;
-            self.frozen = false;
+            state.frozen = false;
         }
         Ok(())
+    }
+}
+
+impl Stillness {
+    /// Stops everything in it; what cannot be stopped on this host goes on. Blocks.
+    pub(crate) fn begin(self) {
+        let mut state = self.state.lock();
+        if state.turn == self.turn {
+            state.frozen = self.sandbox.freeze().is_ok();
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::task::AbortHandle;
 
 use crate::api::{Call, RuntimeApi};
-use crate::enclosure::{Enclosure, Reports};
+use crate::enclosure::{Enclosure, Reports, Stillness};
 use crate::error::InvokeError;
 use crate::function::FunctionKey;
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
@@ -164,10 +164,10 @@ impl Environment {
         }
     }
 
-    /// Lets its runtime stand still until the next call.
-    pub(crate) fn freeze(&mut self) {
+    /// Its runtime shall stand still until the next call: the way to make it so.
+    pub(crate) fn be_still(&mut self) -> Stillness {
         self.still = true;
-        self.enclosure.freeze();
+        self.enclosure.stillness()
     }
 
     /// Whether it has yet to be told to stand still.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::enclosure::Stillness;
 use crate::environment::Environment;
 use crate::pool::Inner;
 
@@ -11,8 +12,6 @@ use crate::pool::Inner;
 const MIN_REAP_PAUSE: Duration = Duration::from_millis(100);
 /// The same for those that are frozen.
 const MIN_FREEZE_PAUSE: Duration = Duration::from_millis(10);
-/// So many are frozen before calls may pass again.
-const FREEZE_BATCH: usize = 8;
 
 impl Inner {
     /// Takes out what was idle for too long; and tells when the longest idle of the rest became so.
@@ -65,7 +64,7 @@ impl Inner {
             loop {
                 tokio::time::sleep(pause.max(MIN_FREEZE_PAUSE)).await;
                 let Some(inner) = inner.upgrade() else { return };
-                let Some(since) = inner.freeze_idle().await else {
+                let Some(since) = inner.freeze_idle() else {
                     inner.freezing.store(false, Ordering::SeqCst);
                     // One may have become idle between the look and the store.
                     if inner.leases.lock().longest_unfrozen().is_some() {
@@ -80,18 +79,15 @@ impl Inner {
     }
 
     /// Freezes what was idle for long enough; gives since when the longest idle of the rest has been so.
-    async fn freeze_idle(&self) -> Option<Duration> {
-        loop {
-            let now = self.parts.clock.monotonic();
-            let due = now.checked_sub(self.config.freeze_after);
-            {
-                let mut leases = self.leases.lock();
-                let all = due.is_none_or(|due| leases.freeze_idle_since(due, FREEZE_BATCH) < FREEZE_BATCH);
-                if all {
-                    return leases.longest_unfrozen();
-                }
-            }
-            tokio::task::yield_now().await;
+    fn freeze_idle(&self) -> Option<Duration> {
+        let due = self.parts.clock.monotonic().checked_sub(self.config.freeze_after);
+        let mut leases = self.leases.lock();
+        let still = due.map(|due| leases.still_since(due)).unwrap_or_default();
+        let rest = leases.longest_unfrozen();
+        drop(leases);
+        if !still.is_empty() {
+            tokio::task::spawn_blocking(move || still.into_iter().for_each(Stillness::begin));
         }
+        rest
     }
 }

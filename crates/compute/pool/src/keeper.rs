@@ -97,10 +97,9 @@ impl Inner {
     async fn make_one(self: &Arc<Self>, shell: &Arc<Shell>) -> Option<Prepared> {
         let mut made = prepare(self, shell).await.ok()?;
         match timeout(READY_TIMEOUT, made.wait_until_ready()).await {
-            Ok(Ok(())) => {
-                made.enclosure.freeze();
-                Some(made)
-            }
+            // It waits for an answer, and uses no CPU. To thaw it would cost a start some milliseconds whenever the kernel
+            // makes or removes control groups at the same time.
+            Ok(Ok(())) => Some(made),
             Ok(Err(_)) | Err(_) => {
                 self.end(vec![made]);
                 None

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::enclosure::Stillness;
 use crate::environment::Environment;
 use crate::error::ThrottleReason;
 use crate::fleet::Fleet;
@@ -227,11 +228,11 @@ impl Leases {
         Load { living: self.total, starting: self.starting + self.waiting.len(), running }
     }
 
-    /// Freezes what has been idle since before `then`, `most` of it at most; gives how many that were.
-    pub(crate) fn freeze_idle_since(&mut self, then: Duration, most: usize) -> usize {
+    /// What is to be frozen, as it has been idle since before `then`.
+    pub(crate) fn still_since(&mut self, then: Duration) -> Vec<Stillness> {
         let idle = self.functions.values_mut().flat_map(|function| &mut function.idle);
         let due = idle.filter(|one| one.is_unfrozen() && one.idle_since <= then);
-        due.take(most).map(Environment::freeze).count()
+        due.map(Environment::be_still).collect()
     }
 
     /// Since when the longest idle one has been so, of those that are not frozen.

@@ -71,7 +71,6 @@ impl Prepared {
         assignment: &Assignment,
         variables: Option<Bytes>,
     ) -> Result<(), SandboxError> {
-        self.enclosure.thaw().map_err(|source| SandboxError::Start { step: "wake it", source })?;
         self.discard_output();
         self.enclosure.sandbox.assign(assignment)?;
         match variables {
