@@ -53,7 +53,7 @@ impl Sandbox {
         row(
             "own files, processes, network, names",
             true,
-            built("mount, pid, ipc, uts, cgroup and net namespaces"),
+            built("user, mount, pid, ipc, uts, cgroup and net namespaces"),
         );
         row("read-only root of the runtime's own files", true, built("binds, pivot_root"));
         row("system calls", true, built("seccomp allow-list"));
@@ -76,6 +76,8 @@ impl Sandbox {
         row("CPU", false, group(groups.cpu.is_some(), "share by memory, one vCPU at 1,769 MiB"));
         row("processes", true, self.processes_row());
         row("storage of /tmp", false, self.scratch_row());
+        row("standstill between calls", false, self.freezer_row());
+        row("a way out (--egress)", false, egress_row());
         Capabilities { rows }
     }
 
@@ -116,12 +118,35 @@ impl Sandbox {
         }
     }
 
+    fn freezer_row(&self) -> (bool, String) {
+        match &self.hierarchies().freezer {
+            Some(folder) if folder.join("cgroup.freeze").exists() => {
+                (true, "control groups, version 2: cgroup.freeze".to_owned())
+            }
+            Some(_) => (true, "control groups, version 1: freezer".to_owned()),
+            None => (false, "no control group can be frozen: an idle function may go on running".to_owned()),
+        }
+    }
+
     fn scratch_row(&self) -> (bool, String) {
         match self.scratch_problem() {
             None => (true, "a disk of its own, apart from memory".to_owned()),
             Some(why) => {
                 (false, format!("bounded, but in memory and counted as the function's memory: {why}"))
             }
+        }
+    }
+}
+
+/// Whether network devices whose other end is a program can be made.
+fn egress_row() -> (bool, String) {
+    match std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun") {
+        Ok(_) => (
+            true,
+            "/dev/net/tun, judged by the daemon; closed unless `lambent up --egress` opens it".to_owned(),
+        ),
+        Err(error) => {
+            (false, format!("/dev/net/tun: {error} (modprobe tun; readable and writable for the daemon)"))
         }
     }
 }
