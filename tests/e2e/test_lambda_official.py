@@ -222,9 +222,8 @@ def test_a_hundred_calls_in_one_environment(function):
     assert function.invoke({"do": "count"}) == first + 101
 
 
+@pytest.mark.parametrize("function", ["lambda_runtime"], indirect=True)
 def test_a_panic_in_rust(function):
-    if function.error_type != RUST_ERROR:
-        pytest.skip("only Rust panics")
     before = function.invoke({"do": "count"})
     problem = function.fail({"do": "panic", "message": "on purpose"})
     assert problem["errorType"].startswith("&alloc::boxed::Box<dyn core::any::Any")
