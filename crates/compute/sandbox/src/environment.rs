@@ -18,6 +18,9 @@ use crate::spec::Assignment;
 use crate::templates::Template;
 use crate::users::OwnUsers;
 
+/// What is killed is gone in milliseconds, unless the kernel waits for a device.
+const KILL_TIMEOUT_MS: u16 = 10_000;
+
 /// A prepared environment. Dropping it kills everything in it, which blocks for some milliseconds.
 pub struct Environment {
     process: Process,
@@ -29,8 +32,16 @@ pub struct Environment {
 pub(crate) struct Resources {
     pub(crate) group: Group,
     pub(crate) hierarchies: Arc<Hierarchies>,
-    pub(crate) _users: OwnUsers,
-    pub(crate) _disk: DiskBack,
+    pub(crate) users: OwnUsers,
+    pub(crate) disk: DiskBack,
+}
+
+impl Resources {
+    /// What somebody may still use goes back to nobody.
+    fn keep_from_others(&mut self) {
+        self.users.keep();
+        self.disk.keep();
+    }
 }
 
 /// Its first process.
@@ -125,7 +136,19 @@ impl Drop for Environment {
         // The kernel kills every process of the namespace with its process 1, and ends that one after them.
         let _ = pidfd_send_signal(&self.process.init, Signal::KILL);
         let mut fds = [PollFd::new(self.process.init.as_fd(), PollFlags::POLLIN)];
-        while let Err(nix::errno::Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
+        let ended = loop {
+            match poll(&mut fds, PollTimeout::from(KILL_TIMEOUT_MS)) {
+                Err(nix::errno::Errno::EINTR) => {}
+                found => break found.is_ok_and(|found| found > 0),
+            }
+        };
+        if !ended {
+            tracing::error!(
+                pid = self.pid(),
+                "the kernel does not end an environment; its user and disk are not used again"
+            );
+            self.has.keep_from_others();
+        }
         self.has.group.remove();
     }
 }

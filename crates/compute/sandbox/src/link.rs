@@ -1,7 +1,9 @@
 //! Messages between the daemon and its helper processes: one packet each, file descriptors beside.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
@@ -92,8 +94,35 @@ pub(crate) fn receive_into(socket: BorrowedFd<'_>, packet: &mut [u8]) -> io::Res
     Ok((message.bytes, fds))
 }
 
-/// Sends a request and waits for its [`Reply`]; for one asker at a time.
-pub(crate) fn ask(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[i32]) -> io::Result<Reply> {
+/// A helper process's control socket, for one asker at a time.
+pub(crate) struct Channel {
+    socket: Mutex<OwnedFd>,
+    /// After an answer that did not come in time the next one would be taken for another's.
+    broken: AtomicBool,
+}
+
+impl Channel {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self { socket: Mutex::new(socket), broken: AtomicBool::new(false) }
+    }
+
+    /// Sends a request and waits for its [`Reply`]. Once this has failed it fails for ever, as "broken pipe".
+    pub(crate) fn ask(&self, message: &impl Serialize, fds: &[i32]) -> io::Result<Reply> {
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let reply = ask(socket.as_fd(), message, fds);
+        self.broken.store(reply.is_err(), Ordering::SeqCst);
+        reply
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::SeqCst)
+    }
+}
+
+fn ask(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[i32]) -> io::Result<Reply> {
     send_json(socket, message, fds)?;
     let (packet, _) = receive(socket, MAX_REPORT)?;
     if packet.is_empty() {

@@ -157,7 +157,7 @@ impl Sandbox {
         let reports = reports(&ours.control).map_err(SandboxError::start("share its control socket"))?;
         let process = Process { init: standing.init, _control: ours.control, orders: ours.orders };
         let hierarchies = self.hierarchies.clone();
-        let has = Resources { group, hierarchies, _users: users, _disk: disk_back };
+        let has = Resources { group, hierarchies, users, disk: disk_back };
         let environment = Environment::new(process, template, has);
         Ok(Started {
             environment,
@@ -181,6 +181,13 @@ impl Sandbox {
 pub(crate) struct DiskBack {
     scratch: Arc<OnceLock<Result<Scratch, String>>>,
     backing: Option<Backing>,
+}
+
+impl DiskBack {
+    /// It will be nobody else's any more.
+    pub(crate) fn keep(&mut self) {
+        self.backing = None;
+    }
 }
 
 impl Drop for DiskBack {

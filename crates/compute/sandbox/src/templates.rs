@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use crate::clone::spawn_forge;
 use crate::error::SandboxError;
-use crate::link;
+use crate::link::{self, Channel};
 use crate::orders::{EnvironmentOrders, TemplateOrders, Work};
 use crate::sockets::control_pair;
 use crate::spec::{Bind, Boot, Shell};
@@ -38,7 +38,7 @@ struct Made {
 
 /// A helper process with the daemon's privileges. It ends when this is dropped.
 struct Forge {
-    control: Mutex<OwnedFd>,
+    control: Channel,
     pid: Pid,
     /// Once it is, its number may be somebody else's.
     reaped: AtomicBool,
@@ -46,7 +46,7 @@ struct Forge {
 
 /// A process that forks environments of one kind. It ends, and all of them with it, when this is dropped.
 pub(crate) struct Template {
-    control: Mutex<OwnedFd>,
+    control: Channel,
     pub(crate) zygote: Option<Zygote>,
     forge: Arc<Forge>,
     whole_trees: bool,
@@ -120,7 +120,7 @@ impl Templates {
             )),
             _ => SandboxError::Start { step: "clone the process that builds them", source },
         })?;
-        Ok(Forge { control: Mutex::new(control), pid, reaped: AtomicBool::new(false) })
+        Ok(Forge { control: Channel::new(control), pid, reaped: AtomicBool::new(false) })
     }
 
     fn make_template(&self, forge: Arc<Forge>, shell: &Shell) -> Result<Template, SandboxError> {
@@ -143,7 +143,7 @@ impl Templates {
             Zygote::new(ours, shell, self.root, processes)
         });
         let zygote = zygote.transpose()?;
-        Ok(Template { control: Mutex::new(control), zygote, forge, whole_trees: !self.root })
+        Ok(Template { control: Channel::new(control), zygote, forge, whole_trees: !self.root })
     }
 }
 
@@ -155,9 +155,7 @@ impl Template {
         order: &EnvironmentOrders,
         fds: &[i32],
     ) -> Result<(), SandboxError> {
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = link::ask(control.as_fd(), order, fds);
-        let reply = reply.map_err(SandboxError::start("reach their template"))?;
+        let reply = self.control.ask(order, fds).map_err(SandboxError::start("reach their template"))?;
         reply.map_err(|detail| SandboxError::Init { detail })
     }
 
@@ -170,9 +168,8 @@ impl Template {
 
 impl Forge {
     fn ask(&self, work: &Work, fds: &[i32]) -> Result<(), SandboxError> {
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = link::ask(control.as_fd(), work, fds);
-        let reply = reply.map_err(SandboxError::start("reach the process that builds them"))?;
+        let reply =
+            self.control.ask(work, fds).map_err(SandboxError::start("reach the process that builds them"))?;
         reply.map_err(|detail| SandboxError::Init { detail })
     }
 
@@ -182,7 +179,7 @@ impl Forge {
         if !alive {
             self.reaped.store(true, Ordering::SeqCst);
         }
-        alive
+        alive && !self.control.is_broken()
     }
 }
 

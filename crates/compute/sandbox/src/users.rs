@@ -43,6 +43,13 @@ impl OwnUsers {
     }
 }
 
+impl OwnUsers {
+    /// They will be nobody else's any more.
+    pub(crate) fn keep(&mut self) {
+        self.is_lent = false;
+    }
+}
+
 impl Drop for OwnUsers {
     fn drop(&mut self) {
         if self.is_lent {

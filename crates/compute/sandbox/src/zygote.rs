@@ -8,13 +8,12 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
 use crate::error::SandboxError;
 use crate::filter;
-use crate::link;
+use crate::link::{self, Channel};
 use crate::spec::{Filter, INSIDE_GID, INSIDE_UID, Shell};
 
 /// What all children of a zygote have in common.
@@ -48,7 +47,7 @@ pub(crate) struct Entrance<'a> {
 }
 
 /// The daemon's end of a zygote.
-pub(crate) struct Zygote(Mutex<OwnedFd>);
+pub(crate) struct Zygote(Channel);
 
 impl Zygote {
     /// Tells a zygote that is starting the bounds of its children.
@@ -69,7 +68,7 @@ impl Zygote {
         };
         link::send_json(control.as_fd(), &bounds, &[])
             .map_err(SandboxError::start("tell their zygote its bounds"))?;
-        Ok(Self(Mutex::new(control)))
+        Ok(Self(Channel::new(control)))
     }
 
     /// Has it fork a child into an environment.
@@ -79,9 +78,7 @@ impl Zygote {
         let mut fds: Vec<i32> = always.into_iter().map(AsRawFd::as_raw_fd).collect();
         fds.extend(entrance.fence.map(AsRawFd::as_raw_fd));
         fds.extend(entrance.joins.iter().map(AsRawFd::as_raw_fd));
-        let control = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = link::ask(control.as_fd(), &request, &fds);
-        let reply = reply.map_err(SandboxError::start("reach their zygote"))?;
+        let reply = self.0.ask(&request, &fds).map_err(SandboxError::start("reach their zygote"))?;
         reply.map_err(|detail| SandboxError::Init { detail })
     }
 }
