@@ -32,7 +32,8 @@ pub(crate) fn go_and_come() {
         for length in [0, 1, 512, 1_472, 1_473, 9_000, 65_000] {
             let sent: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
             assert_eq!(socket.send(&sent).unwrap(), length);
-            let back = socket.recv(&mut buffer).unwrap();
+            let back = socket.recv(&mut buffer);
+            let back = back.unwrap_or_else(|error| panic!("{address}, {length} bytes: {error}"));
             assert!(buffer[..back] == sent, "{address}: {back} bytes for {length}");
         }
     }

@@ -69,6 +69,12 @@ impl World {
                 if address.contains(':') { " nodad" } else { "" }
             ));
         }
+        // A new link loses packets until the kernel has noticed at both ends that it is there, and only TCP repeats them.
+        for address in [PUBLIC, PUBLIC_V6] {
+            let to = SocketAddr::new(address.parse::<IpAddr>().unwrap(), 1);
+            let refused = host.run(move || TcpStream::connect_timeout(&to, PATIENCE).unwrap_err().kind());
+            assert_eq!(refused, std::io::ErrorKind::ConnectionRefused, "{address} is there");
+        }
         let config = NetworkConfig {
             policy: policy.parse().unwrap(),
             resolvers: ResolverSource::Fixed(resolvers),
@@ -85,7 +91,11 @@ impl World {
     pub(crate) fn environment(&self) -> Environment {
         let place = Place::new();
         let served = self.runtime.spawn(self.network.serve(place.open_tun()));
-        Environment { place, served }
+        let environment = Environment { place, served };
+        // The kernel takes a moment until it knows that packets to the new version 6 address are its own.
+        let refused = environment.connect(PUBLIC_V6, 1).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{refused}");
+        environment
     }
 
     /// How many bytes of memory this process has; the kernel's are not among them.
