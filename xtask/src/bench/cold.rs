@@ -16,6 +16,7 @@ const KINDS: [Kind; 5] = [Kind::Python, Kind::Boto3, Kind::Client, Kind::Node, K
 /// Functions of each kind that are called for the first time, one after another.
 const NEVER_SEEN: usize = 50;
 const NEW_VERSIONS: usize = 30;
+const SNAP_STARTS: usize = 10;
 /// Between two of them, as first calls are rare: so there can be something ready for each.
 const PAUSE: Duration = Duration::from_millis(150);
 /// More at once than anything can hold ready for long, and how many of them.
@@ -51,6 +52,19 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         let first = after_a_start(bench, &folder, names)?;
         row(table, kind, "right after a start", first, target_empty(kind));
     }
+    snap_start(bench, table)
+}
+
+/// First calls of published versions, which may start from one that has been initialised.
+fn snap_start(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+    let kind = Kind::Client;
+    let folder = Folder::new(bench)?;
+    let server = functions::server(bench, &folder, &[])?;
+    let names = functions::names("snap", SNAP_STARTS);
+    Packages::with_snap_start(kind)?.deploy(bench, &server, &names, false)?;
+    let versions = functions::first_versions(&server.api(bench), &names)?;
+    let times_us = one_by_one(bench, &server, &versions, PAUSE)?;
+    row(table, kind, "new version with SnapStart", times_us, "");
     Ok(())
 }
 

@@ -92,11 +92,18 @@ impl Kind {
 pub(super) struct Packages {
     kind: Kind,
     file: (&'static str, Vec<u8>, u32),
+    /// Whether functions are published as version 1, which has SnapStart.
+    snap_start: bool,
 }
 
 impl Packages {
     pub(super) fn of(kind: Kind) -> anyhow::Result<Self> {
-        Ok(Self { kind, file: kind.file()? })
+        Ok(Self { kind, file: kind.file()?, snap_start: false })
+    }
+
+    /// The same, published: `NAME:1` is to be called.
+    pub(super) fn with_snap_start(kind: Kind) -> anyhow::Result<Self> {
+        Ok(Self { snap_start: true, ..Self::of(kind)? })
     }
 
     /// The zip in base64. Another mark makes it other code, which the server has not unpacked yet.
@@ -121,6 +128,8 @@ impl Packages {
             "Role": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
             "Handler": "index.handler",
             "Timeout": TIMEOUT_S,
+            "Publish": self.snap_start,
+            "SnapStart": { "ApplyOn": if self.snap_start { "PublishedVersions" } else { "None" } },
             "Code": { "ZipFile": self.zip(mark)? },
         });
         api.signed(Request {
@@ -208,6 +217,13 @@ fn create_role(api: &Api<'_>) -> anyhow::Result<()> {
 /// Names with a number behind a stem.
 pub(super) fn names(stem: &str, count: usize) -> Vec<String> {
     (0..count).map(|index| format!("{stem}-{index:05}")).collect()
+}
+
+/// What calls version 1 of these functions, once all can be called.
+pub(super) fn first_versions(api: &Api<'_>, names: &[String]) -> anyhow::Result<Vec<String>> {
+    let versions: Vec<_> = names.iter().map(|name| format!("{name}:1")).collect();
+    versions.iter().try_for_each(|version| wait_until_ready(api, version))?;
+    Ok(versions)
 }
 
 /// Asks until the function can be invoked, and has the code that it was given last.
