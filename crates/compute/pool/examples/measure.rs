@@ -1,6 +1,6 @@
 //! Measures what the pool itself costs: cold starts and warm calls, without HTTP in front.
 //!
-//! `cargo run --release -p lambent-pool --example measure [WHAT] [CASE]`; MEMORY=1770 keeps functions from being pinned.
+//! `cargo run --release -p lambent-pool --example measure [WHAT] [CASE]`
 #![expect(clippy::unwrap_used, reason = "a tool for developers")]
 
 use std::os::unix::fs::PermissionsExt;
@@ -296,7 +296,7 @@ fn spec(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
         },
         runtime: runtime.to_owned(),
         handler: "app.handler".to_owned(),
-        memory_mib: lambent_base::env::var("MEMORY").map_or(256, |mib| mib.parse().unwrap()),
+        memory_mib: 256,
         timeout_ms: 20_000,
         ephemeral_mib: 512,
         environment: Vec::new(),

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use tokio::net::UnixDatagram;
 
 use crate::environment::Event;
-use crate::pins::Place;
 
 /// A sandbox, frozen or not. Dropping it kills what is in it, which blocks for some milliseconds.
 pub(crate) struct Enclosure {
@@ -69,12 +68,6 @@ impl Drop for Enclosure {
     fn drop(&mut self) {
         // Some kernels let nothing die that is frozen. Nothing else can be done about one that will not thaw.
         let _ = self.thaw();
-    }
-}
-
-impl Place for lambent_sandbox::Environment {
-    fn place(&self, cpu: Option<usize>) -> io::Result<()> {
-        self.pin(cpu)
     }
 }
 

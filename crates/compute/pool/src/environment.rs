@@ -16,7 +16,6 @@ use crate::enclosure::{Enclosure, Reports, Stillness};
 use crate::error::InvokeError;
 use crate::function::FunctionKey;
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
-use crate::pins::Pin;
 use crate::pool::Inner;
 use crate::prepared::Prepared;
 
@@ -56,7 +55,6 @@ pub(crate) struct Environment {
     /// The most memory that it used, as far as is known; what the host does not count is none.
     pub(crate) memory_bytes: u64,
     pub(crate) enclosure: Enclosure,
-    pub(crate) pin: Arc<Pin>,
     output: Receiver,
     reports: Reports,
     /// What serves the platform's API, and the outside world, inside; for as long as it lives.
@@ -75,7 +73,6 @@ impl Environment {
         log: EnvironmentLog,
         log_stream: Arc<str>,
         now: Duration,
-        memory_mib: u32,
         inner: &Inner,
     ) -> Result<Self, InvokeError> {
         let wrong = |error: std::io::Error| InvokeError::Environment(format!("watch it: {error}"));
@@ -94,7 +91,6 @@ impl Environment {
             started_at: now,
             idle_since: now,
             memory_bytes: 0,
-            pin: inner.pins.add(enclosure.sandbox.clone(), memory_mib),
             output,
             reports,
             enclosure,

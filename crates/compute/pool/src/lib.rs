@@ -1,7 +1,7 @@
 //! Execution environments of functions: made, leased, reused, retired.
 //!
-//! [`Pool::invoke`] gives a call an environment (a warm one first, else a new one, else a place in a bounded
-//! queue, else a throttle), writes the event to the runtime through the Runtime API, reads the answer back, and
+//! [`Pool::invoke`] gives a call an environment (a warm one first, else one that was prepared ahead, else a new one, else a
+//! place in a bounded queue, else a throttle), writes the event to the runtime through the Runtime API, reads the answer back, and
 //! leaves one [`InvocationRecord`] from which the REPORT line, the meter and the metrics are made.
 #![forbid(unsafe_code)]
 
@@ -21,7 +21,6 @@ mod leases;
 mod lines;
 mod logs;
 mod parts;
-mod pins;
 mod pool;
 mod prepared;
 mod ready;

@@ -21,7 +21,6 @@ use crate::keeper::keep;
 use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left, Ran};
 use crate::logs::Logs;
 use crate::parts::{Egress, Endpoint, LogSink, Recorder};
-use crate::pins::Pins;
 use crate::ready::ReadySet;
 use crate::run::{Finished, Fresh, NotRun, run};
 use crate::start::{Kinds, Needs, kind_of, start};
@@ -130,7 +129,6 @@ pub(crate) struct Inner {
     /// Environments without a function.
     pub(crate) ready: Arc<ReadySet>,
     pub(crate) kinds: Kinds,
-    pub(crate) pins: Arc<Pins>,
     /// Of the host.
     pub(crate) memory_bytes: u64,
     /// The log's writer and the ready set's keeper.
@@ -164,7 +162,6 @@ impl Pool {
             logs,
             ready: Arc::default(),
             kinds: Kinds::default(),
-            pins: Pins::new(parts.clock.clone()),
             memory_bytes: memory_bytes(),
             tasks: vec![writer.abort_handle()],
             config,

@@ -110,12 +110,7 @@ pub(crate) async fn run(
     run.environment.log.say(texts::start_line(&request.request_id, &request.function.key.version));
     let end = match failed {
         Some(end) => end,
-        None => {
-            inner.pins.begin(&run.environment.pin, rustix::thread::sched_getcpu());
-            let end = run.handle().await;
-            inner.pins.end(&run.environment.pin);
-            end
-        }
+        None => run.handle().await,
     };
     Ok(run.finish(end, started, started_unix_ms).await)
 }

@@ -96,7 +96,7 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
     if let Some(note) = &kind.runtime.note {
         log.say(format!("[WARN]\t{note}\n"));
     }
-    Environment::of(assigned, key, log, log_stream, at, function.memory_mib, inner)
+    Environment::of(assigned, key, log, log_stream, at, inner)
 }
 
 /// The kind of environment that a function needs.
