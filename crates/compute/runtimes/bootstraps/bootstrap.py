@@ -212,7 +212,7 @@ def set_up_paths():
     own = os.path.dirname(os.path.abspath(__file__))
     layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
     first = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path and path not in sys.path]
-    sys.path[:] = [TASK_ROOT, *layers, *first, *(path for path in sys.path if path != own)]
+    sys.path[:] = [TASK_ROOT, *layers, *first, *(path for path in sys.path if path != own), f"{own}/packages"]
     # What was known of these folders was known before the function was there. (The others are as they were.)
     for place in (TASK_ROOT, *layers):
         sys.path_importer_cache.pop(place, None)
@@ -380,16 +380,50 @@ def take_function(connection):
     prefer_own_packages(sys.path[:3])
 
 
-def main():
+def restored(connection, snapshot):
+    """Becomes the snapshot of a function that has loaded. Comes back in environments that are forked from it, with a
+    connection to the Runtime API of their own."""
+    try:
+        snapshot.run_before_hooks()
+    except BaseException as error:
+        fail(connection, "/init/error", error, 64, "Runtime.BeforeSnapshotError")
+    reason = snapshot.find_obstacle(connection.socket.fileno())
+    if reason is not None:
+        fail(connection, "/init/error", Fault("Lambent.NoSnapshot", reason), 0)
+    connection.ask(f"{API}/restore/next")
+    snapshot.fork_for_ever(connection.socket.fileno())
+    connection = Connection(API_ADDRESS)
+    connection.ask(f"{API}/function")
+    _, _, body = connection.read_response()
+    # Over what the function may have set itself.
+    os.environ.update(json.loads(body)["env"])
+    os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+    Context.set_up()
+    try:
+        snapshot.run_after_hooks()
+    except BaseException as error:
+        fail(connection, "/restore/error", error, 65, "Runtime.AfterRestoreError")
+    return connection
+
+
+def fail(connection, path, error, code, kind=None):
+    """Tells of an error outside of calls, and ends; `kind` is said instead of the error's own type."""
+    own, body = report(error, "")
+    header = f"Lambda-Runtime-Function-Error-Type: {header_safe(kind or own)}\r\n"
+    connection.post(path, body, then_next=False, headers=header)
+    sys.exit(code)
+
+
+def main(snapshot=None):
+    """Runs the function; with a snapshot, in environments that are forked when it has loaded."""
     connection = Connection(API_ADDRESS)
     take_function(connection)
     try:
         handler = load_handler(os.environ["_HANDLER"])
     except Exception as error:
-        kind, body = report(error, "")
-        header = f"Lambda-Runtime-Function-Error-Type: {header_safe(kind)}\r\n"
-        connection.post("/init/error", body, then_next=False, headers=header)
-        sys.exit(1)
+        fail(connection, "/init/error", error, 1)
+    if snapshot is not None:
+        connection = restored(connection, snapshot)
     connection.ask_next()
     while True:
         _, headers, event = connection.read_response()

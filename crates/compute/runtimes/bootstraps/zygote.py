@@ -2,8 +2,9 @@
 
 Standard input is a socket of packets to the platform. The first packet tells the bounds of all children; each further one
 asks for a child, and descriptors come beside it: the environment's first process, its user namespace, its report socket,
-its output pipe, its landlock rules if there are any, and the control group files to join. A child enters the
-environment, gives up every privilege, and goes on as a bootstrap that waits for its function.
+its output pipe, its landlock rules if there are any, the control group files to join, and, for one that shall become a
+snapshot of its function, the socket where it will be told to fork. A child enters the environment, gives up every
+privilege, and goes on as a bootstrap that waits for its function.
 """
 
 import array
@@ -19,6 +20,7 @@ import struct
 import sys
 
 import bootstrap
+import snapshot
 
 # Of the kernel's headers: linux/sched.h, linux/prctl.h, linux/seccomp.h, linux/capability.h, linux/securebits.h.
 CLONE_NEWNS = 0x00020000
@@ -119,6 +121,7 @@ class Entrance:
         self.init, self.user_namespace, self.report, self.output = (next(rest) for _ in range(4))
         self.fence = next(rest) if request["fence"] else None
         self.joins = [next(rest) for _ in range(request["joins"])]
+        self.orders = next(rest) if request["snapshot"] else None
 
 
 def enter(entrance, bounds, filter):
@@ -152,7 +155,12 @@ def enter(entrance, bounds, filter):
     if entrance.fence is not None:
         call("syscall", SYS_LANDLOCK_RESTRICT_SELF, entrance.fence, 0)
     # Nothing of the zygote's goes along.
-    call("syscall", SYS_CLOSE_RANGE, OUTPUTS[-1] + 1, ALL_FDS, 0)
+    first = OUTPUTS[-1] + 1
+    if entrance.orders is not None:
+        os.dup2(entrance.orders, first, inheritable=False)
+        entrance.orders = first
+        first += 1
+    call("syscall", SYS_CLOSE_RANGE, first, ALL_FDS, 0)
     filter.apply()
 
 
@@ -179,6 +187,7 @@ class Zygote:
         packet, _ = receive(control)
         self.bounds = json.loads(packet)
         self.filter = Filter(self.bounds["filter"])
+        self.snapshot_filter = Filter(self.bounds["snapshot_filter"])
         # Each child costs a descriptor here.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -222,27 +231,30 @@ class Zygote:
             call("setns", entrance.init, CLONE_NEWPID)
             child = os.fork()
         except OSError as error:
-            reply = {"Err": f"fork the runtime: {error}"}
+            reply, beside = {"Err": f"fork the runtime: {error}"}, []
         else:
             if child == 0:
                 self.become_runtime(entrance)
             self.children[child] = os.dup(entrance.report)
-            reply = {"Ok": None}
-        for fd in fds:
+            reply, beside = {"Ok": None}, [] if entrance.orders is None else [os.pidfd_open(child)]
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", beside))] if beside else []
+        self.control.sendmsg([json.dumps(reply).encode()], rights)
+        for fd in (*fds, *beside):
             os.close(fd)
-        self.control.send(json.dumps(reply).encode())
 
     def become_runtime(self, entrance):
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            enter(entrance, self.bounds, self.filter)
+            filter = self.filter if entrance.orders is None else self.snapshot_filter
+            enter(entrance, self.bounds, filter)
         except BaseException as error:
             report = {"Failed": {"detail": f"enter its environment: {error}"}}
             socket.socket(fileno=entrance.report).send(json.dumps(report).encode())
             os._exit(1)
         try:
-            bootstrap.main()
+            own = entrance.orders and snapshot.Snapshot(entrance.orders, self.bounds["uid"], self.bounds["gid"])
+            bootstrap.main(own)
         except SystemExit as end:
             code = end.code
             end_with(code if isinstance(code, int) else 0 if code is None else 1)

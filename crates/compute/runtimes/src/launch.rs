@@ -14,11 +14,15 @@ pub const ENDPOINT_PORT: u16 = 4566;
 /// The descriptor on which runtimes may write framed log events; the sandbox makes it.
 pub(crate) const TELEMETRY_FD: u8 = 3;
 
-const BOOTSTRAPS: [(&str, &str); 3] = [
+const BOOTSTRAPS: [(&str, &str); 4] = [
     ("bootstrap.py", include_str!("../bootstraps/bootstrap.py")),
     ("zygote.py", include_str!("../bootstraps/zygote.py")),
+    ("snapshot.py", include_str!("../bootstraps/snapshot.py")),
     ("bootstrap.cjs", include_str!("../bootstraps/bootstrap.cjs")),
 ];
+/// What functions may import although nobody brought it, as on AWS.
+const FALLBACKS: [(&str, &str); 1] =
+    [("snapshot_restore_py.py", include_str!("../bootstraps/snapshot_restore_py.py"))];
 /// Where AWS keeps its own interpreters; tracebacks show it.
 const LANGUAGE_DIR: &str = "/var/lang";
 const PACKAGES_DIR: &str = "/var/runtime";
@@ -80,6 +84,8 @@ impl Launch {
         };
         let bootstraps = data_dir.join("runtimes/bootstraps");
         BOOTSTRAPS.iter().try_for_each(|(file, text)| write_if_different(&bootstraps, file, text))?;
+        let fallbacks = bootstraps.join("packages");
+        FALLBACKS.iter().try_for_each(|(file, text)| write_if_different(&fallbacks, file, text))?;
         let packages = Catalogue::packages_dir(data_dir, interpreter.family);
         let mut launch = Self {
             binds: vec![(bootstraps, BOOTSTRAP_DIR.to_owned(), false)],

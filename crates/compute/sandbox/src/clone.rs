@@ -72,20 +72,34 @@ pub(crate) fn fork_into(namespaces: i32) -> io::Result<ForkResult> {
     }
 }
 
-/// A user namespace in which `inside` ids are `outside` ids, and nothing else exists. `proc` is a writable `/proc` of this
+/// Ids of a user namespace: `count` from `inside` on are those from `outside` on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) inside: u32,
+    pub(crate) outside: u32,
+    pub(crate) count: u32,
+}
+
+/// As it is written to `uid_map` and `gid_map`.
+pub(crate) fn id_map(extents: &[Extent]) -> String {
+    let line = |one: &Extent| format!("{} {} {}\n", one.inside, one.outside, one.count);
+    extents.iter().map(line).collect()
+}
+
+/// A user namespace with these users and groups, in which nothing else exists. `proc` is a writable `/proc` of this
 /// process's own pid namespace. Root must be able to change its effective user without losing capabilities: the namespace
-/// belongs to the `outside` user, since the kernel counts what is used in it (watches, pending signals) against its owner's
-/// limits, too, and root's are everybody's.
+/// belongs to the first of the users, as it is outside, since the kernel counts what is used in it (watches, pending
+/// signals) against its owner's limits, too, and root's are everybody's.
 pub(crate) fn user_namespace(
     proc: BorrowedFd<'_>,
-    inside: (u32, u32),
-    outside: (u32, u32),
+    users: &[Extent],
+    groups: &[Extent],
 ) -> io::Result<OwnedFd> {
     // Left behind: the child may need its stack for a moment longer than this takes, and nobody waits for it here.
     let stack = Box::leak(Box::new([0u128; SMALL_STACK_BYTES / size_of::<u128>()]));
     let flags = libc::CLONE_VM | libc::CLONE_NEWUSER | libc::SIGCHLD;
     let own = nix::unistd::geteuid();
-    nix::unistd::seteuid(nix::unistd::Uid::from_raw(outside.0))?;
+    nix::unistd::seteuid(nix::unistd::Uid::from_raw(users.first().map_or(0, |first| first.outside)))?;
     // SAFETY: the child only waits, on a stack of its own that is never freed.
     let child = unsafe {
         libc::clone(wait_for_ever, stack.as_mut_ptr_range().end.cast(), flags, std::ptr::null_mut())
@@ -93,22 +107,22 @@ pub(crate) fn user_namespace(
     let cloned = if child < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
     nix::unistd::seteuid(own)?;
     cloned?;
-    let made = map_ids(proc, child, inside, outside);
+    let made = map_ids(proc, child, users, groups);
     // SAFETY: a signal to our own child, which is reaped with the others.
     unsafe { libc::kill(child, libc::SIGKILL) };
     made
 }
 
-fn map_ids(proc: BorrowedFd<'_>, child: i32, inside: (u32, u32), outside: (u32, u32)) -> io::Result<OwnedFd> {
+fn map_ids(proc: BorrowedFd<'_>, child: i32, users: &[Extent], groups: &[Extent]) -> io::Result<OwnedFd> {
     use nix::fcntl::{OFlag, openat};
     use nix::sys::stat::Mode;
     let open = |name: &str, flags: OFlag| {
         let path = format!("{child}/{name}");
         openat(proc, path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
     };
-    for (name, inside, outside) in [("uid_map", inside.0, outside.0), ("gid_map", inside.1, outside.1)] {
+    for (name, extents) in [("uid_map", users), ("gid_map", groups)] {
         let map = open(name, OFlag::O_WRONLY)?;
-        nix::unistd::write(&map, format!("{inside} {outside} 1").as_bytes())?;
+        nix::unistd::write(&map, id_map(extents).as_bytes())?;
     }
     Ok(open("ns/user", OFlag::O_RDONLY)?)
 }

@@ -12,7 +12,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use crate::cgroups::{Group, Hierarchies};
 use crate::error::SandboxError;
 use crate::link;
-use crate::orders::ExecOrders;
+use crate::orders::{ExecOrders, Work};
 use crate::sandbox::DiskBack;
 use crate::spec::Assignment;
 use crate::templates::Template;
@@ -23,6 +23,13 @@ const KILL_TIMEOUT_MS: u16 = 10_000;
 
 /// A prepared environment. Dropping it kills everything in it, which blocks for some milliseconds.
 pub struct Environment {
+    life: Arc<Life>,
+    /// The snapshot that it was forked from, with whose process 1 it would end. (Dropped after its own.)
+    _above: Option<Arc<Life>>,
+}
+
+/// What ends when nobody needs it any more: neither its owner nor environments that were forked from it.
+pub(crate) struct Life {
     process: Process,
     template: Arc<Template>,
     has: Resources,
@@ -42,6 +49,17 @@ impl Resources {
         self.users.keep();
         self.disk.keep();
     }
+
+    fn thaw(&self) -> io::Result<()> {
+        self.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
+    }
+}
+
+impl Life {
+    /// Has the forge do some work.
+    pub(crate) fn ask_forge(&self, work: &Work, fds: &[i32]) -> Result<(), SandboxError> {
+        self.template.ask_forge(work, fds)
+    }
 }
 
 /// Its first process.
@@ -49,22 +67,32 @@ pub(crate) struct Process {
     /// A pidfd.
     pub(crate) init: OwnedFd,
     /// As long as it is open, process 1 knows that the daemon wants it.
-    pub(crate) _control: OwnedFd,
+    pub(crate) _control: Option<OwnedFd>,
     /// Of a runtime that waits to be executed.
     pub(crate) orders: Option<OwnedFd>,
 }
 
 impl Environment {
     pub(crate) fn new(process: Process, template: Arc<Template>, has: Resources) -> Self {
-        Self { process, template, has }
+        Self { life: Arc::new(Life { process, template, has }), _above: None }
+    }
+
+    /// One that was forked from a snapshot.
+    pub(crate) fn beneath(above: Arc<Life>, process: Process, has: Resources) -> Self {
+        let template = above.template.clone();
+        Self { life: Arc::new(Life { process, template, has }), _above: Some(above) }
+    }
+
+    pub(crate) fn life(&self) -> &Arc<Life> {
+        &self.life
     }
 
     /// Gives the environment its function: bounds, code, and, to a program that waits to be executed, its variables. Once
     /// only. Blocks for some hundred microseconds.
     pub fn assign(&self, assignment: &Assignment) -> Result<(), SandboxError> {
-        self.has.hierarchies.limit(&self.has.group, assignment.memory_mib)?;
-        self.template.mount(&self.process.init, &assignment.binds)?;
-        if let Some(orders) = &self.process.orders {
+        self.life.has.hierarchies.limit(&self.life.has.group, assignment.memory_mib)?;
+        self.life.template.mount(&self.life.process.init, &assignment.binds)?;
+        if let Some(orders) = &self.life.process.orders {
             let order = ExecOrders { env: assignment.env.clone() };
             link::send_json(orders.as_fd(), &order, &[])
                 .map_err(SandboxError::start("have its program executed"))?;
@@ -74,17 +102,17 @@ impl Environment {
 
     /// Stops everything in it until it is thawed; nothing happens where the host cannot freeze.
     pub fn freeze(&self) -> io::Result<()> {
-        self.has.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.freeze())
+        self.life.has.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.freeze())
     }
 
     /// Lets everything in it go on.
     pub fn thaw(&self) -> io::Result<()> {
-        self.has.group.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
+        self.life.has.thaw()
     }
 
     /// Has its main thread run on one CPU only, or on any; nothing happens where its process is not known.
     pub fn pin(&self, cpu: Option<usize>) -> io::Result<()> {
-        let Some(process) = self.has.group.first_process() else { return Ok(()) };
+        let Some(process) = self.life.has.group.first_process() else { return Ok(()) };
         let mut set = CpuSet::new();
         let all = 0..CpuSet::count();
         let wanted = cpu.map_or(all, |cpu| cpu..cpu + 1);
@@ -94,31 +122,27 @@ impl Environment {
 
     /// Process 1 of the environment, as the host numbers it; `None` once it is gone.
     pub fn pid(&self) -> Option<i32> {
-        use std::os::fd::AsRawFd;
-        let path = format!("/proc/self/fdinfo/{}", self.process.init.as_raw_fd());
-        let text = std::fs::read_to_string(path).ok()?;
-        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
-        (pid > 0).then_some(pid)
+        pid_of(&self.life.process.init)
     }
 
     /// The most memory the environment ever used, in bytes; `None` where the host does not count it.
     pub fn peak_memory_bytes(&self) -> Option<u64> {
-        self.has.group.peak_bytes()
+        self.life.has.group.peak_bytes()
     }
 
     /// Memory that the environment uses now, in bytes; `None` where the host does not count it.
     pub fn memory_bytes(&self) -> Option<u64> {
-        self.has.group.memory_bytes()
+        self.life.has.group.memory_bytes()
     }
 
     /// Whether the kernel killed a process of the environment for want of memory.
     pub fn oom_killed(&self) -> bool {
-        self.has.group.oom_kills() > 0
+        self.life.has.group.oom_kills() > 0
     }
 
     /// CPU time the environment used, in microseconds; `None` where the host does not count it.
     pub fn cpu_us(&self) -> Option<u64> {
-        self.has.group.cpu_us()
+        self.life.has.group.cpu_us()
     }
 
     /// Kills everything in the environment at once and waits until it is gone: some milliseconds, blocking.
@@ -127,11 +151,20 @@ impl Environment {
     }
 }
 
-impl Drop for Environment {
+/// The number of a process, from its pidfd; `None` once it is gone.
+pub(crate) fn pid_of(process: &OwnedFd) -> Option<i32> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
+}
+
+impl Drop for Life {
     fn drop(&mut self) {
         if self.has.group.freezer.as_ref().is_some_and(|freezer| freezer.must_thaw_to_kill) {
             // If it cannot be thawed it dies when it can.
-            let _ = self.thaw();
+            let _ = self.has.thaw();
         }
         // The kernel kills every process of the namespace with its process 1, and ends that one after them.
         let _ = pidfd_send_signal(&self.process.init, Signal::KILL);
@@ -144,7 +177,7 @@ impl Drop for Environment {
         };
         if !ended {
             tracing::error!(
-                pid = self.pid(),
+                pid = pid_of(&self.process.init),
                 "the kernel does not end an environment; its user and disk are not used again"
             );
             self.has.keep_from_others();

@@ -28,10 +28,12 @@ mod link;
 mod orders;
 mod sandbox;
 mod scratch;
+mod snapshots;
 mod sockets;
 mod spec;
 mod templates;
 mod users;
+mod watcher;
 mod zygote;
 
 pub use capabilities::{Capabilities, Capability};
@@ -40,4 +42,5 @@ pub use error::SandboxError;
 pub use forge::run_if_forge;
 pub use link::{ExitStatus, MAX_REPORT, Report};
 pub use sandbox::{Sandbox, SandboxConfig, Started};
+pub use snapshots::Snapshot;
 pub use spec::{Assignment, Bind, Boot, Shell, TASK_DIR};

@@ -108,6 +108,11 @@ impl Channel {
 
     /// Sends a request and waits for its [`Reply`]. Once this has failed it fails for ever, as "broken pipe".
     pub(crate) fn ask(&self, message: &impl Serialize, fds: &[i32]) -> io::Result<Reply> {
+        self.ask_for_fds(message, fds).map(|(reply, _)| reply)
+    }
+
+    /// The same where descriptors may come beside the reply.
+    pub(crate) fn ask_for_fds(&self, message: &impl Serialize, fds: &[i32]) -> io::Result<Answer> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         if self.broken.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -122,13 +127,16 @@ impl Channel {
     }
 }
 
-fn ask(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[i32]) -> io::Result<Reply> {
+/// A reply and the descriptors beside it.
+type Answer = (Reply, Vec<OwnedFd>);
+
+fn ask(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[i32]) -> io::Result<Answer> {
     send_json(socket, message, fds)?;
-    let (packet, _) = receive(socket, MAX_REPORT)?;
+    let (packet, beside) = receive(socket, MAX_REPORT)?;
     if packet.is_empty() {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
-    Ok(serde_json::from_slice(&packet)?)
+    Ok((serde_json::from_slice(&packet)?, beside))
 }
 
 /// Takes descriptors that came beside a packet one after the other.

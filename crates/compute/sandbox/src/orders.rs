@@ -14,6 +14,26 @@ pub(crate) enum Work {
     /// Mount these in an environment, whose process 1 comes as a pidfd beside it. In a user namespace mounts beneath a
     /// folder must come along (`whole_trees`).
     Mount { binds: Vec<Bind>, whole_trees: bool },
+    /// Have a snapshot fork an environment, and complete it. A helper of its own does, and reports on the socket that is
+    /// the first of the descriptors beside it; the others are in [`RestoreOrders`].
+    Restore(RestoreOrders),
+}
+
+/// For a helper that restores an environment. Beside it come, in this order, the socket for its report, the snapshot's
+/// process, its user namespace, its orders socket, the pipe for the environment's output, its disk, and `joins` files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RestoreOrders {
+    /// The snapshot's process, as the daemon numbers it.
+    pub(crate) process: i32,
+    /// The environment's only user: in the snapshot's user namespace, and as the daemon numbers it.
+    pub(crate) user_in_snapshot: u32,
+    pub(crate) user: u32,
+    pub(crate) scratch_mib: u32,
+    pub(crate) runtime_api_port: u16,
+    pub(crate) endpoint_port: u16,
+    pub(crate) egress: bool,
+    pub(crate) has_disk: bool,
+    pub(crate) joins: usize,
 }
 
 /// For a template, once.
@@ -31,6 +51,9 @@ pub(crate) struct TemplateOrders {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct EnvironmentOrders {
     pub(crate) users: Users,
+    /// For a snapshot: the first of the ids of its environments.
+    pub(crate) block: Option<u32>,
+    pub(crate) is_snapshot: bool,
     pub(crate) has_orders: bool,
     pub(crate) has_disk: bool,
     /// How many `cgroup.procs` files come beside.

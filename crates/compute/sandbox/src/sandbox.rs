@@ -14,10 +14,12 @@ use crate::error::SandboxError;
 use crate::link::{self, Fds, Report};
 use crate::orders::EnvironmentOrders;
 use crate::scratch::{Backing, Disk, Scratch};
+use crate::snapshots::{Grown, Seed};
 use crate::sockets::{control_pair, orders_pair, output_pipe};
 use crate::spec::{Boot, Shell, Users};
 use crate::templates::{Template, Templates};
 use crate::users::{OwnUsers, is_full_root};
+use crate::watcher::Watcher;
 use crate::zygote::Entrance;
 
 /// Where a sandbox keeps its few files.
@@ -30,12 +32,14 @@ pub struct SandboxConfig {
 /// Makes isolated environments, which end with it. One for each daemon.
 pub struct Sandbox {
     config: SandboxConfig,
-    hierarchies: Arc<Hierarchies>,
+    pub(crate) hierarchies: Arc<Hierarchies>,
     /// Found out with the first environment, since it takes some 30 ms.
     scratch: Arc<OnceLock<Result<Scratch, String>>>,
     templates: Templates,
     root: bool,
     made: AtomicU64,
+    /// Made with the first environment that is forked from a snapshot.
+    pub(crate) watcher: OnceLock<Watcher>,
 }
 
 /// What comes with a prepared environment.
@@ -86,18 +90,29 @@ impl Sandbox {
             templates: Templates::new(mount_point, root, bounds_processes)?,
             root,
             made: AtomicU64::new(0),
+            watcher: OnceLock::new(),
         })
     }
 
     /// Makes an environment without a function, and starts its runtime where that needs none. Blocks for some
     /// milliseconds, for longer with the first of a kind, at most 20 seconds.
     pub fn prepare(&self, shell: &Shell) -> Result<Started, SandboxError> {
+        self.prepare_kind(shell, None).map(|(started, _)| started)
+    }
+
+    /// The same for a runtime that shall become a [`Snapshot`] of its function; gives its process as a pidfd, and its user
+    /// namespace.
+    pub(crate) fn prepare_kind(
+        &self,
+        shell: &Shell,
+        seed: Option<&Seed>,
+    ) -> Result<(Started, Option<Grown>), SandboxError> {
         let template = self.templates.get(shell)?;
-        match self.prepare_from(template, shell) {
+        match self.prepare_from(template, shell, seed) {
             Err(error) if error.is_gone() => {
                 // Whatever ended the template or the zygote, the next ones may live.
                 self.templates.forget(shell);
-                self.prepare_from(self.templates.get(shell)?, shell)
+                self.prepare_from(self.templates.get(shell)?, shell, seed)
             }
             done => done,
         }
@@ -130,47 +145,65 @@ impl Sandbox {
         })
     }
 
-    fn prepare_from(&self, template: Arc<Template>, shell: &Shell) -> Result<Started, SandboxError> {
+    /// A name for the control groups of one more environment.
+    pub(crate) fn next_name(&self) -> String {
+        format!("e{}", self.made.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn prepare_from(
+        &self,
+        template: Arc<Template>,
+        shell: &Shell,
+        seed: Option<&Seed>,
+    ) -> Result<(Started, Option<Grown>), SandboxError> {
         let users = if self.root { OwnUsers::take() } else { OwnUsers::only_one() };
-        let name = format!("e{}", self.made.fetch_add(1, Ordering::SeqCst));
         let disk = self.disk(shell, users.users.runtime)?;
-        let group = self.hierarchies.create(&name, shell)?;
+        let group = self.hierarchies.create(&self.next_name(), shell)?;
         let joins = group.joins()?;
         let (ours, theirs) = ends(shell)?;
         let (disk, backing) = disk.map(|disk| (disk.mount, disk.backing)).unzip();
         // Declared here, so that it goes back only when the environment is gone.
-        let disk_back = DiskBack { scratch: self.scratch.clone(), backing };
-        make(&template, shell, &theirs, users.users, disk.as_ref(), &joins)?;
+        let disk_back = self.disk_back(backing);
+        make(&template, shell, &theirs, (users.users, seed), disk.as_ref(), &joins)?;
         drop(disk);
         let standing = wait_ready(&ours.control, shell)?;
+        let mut forked = None;
         if let (Some(zygote), Some(user_namespace)) = (&template.zygote, &standing.user_namespace) {
-            zygote.fork(&Entrance {
+            forked = zygote.fork(&Entrance {
                 init: &standing.init,
                 user_namespace,
                 report: &theirs.control,
                 output: &theirs.output,
                 fence: standing.fence.as_ref(),
                 joins: &joins,
+                orders: seed.map(|seed| &seed.orders),
             })?;
         }
+        let grown = forked.zip(standing.user_namespace);
+        let grown = grown.map(|(process, user_namespace)| Grown { process, user_namespace });
         drop(theirs);
         let reports = reports(&ours.control).map_err(SandboxError::start("share its control socket"))?;
-        let process = Process { init: standing.init, _control: ours.control, orders: ours.orders };
+        let process = Process { init: standing.init, _control: Some(ours.control), orders: ours.orders };
         let hierarchies = self.hierarchies.clone();
         let has = Resources { group, hierarchies, users, disk: disk_back };
         let environment = Environment::new(process, template, has);
-        Ok(Started {
+        let started = Started {
             environment,
             runtime_api: standing.runtime_api.into(),
             endpoint: standing.endpoint.into(),
             output: ours.output,
             reports,
             tun: standing.tun,
-        })
+        };
+        Ok((started, grown))
+    }
+
+    pub(crate) fn disk_back(&self, backing: Option<Backing>) -> DiskBack {
+        DiskBack { scratch: self.scratch.clone(), backing }
     }
 
     /// A disk for `/tmp`, where the host can give one.
-    fn disk(&self, shell: &Shell, owner: u32) -> Result<Option<Disk>, SandboxError> {
+    pub(crate) fn disk(&self, shell: &Shell, owner: u32) -> Result<Option<Disk>, SandboxError> {
         let Ok(scratch) = self.scratch() else { return Ok(None) };
         let disk = scratch.disk(shell.scratch_mib, owner);
         disk.map(Some).map_err(SandboxError::start("make a disk for /tmp"))
@@ -214,7 +247,7 @@ fn make(
     template: &Template,
     shell: &Shell,
     theirs: &Ends,
-    users: Users,
+    (users, seed): (Users, Option<&Seed>),
     disk: Option<&OwnedFd>,
     joins: &[File],
 ) -> Result<(), SandboxError> {
@@ -222,6 +255,8 @@ fn make(
     let joins = if matches!(shell.boot, Boot::Fork { .. }) { &[] } else { joins };
     let order = EnvironmentOrders {
         users,
+        block: seed.and_then(|seed| seed.block.as_ref()).map(|block| block.first),
+        is_snapshot: seed.is_some(),
         has_orders: theirs.orders.is_some(),
         has_disk: disk.is_some(),
         joins: joins.len(),

@@ -77,6 +77,8 @@ pub(crate) const MIB_PER_VCPU: u32 = 1_769;
 /// The one user inside an environment, as on AWS (`sbx_user1051`). Outside it is a number that no other environment has.
 pub(crate) const INSIDE_UID: u32 = 993;
 pub(crate) const INSIDE_GID: u32 = 990;
+/// Inside a snapshot: the first of the users and groups that its environments have.
+pub(crate) const FIRST_RESTORED: u32 = 2_000;
 
 /// The host's folders and files that every runtime needs: programs, libraries, time zones, certificates. `/usr/local`,
 /// `/usr/src` and the like are left out: what an operator puts there is not a function's business.

@@ -159,6 +159,10 @@ impl Template {
         reply.map_err(|detail| SandboxError::Init { detail })
     }
 
+    pub(crate) fn ask_forge(&self, work: &Work, fds: &[i32]) -> Result<(), SandboxError> {
+        self.forge.ask(work, fds)
+    }
+
     /// Mounts host folders in one of its environments.
     pub(crate) fn mount(&self, init: &OwnedFd, binds: &[Bind]) -> Result<(), SandboxError> {
         let work = Work::Mount { binds: binds.to_vec(), whole_trees: self.whole_trees };

@@ -2,8 +2,9 @@
 //!
 //! The zygote takes requests on its standard input, a socket of packets. The first tells it the bounds of its children
 //! (see [`Bounds`]). Each further one asks for a child: beside it come the environment's process 1, its user namespace, its
-//! report socket, its output pipe, its landlock rules if there are any, and the control group files to join. The child
-//! enters all that, gives up its privileges, and asks the Runtime API for its function. The zygote answers `{"Ok": null}` or
+//! report socket, its output pipe, its landlock rules if there are any, the control group files to join, and, for one that
+//! shall become a snapshot, the socket where it is told to fork. The child enters all that, gives up its privileges, and
+//! asks the Runtime API for its function. The zygote answers `{"Ok": null}` (for a snapshot with its pidfd beside) or
 //! `{"Err": "..."}`, and sends a [`Report::Exited`](crate::Report) on the report socket when the child has ended.
 
 use std::fs::File;
@@ -20,6 +21,7 @@ use crate::spec::{Filter, INSIDE_GID, INSIDE_UID, Shell};
 #[derive(Serialize)]
 struct Bounds {
     filter: Filter,
+    snapshot_filter: Filter,
     uid: u32,
     gid: u32,
     /// Whether it is root, and can leave its groups.
@@ -34,6 +36,7 @@ struct Bounds {
 struct Request {
     fence: bool,
     joins: usize,
+    snapshot: bool,
 }
 
 /// What a child enters.
@@ -44,6 +47,8 @@ pub(crate) struct Entrance<'a> {
     pub(crate) output: &'a OwnedFd,
     pub(crate) fence: Option<&'a OwnedFd>,
     pub(crate) joins: &'a [File],
+    /// For a snapshot: where it is told to fork.
+    pub(crate) orders: Option<&'a OwnedFd>,
 }
 
 /// The daemon's end of a zygote.
@@ -59,6 +64,7 @@ impl Zygote {
     ) -> Result<Self, SandboxError> {
         let bounds = Bounds {
             filter: filter::for_runtimes(),
+            snapshot_filter: filter::for_snapshots(),
             uid: INSIDE_UID,
             gid: INSIDE_GID,
             root,
@@ -71,14 +77,21 @@ impl Zygote {
         Ok(Self(Channel::new(control)))
     }
 
-    /// Has it fork a child into an environment.
-    pub(crate) fn fork(&self, entrance: &Entrance<'_>) -> Result<(), SandboxError> {
-        let request = Request { fence: entrance.fence.is_some(), joins: entrance.joins.len() };
+    /// Has it fork a child into an environment; gives a pidfd of a child that shall become a snapshot.
+    pub(crate) fn fork(&self, entrance: &Entrance<'_>) -> Result<Option<OwnedFd>, SandboxError> {
+        let request = Request {
+            fence: entrance.fence.is_some(),
+            joins: entrance.joins.len(),
+            snapshot: entrance.orders.is_some(),
+        };
         let always = [entrance.init, entrance.user_namespace, entrance.report, entrance.output];
         let mut fds: Vec<i32> = always.into_iter().map(AsRawFd::as_raw_fd).collect();
         fds.extend(entrance.fence.map(AsRawFd::as_raw_fd));
         fds.extend(entrance.joins.iter().map(AsRawFd::as_raw_fd));
-        let reply = self.0.ask(&request, &fds).map_err(SandboxError::start("reach their zygote"))?;
-        reply.map_err(|detail| SandboxError::Init { detail })
+        fds.extend(entrance.orders.map(AsRawFd::as_raw_fd));
+        let reply = self.0.ask_for_fds(&request, &fds);
+        let (reply, beside) = reply.map_err(SandboxError::start("reach their zygote"))?;
+        reply.map_err(|detail| SandboxError::Init { detail })?;
+        Ok(beside.into_iter().next())
     }
 }

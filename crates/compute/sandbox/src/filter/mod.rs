@@ -38,11 +38,33 @@ const TERMINAL_INPUT: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 type Step = (u16, u8, u8, u32);
 
+/// How a snapshot forks an environment: into new namespaces of every sort, and with the thread's number where the C
+/// library expects it.
+pub(crate) const RESTORE_FLAGS: i32 =
+    NAMESPACES | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+
 /// For runtimes and all that they start.
 pub(crate) fn for_runtimes() -> Filter {
     let mut program = beginning();
     // Each block ends for its own call, or jumps over itself for others.
     program.extend(only_for(libc::SYS_clone, &clone_without_namespaces()));
+    program.extend(other_calls());
+    program
+}
+
+/// For snapshots and what is forked from them: the same, but for three calls that a tracer lets through. Without one they
+/// fail as all that is not allowed; see `forge/restore`.
+pub(crate) fn for_snapshots() -> Filter {
+    let mut program = beginning();
+    program.extend(only_for(libc::SYS_clone, &clone_as_traced()));
+    program.extend(only_for(libc::SYS_capset, &[TRACE]));
+    program.extend(only_for(libc::SYS_landlock_restrict_self, &[TRACE]));
+    program.extend(other_calls());
+    program
+}
+
+fn other_calls() -> Filter {
+    let mut program = Vec::new();
     program.extend(only_for(libc::SYS_socket, &usual_sockets()));
     program.extend(only_for(
         libc::SYS_socketpair,
@@ -80,6 +102,7 @@ const fn step(code: u32, jt: u8, jf: u8, k: u32) -> Step {
 
 const ALLOW: Step = step(BPF_RET | BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW);
 const DENY: Step = step(BPF_RET | BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs());
+const TRACE: Step = step(BPF_RET | BPF_K, 0, 0, libc::SECCOMP_RET_TRACE);
 const KILL: Step = step(BPF_RET | BPF_K, 0, 0, libc::SECCOMP_RET_KILL_PROCESS);
 
 const fn load(at: u32) -> Step {
@@ -107,6 +130,11 @@ fn only_for(call: libc::c_long, steps: &[Step]) -> Filter {
 fn clone_without_namespaces() -> [Step; 4] {
     let any_namespace = step(BPF_JMP | BPF_JSET | BPF_K, 1, 0, NAMESPACES.cast_unsigned());
     [load(argument_at(0)), any_namespace, ALLOW, DENY]
+}
+
+fn clone_as_traced() -> [Step; 6] {
+    let any_namespace = step(BPF_JMP | BPF_JSET | BPF_K, 1, 0, NAMESPACES.cast_unsigned());
+    [load(argument_at(0)), equal(RESTORE_FLAGS, 3, 0), any_namespace, ALLOW, DENY, TRACE]
 }
 
 /// Internet sockets only of the usual protocols (others have code of their own in the kernel, or load it); netlink only for
@@ -232,6 +260,28 @@ mod tests {
         assert!(!verdict(&filter, libc::SYS_ioctl, &[1, 0x5412]));
         // What lies above the lower half makes no difference to the kernel either.
         assert!(!verdict(&filter, libc::SYS_ioctl, &[1, 0x5412 | 1 << 40]));
+    }
+
+    #[test]
+    fn a_snapshot_may_no_more_than_a_runtime_without_its_tracer() {
+        let (filter, usual) = (for_snapshots(), for_runtimes());
+        let traced = [libc::SYS_capset, libc::SYS_landlock_restrict_self];
+        for number in (0..1_000).filter(|number| !traced.contains(number)) {
+            assert_eq!(verdict(&filter, number, &[]), verdict(&usual, number, &[]), "{number}");
+        }
+        let clone = |flags: i32| {
+            let flags = u64::from(flags.cast_unsigned());
+            run(&filter, ARCH, libc::SYS_clone, [flags, 0, 0, 0, 0, 0])
+        };
+        assert_eq!(clone(RESTORE_FLAGS), TRACE.3);
+        for bit in 0..31 {
+            let other = clone(RESTORE_FLAGS ^ (1 << bit));
+            assert_eq!(other, DENY.3, "{bit}: one flag more or less");
+        }
+        assert_eq!(clone(libc::SIGCHLD), ALLOW.3);
+        for number in traced {
+            assert_eq!(run(&filter, ARCH, number, [0; 6]), TRACE.3);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod init;
 mod mounts;
+mod restore;
 mod root;
 mod template;
 
@@ -53,6 +54,7 @@ fn forge() -> i32 {
     };
     serve(&control, |work, fds| match work {
         Work::Template(orders) => make_template(*orders, Fds::new(fds)),
+        Work::Restore(orders) => restore::start(&orders, Fds::new(fds)),
         Work::Mount { binds, whole_trees } => {
             Fds::new(fds).next().and_then(|init| mount_in(&own, &init, &binds, whole_trees))
         }

@@ -1,9 +1,9 @@
 //! Process 1 of an environment: completes it, starts the runtime, reaps, reports.
 
-mod fence;
-mod network;
+pub(super) mod fence;
+pub(super) mod network;
 mod privileges;
-mod proc;
+pub(super) mod proc;
 mod runtime;
 pub(super) mod tun;
 
@@ -21,10 +21,11 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use super::mounts::{attach, mount_one};
 use super::template::Ready;
 use super::{Step, reset_signals, tie_to_parent};
-use crate::clone::{fork_into, user_namespace};
+use crate::clone::{Extent, fork_into, user_namespace};
 use crate::link::{self, ExitStatus, Fds, Report};
 use crate::orders::EnvironmentOrders;
-use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Users};
+use crate::spec::{Boot, FIRST_RESTORED, INSIDE_GID, INSIDE_UID, Users};
+use crate::users::BLOCK;
 
 pub(super) use runtime::execute;
 
@@ -97,7 +98,12 @@ fn build(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<Bui
     nix::unistd::sethostname("lambda").map_err(|error| format!("set its host name: {error}"))?;
     let Users { runtime, .. } = order.users;
     privileges::keep_capabilities()?;
-    let user_namespace = user_namespace(proc.as_fd(), (INSIDE_UID, INSIDE_GID), (runtime, runtime))
+    let ids = |inside| {
+        let own = Extent { inside, outside: runtime, count: 1 };
+        let block = order.block.map(|outside| Extent { inside: FIRST_RESTORED, outside, count: BLOCK });
+        [own].into_iter().chain(block).collect::<Vec<_>>()
+    };
+    let user_namespace = user_namespace(proc.as_fd(), &ids(INSIDE_UID), &ids(INSIDE_GID))
         .map_err(|error| format!("make its user namespace: {error}"))?;
     // Else the function could not open /dev/stdout, which leads to this pipe.
     let (uid, gid) = (Uid::from_raw(runtime), Gid::from_raw(runtime));
@@ -105,7 +111,8 @@ fn build(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<Bui
         .map_err(|error| format!("own its output: {error}"))?;
     proc::close()?;
     let tun = template.tun.as_ref().map(tun::open_tun).transpose()?;
-    let fence = fence::build().map_err(|error| format!("fence its files: {error}"))?;
+    let fence = if order.is_snapshot { fence::build_loose() } else { fence::build() };
+    let fence = fence.map_err(|error| format!("fence its files: {error}"))?;
     let built = Built { user_namespace, fence };
     tell(template, given, &built, (&api, &endpoint, tun.as_ref()))?;
     Ok(built)

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use super::Step;
 
 /// Brings `lo` up; a new network namespace has it down and nothing else.
-pub(super) fn raise_loopback() -> Step<()> {
+pub(in crate::forge) fn raise_loopback() -> Step<()> {
     let wrong = |error: std::io::Error| format!("bring up its loopback: {error}");
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(wrong)?;
     // SAFETY: all-zero bytes are a valid ifreq.
@@ -23,7 +23,7 @@ pub(super) fn raise_loopback() -> Step<()> {
 }
 
 /// A listener on the environment's loopback.
-pub(super) fn listen(port: u16) -> Step<TcpListener> {
+pub(in crate::forge) fn listen(port: u16) -> Step<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .map_err(|error| format!("listen on its port {port}: {error}"))
 }

@@ -42,7 +42,7 @@ pub(super) fn mount() -> Step<OwnedFd> {
 }
 
 /// Hides what is hidden, and lets nobody write any more.
-pub(super) fn close() -> Step<()> {
+pub(in crate::forge) fn close() -> Step<()> {
     for (names, cover) in [(HIDDEN_FILES.as_slice(), "/dev/null"), (HIDDEN_FOLDERS.as_slice(), EMPTY_FOLDER)]
     {
         for name in names {

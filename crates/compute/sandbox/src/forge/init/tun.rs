@@ -85,7 +85,7 @@ pub(in crate::forge) fn find() -> Step<OwnedFd> {
 
 /// Makes the device in this process's network namespace, with its addresses and the route to everywhere. Needs its
 /// `/proc`. Without version 6 in the kernel the device has version 4 only.
-pub(super) fn open_tun(found: &OwnedFd) -> Step<OwnedFd> {
+pub(in crate::forge) fn open_tun(found: &OwnedFd) -> Step<OwnedFd> {
     // Each device is an opened file of its own.
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
