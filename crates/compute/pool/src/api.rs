@@ -35,13 +35,15 @@ const ACCEPTED: &[u8] =
 pub(crate) enum Call {
     /// A bootstrap of ours that was started ahead waits to be given its function, which it can be once.
     Function,
+    /// The function has loaded, and environments can be forked from it.
+    RestoreNext,
     /// It waits for an event.
     Next,
     /// The result of the invocation with this request id; `None` when it was too large to keep.
     Response { id: String, body: Option<Bytes> },
     /// The invocation failed.
     Error { id: String, kind: Option<String>, body: Bytes },
-    /// The function could not be loaded.
+    /// The function could not be loaded, or not go on after it was restored.
     InitError { kind: Option<String>, body: Bytes },
 }
 
@@ -52,6 +54,8 @@ pub(crate) struct RuntimeApi {
     /// The connection on which the runtime waits for an event.
     waiting: Option<usize>,
     handover: Handover,
+    /// What was said, and shall be heard again.
+    unheard: Option<(usize, Call)>,
     /// The connection whose request body is being read; bodies on others wait, so that one at most is in memory.
     receiving: Option<usize>,
 }
@@ -84,7 +88,7 @@ struct Request {
 impl RuntimeApi {
     pub(crate) fn new(listener: TcpListener) -> Self {
         let handover = Handover::Open;
-        Self { listener, connections: Vec::new(), waiting: None, handover, receiving: None }
+        Self { listener, connections: Vec::new(), waiting: None, handover, unheard: None, receiving: None }
     }
 
     /// Whether an event can be sent.
@@ -145,6 +149,11 @@ impl RuntimeApi {
         }
     }
 
+    /// Has a call come again with the next poll.
+    pub(crate) fn put_back(&mut self, connection: usize, call: Call) {
+        self.unheard = Some((connection, call));
+    }
+
     /// Refuses a request.
     pub(crate) fn refuse(&mut self, connection: usize, status: &str, kind: &str, message: &str) {
         if let Some(connection) = self.connections.get_mut(connection) {
@@ -154,6 +163,9 @@ impl RuntimeApi {
 
     /// Writes what is to be written, reads what has come. Ready with a runtime's call and the connection it came on.
     pub(crate) fn poll_call(&mut self, context: &mut Context<'_>) -> Poll<(usize, Call)> {
+        if let Some(unheard) = self.unheard.take() {
+            return Poll::Ready(unheard);
+        }
         self.poll_accept(context);
         let mut at = 0;
         while at < self.connections.len() {
@@ -344,7 +356,8 @@ impl Connection {
                 let body = body.finish().unwrap_or_default();
                 Some(Call::Error { id: (*id).to_owned(), kind, body })
             }
-            ("POST", ["init", "error"]) => {
+            ("GET", ["restore", "next"]) => Some(Call::RestoreNext),
+            ("POST", ["init" | "restore", "error"]) => {
                 Some(Call::InitError { kind, body: body.finish().unwrap_or_default() })
             }
             _ => {

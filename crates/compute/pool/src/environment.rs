@@ -52,6 +52,8 @@ pub(crate) struct Environment {
     /// On the pool's monotonic clock.
     pub(crate) started_at: Duration,
     pub(crate) idle_since: Duration,
+    /// Of one that was forked from a snapshot, until its first call: when that was done.
+    pub(crate) restored_at: Option<Duration>,
     /// The most memory that it used, as far as is known; what the host does not count is none.
     pub(crate) memory_bytes: u64,
     pub(crate) enclosure: Enclosure,
@@ -90,6 +92,7 @@ impl Environment {
             alarm: Alarm::default(),
             started_at: now,
             idle_since: now,
+            restored_at: None,
             memory_bytes: 0,
             output,
             reports,

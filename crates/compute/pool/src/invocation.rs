@@ -56,6 +56,14 @@ impl ErrorKind {
     }
 }
 
+/// How long it took to restore an environment from a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Restore {
+    pub ms: f64,
+    /// Of that, what the function's own hooks took; whole milliseconds, rounded up.
+    pub billed_ms: u64,
+}
+
 /// The one record of a call, from which log, meter and metrics are made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InvocationRecord {
@@ -69,8 +77,10 @@ pub struct InvocationRecord {
     pub cold_start: bool,
     /// Only for the call that started its environment, and if that came to its event.
     pub init_ms: Option<f64>,
+    /// Only for the call whose environment was forked from a snapshot.
+    pub restore: Option<Restore>,
     pub duration_ms: f64,
-    /// Whole milliseconds, rounded up, of initialisation and run together.
+    /// Whole milliseconds, rounded up, of initialisation or restore and run together.
     pub billed_ms: u64,
     pub memory_mib: u32,
     pub max_memory_mib: u32,

@@ -25,13 +25,14 @@ mod pool;
 mod prepared;
 mod ready;
 mod run;
+mod snapshots;
 mod start;
 mod stats;
 mod texts;
 
 pub use error::{InvokeError, PoolError, ThrottleReason};
 pub use function::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
-pub use invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome};
+pub use invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome, Restore};
 pub use parts::{Egress, Endpoint, LogBatch, LogEvent, LogSink, Recorder};
 pub use pool::{Pool, PoolConfig, PoolParts, PoolStats};
 pub use start::Needs;

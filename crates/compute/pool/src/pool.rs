@@ -23,6 +23,7 @@ use crate::logs::Logs;
 use crate::parts::{Egress, Endpoint, LogSink, Recorder};
 use crate::ready::ReadySet;
 use crate::run::{Finished, Fresh, NotRun, run};
+use crate::snapshots::Snapshots;
 use crate::start::{Kinds, Needs, kind_of, start};
 use crate::stats::{FunctionStats, Recent};
 
@@ -129,6 +130,7 @@ pub(crate) struct Inner {
     /// Environments without a function.
     pub(crate) ready: Arc<ReadySet>,
     pub(crate) kinds: Kinds,
+    pub(crate) snapshots: Snapshots,
     /// Of the host.
     pub(crate) memory_bytes: u64,
     /// The log's writer and the ready set's keeper.
@@ -162,6 +164,7 @@ impl Pool {
             logs,
             ready: Arc::default(),
             kinds: Kinds::default(),
+            snapshots: Snapshots::default(),
             memory_bytes: memory_bytes(),
             tasks: vec![writer.abort_handle()],
             config,
@@ -211,8 +214,11 @@ impl Pool {
     /// Retires every environment of a function, at once when idle, after its call when busy: for DeleteFunction.
     /// (Updates need no call: a new revision in [`crate::FunctionKey`] retires the older ones.)
     pub async fn retire(&self, account: &str, region: &str, name: &str) {
+        let snapshots = self.inner.snapshots.retire(account, region, name);
         let retired = self.inner.leases.lock().retire(account, region, name);
+        // What was forked from a snapshot keeps its process 1.
         self.inner.end_and_wait(retired).await;
+        self.inner.end_and_wait(snapshots).await;
     }
 
     /// Says that a function with these needs was made or changed, so that its first call is to be expected. Returns at
@@ -278,6 +284,7 @@ impl Pool {
         let idle = inner.leases.lock().close();
         inner.end(idle);
         inner.end(inner.ready.close());
+        inner.end(inner.snapshots.close());
         if tokio::time::timeout(inner.config.shutdown_grace, inner.rest()).await.is_err() {
             inner.killing.send_replace(true);
             // Nothing more can be done about one that stays; it ends with the process at the latest.
@@ -495,7 +502,7 @@ impl Inner {
         }
     }
 
-    async fn end_and_wait(self: &Arc<Self>, environments: Vec<Environment>) {
+    async fn end_and_wait<T: Send + 'static>(self: &Arc<Self>, environments: Vec<T>) {
         let work = Working::new(self);
         // Fails only when the process ends, and with it the environments.
         let _ = tokio::task::spawn_blocking(move || drop((environments, work))).await;

@@ -175,6 +175,11 @@ impl ReadySet {
         back
     }
 
+    /// Whether it looks after a kind.
+    pub(crate) fn knows(&self, shell: &Arc<Shell>) -> bool {
+        self.kinds.lock().known.contains_key(shell)
+    }
+
     /// How many are ready.
     pub(crate) fn len(&self) -> usize {
         self.kinds.lock().known.values().map(|kind| kind.ready.len()).sum()

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::api::{Call, MAX_RESPONSE_BYTES};
 use crate::environment::{Environment, Event};
-use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome};
+use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome, Restore};
 use crate::pool::{Inner, Turn};
 use crate::texts;
 
@@ -64,6 +64,8 @@ struct Run<'a> {
     request: &'a InvokeRequest,
     /// Of an environment that was started for this call: how long that took, once it is known.
     init_ms: Option<f64>,
+    /// The same where it was forked from a snapshot.
+    restore: Option<Restore>,
     cold_start: bool,
     /// True once running calls are given up.
     killing: watch::Receiver<bool>,
@@ -81,6 +83,7 @@ pub(crate) async fn run(
         environment,
         request,
         init_ms: None,
+        restore: None,
         cold_start: fresh.is_some(),
         killing: inner.killing.subscribe(),
     };
@@ -98,7 +101,7 @@ pub(crate) async fn run(
         return Err(run.gone().await);
     }
     if is_fresh && failed.is_none() {
-        run.init_ms = Some(run.ms_since(before));
+        run.note_start(before);
     }
     let started_unix_ms = inner.parts.clock.unix_ms();
     // A failed start is billed as part of the call, which AWS does by starting again within it.
@@ -133,7 +136,11 @@ impl Run<'_> {
                 Event::TimedOut if late => break self.timed_out(),
                 Event::TimedOut => {
                     late = true;
-                    let report = texts::init_report_line(self.ms_since(before), "timeout");
+                    let ms = self.ms_since(before);
+                    let report = match self.environment.restored_at {
+                        Some(_) => texts::restore_report_line(ms, Some("timeout")),
+                        None => texts::init_report_line(ms, "timeout"),
+                    };
                     self.environment.log.say(report);
                     deadline.reset(Instant::now() + timeout);
                 }
@@ -154,11 +161,27 @@ impl Run<'_> {
         if fresh && !end.timed_out {
             self.environment.drain_output();
             let kind = end.error_type.as_deref().unwrap_or("Runtime.Unknown");
-            let report =
-                texts::init_report_line(self.ms_since(before), &format!("error\tError Type: {kind}"));
+            let (ms, status) = (self.ms_since(before), format!("error\tError Type: {kind}"));
+            let report = match self.environment.restored_at {
+                Some(_) => texts::restore_report_line(ms, Some(&status)),
+                None => texts::init_report_line(ms, &status),
+            };
             self.environment.log.say(report);
         }
         Ok(Some(end))
+    }
+
+    /// Notes how long the start took that is over.
+    fn note_start(&mut self, before: Duration) {
+        let ms = self.ms_since(before);
+        let Some(restored_at) = self.environment.restored_at.take() else {
+            self.init_ms = Some(ms);
+            return;
+        };
+        let billed_ms = whole_ms(self.ms_since(restored_at));
+        self.restore = Some(Restore { ms, billed_ms });
+        self.environment.drain_output();
+        self.environment.log.say(texts::restore_report_line(ms, None));
     }
 
     /// The end of an environment that never got the event; what it printed after its last call is kept.
@@ -231,7 +254,7 @@ impl Run<'_> {
                 self.environment.refuse(connection, "the last event has no answer yet");
                 None
             }
-            Call::InitError { .. } | Call::Function => {
+            Call::InitError { .. } | Call::Function | Call::RestoreNext => {
                 self.environment.refuse(connection, "the function is loaded");
                 None
             }
@@ -297,9 +320,11 @@ impl Run<'_> {
             started_unix_ms,
             cold_start: self.cold_start,
             init_ms: self.init_ms,
+            restore: self.restore,
             duration_ms,
             // Since August 2025 AWS bills initialisation of every on-demand function along with its first call.
-            billed_ms: whole_ms(self.init_ms.unwrap_or(0.0) + duration_ms),
+            billed_ms: whole_ms(self.init_ms.unwrap_or(0.0) + duration_ms)
+                + self.restore.map_or(0, |restore| restore.billed_ms),
             memory_mib: function.memory_mib,
             max_memory_mib,
             ephemeral_mib: function.ephemeral_mib,

@@ -14,6 +14,7 @@ use crate::function::{Credentials, FunctionSpec};
 use crate::logs::{EnvironmentLog, LogStream};
 use crate::pool::Inner;
 use crate::prepared::Prepared;
+use crate::snapshots::{Attempt, start_restored};
 use crate::texts;
 
 /// Source: AWS Lambda Developer Guide, "Lambda quotas": file descriptors, and processes and threads.
@@ -21,6 +22,7 @@ const MAX_OPEN_FILES: u32 = 1_024;
 const MAX_PROCESSES: u32 = 1_024;
 /// Kinds whose shells are remembered; there are a few for each runtime that is in use.
 const MAX_KINDS: usize = 1_000;
+const INITIALIZATION_TYPE: &str = "AWS_LAMBDA_INITIALIZATION_TYPE";
 
 /// What the environments of some functions have in common.
 pub(crate) struct Kind {
@@ -58,9 +60,15 @@ pub(crate) struct Kinds {
 
 /// Starts an environment for a function; its runtime is then on its way to ask for an event.
 pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result<Environment, InvokeError> {
-    let parts = &inner.parts;
-    let at = parts.clock.monotonic();
+    let at = inner.parts.clock.monotonic();
     let kind = kind_of(inner, Needs::of(function)).await?;
+    let mut note = None;
+    if function.snap_start {
+        match start_restored(inner, function, &kind).await? {
+            Attempt::Started(environment) => return Ok(*environment),
+            Attempt::Ordinary(why) => note = why,
+        }
+    }
     let ready = inner.ready.take(&kind.shell, at);
     let prepared = async {
         match ready {
@@ -68,35 +76,78 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
             None => prepare(inner, &kind.shell).await.map(|new| (new, false)),
         }
     };
-    let (prepared, credentials) = tokio::join!(prepared, function.credentials.credentials());
+    let (prepared, opening) = tokio::join!(prepared, Opening::of(inner, function, &kind, false));
     let (prepared, was_ready) = prepared?;
-    let credentials = match credentials {
-        Ok(credentials) => credentials,
+    let opening = match opening {
+        Ok(opening) => opening,
         Err(error) => {
             inner.end(vec![prepared]);
-            return Err(InvokeError::Credentials(error));
+            return Err(error);
         }
     };
-    let id = lambent_base::text::hex(&parts.random.bytes::<16>());
-    let log_stream: Arc<str> = texts::stream_name(parts.clock.unix_ms(), &function.key.version, &id).into();
-    let variables = environment_variables(&kind.runtime, function, &credentials, &log_stream);
+    let variables = opening.variables.clone();
     let assigned = match assign(prepared, function, variables.clone()).await {
         // It died, or was broken, while it waited; that is no reason for the call to fail.
         Err(_) if was_ready => assign(prepare(inner, &kind.shell).await?, function, variables).await?,
         assigned => assigned?,
     };
-    let key = Arc::new(function.key.clone());
-    let to = LogStream {
-        function: key.clone(),
-        group: function.log_group.as_str().into(),
-        stream: log_stream.clone(),
-    };
-    let mut log = EnvironmentLog::new(to, parts.clock.clone());
-    log.say(texts::init_start_line(&kind.runtime.identifier, &function.key.region));
-    if let Some(note) = &kind.runtime.note {
-        log.say(format!("[WARN]\t{note}\n"));
+    let mut environment = opening.environment(inner, assigned, texts::init_start_line)?;
+    environment.started_at = at;
+    if let Some(why) = note {
+        environment.log.say(format!("[WARN]\tSnapStart: this version starts without a snapshot: {why}\n"));
     }
-    Environment::of(assigned, key, log, log_stream, at, inner)
+    Ok(environment)
+}
+
+/// What a function's environment is given besides its code: its log stream, credentials and variables.
+pub(crate) struct Opening<'a> {
+    function: &'a FunctionSpec,
+    kind: &'a Kind,
+    log_stream: Arc<str>,
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl<'a> Opening<'a> {
+    pub(crate) async fn of(
+        inner: &Inner,
+        function: &'a FunctionSpec,
+        kind: &'a Kind,
+        snap_start: bool,
+    ) -> Result<Self, InvokeError> {
+        let credentials = function.credentials.credentials().await.map_err(InvokeError::Credentials)?;
+        let parts = &inner.parts;
+        let id = lambent_base::text::hex(&parts.random.bytes::<16>());
+        let stream = texts::stream_name(parts.clock.unix_ms(), &function.key.version, &id);
+        let mut variables = environment_variables(&kind.runtime, function, &credentials, &stream);
+        if snap_start {
+            variables.retain(|(name, _)| name != INITIALIZATION_TYPE);
+            variables.push((INITIALIZATION_TYPE.to_owned(), "snap-start".to_owned()));
+        }
+        Ok(Self { function, kind, log_stream: stream.into(), variables })
+    }
+
+    /// The function's environment; its log begins with a line of the runtime's identifier and region.
+    pub(crate) fn environment(
+        self,
+        inner: &Inner,
+        assigned: Prepared,
+        first_line: fn(&str, &str) -> String,
+    ) -> Result<Environment, InvokeError> {
+        let Self { function, kind, log_stream, .. } = self;
+        let key = Arc::new(function.key.clone());
+        let to = LogStream {
+            function: key.clone(),
+            group: function.log_group.as_str().into(),
+            stream: log_stream.clone(),
+        };
+        let mut log = EnvironmentLog::new(to, inner.parts.clock.clone());
+        log.say(first_line(&kind.runtime.identifier, &function.key.region));
+        if let Some(note) = &kind.runtime.note {
+            log.say(format!("[WARN]\t{note}\n"));
+        }
+        let now = inner.parts.clock.monotonic();
+        Environment::of(assigned, key, log, log_stream, now, inner)
+    }
 }
 
 /// The kind of environment that a function needs.
@@ -127,17 +178,22 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, shell: &Arc<Shell>) -> Result<Pr
     let (owner, kind) = (inner.clone(), shell.clone());
     let started = blocking(move || owner.sandbox.prepare(&kind)).await?;
     let started = started.map_err(|error| InvokeError::Environment(error.to_string()))?;
-    Prepared::adopt(started, shell.clone())
-        .map_err(|error| InvokeError::Environment(format!("watch it: {error}")))
+    Prepared::adopt(started, shell.clone()).map_err(failed)
 }
 
-async fn assign(
+/// What a prepared environment that cannot be watched is for its call.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(crate) fn failed(error: std::io::Error) -> InvokeError {
+    InvokeError::Environment(format!("watch it: {error}"))
+}
+
+pub(crate) async fn assign(
     prepared: Prepared,
     function: &FunctionSpec,
     variables: Vec<(String, String)>,
 ) -> Result<Prepared, InvokeError> {
     let by_itself = !matches!(prepared.shell.boot, Boot::Later { .. });
-    let (told, env) = if by_itself { (Some(as_json(variables)), Vec::new()) } else { (None, variables) };
+    let (told, env) = if by_itself { (Some(told(variables)), Vec::new()) } else { (None, variables) };
     let assignment = Assignment {
         binds: vec![Bind::required(&function.code_dir, TASK_DIR)],
         env,
@@ -155,12 +211,14 @@ async fn assign(
     assigned.await?
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, InvokeError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, InvokeError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| InvokeError::ShuttingDown)
 }
 
 /// What a waiting bootstrap is told of its function.
-fn as_json(variables: Vec<(String, String)>) -> Bytes {
+pub(crate) fn told(variables: Vec<(String, String)>) -> Bytes {
     let env: serde_json::Map<String, serde_json::Value> =
         variables.into_iter().map(|(name, value)| (name, value.into())).collect();
     serde_json::json!({ "env": env }).to_string().into()

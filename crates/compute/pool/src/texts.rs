@@ -5,7 +5,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lambent_sandbox::ExitStatus;
 
-use crate::invocation::InvocationRecord;
+use crate::invocation::{InvocationRecord, Restore};
 
 pub(crate) fn start_line(request_id: &str, version: &str) -> String {
     format!("START RequestId: {request_id} Version: {version}\n")
@@ -25,6 +25,21 @@ pub(crate) fn init_start_line(identifier: &str, region: &str) -> String {
     )
 }
 
+/// The first line of an environment that is forked from a snapshot.
+pub(crate) fn restore_start_line(identifier: &str, region: &str) -> String {
+    init_start_line(identifier, region).replacen("INIT_START", "RESTORE_START", 1)
+}
+
+/// What making a snapshot took, hooks included.
+pub(crate) fn init_done_line(init_ms: f64) -> String {
+    format!("INIT_REPORT Init Duration: {init_ms:.2} ms\n")
+}
+
+pub(crate) fn restore_report_line(restore_ms: f64, status: Option<&str>) -> String {
+    let status = status.map(|status| format!("\tStatus: {status}")).unwrap_or_default();
+    format!("RESTORE_REPORT Restore Duration: {restore_ms:.2} ms{status}\n")
+}
+
 /// Only when initialisation failed or took too long.
 pub(crate) fn init_report_line(init_ms: f64, status: &str) -> String {
     format!("INIT_REPORT Init Duration: {init_ms:.2} ms\tPhase: init\tStatus: {status}\n")
@@ -37,6 +52,9 @@ pub(crate) fn report_line(record: &InvocationRecord) -> String {
     );
     if let Some(init_ms) = record.init_ms {
         line.push_str(&format!("Init Duration: {init_ms:.2} ms\t"));
+    }
+    if let Some(Restore { ms, billed_ms }) = record.restore {
+        line.push_str(&format!("Restore Duration: {ms:.2} ms\tBilled Restore Duration: {billed_ms} ms\t"));
     }
     // A handler's own error is the function's business, and the line does not mention it.
     match &record.error_type {
@@ -112,8 +130,17 @@ pub(crate) fn error_object(kind: &str, message: &str) -> Bytes {
 
 /// The errorType member of an error object, if it has one.
 pub(crate) fn error_type_of(object: &[u8]) -> Option<String> {
+    member_of(object, "errorType")
+}
+
+/// The errorMessage member of an error object, if it has one.
+pub(crate) fn message_of(object: &[u8]) -> Option<String> {
+    member_of(object, "errorMessage")
+}
+
+fn member_of(object: &[u8], name: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(object).ok()?;
-    Some(value.get("errorType")?.as_str()?.to_owned())
+    Some(value.get(name)?.as_str()?.to_owned())
 }
 
 /// `2026/11/21/[$LATEST]` and 32 hexadecimal digits.
@@ -170,6 +197,7 @@ mod tests {
             started_unix_ms: 0,
             cold_start: false,
             init_ms: None,
+            restore: None,
             duration_ms: 2.904,
             billed_ms: 3,
             memory_mib: 128,
@@ -187,6 +215,9 @@ mod tests {
         assert_eq!(report_line(&record()), format!("{warm}\n"));
         let cold = InvocationRecord { init_ms: Some(110.1), ..record() };
         assert_eq!(report_line(&cold), format!("{warm}Init Duration: 110.10 ms\t\n"));
+        let restored = InvocationRecord { restore: Some(Restore { ms: 3.456, billed_ms: 2 }), ..record() };
+        let line = format!("{warm}Restore Duration: 3.46 ms\tBilled Restore Duration: 2 ms\t\n");
+        assert_eq!(report_line(&restored), line);
         let dead = InvocationRecord { error_type: Some("Runtime.ExitError".to_owned()), ..record() };
         assert_eq!(report_line(&dead), format!("{warm}Status: error\tError Type: Runtime.ExitError\n"));
         let failed = InvocationRecord { error_type: Some("ValueError".to_owned()), ..record() };

@@ -9,6 +9,7 @@ mod hostile;
 mod node;
 mod pooling;
 mod python;
+mod snap_start;
 mod support;
 mod waiting;
 
@@ -19,6 +20,7 @@ fn main() {
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(python::trials());
     trials.extend(node::trials());
+    trials.extend(snap_start::trials());
     trials.extend(pooling::trials());
     trials.extend(hostile::trials());
     trials.extend(waiting::trials());

@@ -312,6 +312,7 @@ impl Runner for FakeRunner {
                 started_unix_ms: NOW_MS,
                 cold_start: false,
                 init_ms: None,
+                restore: None,
                 duration_ms: 1.0,
                 billed_ms: 1,
                 memory_mib: request.function.memory_mib,
