@@ -34,7 +34,6 @@ pub(crate) struct Hierarchies {
     /// Version 1 folders by controller, or one version 2 folder for all three.
     pub(crate) memory: Option<PathBuf>,
     pub(crate) cpu: Option<PathBuf>,
-    pub(crate) cpuacct: Option<PathBuf>,
     pub(crate) pids: Option<PathBuf>,
     /// A folder of version 2, or of version 1's freezer.
     pub(crate) freezer: Option<PathBuf>,
@@ -64,7 +63,7 @@ impl Hierarchies {
                 }
             };
             let (memory, cpu) = (usable("memory"), usable("cpu"));
-            let (cpuacct, pids) = (usable("cpuacct"), usable("pids"));
+            let pids = usable("pids");
             if let Some(cpu) = &cpu {
                 // All environments together count as much as one busy thread of the host's on every CPU; failing that
                 // they have the default, a single thread's.
@@ -73,7 +72,7 @@ impl Hierarchies {
             }
             let freezer =
                 v2_freezer(&mounts, &own, serial).or_else(|| make_base(&v1("freezer")?, serial).ok());
-            return Self { memory, cpu, cpuacct, pids, freezer, version: 1, missing };
+            return Self { memory, cpu, pids, freezer, version: 1, missing };
         }
         match v2_base(&mounts, &own, serial) {
             Ok(base) => {
@@ -81,7 +80,6 @@ impl Hierarchies {
                 Self {
                     memory: base.clone(),
                     cpu: base.clone(),
-                    cpuacct: base.clone(),
                     pids: base.clone(),
                     freezer: base,
                     version: 2,
@@ -104,9 +102,8 @@ impl Hierarchies {
         group.version = self.version;
         let folder = |base: &Option<PathBuf>| base.as_ref().map(|base| base.join(name));
         let (memory, cpu) = (folder(&self.memory), folder(&self.cpu));
-        let (cpuacct, pids) = (folder(&self.cpuacct), folder(&self.pids));
-        let freezer = folder(&self.freezer);
-        for path in [&memory, &cpu, &cpuacct, &pids, &freezer].into_iter().flatten() {
+        let (pids, freezer) = (folder(&self.pids), folder(&self.freezer));
+        for path in [&memory, &cpu, &pids, &freezer].into_iter().flatten() {
             if !group.folders.contains(path) {
                 make_folder(path)?;
                 group.folders.push(path.clone());
@@ -117,10 +114,6 @@ impl Hierarchies {
             group.peak = File::open(memory.join(peak)).ok();
             let events = if self.version == 1 { "memory.oom_control" } else { "memory.events" };
             group.oom = Some(memory.join(events));
-        }
-        if let Some(cpuacct) = cpuacct {
-            let usage = if self.version == 1 { "cpuacct.usage" } else { "cpu.stat" };
-            group.cpu_usage = Some(cpuacct.join(usage));
         }
         if let Some(pids) = pids {
             write(&pids.join("pids.max"), &shell.max_processes.to_string())?;
@@ -171,9 +164,9 @@ impl Hierarchies {
 
 impl Drop for Hierarchies {
     fn drop(&mut self) {
-        let bases = [&self.memory, &self.cpu, &self.cpuacct, &self.pids, &self.freezer];
+        let bases = [&self.memory, &self.cpu, &self.pids, &self.freezer];
         for base in bases.into_iter().flatten() {
-            // In version 2 the same folder comes up five times.
+            // In version 2 the same folder comes up four times.
             let _ = fs::remove_dir(base);
         }
     }
@@ -189,7 +182,6 @@ pub(crate) struct Group {
     pub(crate) freezer: Option<Freezer>,
     peak: Option<File>,
     oom: Option<PathBuf>,
-    cpu_usage: Option<PathBuf>,
 }
 
 impl Group {
@@ -227,15 +219,6 @@ impl Group {
         let text = self.oom.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
         let number = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
         number.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
-    }
-
-    /// CPU time used, in microseconds.
-    pub(crate) fn cpu_us(&self) -> Option<u64> {
-        let text = fs::read_to_string(self.cpu_usage.as_ref()?).ok()?;
-        if self.version == 1 {
-            return text.trim().parse::<u64>().ok().map(|ns| ns / 1_000);
-        }
-        text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()
     }
 
     /// Removes the folders; every process in them must be gone, but the kernel may need a moment to notice.

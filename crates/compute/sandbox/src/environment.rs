@@ -140,11 +140,6 @@ impl Environment {
         self.life.has.group.oom_kills() > 0
     }
 
-    /// CPU time the environment used, in microseconds; `None` where the host does not count it.
-    pub fn cpu_us(&self) -> Option<u64> {
-        self.life.has.group.cpu_us()
-    }
-
     /// Kills everything in the environment at once and waits until it is gone: some milliseconds, blocking.
     pub fn kill(self) {
         drop(self);

@@ -224,7 +224,6 @@ fn memory_is_counted() {
     assert_eq!(wait(&started), Report::Exited(ExitStatus::Code(0)));
     let peak = started.environment.peak_memory_bytes().unwrap();
     assert!((20_000_000..128 << 20).contains(&peak), "{peak}");
-    assert!(started.environment.cpu_us().unwrap() > 0);
     assert!(!started.environment.oom_killed());
 }
 
@@ -263,19 +262,12 @@ fn frozen() {
     let environment = &started.environment;
     wait_for_line(&started, "tick\n");
     environment.freeze().unwrap();
-    // What was printed before it stopped, until nothing more comes: CPU time stands still then.
-    let mut before = environment.cpu_us().unwrap();
-    let still = loop {
-        drain(&started);
-        std::thread::yield_now();
-        let now = environment.cpu_us().unwrap();
-        if now == before && drain(&started) == 0 {
-            break now;
-        }
-        before = now;
-    };
+    // What was printed before it stopped is read; then it counts no further.
+    while drain(&started) > 0 {}
     (0..1_000).for_each(|_| std::thread::yield_now());
-    assert_eq!(environment.cpu_us().unwrap(), still);
+    while drain(&started) > 0 {}
+    (0..10_000).for_each(|_| std::thread::yield_now());
+    assert_eq!(drain(&started), 0);
     environment.thaw().unwrap();
     wait_for_line(&started, "tick\n");
     environment.freeze().unwrap();
