@@ -135,7 +135,10 @@ def enter(entrance, bounds, filter):
     # After joining, so that the namespace's root is the environment's own group.
     call("unshare", CLONE_NEWCGROUP)
     limit(resource.RLIMIT_NOFILE, bounds["max_open_files"])
-    limit(resource.RLIMIT_CORE, 0)
+    # Not even by way of a program that the host gives dumps to, for which 0 would not do.
+    limit(resource.RLIMIT_CORE, 1)
+    limit(resource.RLIMIT_RTPRIO, 0)
+    limit(resource.RLIMIT_NICE, 0)
     limit(resource.RLIMIT_FSIZE, bounds["max_file_bytes"])
     limit(resource.RLIMIT_MEMLOCK, MAX_LOCKED_BYTES)
     limit(resource.RLIMIT_MSGQUEUE, 0)
@@ -226,16 +229,20 @@ class Zygote:
         return bool(readable)
 
     def answer(self, request, fds):
-        entrance = Entrance(request, fds)
+        report, child = None, None
         try:
+            entrance = Entrance(request, fds)
+            report = os.dup(entrance.report)
             call("setns", entrance.init, CLONE_NEWPID)
             child = os.fork()
-        except OSError as error:
-            reply, beside = {"Err": f"fork the runtime: {error}"}, []
+        except Exception as error:
+            reply, beside = {"Err": f"fork the runtime: {error!r}"}, []
+            if report is not None:
+                os.close(report)
         else:
             if child == 0:
                 self.become_runtime(entrance)
-            self.children[child] = os.dup(entrance.report)
+            self.children[child] = report
             reply, beside = {"Ok": None}, [] if entrance.orders is None else [os.pidfd_open(child)]
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", beside))] if beside else []
         self.control.sendmsg([json.dumps(reply).encode()], rights)

@@ -17,6 +17,8 @@ use crate::spec::{MIB_PER_VCPU, Shell};
 /// A group may stay busy for a moment after its last process is reaped.
 const REMOVE_ATTEMPTS: u32 = 50;
 const REMOVE_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
+/// More than any runtime needs before it has a function.
+const START_MIB: u64 = 256;
 const PREFIX: &str = "lambent-";
 /// The CFS period. A full period is what a stalled environment waits at most.
 const CPU_PERIOD_US: u64 = 100_000;
@@ -96,7 +98,7 @@ impl Hierarchies {
         }
     }
 
-    /// A group for one environment, with no bound yet but that of its processes.
+    /// A group for one environment, with what its runtime may need to start.
     pub(crate) fn create(&self, name: &str, shell: &Shell) -> Result<Group, SandboxError> {
         let mut group = Group::default();
         group.version = self.version;
@@ -120,6 +122,9 @@ impl Hierarchies {
         }
         group.freezer = freezer.and_then(|folder| Freezer::find(&folder));
         (group.memory, group.cpu) = (memory, cpu);
+        if let Some(memory) = &group.memory {
+            self.limit_memory(memory, START_MIB << 20)?;
+        }
         Ok(group)
     }
 
@@ -192,12 +197,6 @@ impl Group {
             OpenOptions::new().write(true).open(&path).map_err(|source| SandboxError::Cgroup { path, source })
         };
         self.folders.iter().map(open).collect()
-    }
-
-    /// The first process in it, as this process sees its number.
-    pub(crate) fn first_process(&self) -> Option<i32> {
-        let text = fs::read_to_string(self.folders.first()?.join("cgroup.procs")).ok()?;
-        text.lines().next()?.parse().ok()
     }
 
     /// Memory in use now, in bytes.

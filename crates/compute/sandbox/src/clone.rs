@@ -20,6 +20,9 @@ const STACK_BYTES: usize = 64 * 1024;
 /// Enough for one system call.
 const SMALL_STACK_BYTES: usize = 4 * 1024;
 
+/// Descriptors below this belong to the programs that are executed: input, output, error, log.
+pub(crate) const FIRST_OWN_FD: i32 = 10;
+
 /// What a forge, template or environment has of its own besides its mounts.
 pub(crate) const OWN_NAMESPACES: i32 =
     libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET;
@@ -169,6 +172,20 @@ unsafe fn write_file(path: &CStr, bytes: &[u8]) -> bool {
         let written = libc::write(fd, bytes.as_ptr().cast(), bytes.len());
         libc::close(fd);
         usize::try_from(written) == Ok(bytes.len())
+    }
+}
+
+/// In a child that was just forked: closes all descriptors but these and those that belong to the programs that are
+/// executed. What else the parent had is none of the child's business; nothing of it may be used or dropped here any more.
+pub(crate) fn keep_only(mut kept: Vec<i32>) {
+    kept.sort_unstable();
+    let mut from = FIRST_OWN_FD;
+    for fd in kept.into_iter().filter(|fd| *fd >= FIRST_OWN_FD).chain([i32::MAX]) {
+        if from < fd {
+            // SAFETY: the caller promises not to use what is closed.
+            unsafe { libc::syscall(libc::SYS_close_range, from, fd - 1, 0) };
+        }
+        from = fd.saturating_add(1);
     }
 }
 

@@ -5,8 +5,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::cgroups::{Group, Hierarchies};
@@ -17,6 +15,7 @@ use crate::sandbox::DiskBack;
 use crate::spec::Assignment;
 use crate::templates::Template;
 use crate::users::OwnUsers;
+use crate::zygote::Entrance;
 
 /// What is killed is gone in milliseconds, unless the kernel waits for a device.
 const KILL_TIMEOUT_MS: u16 = 10_000;
@@ -45,7 +44,7 @@ pub(crate) struct Resources {
 
 impl Resources {
     /// What somebody may still use goes back to nobody.
-    fn keep_from_others(&mut self) {
+    pub(crate) fn keep_from_others(&mut self) {
         self.users.keep();
         self.disk.keep();
     }
@@ -87,6 +86,15 @@ impl Environment {
         &self.life
     }
 
+    pub(crate) fn init(&self) -> &OwnedFd {
+        &self.life.process.init
+    }
+
+    /// Has the zygote of its kind fork its runtime; see [`crate::zygote::Zygote::fork`].
+    pub(crate) fn fork_runtime(&self, entrance: &Entrance<'_>) -> Result<Option<OwnedFd>, SandboxError> {
+        self.life.template.zygote.as_ref().map_or(Ok(None), |zygote| zygote.fork(entrance))
+    }
+
     /// Gives the environment its function: bounds, code, and, to a program that waits to be executed, its variables. Once
     /// only. Blocks for some hundred microseconds.
     pub fn assign(&self, assignment: &Assignment) -> Result<(), SandboxError> {
@@ -108,16 +116,6 @@ impl Environment {
     /// Lets everything in it go on.
     pub fn thaw(&self) -> io::Result<()> {
         self.life.has.thaw()
-    }
-
-    /// Has its main thread run on one CPU only, or on any; nothing happens where its process is not known.
-    pub fn pin(&self, cpu: Option<usize>) -> io::Result<()> {
-        let Some(process) = self.life.has.group.first_process() else { return Ok(()) };
-        let mut set = CpuSet::new();
-        let all = 0..CpuSet::count();
-        let wanted = cpu.map_or(all, |cpu| cpu..cpu + 1);
-        wanted.into_iter().try_for_each(|cpu| set.set(cpu))?;
-        Ok(sched_setaffinity(Pid::from_raw(process), &set)?)
     }
 
     /// Process 1 of the environment, as the host numbers it; `None` once it is gone.
@@ -155,22 +153,29 @@ pub(crate) fn pid_of(process: &OwnedFd) -> Option<i32> {
     (pid > 0).then_some(pid)
 }
 
+impl Process {
+    /// Kills the environment; whether it ended in time. The kernel kills every process of the namespace with its
+    /// process 1, and ends that one after them.
+    fn end(&self) -> bool {
+        // Fails only when it is gone already.
+        let _ = pidfd_send_signal(&self.init, Signal::KILL);
+        let mut fds = [PollFd::new(self.init.as_fd(), PollFlags::POLLIN)];
+        loop {
+            match poll(&mut fds, PollTimeout::from(KILL_TIMEOUT_MS)) {
+                Err(nix::errno::Errno::EINTR) => {}
+                found => return found.is_ok_and(|found| found > 0),
+            }
+        }
+    }
+}
+
 impl Drop for Life {
     fn drop(&mut self) {
         if self.has.group.freezer.as_ref().is_some_and(|freezer| freezer.must_thaw_to_kill) {
             // If it cannot be thawed it dies when it can.
             let _ = self.has.thaw();
         }
-        // The kernel kills every process of the namespace with its process 1, and ends that one after them.
-        let _ = pidfd_send_signal(&self.process.init, Signal::KILL);
-        let mut fds = [PollFd::new(self.process.init.as_fd(), PollFlags::POLLIN)];
-        let ended = loop {
-            match poll(&mut fds, PollTimeout::from(KILL_TIMEOUT_MS)) {
-                Err(nix::errno::Errno::EINTR) => {}
-                found => break found.is_ok_and(|found| found > 0),
-            }
-        };
-        if !ended {
+        if !self.process.end() {
             tracing::error!(
                 pid = pid_of(&self.process.init),
                 "the kernel does not end an environment; its user and disk are not used again"

@@ -24,10 +24,11 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
-    /// Whether a helper process that should have answered is no more.
+    /// Whether a helper process that should have answered is no more, or does not answer.
     pub(crate) fn is_gone(&self) -> bool {
-        use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        matches!(self, Self::Start { source, .. } if matches!(source.kind(), BrokenPipe | ConnectionReset))
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
+        let gone = |kind| matches!(kind, BrokenPipe | ConnectionReset | WouldBlock);
+        matches!(self, Self::Start { source, .. } if gone(source.kind()))
     }
 
     pub(crate) fn start(step: &'static str) -> impl Fn(io::Error) -> Self {

@@ -83,6 +83,11 @@ pub(crate) fn receive_into(socket: BorrowedFd<'_>, packet: &mut [u8]) -> io::Res
             other => break other?,
         }
     };
+    if message.flags.intersects(MsgFlags::MSG_CTRUNC | MsgFlags::MSG_TRUNC) {
+        let text =
+            "expected a whole message, got a part: it was too long, or no more descriptors may be open";
+        return Err(io::Error::other(text));
+    }
     let mut fds = Vec::new();
     for beside in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = beside {
@@ -145,6 +150,10 @@ pub(crate) struct Fds(std::vec::IntoIter<OwnedFd>);
 impl Fds {
     pub(crate) fn new(fds: Vec<OwnedFd>) -> Self {
         Self(fds.into_iter())
+    }
+
+    pub(crate) fn numbers(&self) -> Vec<i32> {
+        self.0.as_slice().iter().map(AsRawFd::as_raw_fd).collect()
     }
 
     pub(crate) fn next(&mut self) -> Result<OwnedFd, String> {

@@ -42,6 +42,8 @@ pub(crate) struct TemplateOrders {
     pub(crate) shell: Shell,
     /// An empty host folder to build the root on.
     pub(crate) mount_point: PathBuf,
+    /// Whether control groups bound the number of processes.
+    pub(crate) bounds_processes: bool,
     /// Whether the daemon is root: then each environment has a user id of its own.
     pub(crate) root: bool,
 }

@@ -108,10 +108,10 @@ impl Sandbox {
         seed: Option<&Seed>,
     ) -> Result<(Started, Option<Grown>), SandboxError> {
         let template = self.templates.get(shell)?;
-        match self.prepare_from(template, shell, seed) {
+        match self.prepare_from(template.clone(), shell, seed) {
             Err(error) if error.is_gone() => {
-                // Whatever ended the template or the zygote, the next ones may live.
-                self.templates.forget(shell);
+                // Whatever ended the template or the zygote, or keeps it from answering, the next ones may live.
+                self.templates.replace(shell, &template);
                 self.prepare_from(self.templates.get(shell)?, shell, seed)
             }
             done => done,
@@ -137,11 +137,12 @@ impl Sandbox {
 
     fn scratch(&self) -> &Result<Scratch, String> {
         self.scratch.get_or_init(|| {
-            if self.root {
-                Scratch::find(&self.config.state_dir.join("scratch"))
-            } else {
-                Err("loop devices need root".to_owned())
+            if !self.root {
+                return Err("loop devices need root".to_owned());
             }
+            Scratch::find(&self.config.state_dir.join("scratch")).inspect_err(|why| {
+                tracing::warn!(%why, "no disks for /tmp: it is in memory until the next start of the platform");
+            })
         })
     }
 
@@ -162,15 +163,23 @@ impl Sandbox {
         let joins = group.joins()?;
         let (ours, theirs) = ends(shell)?;
         let (disk, backing) = disk.map(|disk| (disk.mount, disk.backing)).unzip();
-        // Declared here, so that it goes back only when the environment is gone.
-        let disk_back = self.disk_back(backing);
-        make(&template, shell, &theirs, (users.users, seed), disk.as_ref(), &joins)?;
+        let hierarchies = self.hierarchies.clone();
+        let mut has = Resources { group, hierarchies, users, disk: self.disk_back(backing) };
+        make(&template, shell, &theirs, (has.users.users, seed), disk.as_ref(), &joins)?;
         drop(disk);
-        let standing = wait_ready(&ours.control, shell)?;
+        // What it does not hold cannot keep it from being heard to die.
+        let theirs = matches!(shell.boot, Boot::Fork { .. }).then_some(theirs);
+        // One that never said who it is may still live, and cannot be killed.
+        let standing = wait_ready(&ours.control, shell).inspect_err(|_| has.keep_from_others())?;
+        let reports = reports(&ours.control);
+        let process = Process { init: standing.init, _control: Some(ours.control), orders: ours.orders };
+        // From here on whatever fails ends it.
+        let environment = Environment::new(process, template, has);
+        let reports = reports.map_err(SandboxError::start("share its control socket"))?;
         let mut forked = None;
-        if let (Some(zygote), Some(user_namespace)) = (&template.zygote, &standing.user_namespace) {
-            forked = zygote.fork(&Entrance {
-                init: &standing.init,
+        if let (Some(theirs), Some(user_namespace)) = (&theirs, &standing.user_namespace) {
+            forked = environment.fork_runtime(&Entrance {
+                init: environment.init(),
                 user_namespace,
                 report: &theirs.control,
                 output: &theirs.output,
@@ -182,11 +191,6 @@ impl Sandbox {
         let grown = forked.zip(standing.user_namespace);
         let grown = grown.map(|(process, user_namespace)| Grown { process, user_namespace });
         drop(theirs);
-        let reports = reports(&ours.control).map_err(SandboxError::start("share its control socket"))?;
-        let process = Process { init: standing.init, _control: Some(ours.control), orders: ours.orders };
-        let hierarchies = self.hierarchies.clone();
-        let has = Resources { group, hierarchies, users, disk: disk_back };
-        let environment = Environment::new(process, template, has);
         let started = Started {
             environment,
             runtime_api: standing.runtime_api.into(),

@@ -6,6 +6,7 @@
 //! daemon ends.
 #![expect(unsafe_code, reason = "loop devices are configured with ioctl")]
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -19,7 +20,8 @@ use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use rustix::fs::{AtFlags, FallocateFlags, Gid, Mode, OFlags, Uid, chmodat, chownat, fallocate, unlinkat};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_create_exclusive,
+    fsconfig_set_string, fsmount, fsopen,
 };
 
 /// Another process may take the device that we were told is free; so many times in a row, with pauses, it will not.
@@ -42,7 +44,8 @@ const LO_FLAGS_AUTOCLEAR: u32 = 4;
 pub(crate) struct Scratch {
     folder: PathBuf,
     making: Mutex<()>,
-    left: Mutex<Vec<Backing>>,
+    /// The longest left first.
+    left: Mutex<VecDeque<Backing>>,
 }
 
 /// Disks kept for the next environments. Attaching a new one takes longer than emptying a used one, since the kernel
@@ -81,8 +84,8 @@ impl Scratch {
     pub(crate) fn disk(&self, mib: u32, owner: u32) -> io::Result<Disk> {
         let template = File::open(self.template(mib)?)?;
         while let Some(backing) = self.take_left(mib) {
-            // One that something still holds is let go.
-            if let Ok(mount) = backing.empty(&template).and_then(|()| mount(&backing.path, owner)) {
+            // One that something still holds, or that fails otherwise, is let go.
+            if let Ok(mount) = backing.fill(&template).and_then(|()| mount(&backing.path, owner)) {
                 return Ok(Disk { mount, backing });
             }
         }
@@ -92,21 +95,27 @@ impl Scratch {
         Ok(Disk { mount: mount(&backing.path, owner)?, backing })
     }
 
-    /// Keeps the disk of an environment that has ended for another one.
+    /// Keeps the disk of an environment that has ended for another one, without what was on it; unless something still
+    /// holds it, as files do that were on their way through a socket when their function died.
     pub(crate) fn take_back(&self, backing: Backing) {
+        if backing.empty().is_err() {
+            return;
+        }
         let mut left = self.left();
-        if left.len() < MAX_LEFT {
-            left.push(backing);
+        left.push_back(backing);
+        if left.len() > MAX_LEFT {
+            // Also of a size that nobody wants any more.
+            left.pop_front();
         }
     }
 
     fn take_left(&self, mib: u32) -> Option<Backing> {
         let mut left = self.left();
-        let at = left.iter().rposition(|one| one.mib == mib)?;
-        Some(left.swap_remove(at))
+        let at = left.iter().position(|one| one.mib == mib)?;
+        left.remove(at)
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<Backing>> {
+    fn left(&self) -> MutexGuard<'_, VecDeque<Backing>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,19 +143,38 @@ impl Scratch {
             return Ok(path);
         }
         let new = self.folder.join(format!("empty-{mib}.new"));
-        File::create(&new)?.set_len(u64::from(mib) << 20)?;
+        let file = File::create(&new)?;
+        file.set_len(u64::from(mib) << 20)?;
         make_file_system(&new)?;
+        // What has its name is whole, also after a power cut.
+        file.sync_all()?;
         fs::rename(&new, &path)?;
         Ok(path)
     }
 }
 
 impl Backing {
-    /// Makes a used disk as good as new: what was on it is gone, and the device knows.
-    fn empty(&self, template: &File) -> io::Result<()> {
+    /// Removes what was on a used disk, and what the device remembers of it; fails where it is still mounted.
+    fn empty(&self) -> io::Result<()> {
+        let _alone = self.hold_alone()?;
         let length = u64::from(self.mib) << 20;
         fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, length)?;
+        self.forget_cached()
+    }
+
+    /// Makes an emptied disk as good as new.
+    fn fill(&self, template: &File) -> io::Result<()> {
+        let _alone = self.hold_alone()?;
         copy_sparse(template, &self.file)?;
+        self.forget_cached()
+    }
+
+    /// As long as a file system on it lives, wherever it is mounted, this fails with "busy".
+    fn hold_alone(&self) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_EXCL).open(&self.path)
+    }
+
+    fn forget_cached(&self) -> io::Result<()> {
         // SAFETY: BLKFLSBUF takes no argument.
         let result = unsafe { libc::ioctl(self.device.as_raw_fd(), BLKFLSBUF as _, 0) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -194,7 +222,11 @@ fn copy_sparse(source: &File, target: &File) -> io::Result<()> {
 fn mount(device: &Path, owner: u32) -> io::Result<OwnedFd> {
     let context = fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", device)?;
-    fsconfig_create(&context)?;
+    // Never a file system that is already there; kernels before 6.6 do not know the difference, see `hold_alone`.
+    match fsconfig_create_exclusive(&context) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INVAL) => fsconfig_create(&context)?,
+        made => made?,
+    }
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOATIME;

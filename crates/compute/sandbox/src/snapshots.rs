@@ -79,7 +79,6 @@ impl Sandbox {
         let joins = group.joins()?;
         let (output, their_output) = output_pipe().map_err(SandboxError::start("make an output pipe"))?;
         let (disk, backing) = disk.map(|disk| (disk.mount, disk.backing)).unzip();
-        let disk_back = self.disk_back(backing);
         let order = RestoreOrders {
             process: snapshot.process()?,
             user_in_snapshot: place.map_or(INSIDE_UID, |place| FIRST_RESTORED + place),
@@ -98,17 +97,21 @@ impl Sandbox {
         ];
         fds.extend(disk.as_ref().map(AsRawFd::as_raw_fd));
         fds.extend(joins.iter().map(AsRawFd::as_raw_fd));
-        let (report, mut fds) = snapshot.fork(order, fds)?;
+        let mut has =
+            Resources { group, hierarchies: self.hierarchies.clone(), users, disk: self.disk_back(backing) };
+        // One that never said who it is may still live, and cannot be killed.
+        let (report, mut fds) = snapshot.fork(order, fds).inspect_err(|_| has.keep_from_others())?;
         let mut take = || fds.next().map_err(|detail| SandboxError::Init { detail });
         let (runtime_api, endpoint, init) = (take()?, take()?, take()?);
         let tun = if report { Some(take()?) } else { None };
+        let watched = init.try_clone();
+        let process = Process { init, _control: None, orders: None };
+        // From here on whatever fails ends it.
+        let environment = Environment::beneath(snapshot.life.clone(), process, has);
         let (reports, ended) = UnixDatagram::pair().map_err(SandboxError::start("make a report socket"))?;
         reports.set_nonblocking(true).map_err(SandboxError::start("make a report socket"))?;
-        let watched = init.try_clone().map_err(SandboxError::start("watch its process"))?;
+        let watched = watched.map_err(SandboxError::start("watch its process"))?;
         self.watch_end(watched, ended.into())?;
-        let process = Process { init, _control: None, orders: None };
-        let has = Resources { group, hierarchies: self.hierarchies.clone(), users, disk: disk_back };
-        let environment = Environment::beneath(snapshot.life.clone(), process, has);
         let (runtime_api, endpoint) = (runtime_api.into(), endpoint.into());
         Ok(Started { environment, runtime_api, endpoint, output, reports, tun })
     }

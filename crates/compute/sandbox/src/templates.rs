@@ -33,8 +33,11 @@ pub(crate) struct Templates {
 #[derive(Default)]
 struct Made {
     forge: Option<Arc<Forge>>,
-    templates: HashMap<Shell, Arc<Template>>,
+    templates: HashMap<Shell, Slot>,
 }
+
+/// Held while the template of one kind is made, so that other kinds need not wait.
+type Slot = Arc<Mutex<Option<Arc<Template>>>>;
 
 /// A helper process with the daemon's privileges. It ends when this is dropped.
 struct Forge {
@@ -75,27 +78,43 @@ impl Templates {
 
     /// The template of a kind.
     pub(crate) fn get(&self, shell: &Shell) -> Result<Arc<Template>, SandboxError> {
-        let mut made = self.made();
-        if let Some(template) = made.templates.get(shell) {
+        let slot = self.made().templates.entry(shell.clone()).or_default().clone();
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(template) = &*slot {
             return Ok(template.clone());
         }
-        let forge = match &made.forge {
-            Some(forge) if forge.is_alive() => forge.clone(),
-            _ => Arc::new(self.make_forge()?),
-        };
-        made.forge = Some(forge.clone());
-        let template = Arc::new(self.make_template(forge, shell)?);
-        made.templates.insert(shell.clone(), template.clone());
+        let made = self.forge().and_then(|forge| self.make_template(forge, shell));
+        let template = Arc::new(made.inspect_err(|_| self.forget(shell))?);
+        *slot = Some(template.clone());
         Ok(template)
     }
 
     /// Lets a template go; it ends with its last environment, and the forge with the last template.
     pub(crate) fn forget(&self, shell: &Shell) {
         let mut made = self.made();
-        let template = made.templates.remove(shell);
+        let slot = made.templates.remove(shell);
         let forge = if made.templates.is_empty() { made.forge.take() } else { None };
         drop(made);
-        drop((template, forge));
+        drop((slot, forge));
+    }
+
+    /// Lets a template go that does not answer, unless somebody else has done so already.
+    pub(crate) fn replace(&self, shell: &Shell, failed: &Arc<Template>) {
+        let Some(slot) = self.made().templates.get(shell).cloned() else { return };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = slot.take_if(|template| Arc::ptr_eq(template, failed));
+        drop(slot);
+        drop(gone);
+    }
+
+    fn forge(&self) -> Result<Arc<Forge>, SandboxError> {
+        let mut made = self.made();
+        if let Some(forge) = made.forge.as_ref().filter(|forge| forge.is_alive()) {
+            return Ok(forge.clone());
+        }
+        let forge = Arc::new(self.make_forge()?);
+        made.forge = Some(forge.clone());
+        Ok(forge)
     }
 
     fn made(&self) -> MutexGuard<'_, Made> {
@@ -127,8 +146,12 @@ impl Templates {
         let pair = || control_pair().map_err(SandboxError::start("make a control socket"));
         let (control, theirs) = pair()?;
         let zygote = if matches!(shell.boot, Boot::Fork { .. }) { Some(pair()?) } else { None };
-        let orders =
-            TemplateOrders { shell: shell.clone(), mount_point: self.mount_point.clone(), root: self.root };
+        let orders = TemplateOrders {
+            shell: shell.clone(),
+            mount_point: self.mount_point.clone(),
+            bounds_processes: self.bounds_processes,
+            root: self.root,
+        };
         let mut fds = vec![theirs.as_raw_fd()];
         fds.extend(zygote.iter().map(|(_, theirs)| theirs.as_raw_fd()));
         forge.ask(&Work::Template(Box::new(orders)), &fds)?;

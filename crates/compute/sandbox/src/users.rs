@@ -1,5 +1,6 @@
 //! User ids outside environments: each is somebody whom no other environment is.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::spec::Users;
@@ -17,10 +18,11 @@ const DAEMON_SLOTS: u32 = 8_192;
 
 /// Shared by all sandboxes of this process, so that no two environments have the same user.
 static USERS: Mutex<UserSlots> =
-    Mutex::new(UserSlots { free: Vec::new(), next: 0, free_blocks: Vec::new(), next_block: 0 });
+    Mutex::new(UserSlots { free: VecDeque::new(), next: 0, free_blocks: Vec::new(), next_block: 0 });
 
 struct UserSlots {
-    free: Vec<u32>,
+    /// The longest free first: whatever outlives its environment for a moment meets nobody with its number.
+    free: VecDeque<u32>,
     next: u32,
     free_blocks: Vec<u32>,
     next_block: u32,
@@ -94,7 +96,7 @@ impl OwnUsers {
     /// The next free pair, of which there are more than there may be environments.
     pub(crate) fn take() -> Self {
         let mut slots = slots();
-        let runtime = slots.free.pop().unwrap_or_else(|| {
+        let runtime = slots.free.pop_front().unwrap_or_else(|| {
             slots.next += 2;
             base() + (slots.next - 2) % PAIRS_END
         });
@@ -118,7 +120,7 @@ impl Drop for OwnUsers {
     fn drop(&mut self) {
         match &self.lender {
             Lender::Nobody => {}
-            Lender::Pairs => slots().free.push(self.users.runtime),
+            Lender::Pairs => slots().free.push_back(self.users.runtime),
             Lender::Block(block, place) => {
                 block.given.lock().unwrap_or_else(PoisonError::into_inner).0.push(*place);
             }

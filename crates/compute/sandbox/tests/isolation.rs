@@ -33,6 +33,7 @@ fn main() {
         trial("environments_have_different_users", different_users),
         trial("memory_is_counted", memory_is_counted),
         trial("a_disk_that_was_used_is_empty_again", used_disk),
+        trial("a_disk_that_is_still_held_is_nobody_elses", held_disk),
         trial("what_is_frozen_stands_still", frozen),
         trial("a_way_out_is_there_when_asked_for", way_out),
         trial("an_ordinary_user_isolates_what_it_can", ordinary_user),
@@ -238,6 +239,25 @@ fn used_disk() {
     assert_eq!(report, Report::Exited(ExitStatus::Code(0)));
     assert_eq!(text.lines().collect::<Vec<_>>()[..2], ["0", "2"], "{text}");
     assert_eq!(first.0, text, "the second finds what the first found");
+}
+
+/// Files on their way through a socket outlive the function that sent them, and hold the file system that they are on.
+fn held_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(dir.path());
+    let plant = "import os, socket, array\n\
+                 print(os.listdir('/tmp'))\n\
+                 os.mkdir('/tmp/planted'); f = os.open('/tmp/planted/evil', os.O_CREAT | os.O_RDWR)\n\
+                 for _ in range(20):\n \
+                 a, b = socket.socketpair()\n \
+                 fds = array.array('i', [f, a.fileno(), b.fileno()])\n \
+                 a.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n";
+    let args = ["python3", "-c", plant].map(str::to_owned).to_vec();
+    let shell = of(Boot::Now { program: "/usr/bin/python3".to_owned(), args, env: Vec::new() });
+    for _ in 0..5 {
+        let (text, report) = run(&sandbox, &shell);
+        assert_eq!((text.as_str(), report), ("[]\n", Report::Exited(ExitStatus::Code(0))));
+    }
 }
 
 fn way_out() {

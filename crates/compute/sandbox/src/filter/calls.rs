@@ -93,7 +93,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_listxattr,
     libc::SYS_llistxattr,
     libc::SYS_flistxattr,
-    libc::SYS_memfd_create,
     libc::SYS_inotify_init1,
     libc::SYS_inotify_add_watch,
     libc::SYS_inotify_rm_watch,
@@ -111,7 +110,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_timerfd_gettime,
     // Memory
     libc::SYS_brk,
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_mprotect,
@@ -172,7 +170,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_setresuid,
     libc::SYS_setresgid,
     libc::SYS_capget,
-    libc::SYS_prctl,
     libc::SYS_prlimit64,
     libc::SYS_getrlimit,
     libc::SYS_setrlimit,

@@ -33,8 +33,15 @@ const NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWCGROUP;
+/// A child of the caller's parent: that is the platform's, which has other things to do than to reap it.
+const CLONE_REFUSED: i32 = NAMESPACES | libc::CLONE_PARENT;
 /// Would put words into the mouth of whoever reads a terminal.
 const TERMINAL_INPUT: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+
+/// All socket types but streams (1), datagrams (2) and raw ones (3, which need a capability).
+const UNUSUAL_TYPES: i32 = 0b1100;
+/// Of the kernel's `linux/prctl.h`.
+const PR_SET_MEMORY_MERGE: i32 = 67;
 
 type Step = (u16, u8, u8, u32);
 
@@ -71,6 +78,9 @@ fn other_calls() -> Filter {
         &[load(argument_at(0)), equal(libc::AF_UNIX, 0, 1), ALLOW, DENY],
     ));
     program.extend(only_for(libc::SYS_ioctl, &no_terminal_input()));
+    program.extend(only_for(libc::SYS_prctl, &usual_prctl()));
+    program.extend(only_for(libc::SYS_mmap, &without_huge_pages(3, libc::MAP_HUGETLB)));
+    program.extend(only_for(libc::SYS_memfd_create, &without_huge_pages(1, libc::MFD_HUGETLB.cast_signed())));
     program.extend(allow(calls::ALLOWED));
     program
 }
@@ -114,6 +124,11 @@ const fn equal(value: i32, if_so: u8, if_not: u8) -> Step {
     step(BPF_JMP | BPF_JEQ | BPF_K, if_so, if_not, value.cast_unsigned())
 }
 
+/// Jumps over so many steps when what was loaded has one of these bits, or has none.
+const fn has_any(bits: i32, if_so: u8, if_not: u8) -> Step {
+    step(BPF_JMP | BPF_JSET | BPF_K, if_so, if_not, bits.cast_unsigned())
+}
+
 /// Refuses calls of another architecture's numbering, which would be read as others than they are; then loads the number.
 fn beginning() -> Filter {
     vec![load(ARCH_AT), equal(ARCH.cast_signed(), 1, 0), KILL, load(NUMBER_AT)]
@@ -128,26 +143,28 @@ fn only_for(call: libc::c_long, steps: &[Step]) -> Filter {
 }
 
 fn clone_without_namespaces() -> [Step; 4] {
-    let any_namespace = step(BPF_JMP | BPF_JSET | BPF_K, 1, 0, NAMESPACES.cast_unsigned());
-    [load(argument_at(0)), any_namespace, ALLOW, DENY]
+    let refused = has_any(CLONE_REFUSED, 1, 0);
+    [load(argument_at(0)), refused, ALLOW, DENY]
 }
 
 fn clone_as_traced() -> [Step; 6] {
-    let any_namespace = step(BPF_JMP | BPF_JSET | BPF_K, 1, 0, NAMESPACES.cast_unsigned());
-    [load(argument_at(0)), equal(RESTORE_FLAGS, 3, 0), any_namespace, ALLOW, DENY, TRACE]
+    let refused = has_any(CLONE_REFUSED, 1, 0);
+    [load(argument_at(0)), equal(RESTORE_FLAGS, 3, 0), refused, ALLOW, DENY, TRACE]
 }
 
-/// Internet sockets only of the usual protocols (others have code of their own in the kernel, or load it); netlink only for
-/// routes and addresses, which `getaddrinfo` asks for.
-fn usual_sockets() -> [Step; 13] {
+/// Internet sockets only of the usual types and protocols (others have code of their own in the kernel, or load it; and
+/// an old type means packets of any kind); netlink only for routes and addresses, which `getaddrinfo` asks for.
+fn usual_sockets() -> [Step; 15] {
     [
         load(argument_at(0)),
-        equal(libc::AF_UNIX, 9, 0),
+        equal(libc::AF_UNIX, 11, 0),
         equal(libc::AF_INET, 4, 0),
         equal(libc::AF_INET6, 3, 0),
-        equal(libc::AF_NETLINK, 0, 7),
+        equal(libc::AF_NETLINK, 0, 9),
         load(argument_at(2)),
-        equal(libc::NETLINK_ROUTE, 4, 5),
+        equal(libc::NETLINK_ROUTE, 6, 7),
+        load(argument_at(1)),
+        has_any(UNUSUAL_TYPES, 5, 0),
         load(argument_at(2)),
         equal(0, 2, 0),
         equal(libc::IPPROTO_TCP, 1, 0),
@@ -155,6 +172,23 @@ fn usual_sockets() -> [Step; 13] {
         ALLOW,
         DENY,
     ]
+}
+
+/// Nothing by which one function would slow or watch others: cores for itself, memory merged with theirs.
+fn usual_prctl() -> [Step; 6] {
+    [
+        load(argument_at(0)),
+        equal(libc::PR_SCHED_CORE, 3, 0),
+        equal(PR_SET_MEMORY_MERGE, 2, 0),
+        equal(libc::PR_SET_MM, 1, 0),
+        ALLOW,
+        DENY,
+    ]
+}
+
+/// Huge pages that an operator set aside are counted by nothing that bounds a function.
+fn without_huge_pages(argument: u32, flag: i32) -> [Step; 4] {
+    [load(argument_at(argument)), has_any(flag, 1, 0), ALLOW, DENY]
 }
 
 fn no_terminal_input() -> [Step; 5] {
@@ -226,7 +260,15 @@ mod tests {
     #[test]
     fn each_call_is_allowed_or_not_as_the_list_says() {
         for (filter, allowed) in [(for_runtimes(), calls::ALLOWED), (for_init(), calls::OF_INIT)] {
-            let judged = [libc::SYS_clone, libc::SYS_socket, libc::SYS_socketpair, libc::SYS_ioctl];
+            let judged = [
+                libc::SYS_clone,
+                libc::SYS_socket,
+                libc::SYS_socketpair,
+                libc::SYS_ioctl,
+                libc::SYS_prctl,
+                libc::SYS_mmap,
+                libc::SYS_memfd_create,
+            ];
             for number in (0..1_000).filter(|number| !judged.contains(number)) {
                 assert_eq!(verdict(&filter, number, &[]), allowed.contains(&number), "{number}");
             }
@@ -254,8 +296,15 @@ mod tests {
         assert!(clone(libc::CLONE_VM | libc::CLONE_THREAD | libc::SIGCHLD));
         for bit in 0..31 {
             let flag = 1 << bit;
-            assert_eq!(clone(flag), flag & NAMESPACES == 0, "{flag:x}");
+            assert_eq!(clone(flag), flag & CLONE_REFUSED == 0, "{flag:x}");
         }
+        for kind in 0..16 {
+            let opened = verdict(&filter, libc::SYS_socket, &[libc::AF_INET.into(), kind | 0o2_004_000, 0]);
+            assert_eq!(opened, kind < 4, "{kind}");
+        }
+        assert!(verdict(&filter, libc::SYS_mmap, &[0, 4096, 3, 0x22, -1, 0]));
+        assert!(!verdict(&filter, libc::SYS_mmap, &[0, 4096, 3, 0x22 | 0x40000, -1, 0]));
+        assert!(verdict(&filter, libc::SYS_prctl, &[15]) && !verdict(&filter, libc::SYS_prctl, &[62]));
         assert!(verdict(&filter, libc::SYS_ioctl, &[1, 0x5401]));
         assert!(!verdict(&filter, libc::SYS_ioctl, &[1, 0x5412]));
         // What lies above the lower half makes no difference to the kernel either.

@@ -10,7 +10,7 @@ mod root;
 mod template;
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -22,16 +22,13 @@ use rustix::thread::{
     LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
 };
 
-use crate::clone::{FORGE_ARGUMENT, OWN_NAMESPACES, adopt, fork_into};
+use crate::clone::{FIRST_OWN_FD, FORGE_ARGUMENT, OWN_NAMESPACES, adopt, fork_into, keep_only};
 use crate::link::{self, Fds, Reply};
 use crate::orders::{TemplateOrders, Work};
 use crate::spec::Bind;
 
 /// A step that failed, in words that complete "could not ...".
 type Step<T> = Result<T, String>;
-
-/// Descriptors below this belong to the programs that are executed: input, output, error, log.
-const FIRST_OWN_FD: i32 = 10;
 
 /// Must be the first call of `main`, before any thread is started. Returns at once in an ordinary process; in a process
 /// that [`crate::Sandbox`] cloned to be its forge, never returns.
@@ -97,7 +94,12 @@ fn make_template(orders: TemplateOrders, mut fds: Fds) -> Reply {
     let zygote = fds.next_if(matches!(orders.shell.boot, crate::Boot::Fork { .. }))?;
     match fork_into(OWN_NAMESPACES).map_err(|error| format!("fork a template: {error}"))? {
         ForkResult::Parent { .. } => Ok(()),
-        ForkResult::Child => std::process::exit(template::run(orders, &control, zygote)),
+        ForkResult::Child => {
+            let mut kept = vec![control.as_raw_fd()];
+            kept.extend(zygote.as_ref().map(AsRawFd::as_raw_fd));
+            keep_only(kept);
+            std::process::exit(template::run(orders, &control, zygote))
+        }
     }
 }
 
@@ -157,6 +159,10 @@ fn take_control() -> Result<OwnedFd, nix::errno::Errno> {
     let fd = fcntl(stdin.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(FIRST_OWN_FD))?;
     let null = File::open("/dev/null").map_err(|_| nix::errno::Errno::ENOENT)?;
     nix::unistd::dup2_stdin(&null)?;
-    while fcntl(&null, FcntlArg::F_DUPFD_CLOEXEC(0))? < FIRST_OWN_FD {}
+    // For good: they are never used, and never free.
+    let mut taken = null.into_raw_fd();
+    while taken < FIRST_OWN_FD - 1 {
+        taken = fcntl(std::io::stdin().as_fd(), FcntlArg::F_DUPFD_CLOEXEC(0))?;
+    }
     Ok(adopt(fd))
 }

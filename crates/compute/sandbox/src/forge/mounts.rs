@@ -63,7 +63,9 @@ fn set(at: BorrowedFd<'_>, path: &Path, attributes: u64, flags: i32) -> Step<()>
         format!("protect mount {} (mount_setattr, in Linux since 5.12): {error}", path.display())
     };
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|error| wrong(error.into()))?;
-    let set = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    // Private: what the host mounts beneath later would come along, and without these attributes.
+    let set =
+        libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     // SAFETY: the path ends in zero and the attributes are passed with their size; both live across the call.
     let result = unsafe {
         libc::syscall(

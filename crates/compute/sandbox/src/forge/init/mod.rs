@@ -27,6 +27,7 @@ use crate::orders::EnvironmentOrders;
 use crate::spec::{Boot, FIRST_RESTORED, INSIDE_GID, INSIDE_UID, Users};
 use crate::users::BLOCK;
 
+pub(super) use privileges::keep_for_zygote;
 pub(super) use runtime::execute;
 
 /// What came beside the orders.
@@ -41,6 +42,10 @@ struct Given {
 
 /// What the runtime needs of a finished environment.
 struct Built {
+    own: OwnedFd,
+    api: TcpListener,
+    endpoint: TcpListener,
+    tun: Option<OwnedFd>,
     user_namespace: OwnedFd,
     fence: Option<OwnedFd>,
 }
@@ -62,10 +67,12 @@ fn live(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<()> 
     let built = build(template, order, given)?;
     let runtime = match &template.orders.shell.boot {
         Boot::Fork { .. } => None,
-        _ => Some(start(template, order, given, &built)?),
+        _ => Some(start(template, given, &built)?),
     };
-    drop(built);
     settle(template, order, given)?;
+    // Only now, so that no function is there before this process can do nothing else any more.
+    tell(template, given, &built)?;
+    drop(built);
     let status = runtime.map_or_else(|| reap_for_ever(), reap_until);
     // Nobody listens any more when the daemon has given the environment up.
     let _ = link::send_json(given.control.as_fd(), &Report::Exited(status), &[]);
@@ -109,27 +116,21 @@ fn build(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<Bui
     let (uid, gid) = (Uid::from_raw(runtime), Gid::from_raw(runtime));
     nix::unistd::fchown(&given.output, Some(uid), Some(gid))
         .map_err(|error| format!("own its output: {error}"))?;
-    proc::close()?;
+    // Writes to /proc, too.
     let tun = template.tun.as_ref().map(tun::open_tun).transpose()?;
+    proc::close()?;
     let fence = if order.is_snapshot { fence::build_loose() } else { fence::build() };
     let fence = fence.map_err(|error| format!("fence its files: {error}"))?;
-    let built = Built { user_namespace, fence };
-    tell(template, given, &built, (&api, &endpoint, tun.as_ref()))?;
-    Ok(built)
+    let own =
+        pidfd_open(getpid(), PidfdFlags::empty()).map_err(|error| format!("point at itself: {error}"))?;
+    Ok(Built { own, api, endpoint, tun, user_namespace, fence })
 }
 
 /// What the daemon gets: both listeners, this process, the network device, and, for a zygote's child, what it shall enter.
-fn tell(
-    template: &Ready,
-    given: &Given,
-    built: &Built,
-    (api, endpoint, tun): (&TcpListener, &TcpListener, Option<&OwnedFd>),
-) -> Step<()> {
-    let own =
-        pidfd_open(getpid(), PidfdFlags::empty()).map_err(|error| format!("point at itself: {error}"))?;
-    let mut fds = vec![api.as_raw_fd(), endpoint.as_raw_fd(), own.as_raw_fd()];
-    fds.extend(tun.map(AsRawFd::as_raw_fd));
-    let mut report = Report::Ready { tun: tun.is_some(), fence: false };
+fn tell(template: &Ready, given: &Given, built: &Built) -> Step<()> {
+    let mut fds = vec![built.api.as_raw_fd(), built.endpoint.as_raw_fd(), built.own.as_raw_fd()];
+    fds.extend(built.tun.as_ref().map(AsRawFd::as_raw_fd));
+    let mut report = Report::Ready { tun: built.tun.is_some(), fence: false };
     if let (Report::Ready { fence, .. }, Boot::Fork { .. }) = (&mut report, &template.orders.shell.boot) {
         fds.push(built.user_namespace.as_raw_fd());
         *fence = built.fence.is_some();
@@ -150,10 +151,10 @@ fn mount_scratch(scratch_mib: u32, users: Users, disk: Option<&OwnedFd>) -> Step
 }
 
 /// Forks the runtime, or what will become it.
-fn start(template: &Ready, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<Pid> {
+fn start(template: &Ready, given: &Given, built: &Built) -> Step<Pid> {
     match fork_into(0).map_err(|error| format!("fork the runtime: {error}"))? {
         ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => std::process::exit(runtime::become_runtime(template, order, given, built)),
+        ForkResult::Child => std::process::exit(runtime::become_runtime(template, given, built)),
     }
 }
 

@@ -10,6 +10,15 @@ const SECURE_BITS: libc::c_ulong = 0b1111;
 const NO_SETUID_FIXUP: libc::c_ulong = 0b0100;
 /// Bits a kernel may know; PR_CAPBSET_DROP fails beyond the last.
 const MAX_CAPABILITIES: libc::c_ulong = 64;
+/// Of the kernel's `linux/capability.h`: CHOWN and the rest are not among them.
+const ZYGOTE_NEEDS: [libc::c_ulong; 6] =
+    [CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_ADMIN];
+const CAP_SETGID: libc::c_ulong = 6;
+const CAP_SETUID: libc::c_ulong = 7;
+const CAP_SETPCAP: libc::c_ulong = 8;
+const CAP_SYS_CHROOT: libc::c_ulong = 18;
+const CAP_SYS_PTRACE: libc::c_ulong = 19;
+const CAP_SYS_ADMIN: libc::c_ulong = 21;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 #[repr(C)]
@@ -43,12 +52,33 @@ pub(super) fn give_up() -> Step<()> {
     for capability in 0..MAX_CAPABILITIES {
         // SAFETY: a prctl of plain numbers.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            past_the_last("drop a capability")?;
             break;
         }
     }
     drop_capabilities()?;
     // SAFETY: a prctl of plain numbers.
     check("renounce privileges", unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
+}
+
+/// Leaves a program that is executed next, as root, only what it takes to send its children into environments.
+pub(in crate::forge) fn keep_for_zygote() -> Step<()> {
+    for capability in 0..MAX_CAPABILITIES {
+        if ZYGOTE_NEEDS.contains(&capability) {
+            continue;
+        }
+        // SAFETY: a prctl of plain numbers.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            return past_the_last("limit the zygote's capabilities");
+        }
+    }
+    Ok(())
+}
+
+/// A capability that the kernel does not know ends the list; anything else is an error.
+fn past_the_last(what: &str) -> Step<()> {
+    let error = std::io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(format!("{what}: {error}")) }
 }
 
 fn drop_capabilities() -> Step<()> {

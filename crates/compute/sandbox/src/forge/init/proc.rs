@@ -1,6 +1,5 @@
 //! `/proc` of an environment: its own processes, and of the host only what programs cannot do without.
 
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -28,15 +27,10 @@ const HIDDEN_FILES: [&str; 10] = [
 ];
 const HIDDEN_FOLDERS: [&str; 7] = ["acpi", "bus", "driver", "fs", "irq", "scsi", "tty"];
 
-/// Where the platform looks first for memory when the host runs out: at functions, before everything else.
-const OOM_SCORE: &str = "800";
-
 /// Mounts it writable; gives the folder.
 pub(super) fn mount() -> Step<OwnedFd> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount_one(Some("proc"), Path::new("/proc"), Some("proc"), flags, Some("hidepid=2"))?;
-    fs::write("/proc/self/oom_score_adj", OOM_SCORE)
-        .map_err(|error| format!("offer itself to the out-of-memory killer: {error}"))?;
     open("/proc", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(|error| format!("open /proc: {error}"))
 }

@@ -9,7 +9,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 use super::{Built, Given, Step, privileges};
 use crate::forge::template::Ready;
 use crate::link::{self, Report};
-use crate::orders::{EnvironmentOrders, ExecOrders};
+use crate::orders::{ExecOrders, TemplateOrders};
 use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Shell, TASK_DIR};
 
 /// Bytes that a runtime may lock into memory; some cryptography libraries want a page or two.
@@ -20,23 +20,17 @@ const MAX_PENDING_SIGNALS: u64 = 1_024;
 const OUTPUTS: [i32; 3] = [1, 2, 3];
 
 /// Returns only when there is no runtime to be: an exit code.
-pub(super) fn become_runtime(
-    template: &Ready,
-    order: &EnvironmentOrders,
-    given: &Given,
-    built: &Built,
-) -> i32 {
-    let report =
-        match prepare(template, order, given, built).and_then(|()| start(&template.orders.shell, given)) {
-            Ok(errno) => Report::NotExecuted { errno },
-            Err(detail) => Report::Failed { detail },
-        };
+pub(super) fn become_runtime(template: &Ready, given: &Given, built: &Built) -> i32 {
+    let report = match prepare(template, given, built).and_then(|()| start(&template.orders.shell, given)) {
+        Ok(errno) => Report::NotExecuted { errno },
+        Err(detail) => Report::Failed { detail },
+    };
     let _ = link::send_json(given.control.as_fd(), &report, &[]);
     1
 }
 
 /// From here to the end nothing is done for the program that it could not do itself.
-fn prepare(template: &Ready, order: &EnvironmentOrders, given: &Given, built: &Built) -> Step<()> {
+fn prepare(template: &Ready, given: &Given, built: &Built) -> Step<()> {
     nix::unistd::setsid().map_err(|error| format!("lead a session: {error}"))?;
     connect_output(&given.output)?;
     for file in &given.joins {
@@ -47,7 +41,7 @@ fn prepare(template: &Ready, order: &EnvironmentOrders, given: &Given, built: &B
     #[expect(unsafe_code, reason = "unshare has no safe interface")]
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
         .map_err(|error| format!("hide the host's control groups: {error}"))?;
-    limit_resources(&template.orders.shell, order.joins > 0)?;
+    limit_resources(&template.orders)?;
     if template.orders.root {
         privileges::leave_groups()?;
     }
@@ -73,16 +67,20 @@ fn connect_output(output: &OwnedFd) -> Step<()> {
     Ok(())
 }
 
-fn limit_resources(shell: &Shell, has_groups: bool) -> Step<()> {
+fn limit_resources(orders: &TemplateOrders) -> Step<()> {
+    let shell = &orders.shell;
     let mut limits = vec![
         (Resource::RLIMIT_NOFILE, u64::from(shell.max_open_files)),
-        (Resource::RLIMIT_CORE, 0),
+        // Not even by way of a program that the host gives dumps to, for which 0 would not do.
+        (Resource::RLIMIT_CORE, 1),
+        (Resource::RLIMIT_RTPRIO, 0),
+        (Resource::RLIMIT_NICE, 0),
         (Resource::RLIMIT_FSIZE, u64::from(shell.scratch_mib) << 20),
         (Resource::RLIMIT_MEMLOCK, MAX_LOCKED_BYTES),
         (Resource::RLIMIT_MSGQUEUE, 0),
         (Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS),
     ];
-    if !has_groups {
+    if !orders.bounds_processes {
         limits.push((Resource::RLIMIT_NPROC, u64::from(shell.max_processes)));
     }
     for (resource, limit) in limits {
