@@ -123,7 +123,9 @@ impl Hierarchies {
         group.freezer = freezer.and_then(|folder| Freezer::find(&folder));
         (group.memory, group.cpu) = (memory, cpu);
         if let Some(memory) = &group.memory {
-            self.limit_memory(memory, START_MIB << 20)?;
+            // Without swap's bound, which could not be raised again before this one.
+            let limit = if self.version == 1 { "memory.limit_in_bytes" } else { "memory.max" };
+            write(&memory.join(limit), &(START_MIB << 20).to_string())?;
         }
         Ok(group)
     }
