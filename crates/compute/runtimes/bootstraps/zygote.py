@@ -46,10 +46,6 @@ ALL_FDS = 0xFFFFFFFF
 
 MAX_PACKET = 128 * 1024
 MAX_FDS = 16
-# Bytes that a runtime may lock into memory.
-MAX_LOCKED_BYTES = 64 * 1024
-# Signals that wait, and timers, which count as such.
-MAX_PENDING_SIGNALS = 1024
 # Standard output, standard error, and the descriptor for framed log events.
 OUTPUTS = (1, 2, 3)
 # What functions import most and what takes longest, in steps short enough that a request need not wait: each brings in
@@ -134,17 +130,8 @@ def enter(entrance, bounds, filter):
     call("setns", entrance.init, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
     # After joining, so that the namespace's root is the environment's own group.
     call("unshare", CLONE_NEWCGROUP)
-    limit(resource.RLIMIT_NOFILE, bounds["max_open_files"])
-    # Not even by way of a program that the host gives dumps to, for which 0 would not do.
-    limit(resource.RLIMIT_CORE, 1)
-    limit(resource.RLIMIT_RTPRIO, 0)
-    limit(resource.RLIMIT_NICE, 0)
-    limit(resource.RLIMIT_FSIZE, bounds["max_file_bytes"])
-    limit(resource.RLIMIT_MEMLOCK, MAX_LOCKED_BYTES)
-    limit(resource.RLIMIT_MSGQUEUE, 0)
-    limit(resource.RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS)
-    if bounds["max_processes"] is not None:
-        limit(resource.RLIMIT_NPROC, bounds["max_processes"])
+    for what, most in bounds["limits"]:
+        resource.setrlimit(what, (most, most))
     if bounds["root"]:
         os.setgroups([])
     call("setns", entrance.user_namespace, CLONE_NEWUSER)
@@ -165,10 +152,6 @@ def enter(entrance, bounds, filter):
         first += 1
     call("syscall", SYS_CLOSE_RANGE, first, ALL_FDS, 0)
     filter.apply()
-
-
-def limit(what, most):
-    resource.setrlimit(what, (most, most))
 
 
 def give_up():

@@ -24,6 +24,7 @@ mod error;
 mod filter;
 mod forge;
 mod freezer;
+mod limits;
 mod link;
 mod orders;
 mod sandbox;

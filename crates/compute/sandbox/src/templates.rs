@@ -161,10 +161,7 @@ impl Templates {
         let ready: link::Reply = serde_json::from_slice(&packet)
             .unwrap_or_else(|_| Err("stay alive while it built their root".to_owned()));
         ready.map_err(|detail| SandboxError::Init { detail })?;
-        let zygote = zygote.map(|(ours, _)| {
-            let processes = (!self.bounds_processes).then_some(shell.max_processes);
-            Zygote::new(ours, shell, self.root, processes)
-        });
+        let zygote = zygote.map(|(ours, _)| Zygote::new(ours, shell, self.root, self.bounds_processes));
         let zygote = zygote.transpose()?;
         Ok(Template { control: Channel::new(control), zygote, forge, whole_trees: !self.root })
     }

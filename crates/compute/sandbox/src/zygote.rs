@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::error::SandboxError;
 use crate::filter;
+use crate::limits;
 use crate::link::{self, Channel};
 use crate::spec::{Filter, INSIDE_GID, INSIDE_UID, Shell};
 
@@ -26,10 +27,8 @@ struct Bounds {
     gid: u32,
     /// Whether it is root, and can leave its groups.
     root: bool,
-    max_open_files: u32,
-    max_file_bytes: u64,
-    /// Where no control group bounds them.
-    max_processes: Option<u32>,
+    /// Numbers of the kernel's `RLIMIT_`, and what they are limited to.
+    limits: Vec<(u32, u64)>,
 }
 
 #[derive(Serialize)]
@@ -60,17 +59,16 @@ impl Zygote {
         control: OwnedFd,
         shell: &Shell,
         root: bool,
-        max_processes: Option<u32>,
+        bounds_processes: bool,
     ) -> Result<Self, SandboxError> {
+        let limits = limits::of(shell, bounds_processes);
         let bounds = Bounds {
             filter: filter::for_runtimes(),
             snapshot_filter: filter::for_snapshots(),
             uid: INSIDE_UID,
             gid: INSIDE_GID,
             root,
-            max_open_files: shell.max_open_files,
-            max_file_bytes: u64::from(shell.scratch_mib) << 20,
-            max_processes,
+            limits: limits.into_iter().map(|(resource, limit)| (resource as u32, limit)).collect(),
         };
         link::send_json(control.as_fd(), &bounds, &[])
             .map_err(SandboxError::start("tell their zygote its bounds"))?;

@@ -3,19 +3,16 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::setrlimit;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use super::{Built, Given, Step, privileges};
 use crate::forge::template::Ready;
+use crate::limits;
 use crate::link::{self, Report};
 use crate::orders::{ExecOrders, TemplateOrders};
 use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Shell, TASK_DIR};
 
-/// Bytes that a runtime may lock into memory; some cryptography libraries want a page or two.
-const MAX_LOCKED_BYTES: u64 = 64 * 1024;
-/// Signals that wait, and timers, which count as such.
-const MAX_PENDING_SIGNALS: u64 = 1_024;
 /// Standard output, standard error and the descriptor for framed log events.
 const OUTPUTS: [i32; 3] = [1, 2, 3];
 
@@ -68,22 +65,7 @@ fn connect_output(output: &OwnedFd) -> Step<()> {
 }
 
 fn limit_resources(orders: &TemplateOrders) -> Step<()> {
-    let shell = &orders.shell;
-    let mut limits = vec![
-        (Resource::RLIMIT_NOFILE, u64::from(shell.max_open_files)),
-        // Not even by way of a program that the host gives dumps to, for which 0 would not do.
-        (Resource::RLIMIT_CORE, 1),
-        (Resource::RLIMIT_RTPRIO, 0),
-        (Resource::RLIMIT_NICE, 0),
-        (Resource::RLIMIT_FSIZE, u64::from(shell.scratch_mib) << 20),
-        (Resource::RLIMIT_MEMLOCK, MAX_LOCKED_BYTES),
-        (Resource::RLIMIT_MSGQUEUE, 0),
-        (Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS),
-    ];
-    if !orders.bounds_processes {
-        limits.push((Resource::RLIMIT_NPROC, u64::from(shell.max_processes)));
-    }
-    for (resource, limit) in limits {
+    for (resource, limit) in limits::of(&orders.shell, orders.bounds_processes) {
         setrlimit(resource, limit, limit).map_err(|error| format!("limit itself ({resource:?}): {error}"))?;
     }
     Ok(())
