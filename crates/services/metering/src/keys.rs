@@ -122,6 +122,15 @@ pub(crate) fn read_run(of: Runs, key: &[u8]) -> Result<(Place, String), KeyError
     Ok((place, reader.str()?))
 }
 
+/// When the run began whose record lies at a key, and its request id.
+pub(crate) fn read_mark(of: Runs, key: &[u8]) -> Result<(i64, String), KeyError> {
+    let mut reader = KeyReader::new(key, of.prefix())?;
+    for _place_and_function in 0..3 {
+        reader.str()?;
+    }
+    Ok((reader.i64()?, reader.str()?))
+}
+
 /// The same record's key among the other records, all or failed.
 pub(crate) fn run_among(of: Runs, key: &[u8], other: Runs) -> Result<Key, KeyError> {
     Ok(Key::new(other.prefix()).raw(key.strip_prefix(of.prefix()).ok_or(KeyError::Prefix)?))

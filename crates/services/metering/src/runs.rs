@@ -61,9 +61,8 @@ impl Meter {
         if let Some(mark) = before {
             range = range.before(&keys::run(of, place, function, mark.started_unix_ms, &mark.request_id));
         }
-        let (runs, left) = self.page(&range, wanted.limit.clamp(1, LISTED_MAX)).await?;
-        let next = runs.last().filter(|_| left.is_some()).map(RunMark::of);
-        Ok(RunPage { runs, next })
+        let found = self.page(of, &range, wanted.limit.clamp(1, LISTED_MAX)).await?;
+        Ok(RunPage { runs: found.runs, next: found.last.filter(|_| found.left.is_some()) })
     }
 
     /// The slowest of the last [`SLOWEST_OF`] runs of a function, the slowest first. What counts is
@@ -74,32 +73,43 @@ impl Meter {
         let mut left = Some(keys::runs(wanted.of(), &wanted.place, &wanted.function).range());
         let mut seen = 0;
         while let Some(range) = left.filter(|_| seen < SLOWEST_OF) {
-            let page = self.page(&range, LISTED_MAX.min(SLOWEST_OF - seen)).await?;
-            seen += page.0.len();
-            slowest.extend(page.0);
+            let found = self.page(wanted.of(), &range, LISTED_MAX.min(SLOWEST_OF - seen)).await?;
+            seen += found.rows;
+            slowest.extend(found.runs);
             slowest.sort_by_key(|run| Reverse(run.whole_us()));
             slowest.truncate(wanted.limit.clamp(1, LISTED_MAX));
-            left = page.1;
+            left = found.left;
         }
         Ok(slowest)
     }
 
-    /// The last records of a range, the newest first, and the range without them if it has more. Those that cannot be read
-    /// are passed over.
-    async fn page(
-        &self,
-        range: &KeyRange,
-        limit: usize,
-    ) -> Result<(Vec<RunRecord>, Option<KeyRange>), MeterError> {
+    /// The last records of a range. Those that cannot be read are passed over.
+    async fn page(&self, of: Runs, range: &KeyRange, limit: usize) -> Result<Found, MeterError> {
         let options = ScanOptions::rows(limit).reverse();
         let read = self
             .0
             .db
             .read(|txn| async move { Ok::<_, MeterError>(txn.scan_snapshot(range, options).await?) });
         let page = read.await?;
-        let runs = page.rows.iter().filter_map(|(key, row)| record(key, row)).collect();
-        Ok((runs, range.rest(&page, true)))
+        Ok(Found {
+            runs: page.rows.iter().filter_map(|(key, row)| record(key, row)).collect(),
+            rows: page.rows.len(),
+            last: page.rows.iter().rev().find_map(|(key, _)| RunMark::at(of, key)),
+            left: range.rest(&page, true),
+        })
     }
+}
+
+/// A page of a range.
+struct Found {
+    /// Those that can be read, the newest first.
+    runs: Vec<RunRecord>,
+    /// How many there are with those that cannot.
+    rows: usize,
+    /// The place of the oldest, whether it can be read or not; `None` on an empty page.
+    last: Option<RunMark>,
+    /// The range without them, if it has more.
+    left: Option<KeyRange>,
 }
 
 impl RunsWanted {
@@ -117,8 +127,9 @@ fn record(key: &Bytes, row: &Bytes) -> Option<RunRecord> {
 }
 
 impl RunMark {
-    fn of(run: &RunRecord) -> Self {
-        Self { started_unix_ms: run.started_unix_ms, request_id: run.request_id.clone() }
+    fn at(of: Runs, key: &[u8]) -> Option<Self> {
+        let (started_unix_ms, request_id) = keys::read_mark(of, key).ok()?;
+        Some(Self { started_unix_ms, request_id })
     }
 }
 

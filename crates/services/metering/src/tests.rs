@@ -229,6 +229,32 @@ async fn runs_of_one_function_come_newest_first_page_by_page() {
     }
 }
 
+/// Nor may they hide the older ones that can.
+#[tokio::test]
+async fn records_that_cannot_be_read_do_not_end_the_list() {
+    let (meter, db, _hand) = bench();
+    for at in 0..9 {
+        meter.record(run("f", NOW_MS + at, 1));
+    }
+    meter.flush().await.unwrap();
+    // A whole page, and the last of the page after it.
+    let spoilt = &[6, 5, 4, 1]
+        .map(|at| keys::run(Runs::All, &place("us-east-1"), "f", NOW_MS + at, &format!("f-{}", NOW_MS + at)));
+    let spoil = db.run(|txn| async move {
+        spoilt.iter().for_each(|key| txn.put(key, b"?"));
+        Ok::<_, StoreError>(())
+    });
+    spoil.await.unwrap();
+    let first = meter.runs(&wanted("f", 2), None).await.unwrap();
+    let empty = meter.runs(&wanted("f", 3), first.next.as_ref()).await.unwrap();
+    assert_eq!(empty.runs, []);
+    let rest = meter.runs(&wanted("f", 3), empty.next.as_ref()).await.unwrap();
+    let starts: Vec<i64> = rest.runs.iter().map(|run| run.started_unix_ms - NOW_MS).collect();
+    assert_eq!(starts, [3, 2]);
+    assert_eq!(listed(&meter, &wanted("f", 3)).await.len(), 5);
+    assert_eq!(meter.slowest(&wanted("f", 9)).await.unwrap().len(), 5);
+}
+
 #[tokio::test]
 async fn the_slowest_are_those_whose_callers_waited_longest() {
     let (meter, _db, _hand) = bench();
