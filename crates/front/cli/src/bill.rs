@@ -10,7 +10,7 @@ use lambent_metering::{Bill, Month};
 use crate::client::{Client, Request};
 use crate::cloud::{Cloud, DataArg};
 use crate::table::table;
-use crate::text::{LEFT, RIGHT, count, dollars};
+use crate::text::{self, LEFT, RIGHT, count, dollars};
 use crate::{CliError, exit, ui};
 
 const PATH: &str = "/_lambent/bill";
@@ -60,7 +60,7 @@ fn report(bill: &Bill) -> String {
     ];
     let row = |name: &str, requests: u64, errors: u64, gb_seconds: f64, cost: u64, aws: u64| {
         let gb_seconds = format!("{gb_seconds:.4}");
-        vec![name.to_owned(), count(requests), count(errors), gb_seconds, dollars(cost), dollars(aws)]
+        vec![text::cell(name), count(requests), count(errors), gb_seconds, dollars(cost), dollars(aws)]
     };
     let mut rows: Vec<Vec<String>> = Vec::new();
     for one in &bill.functions {

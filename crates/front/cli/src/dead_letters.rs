@@ -80,9 +80,9 @@ fn row(letter: &Letter) -> Vec<String> {
     vec![
         text::time(letter.died_ms),
         letter.failures.to_string(),
-        name.to_owned(),
-        letter.request_id.clone(),
-        text::harmless(&why),
+        text::cell(name),
+        text::cell(&letter.request_id),
+        text::cell(&why),
     ]
 }
 

@@ -28,6 +28,8 @@ pub enum CliError {
     Answer { action: String, expected: &'static str, found: String },
     #[error("expected logs of `{name}`, but there is no log group {group}")]
     NoLogs { name: String, group: String },
+    #[error("expected a --limit of at most {most} with --slow, got {asked}")]
+    TooManySlow { asked: usize, most: usize },
     #[error(transparent)]
     Runtime(#[from] lambent_runtimes::RuntimeError),
     #[error(transparent)]
@@ -90,6 +92,7 @@ impl CliError {
         match self {
             Self::NoCloud { .. } | Self::Unreachable { .. } => exit::NO_CLOUD,
             Self::Interrupted => exit::INTERRUPTED,
+            Self::TooManySlow { .. } => exit::USAGE,
             Self::Closed => exit::DONE,
             _ => exit::FAILED,
         }

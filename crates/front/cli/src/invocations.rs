@@ -31,7 +31,7 @@ pub struct InvocationsArgs {
     /// Only calls that failed
     #[arg(long)]
     pub failed: bool,
-    #[arg(long, help = format!("The slowest of the last {} calls first, starts included", count(SLOWEST_OF as u64)))]
+    #[arg(long, help = format!("The slowest of the last {} calls first, starts included; at most {}", count(SLOWEST_OF as u64), count(LISTED_MAX as u64)))]
     pub slow: bool,
     /// How many calls to show
     #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT, value_parser = parse_limit)]
@@ -49,11 +49,14 @@ pub fn run(arguments: &InvocationsArgs) -> ExitCode {
 }
 
 async fn show(arguments: &InvocationsArgs) -> Result<u8, CliError> {
+    if arguments.slow && arguments.limit > LISTED_MAX {
+        return Err(CliError::TooManySlow { asked: arguments.limit, most: LISTED_MAX });
+    }
     let client = Client::new(Cloud::find(&arguments.data.data)?, Clock::system());
     let runs = fetch(&client, arguments).await?;
     if arguments.json {
         let runs = serde_json::to_value(&runs).expect("records are texts and numbers");
-        ui::print(&format!("{runs:#}\n"))?;
+        ui::print(&text::harmless_json(&format!("{runs:#}\n")))?;
     } else if runs.is_empty() {
         let what = if arguments.failed { "failed call" } else { "call" };
         ui::say(format_args!("no {what} of `{}` is on record", arguments.name));
@@ -117,9 +120,9 @@ fn row(run: &RunRecord) -> Vec<String> {
         init,
         format!("{}/{} MB", run.max_memory_mib, run.memory_mib),
         ended(run),
-        run.version.clone(),
-        run.request_id.clone(),
-        text::harmless(run.log_stream.as_deref().unwrap_or_default()),
+        text::cell(&run.version),
+        text::cell(&run.request_id),
+        text::cell(run.log_stream.as_deref().unwrap_or_default()),
     ]
 }
 
@@ -129,7 +132,7 @@ fn ended(run: &RunRecord) -> String {
         (_, RunOutcome::Success) => "ok".to_owned(),
         (Some(kind), _) => {
             let kind: String = kind.trim().chars().take(TYPE_CHARS).collect();
-            text::harmless(&kind.replace(['\n', '\t'], " "))
+            text::cell(&kind)
         }
         (None, outcome) => outcome.as_str().to_owned(),
     }
@@ -183,6 +186,24 @@ START                        DURATION    BILLED     INIT     MEMORY  ENDED      
     fn ends_without_a_type_have_a_name() {
         let old = RunRecord { outcome: RunOutcome::TimedOut, ..one() };
         assert_eq!(ended(&old), "timed-out");
+    }
+
+    #[test]
+    fn the_slowest_come_on_one_page() {
+        let data = DataArg { data: "/nonexistent".into() };
+        let arguments = |limit| InvocationsArgs {
+            name: "f".to_owned(),
+            failed: false,
+            slow: true,
+            limit,
+            json: false,
+            data: data.clone(),
+        };
+        let error = |limit| ui::block_on(show(&arguments(limit))).unwrap_err();
+        let refused = error(5_000);
+        assert_eq!(refused.exit_code(), exit::USAGE);
+        assert!(refused.to_string().contains("at most 1000"), "{refused}");
+        assert!(matches!(error(LISTED_MAX), CliError::NoCloud { .. }));
     }
 
     #[test]

@@ -82,17 +82,50 @@ pub(crate) fn parse_span_ms(text: &str) -> Result<i64, String> {
     number.and_then(|number| number.checked_mul(unit_ms)).ok_or_else(expected)
 }
 
-/// Text from elsewhere without what could steer a terminal.
+/// Text from elsewhere without what could steer a terminal, or make it show something else than there is.
 pub fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
             '\n' | '\t' => safe.push(letter),
-            _ if letter.is_control() => safe.extend(letter.escape_default()),
+            _ if deceives(letter) => safe.extend(letter.escape_default()),
             _ => safe.push(letter),
         }
     }
     safe
+}
+
+/// The same for a cell of a table, which has one line.
+pub(crate) fn cell(text: &str) -> String {
+    harmless(&text.replace(['\n', '\t'], " "))
+}
+
+/// JSON that means the same and is harmless.
+pub(crate) fn harmless_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for letter in json.chars() {
+        // Outside of strings there are only line ends; within them those are escaped already.
+        if letter == '\n' || !deceives(letter) {
+            safe.push(letter);
+        } else {
+            let mut units = [0; 2];
+            let units = letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"));
+            safe.extend(units.collect::<Vec<_>>());
+        }
+    }
+    safe
+}
+
+/// Whether a character is obeyed rather than shown: controls, what is not seen, and what turns the direction of writing.
+/// Joiners, without which some scripts cannot be written, are none.
+/// Source: Unicode Character Database, general categories Cc, Cf, Zl and Zp.
+fn deceives(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -136,5 +169,20 @@ mod tests {
     #[test]
     fn terminals_are_not_steered() {
         assert_eq!(harmless("a\tb\x1b[2J\r\n"), "a\tb\\u{1b}[2J\\r\n");
+        assert_eq!(cell("a\tb\nc"), "a b c");
+    }
+
+    #[test]
+    fn readers_are_not_deceived() {
+        assert_eq!(
+            harmless("a\u{202e}b\u{200b}c\u{2066}\u{feff}"),
+            "a\\u{202e}b\\u{200b}c\\u{2066}\\u{feff}"
+        );
+        let joined = "\u{915}\u{94d}\u{200d}\u{937} é 漢";
+        assert_eq!(harmless(joined), joined);
+        let value = serde_json::json!({ "a": "\u{9b}2J\u{202e}\u{e0041}é\n" });
+        let json = harmless_json(&format!("{value:#}"));
+        assert!(json.contains("\\u009b2J\\u202e\\udb40\\udc41é\\n"), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
     }
 }

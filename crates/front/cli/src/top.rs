@@ -7,6 +7,7 @@ use clap::Args;
 use http::Method;
 use lambent_base::Clock;
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{Client, Request};
 use crate::cloud::{Cloud, DataArg};
@@ -76,38 +77,58 @@ pub fn run(arguments: &TopArgs) -> ExitCode {
 }
 
 async fn show(arguments: &TopArgs) -> Result<u8, CliError> {
-    let client = Client::new(Cloud::find(&arguments.data.data)?, Clock::system());
-    let top = fetch(&client).await?;
+    let top = fetch(&arguments.data).await?;
     if arguments.json {
         let top = serde_json::to_value(&top).expect("a table of texts and numbers");
-        ui::print(&format!("{top:#}\n"))?;
+        ui::print(&text::harmless_json(&format!("{top:#}\n")))?;
         return Ok(exit::DONE);
     }
     if arguments.once || !ui::stdout_is_terminal() {
         ui::print(&report(&top))?;
         return Ok(exit::DONE);
     }
-    watch(&client, top).await
-}
-
-/// Draws the table until Ctrl-C.
-async fn watch(client: &Client, mut top: Top) -> Result<u8, CliError> {
+    // Before the other screen, so that a signal that comes early finds a way back.
+    let stop = stopped()?;
     let screen = Screen::enter()?;
-    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
-    loop {
-        screen.draw(&report(&top))?;
-        tokio::select! {
-            _ = &mut stop => return Ok(exit::INTERRUPTED),
-            () = tokio::time::sleep(EVERY) => {}
-        }
-        top = tokio::select! {
-            _ = &mut stop => return Ok(exit::INTERRUPTED),
-            fetched = fetch(client) => fetched?,
-        };
+    tokio::select! {
+        () = stop => Ok(exit::INTERRUPTED),
+        ended = draw(&screen, &arguments.data, top) => ended,
     }
 }
 
-async fn fetch(client: &Client) -> Result<Top, CliError> {
+/// Resolves when somebody wants the command to end; from now on nothing else comes of the signals.
+fn stopped() -> Result<impl Future<Output = ()>, CliError> {
+    let watch = |kind| signal(kind).map_err(CliError::Start);
+    let mut interrupt = watch(SignalKind::interrupt())?;
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut hangup = watch(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+/// Draws the table again and again. When the cloud does not answer, the last one stays, and above it why.
+async fn draw(screen: &Screen, data: &DataArg, mut top: Top) -> Result<u8, CliError> {
+    let mut error = None;
+    loop {
+        screen.draw(&drawn(&top, error.as_ref()))?;
+        tokio::time::sleep(EVERY).await;
+        error = fetch(data).await.map(|fetched| top = fetched).err();
+    }
+}
+
+fn drawn(top: &Top, error: Option<&CliError>) -> String {
+    let error = error.map(|error| format!("error: {}\n", text::cell(&error.to_string())));
+    error.unwrap_or_default() + &report(top)
+}
+
+/// Finds the cloud anew each time: one that was started again may listen elsewhere.
+async fn fetch(data: &DataArg) -> Result<Top, CliError> {
+    let client = Client::new(Cloud::find(&data.data)?, Clock::system());
     let body = client.expect(&Request::new(ACTION, "lambent", Method::GET, PATH)).await?;
     serde_json::from_slice(&body).map_err(|error| CliError::Answer {
         action: ACTION.to_owned(),
@@ -154,7 +175,7 @@ fn report(top: &Top) -> String {
 fn row(one: &TopFunction) -> Vec<String> {
     let duration = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2} ms"));
     vec![
-        text::harmless(&one.function),
+        text::cell(&one.function),
         count(one.warm),
         count(one.busy),
         count(one.cold_starts),
@@ -206,6 +227,10 @@ resize       2     1        1,003  1.23 ms  20.00 ms  96.0 MiB          4  $2.00
 idle         0     0            0        -         -       0 B          0  $0.000001500
 ";
         assert_eq!(report(&top), expected);
+        assert_eq!(drawn(&top, None), expected);
+        let error = CliError::NoCloud { data: "/a\u{202e}".into() };
+        let above = "error: expected a running cloud in /a\\u{202e}, found none\n";
+        assert_eq!(drawn(&top, Some(&error)), above.to_owned() + expected);
         let again: Top = serde_json::from_value(serde_json::to_value(&top).unwrap()).unwrap();
         assert_eq!(again, top);
     }
