@@ -48,8 +48,8 @@ impl Endpoint for SandboxEndpoint {
 pub(crate) struct FunctionNetwork(pub(crate) Network);
 
 impl Egress for FunctionNetwork {
-    fn serve(&self, tun: OwnedFd) -> BoxFuture<'static, ()> {
-        self.0.serve(tun)
+    fn serve(&self, tun: OwnedFd, owner: &str) -> BoxFuture<'static, ()> {
+        self.0.serve(tun, owner)
     }
 }
 

@@ -10,13 +10,13 @@ use lambent_base::BoxFuture;
 use rustix::net::SendFlags;
 use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::flow::{Flow, FlowWaker};
 use crate::limits::{DATAGRAM_IDLE, DATAGRAMS_A_TURN, QUERY_IDLE};
 use crate::link::Link;
 use crate::network::Target;
 use crate::packet::{self, Undelivered};
+use crate::shares::Share;
 
 pub(crate) struct DatagramFlow {
     waker: Arc<FlowWaker>,
@@ -30,7 +30,7 @@ pub(crate) struct DatagramFlow {
     /// Whether nobody listens there.
     pub(crate) refused: bool,
     pub(crate) active_at: Duration,
-    _permit: OwnedSemaphorePermit,
+    _place: Share,
 }
 
 impl DatagramFlow {
@@ -38,7 +38,7 @@ impl DatagramFlow {
         target: Target,
         waker: Arc<FlowWaker>,
         now: Duration,
-        permit: OwnedSemaphorePermit,
+        place: Share,
     ) -> io::Result<Self> {
         let any = match target.address {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -61,7 +61,7 @@ impl DatagramFlow {
             answered: false,
             refused: false,
             active_at: now,
-            _permit: permit,
+            _place: place,
         })
     }
 

@@ -19,9 +19,11 @@ mod link;
 mod network;
 mod packet;
 mod policy;
+mod questions;
 mod ranges;
 mod resolvers;
 mod routes;
+mod shares;
 mod stack;
 mod stream;
 

@@ -8,12 +8,19 @@ pub const MTU: usize = 65_535;
 /// TCP connections of one environment, those that are being made included; one more is refused. A function may have
 /// 1,024 descriptors open, and other things than connections among them.
 pub const MAX_STREAMS: usize = 512;
-/// TCP connections of all environments; one more is refused. With both buffers full: 512 MiB.
+/// TCP connections of all environments, of which no owner has more than half of what others leave; one more is refused.
+/// With both buffers full: 512 MiB.
 pub const MAX_STREAMS_IN_ALL: usize = 4_096;
 /// Pairs of UDP endpoints of one environment; with one more the one that was silent longest is forgotten.
 pub const MAX_DATAGRAM_FLOWS: usize = 256;
-/// Pairs of UDP endpoints of all environments; one more is refused.
+/// Pairs of UDP endpoints of all environments, shared like connections; one more is refused.
 pub const MAX_DATAGRAM_FLOWS_IN_ALL: usize = 4_096;
+/// So many of each kind besides, only for talking to a resolver, and shared like the others: names are found even when
+/// all else is taken.
+pub const RESERVED_FOR_NAMES: usize = 256;
+/// The longest question on a TCP connection to a resolver. The longest name has 255 bytes; options and signatures come
+/// on top.
+pub const MAX_QUESTION_BYTES: usize = 4_096;
 
 /// What is held of a connection for each direction, in bytes. Whoever sends more waits until the other side reads.
 pub const STREAM_BUFFER_BYTES: usize = 64 * 1024;

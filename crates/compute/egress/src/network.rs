@@ -5,13 +5,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lambent_base::{BoxFuture, Clock, Random};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::{MAX_DATAGRAM_FLOWS_IN_ALL, MAX_STREAMS_IN_ALL};
+use crate::flow::Protocol;
+use crate::limits::{MAX_DATAGRAM_FLOWS_IN_ALL, MAX_STREAMS_IN_ALL, RESERVED_FOR_NAMES};
 use crate::policy::{Policy, Refusal};
 use crate::ranges::GATEWAY;
-use crate::resolvers::{ResolverSource, Resolvers};
+use crate::resolvers::{self, ResolverSource, Resolvers};
 use crate::routes::{self, Route};
+use crate::shares::{Share, Shares};
 use crate::stack::Stack;
 
 /// Where the resolver is asked, at the gateway.
@@ -37,8 +38,16 @@ pub(crate) struct Shared {
     resolvers: Resolvers,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    streams: Arc<Semaphore>,
-    datagram_flows: Arc<Semaphore>,
+    streams: Places,
+    datagram_flows: Places,
+}
+
+/// Places for flows of one protocol.
+#[derive(Debug)]
+struct Places {
+    all: Arc<Shares>,
+    /// When there is none of those.
+    for_names: Arc<Shares>,
 }
 
 /// Where a flow leads.
@@ -57,24 +66,31 @@ impl Network {
             resolvers,
             clock,
             random,
-            streams: Arc::new(Semaphore::new(MAX_STREAMS_IN_ALL)),
-            datagram_flows: Arc::new(Semaphore::new(MAX_DATAGRAM_FLOWS_IN_ALL)),
+            streams: Places::new(MAX_STREAMS_IN_ALL),
+            datagram_flows: Places::new(MAX_DATAGRAM_FLOWS_IN_ALL),
         }))
     }
 
     /// Carries the packets of one environment's TUN device to the outside and back, until the device is gone or the
     /// future is dropped, which ends all its connections. The device has no driver headers (IFF_NO_PI), takes packets
-    /// of [`crate::limits::MTU`] bytes, and reads without blocking. Must be polled on a tokio runtime.
-    pub fn serve(&self, tun: OwnedFd) -> BoxFuture<'static, ()> {
-        let shared = self.0.clone();
+    /// of [`crate::limits::MTU`] bytes, and reads without blocking. Must be polled on a tokio runtime. Environments with
+    /// the same owner, whatever its name, share what one may have of all connections.
+    pub fn serve(&self, tun: OwnedFd, owner: &str) -> BoxFuture<'static, ()> {
+        let (shared, owner) = (self.0.clone(), Arc::from(owner));
         Box::pin(async move {
-            let ended = match Stack::new(tun, shared) {
+            let ended = match Stack::new(tun, shared, owner) {
                 Ok(mut stack) => std::future::poll_fn(|context| stack.poll(context)).await,
                 Err(error) => error,
             };
             // An environment that ends takes its device along.
             tracing::debug!(%ended, "an environment's way out has ended");
         })
+    }
+}
+
+impl Places {
+    fn new(all: usize) -> Self {
+        Self { all: Shares::new(all), for_names: Shares::new(RESERVED_FOR_NAMES) }
     }
 }
 
@@ -103,18 +119,33 @@ impl Shared {
         }
     }
 
-    pub(crate) fn resolver_failed(&self, which: SocketAddr) {
+    /// Nobody listens at that resolver: its host said so.
+    pub(crate) fn resolver_refused(&self, which: SocketAddr) {
         self.resolvers.failed(which);
     }
 
-    /// A place among all connections; `None` when there is none left.
-    pub(crate) fn stream_permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.streams.clone().try_acquire_owned().ok()
+    /// A resolver did not answer a function. What a function asks may have no answer, so the daemon asks for itself.
+    pub(crate) fn suspect_resolver(self: &Arc<Self>, which: SocketAddr) {
+        if self.resolvers.suspect(which) {
+            let shared = self.clone();
+            tokio::spawn(async move {
+                let id = u16::from_ne_bytes(shared.random.bytes());
+                if !resolvers::answers(which, id, resolvers::ANSWER_WAIT).await {
+                    tracing::warn!(resolver = %which, "a resolver does not answer; the next one is asked");
+                    shared.resolvers.failed(which);
+                }
+            });
+        }
     }
 
-    /// A place among all pairs of UDP endpoints; `None` when there is none left.
-    pub(crate) fn datagram_permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.datagram_flows.clone().try_acquire_owned().ok()
+    /// A place for a flow among all flows of its protocol; `None` when its owner has its share.
+    pub(crate) fn place(&self, protocol: Protocol, target: Target, owner: &Arc<str>) -> Option<Share> {
+        let places = match protocol {
+            Protocol::Tcp => &self.streams,
+            Protocol::Udp => &self.datagram_flows,
+        };
+        let place = places.all.take(owner);
+        place.or_else(|| target.is_resolver.then(|| places.for_names.take(owner)).flatten())
     }
 
     /// Whoever lists a range need not know that the host has an address in it, so only an address by itself counts.

@@ -1,11 +1,13 @@
 //! Who answers the functions' questions for names: the host's own resolvers.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use lambent_base::Clock;
 use parking_lot::Mutex;
+use tokio::net::UdpSocket;
 
 /// Source: resolv.conf(5), which allows as many.
 const MAX_RESOLVERS: usize = 3;
@@ -13,8 +15,14 @@ const PORT: u16 = 53;
 const HOST_FILE: &str = "/etc/resolv.conf";
 /// The host's file may change, when it moves to another network; so often it is looked at.
 const FRESH: Duration = Duration::from_secs(5);
-/// A question's header.
-const HEADER_BYTES: usize = 12;
+/// How long a resolver may take to answer the daemon.
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(3);
+/// How often the daemon asks before it gives a resolver up.
+const TRIES: usize = 2;
+/// A resolver that is suspected more often than this is not asked each time.
+const SUSPECT_EVERY: Duration = Duration::from_secs(10);
+/// A question for the name servers of the root, without the two bytes of its id.
+const ROOT_QUESTION: &[u8; 15] = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01";
 
 /// Where resolvers are known from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +47,8 @@ struct Known {
     list: Vec<SocketAddr>,
     current: usize,
     read_at: Option<Duration>,
+    /// Which was suspected last, and when.
+    suspected: Option<(SocketAddr, Duration)>,
 }
 
 impl Resolvers {
@@ -57,13 +67,26 @@ impl Resolvers {
                 ResolverSource::Fixed(list) => list.clone(),
             };
             if list != known.list {
-                *known = Known { list, current: 0, read_at: Some(now) };
+                *known = Known { list, read_at: Some(now), ..Known::default() };
             }
         }
         known.list.get(known.current).copied()
     }
 
-    /// Says that one did not answer; the next one is asked from now on.
+    /// Whether the daemon should now find out if this one still answers.
+    pub(crate) fn suspect(&self, which: SocketAddr) -> bool {
+        let now = self.clock.monotonic();
+        let mut known = self.known.lock();
+        let lately =
+            known.suspected.is_some_and(|(who, at)| who == which && now.saturating_sub(at) < SUSPECT_EVERY);
+        if lately || known.list.get(known.current) != Some(&which) {
+            return false;
+        }
+        known.suspected = Some((which, now));
+        true
+    }
+
+    /// Says that one does not answer; the next one is asked from now on.
     pub(crate) fn failed(&self, which: SocketAddr) {
         let mut known = self.known.lock();
         if known.list.get(known.current) == Some(&which) {
@@ -72,10 +95,37 @@ impl Resolvers {
     }
 }
 
-/// Whether a datagram is a plain question; updates and notifications are not the functions' to send.
-pub(crate) fn is_question(message: &[u8]) -> bool {
-    // Neither an answer (the first bit) nor an operation but QUERY (the four after it).
-    message.len() >= HEADER_BYTES && message[2] & 0b1111_1000 == 0
+/// Whether a resolver answers the daemon: a question for the root's name servers, asked twice, as datagrams may be lost.
+/// Where this host cannot ask, nothing is known against the resolver.
+pub(crate) async fn answers(resolver: SocketAddr, id: u16, wait: Duration) -> bool {
+    let mut question = [0; ROOT_QUESTION.len() + 2];
+    question[..2].copy_from_slice(&id.to_be_bytes());
+    question[2..].copy_from_slice(ROOT_QUESTION);
+    for _ in 0..TRIES {
+        match tokio::time::timeout(wait, ask(resolver, &question)).await {
+            Err(_) => {}
+            Ok(asked) => return !asked.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused),
+        }
+    }
+    false
+}
+
+/// Waits for an answer, whatever it says.
+async fn ask(resolver: SocketAddr, question: &[u8]) -> io::Result<()> {
+    let any: IpAddr = match resolver {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(resolver).await?;
+    socket.send(question).await?;
+    loop {
+        let mut answer = [0; 3];
+        let length = socket.recv(&mut answer).await?;
+        if length == answer.len() && answer[..2] == question[..2] && answer[2] & 0b1000_0000 != 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Without any the C library asks the host itself, and so do we.
@@ -132,14 +182,42 @@ mod tests {
     }
 
     #[test]
-    fn only_questions_pass() {
-        let mut message = [0; 20];
-        message[2] = 0b0000_0001;
-        assert!(is_question(&message));
-        assert!(!is_question(&message[..11]));
-        message[2] = 0b0010_1000;
-        assert!(!is_question(&message), "an update");
-        message[2] = 0b1000_0000;
-        assert!(!is_question(&message), "an answer");
+    fn a_resolver_is_suspected_once_in_a_while() {
+        let both: Vec<SocketAddr> = vec!["10.0.0.1:53".parse().unwrap(), "10.0.0.2:53".parse().unwrap()];
+        let (clock, hand) = Clock::manual(0);
+        let resolvers = Resolvers::new(ResolverSource::Fixed(both.clone()), clock);
+        assert_eq!(resolvers.current(), Some(both[0]));
+        assert!(!resolvers.suspect(both[1]), "nobody asks it");
+        assert!(resolvers.suspect(both[0]));
+        assert!(!resolvers.suspect(both[0]), "it is being asked");
+        assert_eq!(resolvers.current(), Some(both[0]), "a suspicion alone changes nothing");
+        hand.advance(SUSPECT_EVERY);
+        assert!(resolvers.suspect(both[0]));
+        resolvers.failed(both[0]);
+        assert!(resolvers.suspect(both[1]), "the next one is another one");
+    }
+
+    #[tokio::test]
+    async fn the_daemon_asks_for_itself() {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = server.local_addr().unwrap();
+        let answering = tokio::spawn(async move {
+            let mut question = [0; 512];
+            let (length, from) = server.recv_from(&mut question).await.unwrap();
+            assert!(crate::questions::is_question(&question[..length]));
+            let mut answer = question[..length].to_vec();
+            server.send_to(&answer, from).await.unwrap();
+            answer[2] |= 0b1000_0000;
+            answer[0] ^= 1;
+            server.send_to(&answer, from).await.unwrap();
+            answer[0] ^= 1;
+            server.send_to(&answer, from).await.unwrap();
+        });
+        assert!(answers(at, 0x1234, PATIENCE).await);
+        answering.await.unwrap();
+        assert!(!answers(at, 0x1234, PATIENCE).await, "nobody listens there any more");
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        assert!(!answers(silent.local_addr().unwrap(), 0x1234, Duration::from_millis(1)).await);
     }
 }

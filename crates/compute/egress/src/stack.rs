@@ -21,7 +21,7 @@ use crate::link::{self, Link};
 use crate::network::Shared;
 use crate::packet::{self, Packet, Undelivered};
 use crate::policy::Refusal;
-use crate::resolvers;
+use crate::questions;
 use crate::stream::{Fate, Stream};
 
 /// Timers of the stack are no finer.
@@ -49,6 +49,8 @@ pub(crate) struct Stack {
 /// The flows, apart from what carries their packets.
 struct Flows {
     shared: Arc<Shared>,
+    /// Who answers for them.
+    owner: Arc<str>,
     ready: Arc<Ready>,
     streams: HashMap<Flow, Stream>,
     datagrams: HashMap<Flow, DatagramFlow>,
@@ -60,12 +62,13 @@ struct Flows {
 
 impl Stack {
     /// Must run within a tokio runtime.
-    pub(crate) fn new(tun: OwnedFd, shared: Arc<Shared>) -> Result<Self, EgressError> {
+    pub(crate) fn new(tun: OwnedFd, shared: Arc<Shared>, owner: Arc<str>) -> Result<Self, EgressError> {
         let now = shared.clock.monotonic();
         let seed = u64::from_ne_bytes(shared.random.bytes());
         let interface = link::interface(seed, now);
         let flows = Flows {
             shared,
+            owner,
             ready: Arc::default(),
             streams: HashMap::new(),
             datagrams: HashMap::new(),
@@ -179,9 +182,10 @@ impl Flows {
             Ok(target) => target,
             Err(refusal) => return self.log(flow, refusal),
         };
-        let place = (self.streams.len() < MAX_STREAMS).then(|| self.shared.stream_permit()).flatten();
-        let Some(permit) = place else { return self.log(flow, Refusal::Full) };
-        Some(Stream::new(target, syn, FlowWaker::new(*flow, &self.ready), now, permit))
+        let is_room = self.streams.len() < MAX_STREAMS;
+        let place = is_room.then(|| self.shared.place(Protocol::Tcp, target, &self.owner)).flatten();
+        let Some(place) = place else { return self.log(flow, Refusal::Full) };
+        Some(Stream::new(target, syn, FlowWaker::new(*flow, &self.ready), now, place))
     }
 
     fn take_datagram(&mut self, flow: &Flow, payload: &[u8], link: &mut Link<'_>) {
@@ -193,7 +197,7 @@ impl Flows {
             self.datagrams.insert(*flow, opened);
         }
         let Some(known) = self.datagrams.get_mut(flow) else { return };
-        if known.target.is_resolver && !resolvers::is_question(payload) {
+        if known.target.is_resolver && !questions::is_question(payload) {
             return link.send_undelivered(flow, Undelivered::Prohibited);
         }
         known.send(flow, payload, link);
@@ -204,7 +208,7 @@ impl Flows {
     fn mind_resolver(&mut self, flow: &Flow) {
         let Some(known) = self.datagrams.get(flow) else { return };
         if known.target.is_resolver && known.refused {
-            self.shared.resolver_failed(known.target.address);
+            self.shared.resolver_refused(known.target.address);
             self.datagrams.remove(flow);
         }
     }
@@ -218,8 +222,9 @@ impl Flows {
             let silent = self.datagrams.iter().min_by_key(|(_, one)| one.active_at).map(|(flow, _)| *flow);
             silent.and_then(|flow| self.datagrams.remove(&flow));
         }
-        let Some(permit) = self.shared.datagram_permit() else { return self.log(flow, Refusal::Full) };
-        DatagramFlow::new(target, FlowWaker::new(*flow, &self.ready), now, permit).ok()
+        let place = self.shared.place(Protocol::Udp, target, &self.owner);
+        let Some(place) = place else { return self.log(flow, Refusal::Full) };
+        DatagramFlow::new(target, FlowWaker::new(*flow, &self.ready), now, place).ok()
     }
 
     fn advance(&mut self, flow: &Flow, link: &mut Link<'_>) {
@@ -236,7 +241,7 @@ impl Flows {
                     Fate::Goes => self.due = self.due.min(stream.due),
                     Fate::NotConnected(target) => {
                         if target.is_resolver {
-                            self.shared.resolver_failed(target.address);
+                            self.shared.suspect_resolver(target.address);
                         }
                         self.streams.remove(flow);
                     }
@@ -255,7 +260,7 @@ impl Flows {
         self.datagrams.retain(|_, one| {
             let keep = one.due() > now;
             if !keep && one.target.is_resolver && !one.answered {
-                shared.resolver_failed(one.target.address);
+                shared.suspect_resolver(one.target.address);
             }
             keep
         });

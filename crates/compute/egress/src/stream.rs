@@ -10,12 +10,13 @@ use rustix::net::sockopt;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::flow::{Flow, FlowWaker};
 use crate::limits::{CONNECT_WAIT, KEEP_ALIVE_AFTER, STREAM_BUFFER_BYTES, STREAM_IDLE};
 use crate::link::Link;
 use crate::network::Target;
+use crate::questions::{NoQuestion, Questions};
+use crate::shares::Share;
 
 /// Answers to the function's data go along with data for it if there is some within this time.
 const ACKNOWLEDGE_WITHIN: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(5);
@@ -30,7 +31,7 @@ pub(crate) struct Stream {
     active_at: Duration,
     /// When there is something to do without a packet or a wake-up.
     pub(crate) due: Duration,
-    _permit: OwnedSemaphorePermit,
+    _place: Share,
 }
 
 enum StreamState {
@@ -57,7 +58,7 @@ impl Stream {
         syn: &[u8],
         waker: Arc<FlowWaker>,
         now: Duration,
-        permit: OwnedSemaphorePermit,
+        place: Share,
     ) -> Self {
         let attempt = Box::pin(async move {
             let connected = tokio::time::timeout(CONNECT_WAIT, TcpStream::connect(target.address)).await;
@@ -66,7 +67,7 @@ impl Stream {
         let task = Waker::from(waker.clone());
         let state = StreamState::Connecting { attempt, syn: syn.into() };
         // The attempt has a time-out of its own.
-        Self { waker, task, state, target, active_at: now, due: Duration::MAX, _permit: permit }
+        Self { waker, task, state, target, active_at: now, due: Duration::MAX, _place: place }
     }
 
     /// Takes a packet of the function's; what follows from it is for [`Stream::advance`].
@@ -88,7 +89,7 @@ impl Stream {
                 Poll::Pending => return Fate::Goes,
                 Poll::Ready(connected) => connected,
             };
-            match connected.and_then(|outside| Open::new(outside, flow)) {
+            match connected.and_then(|outside| Open::new(outside, flow, self.target.is_resolver)) {
                 Ok(mut open) => {
                     link.feed(syn, &mut open.sockets);
                     self.active_at = link.now;
@@ -131,6 +132,8 @@ struct Open {
     sockets: SocketSet<'static>,
     inside: SocketHandle,
     outside: TcpStream,
+    /// What passes where the outside is a resolver.
+    questions: Option<Questions>,
     /// The function has said all it will.
     inside_ended: bool,
     /// And the outside knows.
@@ -147,7 +150,7 @@ struct Open {
 struct Broken;
 
 impl Open {
-    fn new(outside: TcpStream, flow: &Flow) -> io::Result<Self> {
+    fn new(outside: TcpStream, flow: &Flow, is_resolver: bool) -> io::Result<Self> {
         outside.set_nodelay(true)?;
         sockopt::set_socket_keepalive(&outside, true)?;
         sockopt::set_tcp_keepidle(&outside, KEEP_ALIVE_AFTER)?;
@@ -163,6 +166,7 @@ impl Open {
             sockets,
             inside,
             outside,
+            questions: is_resolver.then(Questions::default),
             inside_ended: false,
             told_outside: false,
             outside_ended: false,
@@ -196,6 +200,24 @@ impl Open {
     }
 
     fn move_out(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
+        let (moved, all) = match self.questions.take() {
+            Some(mut questions) => {
+                let moved = self.pass_questions(&mut questions, context)?;
+                let all = questions.allowed().is_empty();
+                self.questions = Some(questions);
+                (moved, all)
+            }
+            None => (self.pass_bytes(context)?, true),
+        };
+        if self.inside_ended && !self.told_outside && all && !self.socket().can_recv() {
+            // Where the outside is gone already, reading from it says so.
+            let _ = rustix::net::shutdown(&self.outside, rustix::net::Shutdown::Write);
+            self.told_outside = true;
+        }
+        Ok(moved)
+    }
+
+    fn pass_bytes(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
         let mut moved = false;
         while self.socket().can_recv() {
             if !self.outside_deaf && self.outside.poll_write_ready(context).is_pending() {
@@ -213,12 +235,43 @@ impl Open {
                 Err(_) => self.outside_deaf = true,
             }
         }
-        if self.inside_ended && !self.told_outside {
-            // Where the outside is gone already, reading from it says so.
-            let _ = rustix::net::shutdown(&self.outside, rustix::net::Shutdown::Write);
-            self.told_outside = true;
-        }
         Ok(moved)
+    }
+
+    /// Of a message nothing passes before all of it is there and is a question; anything else breaks the connection.
+    fn pass_questions(
+        &mut self,
+        questions: &mut Questions,
+        context: &mut Context<'_>,
+    ) -> Result<bool, Broken> {
+        let mut moved = false;
+        loop {
+            let allowed = questions.allowed();
+            if allowed.is_empty() {
+                if !self.socket().can_recv() {
+                    return Ok(moved);
+                }
+                let socket = self.sockets.get_mut::<Socket<'_>>(self.inside);
+                let taken = socket.recv(|bytes| {
+                    let taken = questions.take(bytes);
+                    (taken.unwrap_or(0), taken)
+                });
+                taken.map_err(|_| Broken)?.map_err(|NoQuestion| Broken)?;
+            } else if self.outside_deaf {
+                questions.pass(allowed.len());
+            } else if self.outside.poll_write_ready(context).is_pending() {
+                return Ok(moved);
+            } else {
+                match self.outside.try_write(allowed) {
+                    Ok(passed) => {
+                        questions.pass(passed);
+                        moved = true;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => self.outside_deaf = true,
+                }
+            }
+        }
     }
 
     fn move_in(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {

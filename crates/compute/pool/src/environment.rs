@@ -82,7 +82,8 @@ impl Environment {
         let served = inner.parts.endpoint.serve(TcpListener::from_std(endpoint).map_err(wrong)?);
         let mut tasks = vec![tokio::spawn(served).abort_handle()];
         if let (Some(tun), Some(egress)) = (tun, &inner.parts.egress) {
-            tasks.push(tokio::spawn(egress.serve(tun)).abort_handle());
+            let owner = format!("{}/{}/{}", key.account, key.region, key.name);
+            tasks.push(tokio::spawn(egress.serve(tun, &owner)).abort_handle());
         }
         Ok(Self {
             key,

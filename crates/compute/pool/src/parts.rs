@@ -19,8 +19,9 @@ pub trait Endpoint: Send + Sync {
 /// The outside world as functions reach it.
 pub trait Egress: Send + Sync {
     /// Carries the packets of one environment's TUN device (whose descriptor this is) to the outside and back, until the
-    /// future is dropped (the pool drops it with the environment).
-    fn serve(&self, tun: OwnedFd) -> BoxFuture<'static, ()>;
+    /// future is dropped (the pool drops it with the environment). The owner is the function, as account, region and
+    /// name: by it shares are counted.
+    fn serve(&self, tun: OwnedFd, owner: &str) -> BoxFuture<'static, ()>;
 }
 
 /// One log line (or framed multi-line message) with the time it was read.

@@ -2,13 +2,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::forge::init::RESOLVER;
 use crate::world::{PUBLIC, PUBLIC_V6, World, serve, serve_udp};
 
 /// The headers and the question for the address of `a.`, as a resolver sees it.
-const QUESTION: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
+pub(crate) const QUESTION: &[u8] =
+    b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
 
 /// Answers with the question, marked as an answer.
 fn answer(question: &[u8]) -> Vec<u8> {
@@ -54,9 +56,14 @@ pub(crate) fn names() {
     let resolver = at("127.0.0.1:5353");
     let world = World::with_resolvers("10.9.0.0/16", vec![resolver]);
     let asked = serve_udp(&world.host, resolver, answer);
-    serve(&world.host, "127.0.0.1", 5353, |mut stream| {
+    let asked_by_tcp = Arc::new(AtomicUsize::new(0));
+    let counted = asked_by_tcp.clone();
+    serve(&world.host, "127.0.0.1", 5353, move |mut stream| {
         let mut question = [0; 2 + QUESTION.len()];
-        stream.read_exact(&mut question).unwrap();
+        if stream.read_exact(&mut question).is_err() {
+            return;
+        }
+        counted.fetch_add(1, Ordering::SeqCst);
         stream.write_all(&answer(&question)).unwrap();
     });
     let environment = world.environment();
@@ -81,6 +88,17 @@ pub(crate) fn names() {
     let mut back = vec![0; question.len()];
     stream.read_exact(&mut back).unwrap();
     assert_eq!(back, answer(&question));
+    // Nothing else passes: neither an update nor a zone, whether whole or in pieces.
+    let mut zone = QUESTION.to_vec();
+    zone[QUESTION.len() - 3] = 252;
+    for message in [update, zone] {
+        let mut stream = environment.connect(&gateway, 53).unwrap();
+        stream.write_all(&length).unwrap();
+        stream.write_all(&message).unwrap();
+        let error = stream.read(&mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+    assert_eq!(asked_by_tcp.load(Ordering::SeqCst), 1, "one question was put");
     let error = environment.connect(&gateway, 5353).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "the gateway has one port");
 }

@@ -3,10 +3,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
-use lambent_egress::limits::{MAX_DATAGRAM_FLOWS, MAX_STREAMS};
+use lambent_egress::limits::{MAX_DATAGRAM_FLOWS, MAX_DATAGRAM_FLOWS_IN_ALL, MAX_STREAMS};
 
+use crate::datagrams::QUESTION;
+use crate::forge::init::RESOLVER;
 use crate::place::Place;
-use crate::world::{PUBLIC, World, echo, serve, serve_udp};
+use crate::world::{Environment, PUBLIC, World, echo, eventually, serve, serve_udp};
 
 pub(crate) fn connections() {
     let world = World::new("public");
@@ -19,10 +21,39 @@ pub(crate) fn connections() {
     assert_eq!(last.read(&mut [0; 1]).unwrap(), 0);
     // Both sides have ended, so its place is free as soon as the function's last packet has come.
     drop(last);
-    let again = (0..100).find_map(|_| environment.connect(PUBLIC, 7).ok());
-    assert!(again.is_some(), "a place is free again");
+    let _again = eventually("a place is free again", || environment.connect(PUBLIC, 7).ok());
     let other = world.environment();
     assert!(other.connect(PUBLIC, 7).is_ok(), "an environment has its own places");
+}
+
+pub(crate) fn shares() {
+    const EACH: usize = MAX_DATAGRAM_FLOWS_IN_ALL / 2;
+    let resolver = "127.0.0.1:5353".parse().unwrap();
+    let world = World::with_resolvers("public", vec![resolver]);
+    let at = format!("{PUBLIC}:7").parse().unwrap();
+    serve_udp(&world.elsewhere, at, <[u8]>::to_vec);
+    serve_udp(&world.host, resolver, |question| {
+        let mut answer = question.to_vec();
+        answer[2] |= 0x80;
+        answer
+    });
+    // A socket each would be more than a process may have; the pairs of endpoints are not forgotten with them.
+    let reaches = |environment: &Environment, own_port: u16| {
+        let socket = environment.udp_from(own_port, PUBLIC, 7);
+        socket.send(b"hello").unwrap();
+        socket.recv(&mut [0; 10]).is_ok()
+    };
+    // Of one function, as many as have all that it may have.
+    let greedy: Vec<_> = (0..EACH / MAX_DATAGRAM_FLOWS).map(|_| world.environment_of("greedy")).collect();
+    for environment in &greedy {
+        assert!((0..MAX_DATAGRAM_FLOWS).all(|at| reaches(environment, 20_000 + u16::try_from(at).unwrap())));
+    }
+    let one_more = world.environment_of("greedy");
+    assert!(!reaches(&one_more, 0), "it has its share");
+    assert!(reaches(&world.environment(), 0), "others have theirs");
+    let socket = one_more.udp(&RESOLVER.to_string(), 53);
+    socket.send(QUESTION).unwrap();
+    assert_eq!(socket.recv(&mut [0; 512]).unwrap(), QUESTION.len(), "and names are found");
 }
 
 pub(crate) fn datagram_flows() {

@@ -44,6 +44,7 @@ fn main() {
         trial("the_host_is_reached_only_by_name", refused::host),
         trial("environments_do_not_reach_each_other", refused::neighbours),
         trial("connections_are_counted", limits::connections),
+        trial("no_function_takes_all", limits::shares),
         trial("pairs_of_endpoints_are_forgotten", limits::datagram_flows),
     ];
     trials.push(

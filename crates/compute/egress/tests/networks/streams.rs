@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -95,7 +95,6 @@ pub(crate) fn half_close() {
     serve(&world.elsewhere, PUBLIC, 7, |mut stream| {
         let mut all = Vec::new();
         stream.read_to_end(&mut all).unwrap();
-        std::thread::sleep(Duration::from_millis(50));
         stream.write_all(&all).unwrap();
     });
     // And this one ends first, and listens on.
@@ -169,16 +168,23 @@ pub(crate) fn closed_port() {
     }
 }
 
+/// Says something again and again until it has found no room for a while, or has said far too much. How much that was.
+fn say_until_held_up(stream: &mut TcpStream, byte: u8) -> usize {
+    stream.set_write_timeout(Some(SENDER_STALLS)).unwrap();
+    let mut said = 0;
+    while said < MOST_HELD_BYTES {
+        let Ok(length) = stream.write(&[byte; 16 * 1024]) else { break };
+        said += length;
+    }
+    said
+}
+
 pub(crate) fn back_pressure() {
     let world = World::new("public");
-    // A server that says more and more.
-    let said = Arc::new(AtomicUsize::new(0));
-    let enough = Arc::new(AtomicBool::new(false));
-    let (counted, stop) = (said.clone(), enough.clone());
+    // A server that says more and more until nobody takes it.
+    let (stalled, stalls) = mpsc::channel();
     serve(&world.elsewhere, PUBLIC, 7, move |mut stream| {
-        while !stop.load(Ordering::SeqCst) {
-            counted.fetch_add(stream.write(&[7; 16 * 1024]).unwrap(), Ordering::SeqCst);
-        }
+        stalled.send(say_until_held_up(&mut stream, 7)).unwrap();
     });
     // And one that does not listen until it is told.
     let (tell, told) = mpsc::channel::<()>();
@@ -189,25 +195,18 @@ pub(crate) fn back_pressure() {
         heard.send(std::io::copy(&mut stream, &mut std::io::sink()).unwrap()).unwrap();
     });
     let environment = world.environment();
-    let before = World::resident_bytes();
     let mut talker = environment.connect(PUBLIC, 8).unwrap();
-    talker.set_write_timeout(Some(SENDER_STALLS)).unwrap();
-    let mut sent = 0;
-    while let Ok(length) = talker.write(&[8; 16 * 1024]) {
-        sent += length;
-        assert!(sent < MOST_HELD_BYTES, "the function is not held up");
-    }
+    let sent = say_until_held_up(&mut talker, 8);
+    assert!(
+        sent > 0 && sent < MOST_HELD_BYTES,
+        "{sent} bytes of the function's were taken that nobody reads"
+    );
     let mut listener = environment.connect(PUBLIC, 7).unwrap();
-    // Both have stalled when a byte of the listener's was there and the talker could not send for a while.
-    std::thread::sleep(2 * SENDER_STALLS);
-    let held = said.load(Ordering::SeqCst);
-    assert!(held > 0 && held < MOST_HELD_BYTES, "{held} bytes were taken that nobody reads");
-    let grown = World::resident_bytes().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes more in memory");
+    let said = stalls.recv_timeout(PATIENCE).unwrap();
+    assert!(said > 0 && said < MOST_HELD_BYTES, "{said} bytes of the server's were taken that nobody reads");
     // Nothing of it is lost.
-    enough.store(true, Ordering::SeqCst);
     let all = std::io::copy(&mut listener, &mut std::io::sink()).unwrap();
-    assert_eq!(all, said.load(Ordering::SeqCst) as u64);
+    assert_eq!(all, said as u64);
     talker.shutdown(Shutdown::Write).unwrap();
     tell.send(()).unwrap();
     assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), sent as u64);

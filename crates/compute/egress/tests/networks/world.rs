@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) elsewhere: Place,
     pub(crate) host: Place,
     network: Network,
+    /// How many environments were made.
+    made: AtomicUsize,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -85,23 +87,22 @@ impl World {
         let runtime = host.run(|| {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
         });
-        Self { elsewhere, host, network, runtime }
+        Self { elsewhere, host, network, made: AtomicUsize::new(0), runtime }
     }
 
+    /// An environment of a function that has no other.
     pub(crate) fn environment(&self) -> Environment {
+        self.environment_of(&format!("f{}", self.made.fetch_add(1, Ordering::SeqCst)))
+    }
+
+    pub(crate) fn environment_of(&self, owner: &str) -> Environment {
         let place = Place::new();
-        let served = self.runtime.spawn(self.network.serve(place.open_tun()));
+        let served = self.runtime.spawn(self.network.serve(place.open_tun(), owner));
         let environment = Environment { place, served };
         // The kernel takes a moment until it knows that packets to the new version 6 address are its own.
         let refused = environment.connect(PUBLIC_V6, 1).unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{refused}");
         environment
-    }
-
-    /// How many bytes of memory this process has; the kernel's are not among them.
-    pub(crate) fn resident_bytes() -> usize {
-        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-        status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
     }
 }
 
@@ -124,14 +125,32 @@ impl Environment {
 
     /// A socket inside that talks to one peer.
     pub(crate) fn udp(&self, address: &str, port: u16) -> UdpSocket {
+        self.udp_from(0, address, port)
+    }
+
+    /// The same with a port of its own, unless that is zero.
+    pub(crate) fn udp_from(&self, own_port: u16, address: &str, port: u16) -> UdpSocket {
         let to = SocketAddr::new(address.parse::<IpAddr>().unwrap(), port);
         self.place.run(move || {
-            let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-            let socket = UdpSocket::bind(any).unwrap();
+            let any = if to.is_ipv4() { "0.0.0.0" } else { "::" };
+            let socket = UdpSocket::bind((any, own_port)).unwrap();
             socket.connect(to).unwrap();
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
             socket
         })
+    }
+}
+
+/// Waits for something that comes by itself, and fails the test when it does not.
+pub(crate) fn eventually<T>(what: &str, mut come: impl FnMut() -> Option<T>) -> T {
+    let clock = Clock::system();
+    let begun = clock.monotonic();
+    loop {
+        if let Some(come) = come() {
+            return come;
+        }
+        assert!(clock.monotonic() - begun < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
