@@ -44,6 +44,9 @@ const CASES: [(&str, &str, &str, &str); 4] = [
 /// Holds its environment for `HELD`, so that a burst needs as many as it has calls.
 const SLOW: &str = "import time\ndef handler(event, context):\n    time.sleep(8)\n";
 const HELD: Duration = Duration::from_secs(8);
+/// Takes a while to load, and is as slow.
+const LOADS: &str = "import asyncio, http.client, sqlite3, xml.dom.minidom, unittest.mock, multiprocessing, time\n\
+    def handler(event, context):\n    time.sleep(8)\n";
 /// Some 20 ms of a CPU's time.
 const BURN: &str = "def handler(event, context):\n    for _ in range(400000): pass\n";
 
@@ -82,7 +85,7 @@ fn main() {
     tokio::runtime::Runtime::new().unwrap().block_on(measure());
 }
 
-/// `measure [WHAT] [CASE]`: what is `cold`, `warm`, `burst` or `burn`, and all of them when it is left out.
+/// `measure [WHAT] [CASE]`: what is `cold`, `warm`, `burst`, `restore` or `burn`, and all of them when it is left out.
 async fn measure() {
     // Calls come from the runtime's own threads, as in the platform.
     tokio::spawn(measure_all()).await.unwrap();
@@ -118,6 +121,9 @@ async fn measure_all() {
     }
     if wants("burst") {
         bench.burst().await;
+    }
+    if wants("restore") {
+        bench.restore().await;
     }
     if wants("burn") {
         bench.burn().await;
@@ -202,6 +208,29 @@ impl Bench {
         print("burst of 500, until it runs", "python", &mut times);
         let last = times[times.len() - 1].as_secs_f64();
         println!("     {:.0} environments/s", f64::from(u32::try_from(BURST).unwrap()) / last);
+    }
+
+    /// Starts of a function that takes a while to load, with SnapStart and without.
+    async fn restore(&self) {
+        let function = self.function("restore", "python3.11", "app.py", LOADS, "1");
+        for snap_start in [true, false] {
+            let mut function = spec("restore", &function.runtime, &function.code_dir, "1");
+            function.key.version = u8::from(snap_start).to_string();
+            function.snap_start = snap_start;
+            let function = Arc::new(function);
+            let mut calls = Vec::new();
+            for _ in 0..COLD_STARTS {
+                let (bench, function) = (self.clone(), function.clone());
+                calls.push(tokio::spawn(async move { bench.one(&function).await - HELD }));
+                tokio::time::sleep(PAUSE).await;
+            }
+            let mut times = Vec::new();
+            for call in calls {
+                times.push(call.await.unwrap());
+            }
+            println!("first of them, SnapStart {snap_start}: {:?}", times[0]);
+            print("cold, with imports", if snap_start { "SnapStart" } else { "ordinary" }, &mut times[1..]);
+        }
     }
 
     /// Two functions that burn a CPU each: they must not share one.
