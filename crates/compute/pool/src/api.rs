@@ -377,7 +377,7 @@ impl Connection {
     }
 
     fn refuse(&mut self, status: &str, kind: &str, message: &str) {
-        let body = format!("{{\"errorType\":\"{kind}\",\"errorMessage\":\"{message}\"}}");
+        let body = format!("{{\"errorMessage\":\"{message}\",\"errorType\":\"{kind}\"}}");
         let length = body.len();
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"

@@ -1,7 +1,8 @@
 //! A sandbox in the pool's hands: moved between stillness and life, and ended.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use lambent_sandbox::{ExitStatus, MAX_REPORT, Report};
@@ -16,6 +17,7 @@ pub(crate) struct Enclosure {
     state: Arc<Mutex<State>>,
 }
 
+/// Locked by whoever freezes or thaws, for as long as the kernel takes, and by nobody else for longer than a moment.
 #[derive(Default)]
 struct State {
     frozen: bool,
@@ -26,7 +28,8 @@ struct State {
 /// To freeze an enclosure by, without holding it: the kernel may take milliseconds, while it makes or removes others. It
 /// is without effect once the enclosure was thawed again.
 pub(crate) struct Stillness {
-    sandbox: Arc<lambent_sandbox::Environment>,
+    // Weak, so that the enclosure's end is its end.
+    sandbox: Weak<lambent_sandbox::Environment>,
     state: Arc<Mutex<State>>,
     turn: u64,
 }
@@ -39,18 +42,20 @@ impl Enclosure {
     /// A way to stop everything in it where it stands, until it is thawed.
     pub(crate) fn stillness(&self) -> Stillness {
         let turn = self.state.lock().turn;
-        Stillness { sandbox: self.sandbox.clone(), state: self.state.clone(), turn }
+        Stillness { sandbox: Arc::downgrade(&self.sandbox), state: self.state.clone(), turn }
     }
 
-    /// Lets everything in it go on.
-    pub(crate) fn thaw(&mut self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.turn += 1;
-        if state.frozen {
-            self.sandbox.thaw()?;
-            state.frozen = false;
+    /// Lets everything in it go on. What is not frozen costs nothing; for the rest a thread waits that may.
+    pub(crate) async fn wake(&mut self) -> io::Result<()> {
+        if let Some(mut state) = self.state.try_lock()
+            && !state.frozen
+        {
+            state.turn += 1;
+            return Ok(());
         }
-        Ok(())
+        let (sandbox, state) = (Arc::downgrade(&self.sandbox), self.state.clone());
+        let thawed = tokio::task::spawn_blocking(move || thaw(&sandbox, &state)).await;
+        thawed.unwrap_or_else(|_| Err(io::Error::other("the platform is shutting down")))
     }
 }
 
@@ -58,16 +63,42 @@ impl Stillness {
     /// Stops everything in it; what cannot be stopped on this host goes on. Blocks.
     pub(crate) fn begin(self) {
         let mut state = self.state.lock();
-        if state.turn == self.turn {
-            state.frozen = self.sandbox.freeze().is_ok();
+        if state.turn != self.turn {
+            return;
         }
+        let Some(sandbox) = self.sandbox.upgrade() else { return };
+        match sandbox.freeze() {
+            Ok(()) => state.frozen = true,
+            Err(error) => warn_once(&error),
+        }
+    }
+}
+
+/// Holds the sandbox only as long as the state, so that an enclosure that waits for the one also outlives the other.
+fn thaw(sandbox: &Weak<lambent_sandbox::Environment>, state: &Mutex<State>) -> io::Result<()> {
+    let mut state = state.lock();
+    state.turn += 1;
+    if state.frozen
+        && let Some(sandbox) = sandbox.upgrade()
+    {
+        sandbox.thaw()?;
+        state.frozen = false;
+    }
+    Ok(())
+}
+
+/// It is tried again after the environment's next call; to say it each time would be said very often.
+fn warn_once(error: &io::Error) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        tracing::warn!("expected to freeze an idle environment: {error}; what it left running goes on");
     }
 }
 
 impl Drop for Enclosure {
     fn drop(&mut self) {
         // Some kernels let nothing die that is frozen. Nothing else can be done about one that will not thaw.
-        let _ = self.thaw();
+        let _ = thaw(&Arc::downgrade(&self.sandbox), &self.state);
     }
 }
 

@@ -51,6 +51,9 @@ pub(crate) struct Environment {
     pub(crate) alarm: Alarm,
     /// On the pool's monotonic clock.
     pub(crate) started_at: Duration,
+    /// When it was given its function, from where its initialisation counts; of one that was forked from a snapshot: when
+    /// that began.
+    pub(crate) init_since: Duration,
     pub(crate) idle_since: Duration,
     /// Of one that was forked from a snapshot, until its first call: when that was done.
     pub(crate) restored_at: Option<Duration>,
@@ -59,6 +62,8 @@ pub(crate) struct Environment {
     pub(crate) enclosure: Enclosure,
     output: Receiver,
     reports: Reports,
+    /// Where its last lines go when it ends.
+    logs: Arc<Logs>,
     /// What serves the platform's API, and the outside world, inside; for as long as it lives.
     tasks: Vec<AbortHandle>,
     /// Whether it was told to stand still, which not every host can.
@@ -92,12 +97,14 @@ impl Environment {
             log_stream,
             alarm: Alarm::default(),
             started_at: now,
+            init_since: now,
             idle_since: now,
             restored_at: None,
             memory_bytes: 0,
             output,
             reports,
             enclosure,
+            logs: inner.logs.clone(),
             tasks,
             still: false,
             refused: false,
@@ -143,6 +150,12 @@ impl Environment {
         self.api.refuse(connection, "403 Forbidden", "InvalidStateTransition", why);
     }
 
+    /// Answers what a runtime says of a request that does not run.
+    pub(crate) fn refuse_id(&mut self, connection: usize) {
+        self.refused = true;
+        self.api.refuse(connection, "400 Bad Request", "InvalidRequestID", "Invalid request ID");
+    }
+
     /// Whether the runtime's program is known to have ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.reports.has_ended()
@@ -176,9 +189,9 @@ impl Environment {
     }
 
     /// Lets its runtime go on; an error means that it cannot.
-    pub(crate) fn wake(&mut self) -> std::io::Result<()> {
+    pub(crate) async fn wake(&mut self) -> std::io::Result<()> {
         self.still = false;
-        self.enclosure.thaw()
+        self.enclosure.wake().await
     }
 
     /// The most memory it ever used, rounded up.
@@ -233,5 +246,8 @@ impl Environment {
 impl Drop for Environment {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
+        // What it printed after its last call is nobody's answer, but somebody's log.
+        self.drain_output();
+        self.log.leave(&self.logs);
     }
 }

@@ -1,6 +1,6 @@
 //! The environments of one function, and how much the next call would gain by one more.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -28,8 +28,9 @@ pub(crate) struct Fleet {
     pub(crate) idle: Vec<Environment>,
     /// Environments that run a call, or start for one.
     pub(crate) busy: usize,
-    /// Counted up when every environment must go; a call remembers what it was when it began.
-    pub(crate) generation: u64,
+    /// Counted up when every environment must go, or every one of a version; a call remembers what it was when it began.
+    generation: u64,
+    retired_versions: HashMap<String, u64>,
     /// Calls that let others before them finish, although there is room for them.
     queue: VecDeque<Queued>,
     pub(crate) tally: Tally,
@@ -54,6 +55,26 @@ impl Fleet {
     pub(crate) fn concurrency(&mut self) -> usize {
         self.forget_who_gave_up();
         self.busy + self.queue.len()
+    }
+
+    /// What a call of a version remembers when it begins: it changes when the version's environments must go.
+    pub(crate) fn generation(&self, version: &str) -> u64 {
+        self.generation + self.retired_versions.get(version).unwrap_or(&0)
+    }
+
+    /// Lets every environment go when its call is over.
+    pub(crate) fn retire(&mut self) {
+        self.generation += 1;
+    }
+
+    /// The same for those of a version.
+    pub(crate) fn retire_version(&mut self, version: &str) {
+        if self.busy == 0 {
+            // Nobody has anything to remember.
+            self.retired_versions.clear();
+        } else {
+            *self.retired_versions.entry(version.to_owned()).or_default() += 1;
+        }
     }
 
     /// The newest idle environment for a call.
@@ -189,6 +210,17 @@ mod tests {
         let mut fleet = busy(4, &[500]);
         fleet.forget();
         assert!(fleet.queue(&key(), 4, NOW).is_none(), "environments that served end");
+    }
+
+    #[test]
+    fn a_version_is_retired_without_the_others() {
+        let mut fleet = busy(1, &[]);
+        let before = (fleet.generation("1"), fleet.generation("2"));
+        fleet.retire_version("1");
+        assert_ne!(fleet.generation("1"), before.0);
+        assert_eq!(fleet.generation("2"), before.1);
+        fleet.retire();
+        assert_ne!(fleet.generation("2"), before.1);
     }
 
     #[test]

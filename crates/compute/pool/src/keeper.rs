@@ -11,7 +11,8 @@ use crate::prepared::Prepared;
 use crate::ready::{Limits, ReadySet};
 use crate::start::prepare;
 
-/// Ready environments take at most one part in so many of the host's memory.
+/// Ready environments, and what they are made from, take at most one part in so many of the memory that this process may
+/// use.
 const READY_MEMORY_SHARE: u64 = 10;
 /// Starts have settled when none was begun for so long, and none is under way.
 const SETTLED: Duration = Duration::from_millis(3);
@@ -25,17 +26,18 @@ const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Keeps environments ready until the pool goes away.
 pub(crate) async fn keep(ready: Arc<ReadySet>, inner: Weak<Inner>) {
-    let (mut is_empty, mut pause) = (true, LOOK_EVERY);
+    let mut pause = None;
     loop {
-        let dead = if is_empty {
-            ready.changed().await
-        } else {
-            timeout(pause, ready.changed()).await.unwrap_or_default()
+        let dead = match pause {
+            None => ready.changed().await,
+            Some(pause) => timeout(pause, ready.changed()).await.unwrap_or_default(),
         };
         let Some(inner) = inner.upgrade() else { return };
+        let now = inner.parts.clock.monotonic();
+        dead.iter().for_each(|one| ready.put_off(&one.shell, now));
         inner.end(dead);
-        pause = inner.config.idle_timeout.clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY);
-        is_empty = inner.tidy();
+        let next_over = inner.tidy();
+        pause = next_over.map(|then| then.saturating_sub(now).clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY));
         if inner.wants_more() {
             let at_once = inner.free_to_make().await;
             inner.make(at_once);
@@ -44,8 +46,8 @@ pub(crate) async fn keep(ready: Arc<ReadySet>, inner: Weak<Inner>) {
 }
 
 impl Inner {
-    /// Ends what is ready and not needed; whether there is nothing to look after.
-    pub(crate) fn tidy(self: &Arc<Self>) -> bool {
+    /// Ends what is ready and not needed; gives when there will be more of that, if there is anything to look after.
+    pub(crate) fn tidy(self: &Arc<Self>) -> Option<Duration> {
         let plan = self.ready.plan(self.parts.clock.monotonic(), self.ready_limits(), 0);
         self.end(plan.excess);
         if !plan.retired.is_empty() {
@@ -55,7 +57,7 @@ impl Inner {
                 drop(work);
             });
         }
-        plan.is_empty
+        plan.next_over
     }
 
     fn wants_more(&self) -> bool {
@@ -95,16 +97,25 @@ impl Inner {
     }
 
     async fn make_one(self: &Arc<Self>, shell: &Arc<Shell>) -> Option<Prepared> {
-        let mut made = prepare(self, shell).await.ok()?;
-        match timeout(READY_TIMEOUT, made.wait_until_ready()).await {
-            // It waits for an answer, and uses no CPU. To thaw it would cost a start some milliseconds whenever the kernel
-            // makes or removes control groups at the same time.
-            Ok(Ok(())) => Some(made),
-            Ok(Err(_)) | Err(_) => {
-                self.end(vec![made]);
-                None
-            }
+        let mut killing = self.killing.subscribe();
+        let mut made = tokio::select! {
+            biased;
+            // What is being made is not waited for to the last; it ends with the process.
+            _ = killing.wait_for(|killing| *killing) => return None,
+            made = prepare(self, shell) => made.ok()?,
+        };
+        let is_ready = tokio::select! {
+            biased;
+            () = self.ready.closing() => false,
+            waited = timeout(READY_TIMEOUT, made.wait_until_ready()) => matches!(waited, Ok(Ok(()))),
+        };
+        // It waits for an answer, and uses no CPU. To thaw it would cost a start some milliseconds whenever the kernel
+        // makes or removes control groups at the same time.
+        if is_ready {
+            return Some(made);
         }
+        self.end(vec![made]);
+        None
     }
 
     fn ready_limits(&self) -> Limits {

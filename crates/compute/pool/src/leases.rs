@@ -72,6 +72,7 @@ struct Waiter {
 /// Proof that a call holds an environment, or room for one.
 pub(crate) struct Held {
     name: Name,
+    version: String,
     generation: u64,
     /// Whether it tells how long the function's calls take when they are few.
     uncrowded: bool,
@@ -122,7 +123,12 @@ impl Leases {
     ) -> (Answer, Held, Vec<Environment>) {
         let name = name_of(&spec.key);
         let fleet = self.functions.entry(name.clone()).or_default();
-        let mut held = Held { name, generation: fleet.generation, uncrowded: false };
+        let mut held = Held {
+            name,
+            version: spec.key.version.clone(),
+            generation: fleet.generation(&spec.key.version),
+            uncrowded: false,
+        };
         if self.closed {
             return (Answer::Closed, held, Vec::new());
         }
@@ -183,7 +189,7 @@ impl Leases {
             fleet.tally.recent.note(ran.duration_ms);
             fleet.tally.memory_bytes = ran.memory_bytes;
         }
-        let current = fleet.generation == held.generation && !self.closed;
+        let current = fleet.generation(&held.version) == held.generation && !self.closed;
         let mut ended = Vec::new();
         match left {
             Left::Warm(environment, duration) if current => {
@@ -225,7 +231,7 @@ impl Leases {
     pub(crate) fn load(&self) -> Load {
         let idle: usize = self.functions.values().map(|function| function.idle.len()).sum();
         let running = (self.total - idle).saturating_sub(self.starting);
-        Load { living: self.total, starting: self.starting + self.waiting.len(), running }
+        Load { living: self.total, starting: self.starting + self.waiting_now(), running }
     }
 
     /// What is to be frozen, as it has been idle since before `then`.
@@ -272,8 +278,7 @@ impl Leases {
     /// How many there are.
     pub(crate) fn stats(&self) -> PoolStats {
         let idle = self.functions.values().map(|function| function.idle.len()).sum();
-        let waiting = self.waiting.iter().filter(|waiter| !waiter.give.is_closed()).count();
-        PoolStats { idle, busy: self.total - idle, waiting }
+        PoolStats { idle, busy: self.total - idle, waiting: self.waiting_now() }
     }
 
     /// Takes out what has been idle since before `then`; and how long ago the longest idle of the rest began.
@@ -298,9 +303,26 @@ impl Leases {
     pub(crate) fn retire(&mut self, account: &str, region: &str, name: &str) -> Vec<Environment> {
         let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
         let Some(function) = self.functions.get_mut(&name) else { return Vec::new() };
-        function.generation += 1;
+        function.retire();
         function.tally = Tally::default();
         let mut taken = std::mem::take(&mut function.idle);
+        self.total -= taken.len();
+        taken.extend(self.offer_room());
+        taken
+    }
+
+    /// The same for one version's; of the others what is busy is kept.
+    pub(crate) fn retire_version(
+        &mut self,
+        account: &str,
+        region: &str,
+        name: &str,
+        version: &str,
+    ) -> Vec<Environment> {
+        let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
+        let Some(function) = self.functions.get_mut(&name) else { return Vec::new() };
+        function.retire_version(version);
+        let mut taken: Vec<_> = function.idle.extract_if(.., |one| one.key.version == version).collect();
         self.total -= taken.len();
         taken.extend(self.offer_room());
         taken
@@ -313,6 +335,11 @@ impl Leases {
         let taken: Vec<_> = self.functions.values_mut().flat_map(|fleet| fleet.idle.drain(..)).collect();
         self.total -= taken.len();
         taken
+    }
+
+    /// Calls that wait, without those that gave up.
+    fn waiting_now(&self) -> usize {
+        self.waiting.iter().filter(|waiter| !waiter.give.is_closed()).count()
     }
 
     /// Calls that were throttled after their wait take no place in the queue.
@@ -442,8 +469,9 @@ mod tests {
                 panic!("the only place in the queue is free");
             };
             assert_eq!(leases.stats().waiting, 1);
+            assert_eq!(leases.load().starting, 2, "one starts, one waits until it may");
             drop(wait);
-            assert_eq!(leases.stats().waiting, 0);
+            assert_eq!((leases.stats().waiting, leases.load().starting), (0, 1));
         }
         let (Answer::Wait(mut wait), ..) = leases.acquire(&function, true, Duration::ZERO) else {
             panic!("it is still free")

@@ -20,6 +20,7 @@ mod keeper;
 mod leases;
 mod lines;
 mod logs;
+mod memory;
 mod parts;
 mod pool;
 mod prepared;

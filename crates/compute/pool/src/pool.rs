@@ -10,16 +10,18 @@ use lambent_base::{Clock, Random};
 use lambent_sandbox::{Capabilities, Sandbox, SandboxConfig};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::environment::Environment;
 use crate::error::{InvokeError, PoolError, ThrottleReason};
 use crate::fleet::WORTH_WAITING;
+use crate::function::FunctionKey;
 use crate::gate::Gate;
 use crate::invocation::{Invocation, InvokeRequest};
 use crate::keeper::keep;
 use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left, Ran};
 use crate::logs::Logs;
+use crate::memory::usable_bytes;
 use crate::parts::{Egress, Endpoint, LogSink, Recorder};
 use crate::ready::ReadySet;
 use crate::run::{Finished, Fresh, NotRun, run};
@@ -36,6 +38,8 @@ const START_TURN: Duration = Duration::from_secs(1);
 const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A function may end what it left running after its answer, as long as another call might come at once.
 const FREEZE_AFTER: Duration = Duration::from_millis(100);
+/// Many environments at once are ended by so many threads.
+const END_THREADS: usize = 8;
 /// What is killed is gone in milliseconds; a process that the kernel does not let go is left behind after this.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -131,7 +135,7 @@ pub(crate) struct Inner {
     pub(crate) ready: Arc<ReadySet>,
     pub(crate) kinds: Kinds,
     pub(crate) snapshots: Snapshots,
-    /// Of the host.
+    /// What this process may use.
     pub(crate) memory_bytes: u64,
     /// The log's writer and the ready set's keeper.
     tasks: Vec<AbortHandle>,
@@ -165,7 +169,7 @@ impl Pool {
             ready: Arc::default(),
             kinds: Kinds::default(),
             snapshots: Snapshots::default(),
-            memory_bytes: memory_bytes(),
+            memory_bytes: usable_bytes(),
             tasks: vec![writer.abort_handle()],
             config,
             parts,
@@ -214,9 +218,24 @@ impl Pool {
     /// Retires every environment of a function, at once when idle, after its call when busy: for DeleteFunction.
     /// (Updates need no call: a new revision in [`crate::FunctionKey`] retires the older ones.)
     pub async fn retire(&self, account: &str, region: &str, name: &str) {
-        let snapshots = self.inner.snapshots.retire(account, region, name);
+        let is_its = |key: &FunctionKey| {
+            (key.account.as_str(), key.region.as_str(), key.name.as_str()) == (account, region, name)
+        };
+        let snapshots = self.inner.snapshots.retire(is_its);
         let retired = self.inner.leases.lock().retire(account, region, name);
         // What was forked from a snapshot keeps its process 1.
+        self.inner.end_and_wait(retired).await;
+        self.inner.end_and_wait(snapshots).await;
+    }
+
+    /// The same for one version, or `$LATEST`: for DeleteFunction with a qualifier.
+    pub async fn retire_version(&self, account: &str, region: &str, name: &str, version: &str) {
+        let is_its = |key: &FunctionKey| {
+            (key.account.as_str(), key.region.as_str(), key.name.as_str(), key.version.as_str())
+                == (account, region, name, version)
+        };
+        let snapshots = self.inner.snapshots.retire(is_its);
+        let retired = self.inner.leases.lock().retire_version(account, region, name, version);
         self.inner.end_and_wait(retired).await;
         self.inner.end_and_wait(snapshots).await;
     }
@@ -282,9 +301,9 @@ impl Pool {
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         let idle = inner.leases.lock().close();
-        inner.end(idle);
         inner.end(inner.ready.close());
         inner.end(inner.snapshots.close());
+        inner.end(idle);
         if tokio::time::timeout(inner.config.shutdown_grace, inner.rest()).await.is_err() {
             inner.killing.send_replace(true);
             // Nothing more can be done about one that stays; it ends with the process at the latest.
@@ -352,10 +371,6 @@ impl Drop for Lease {
         let mut environment = self.environment.take();
         if let Some(environment) = &mut environment {
             environment.idle_since = self.inner.parts.clock.monotonic();
-            if *self.inner.killing.borrow() {
-                environment.drain_output();
-                environment.log.leave(&self.inner.logs);
-            }
         }
         let (left, ended) = match environment {
             Some(kept) if self.reusable && self.started => (Left::Started(kept), None),
@@ -395,7 +410,7 @@ impl Inner {
             let mut fresh = None;
             if lease.environment.is_none() {
                 lease.started = true;
-                fresh = Some(Fresh { since: self.parts.clock.monotonic(), _turn: lease.turn.take() });
+                fresh = Some(Fresh { _turn: lease.turn.take() });
                 lease.environment = Some(start(self, &request.function).await?);
             }
             let Some(environment) = &mut lease.environment else { continue };
@@ -494,23 +509,27 @@ impl Inner {
         age >= self.config.max_environment_age
     }
 
-    /// Ends environments on a thread that may block.
+    /// Ends environments on threads that may block.
     pub(crate) fn end<T: Send + 'static>(self: &Arc<Self>, environments: Vec<T>) {
-        if !environments.is_empty() {
-            let work = Working::new(self);
-            tokio::task::spawn_blocking(move || drop((environments, work)));
-        }
+        drop(self.ending(environments));
     }
 
     async fn end_and_wait<T: Send + 'static>(self: &Arc<Self>, environments: Vec<T>) {
-        let work = Working::new(self);
-        // Fails only when the process ends, and with it the environments.
-        let _ = tokio::task::spawn_blocking(move || drop((environments, work))).await;
+        for ending in self.ending(environments) {
+            // Fails only when the process ends, and with it the environments.
+            let _ = ending.await;
+        }
     }
-}
 
-/// The host's memory.
-fn memory_bytes() -> u64 {
-    let host = rustix::system::sysinfo();
-    host.totalram * u64::from(host.mem_unit)
+    /// Each of a few threads ends some of them: most of an end is waiting for the kernel.
+    fn ending<T: Send + 'static>(self: &Arc<Self>, mut environments: Vec<T>) -> Vec<JoinHandle<()>> {
+        let share = environments.len().div_ceil(END_THREADS).max(1);
+        let mut ending = Vec::new();
+        while !environments.is_empty() {
+            let rest = environments.split_off(share.min(environments.len()));
+            let (some, work) = (std::mem::replace(&mut environments, rest), Working::new(self));
+            ending.push(tokio::task::spawn_blocking(move || drop((some, work))));
+        }
+        ending
+    }
 }

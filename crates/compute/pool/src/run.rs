@@ -43,8 +43,6 @@ struct End {
 
 /// An environment that was started for the call that it runs.
 pub(crate) struct Fresh {
-    /// When that began, on the pool's monotonic clock.
-    pub(crate) since: Duration,
     /// Its turn to start.
     pub(crate) _turn: Option<Turn>,
 }
@@ -87,11 +85,13 @@ pub(crate) async fn run(
         cold_start: fresh.is_some(),
         killing: inner.killing.subscribe(),
     };
-    if fresh.is_none() && (run.environment.has_ended() || run.environment.wake().is_err()) {
+    if fresh.is_none() && (run.environment.has_ended() || run.environment.wake().await.is_err()) {
         return Err(run.gone().await);
     }
-    let before = fresh.as_ref().map_or_else(|| inner.parts.clock.monotonic(), |fresh| fresh.since);
     let is_fresh = fresh.is_some();
+    // As AWS bills: from when the runtime had its function. What the platform took to make the environment, or to wait
+    // for a turn to, is not the function's.
+    let before = if is_fresh { run.environment.init_since } else { inner.parts.clock.monotonic() };
     // Of a new environment nothing is skipped: that its function cannot be loaded may be the first that it says.
     let asked = run.environment.api.is_waiting() || (!is_fresh && run.environment.has_asked());
     let failed = if asked { None } else { run.initialise(before, is_fresh).await? };
@@ -152,7 +152,8 @@ impl Run<'_> {
                 Event::Exited(status) => break self.exited(status),
                 Event::Broken(detail) => return Err(NotRun::Broken(detail)),
                 Event::NotExecuted(errno) => {
-                    let message = texts::entrypoint_message(&self.request.request_id, errno);
+                    let is_there = self.request.function.code_dir.join("bootstrap").exists();
+                    let message = texts::entrypoint_message(&self.request.request_id, errno, is_there);
                     let kind = "Runtime.InvalidEntrypoint";
                     break self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
                 }
@@ -234,9 +235,10 @@ impl Run<'_> {
                 }
                 None => {
                     let object = texts::too_large_object(MAX_RESPONSE_BYTES);
-                    let message = "Exceeded maximum allowed payload size";
+                    let message =
+                        format!("Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).");
                     let status = "413 Request Entity Too Large";
-                    self.environment.api.refuse(connection, status, "RequestEntityTooLarge", message);
+                    self.environment.api.refuse(connection, status, "RequestEntityTooLarge", &message);
                     Some(self.failed(object, Some("Function.ResponseSizeTooLarge".to_owned()), true))
                 }
             },
@@ -246,7 +248,7 @@ impl Run<'_> {
                 Some(self.failed(body, kind, true))
             }
             Call::Response { .. } | Call::Error { .. } => {
-                self.environment.refuse(connection, "this request id is not the one that runs");
+                self.environment.refuse_id(connection);
                 None
             }
             Call::Next => {

@@ -83,8 +83,7 @@ impl From<InvokeError> for NotTaken {
 
 impl Snapshots {
     /// Takes out those of a function, whatever their version.
-    pub(crate) fn retire(&self, account: &str, region: &str, name: &str) -> Vec<Arc<Entry>> {
-        let is_its = |key: &FunctionKey| key.account == account && key.region == region && key.name == name;
+    pub(crate) fn retire(&self, is_its: impl Fn(&FunctionKey) -> bool) -> Vec<Arc<Entry>> {
         self.known.lock().extract_if(|key, _| is_its(key)).map(|(_, entry)| entry).collect()
     }
 
@@ -251,9 +250,9 @@ async fn restore(
             return Err(error);
         }
     };
-    prepared.api.give_function(told(opening.variables.clone()));
+    prepared.api.give_function(told(&opening.variables));
     let mut environment = opening.environment(inner, prepared, texts::restore_start_line)?;
-    environment.started_at = at;
+    (environment.started_at, environment.init_since) = (at, at);
     environment.restored_at = Some(inner.parts.clock.monotonic());
     Ok(environment)
 }

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lambent_runtimes::{ENDPOINT_PORT, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, Start, variables};
+use lambent_runtimes::{
+    ENDPOINT_PORT, Family, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, Start, matters_at_start,
+    variables,
+};
 use lambent_sandbox::{Assignment, Bind, Boot, Shell, TASK_DIR};
 use parking_lot::Mutex;
 
@@ -31,7 +34,7 @@ pub(crate) struct Kind {
 }
 
 /// What a function's kind depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Needs {
     /// A Lambda runtime identifier.
     pub runtime: String,
@@ -50,12 +53,32 @@ impl Needs {
             environment: function.environment.clone(),
         }
     }
+
+    fn key(&self) -> KindKey {
+        KindKey {
+            runtime: self.runtime.clone(),
+            memory_mib: self.memory_mib,
+            ephemeral_mib: self.ephemeral_mib,
+            with_function: self.environment.iter().any(|(name, _)| matters_at_start(name)),
+        }
+    }
+}
+
+/// The same without what differs from function to function.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct KindKey {
+    runtime: String,
+    memory_mib: u32,
+    ephemeral_mib: u32,
+    /// Whether a variable of the function's own makes a difference while an interpreter starts, so that none is started
+    /// without it.
+    with_function: bool,
 }
 
 /// Kinds that were looked up, which reads the disk.
 #[derive(Default)]
 pub(crate) struct Kinds {
-    known: Mutex<HashMap<Needs, Arc<Kind>>>,
+    known: Mutex<HashMap<KindKey, Arc<Kind>>>,
 }
 
 /// Starts an environment for a function; its runtime is then on its way to ask for an event.
@@ -69,7 +92,8 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
             Attempt::Ordinary(why) => note = why,
         }
     }
-    let ready = inner.ready.take(&kind.shell, at);
+    // Until it is over the kind is not let go, although nothing may be ready of it.
+    let (ready, _under_way) = inner.ready.begin(&kind.shell, at);
     let prepared = async {
         match ready {
             Some(ready) => Ok((ready, true)),
@@ -86,13 +110,18 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
         }
     };
     let variables = opening.variables.clone();
+    let mut assigned_at = inner.parts.clock.monotonic();
     let assigned = match assign(prepared, function, variables.clone()).await {
         // It died, or was broken, while it waited; that is no reason for the call to fail.
-        Err(_) if was_ready => assign(prepare(inner, &kind.shell).await?, function, variables).await?,
+        Err(_) if was_ready => {
+            let prepared = prepare(inner, &kind.shell).await?;
+            assigned_at = inner.parts.clock.monotonic();
+            assign(prepared, function, variables).await?
+        }
         assigned => assigned?,
     };
     let mut environment = opening.environment(inner, assigned, texts::init_start_line)?;
-    environment.started_at = at;
+    (environment.started_at, environment.init_since) = (at, assigned_at);
     if let Some(why) = note {
         environment.log.say(format!("[WARN]\tSnapStart: this version starts without a snapshot: {why}\n"));
     }
@@ -152,15 +181,16 @@ impl<'a> Opening<'a> {
 
 /// The kind of environment that a function needs.
 pub(crate) async fn kind_of(inner: &Arc<Inner>, needs: Needs) -> Result<Arc<Kind>, InvokeError> {
-    if let Some(known) = inner.kinds.known.lock().get(&needs) {
+    let key = needs.key();
+    if let Some(known) = inner.kinds.known.lock().get(&key) {
         return Ok(known.clone());
     }
-    let (owner, asked) = (inner.clone(), needs.clone());
+    let (owner, asked) = (inner.clone(), key.clone());
     // The first question looks at the disk, and may run a program.
     let found = blocking(move || {
         let resolved = owner.parts.runtimes.resolve(&asked.runtime);
         let runtime = resolved.map_err(|error| InvokeError::RuntimeUnavailable(error.to_string()))?;
-        let launch = Launch::new(&runtime, &owner.config.data_dir, asked.memory_mib, &asked.environment)
+        let launch = Launch::new(&runtime, &owner.config.data_dir, asked.memory_mib, asked.with_function)
             .map_err(|error| InvokeError::Environment(error.to_string()))?;
         let shell = shell_of(launch, asked.ephemeral_mib, owner.parts.egress.is_some());
         Ok(Arc::new(Kind { runtime, shell: Arc::new(shell) }))
@@ -170,7 +200,7 @@ pub(crate) async fn kind_of(inner: &Arc<Inner>, needs: Needs) -> Result<Arc<Kind
     if known.len() >= MAX_KINDS {
         known.clear();
     }
-    Ok(known.entry(needs).or_insert(kind).clone())
+    Ok(known.entry(key).or_insert(kind).clone())
 }
 
 /// Prepares an environment that has no function yet.
@@ -192,8 +222,11 @@ pub(crate) async fn assign(
     function: &FunctionSpec,
     variables: Vec<(String, String)>,
 ) -> Result<Prepared, InvokeError> {
-    let by_itself = !matches!(prepared.shell.boot, Boot::Later { .. });
-    let (told, env) = if by_itself { (Some(told(variables)), Vec::new()) } else { (None, variables) };
+    // Our bootstraps ask for their function even if they are started with it; nobody else may be told.
+    let is_ours = Family::of(&function.runtime) != Some(Family::Provided);
+    let told = is_ours.then(|| told(&variables));
+    let with_function = matches!(prepared.shell.boot, Boot::Later { .. });
+    let env = if with_function { variables } else { Vec::new() };
     let assignment = Assignment {
         binds: vec![Bind::required(&function.code_dir, TASK_DIR)],
         env,
@@ -218,9 +251,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// What a waiting bootstrap is told of its function.
-pub(crate) fn told(variables: Vec<(String, String)>) -> Bytes {
+pub(crate) fn told(variables: &[(String, String)]) -> Bytes {
     let env: serde_json::Map<String, serde_json::Value> =
-        variables.into_iter().map(|(name, value)| (name, value.into())).collect();
+        variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     serde_json::json!({ "env": env }).to_string().into()
 }
 

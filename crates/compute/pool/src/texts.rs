@@ -98,13 +98,14 @@ pub(crate) fn stopped_message(request_id: &str) -> String {
     format!("RequestId: {request_id} Error: The platform was stopped while the function ran")
 }
 
-/// A custom runtime's `bootstrap` that cannot be executed.
-pub(crate) fn entrypoint_message(request_id: &str, errno: i32) -> String {
-    if errno == NOT_FOUND {
+/// A custom runtime's `bootstrap` that cannot be executed. If it `is_there`, what was not found is its interpreter.
+pub(crate) fn entrypoint_message(request_id: &str, errno: i32, is_there: bool) -> String {
+    if errno == NOT_FOUND && !is_there {
         let places = "[/var/task/bootstrap /opt/bootstrap]";
         return format!("RequestId: {request_id} Error: Couldn't find valid bootstrap(s): {places}");
     }
     let why = match errno {
+        NOT_FOUND => "no such file or directory".to_owned(),
         NOT_PERMITTED => "permission denied".to_owned(),
         NOT_A_PROGRAM => "exec format error".to_owned(),
         other => format!("errno {other}"),

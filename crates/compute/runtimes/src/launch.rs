@@ -48,7 +48,7 @@ pub struct Launch {
     pub start: Start,
     pub program: String,
     pub args: Vec<String>,
-    /// What the program's own variables are before it has a function.
+    /// What the program's own variables are before it has a function; one that starts with its function has that one's.
     pub env: Vec<(String, String)>,
 }
 
@@ -64,14 +64,10 @@ pub enum Start {
 }
 
 impl Launch {
-    /// Describes a start, and makes sure that our bootstraps are on disk beneath `data_dir`. `own` are the function's
-    /// variables: some make a difference already while an interpreter starts.
-    pub fn new(
-        runtime: &Runtime,
-        data_dir: &Path,
-        memory_mib: u32,
-        own: &[(String, String)],
-    ) -> io::Result<Self> {
+    /// Describes a start, and makes sure that our bootstraps are on disk beneath `data_dir`. For functions with variables
+    /// that are [`matters_at_start`] nothing is started before the function is there: such a variable may name code of
+    /// the function's, which must not run in anything that others might get.
+    pub fn new(runtime: &Runtime, data_dir: &Path, memory_mib: u32, with_function: bool) -> io::Result<Self> {
         let Some(interpreter) = &runtime.interpreter else {
             return Ok(Self {
                 binds: Vec::new(),
@@ -93,29 +89,27 @@ impl Launch {
             start: Start::Ahead,
             program: String::new(),
             args: Vec::new(),
-            env: own.iter().filter(|(name, _)| matters_at_start(name)).cloned().collect(),
+            env: START_DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         };
         if packages.is_dir() {
             launch.binds.push((packages, PACKAGES_DIR.to_owned(), false));
         }
         launch.place(interpreter);
-        let is_usual = launch.env.is_empty();
-        for (name, value) in START_DEFAULTS {
-            if !launch.env.iter().any(|(own, _)| own == name) {
-                launch.env.push((name.to_owned(), value.to_owned()));
-            }
-        }
         match interpreter.family {
-            Family::Python => launch.start_python(is_usual),
+            Family::Python => launch.start_python(with_function),
             _ => launch.start_node(memory_mib),
+        }
+        if with_function {
+            launch.start = Start::With;
+            launch.env.clear();
         }
         Ok(launch)
     }
 
     /// Without the site module, whose packages are the host's and not the function's.
-    fn start_python(&mut self, is_usual: bool) {
-        self.start = if is_usual { Start::Forked } else { Start::Ahead };
-        let file = if is_usual { "zygote.py" } else { "bootstrap.py" };
+    fn start_python(&mut self, with_function: bool) {
+        self.start = Start::Forked;
+        let file = if with_function { "bootstrap.py" } else { "zygote.py" };
         self.args = vec![self.program.clone(), "-S".to_owned(), format!("{BOOTSTRAP_DIR}/{file}")];
         self.env.push(("PYTHONPATH".to_owned(), PACKAGES_DIR.to_owned()));
     }
@@ -148,27 +142,16 @@ impl Launch {
     }
 }
 
-/// What Node looks at once, when it starts.
-const NODE_START: [&str; 11] = [
-    "NODE_COMPILE_CACHE",
-    "NODE_DEBUG",
-    "NODE_DISABLE_COLORS",
-    "NODE_EXTRA_CA_CERTS",
-    "NODE_ICU_DATA",
-    "NODE_NO_WARNINGS",
-    "NODE_OPTIONS",
-    "NODE_PENDING_DEPRECATION",
-    "NODE_PRESERVE_SYMLINKS",
-    "NODE_USE_ENV_PROXY",
-    "NODE_V8_COVERAGE",
-];
+/// Variables that an interpreter or the C library looks at once, when the program starts, begin with one of these.
+const START_PREFIXES: [&str; 9] =
+    ["LD_", "GLIBC_", "MALLOC_", "LC_", "UV_", "PYTHON", "OPENSSL_", "SSL_CERT_", "NODE_"];
+/// These do, too, and are looked at again when the function is there, by our bootstraps or by nobody but the function.
+const NOT_AT_START: [&str; 3] = ["PYTHONPATH", "NODE_PATH", "NODE_ENV"];
 
-/// Whether an interpreter or the C library looks at a variable once, when the program starts.
-fn matters_at_start(name: &str) -> bool {
-    let prefixes = ["LD_", "GLIBC_", "MALLOC_", "LC_", "UV_", "PYTHON", "OPENSSL_"];
-    let is_one = name == "LANG" || NODE_START.contains(&name);
-    // The bootstrap looks at this again when the function is there.
-    (is_one || prefixes.iter().any(|prefix| name.starts_with(prefix))) && name != "PYTHONPATH"
+/// Whether a function's own variable makes a difference already while an interpreter starts.
+pub fn matters_at_start(name: &str) -> bool {
+    let is_one = name == "LANG" || START_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    is_one && !NOT_AT_START.contains(&name)
 }
 
 static WRITING: Mutex<()> = Mutex::new(());
@@ -201,16 +184,38 @@ mod tests {
         let interpreter =
             Interpreter { family: Family::Python, version: (3, 12), prefix: prefix.clone(), program };
         let runtime = Catalogue::of(vec![interpreter]).resolve("python3.12").unwrap();
-        let launch = Launch::new(&runtime, dir.path(), 128, &[]).unwrap();
+        let launch = Launch::new(&runtime, dir.path(), 128, false).unwrap();
         assert_eq!(launch.program, "/var/lang/bin/python3.12");
         assert!(launch.binds.contains(&(prefix, "/var/lang".to_owned(), false)));
         assert!(dir.path().join("runtimes/bootstraps/bootstrap.py").is_file());
+        assert_eq!(
+            (launch.start, launch.args.last().unwrap().as_str()),
+            (Start::Forked, "/var/rapid/zygote.py")
+        );
+        let late = Launch::new(&runtime, dir.path(), 128, true).unwrap();
+        assert_eq!(
+            (late.start, late.args.last().unwrap().as_str()),
+            (Start::With, "/var/rapid/bootstrap.py")
+        );
+        assert!(late.env.is_empty());
+    }
+
+    #[test]
+    fn variables_that_may_name_code_are_known() {
+        for name in
+            ["NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "LD_PRELOAD", "PYTHONSTARTUP", "OPENSSL_CONF", "LANG"]
+        {
+            assert!(matters_at_start(name), "{name}");
+        }
+        for name in ["COLOUR", "NODE_ENV", "NODE_PATH", "PYTHONPATH", "TZ", "LANGUAGE"] {
+            assert!(!matters_at_start(name), "{name}");
+        }
     }
 
     #[test]
     fn a_custom_runtime_is_its_own_program() {
         let runtime = Catalogue::of(Vec::new()).resolve("provided.al2023").unwrap();
-        let launch = Launch::new(&runtime, Path::new("/nowhere"), 128, &[]).unwrap();
+        let launch = Launch::new(&runtime, Path::new("/nowhere"), 128, false).unwrap();
         assert_eq!(launch.program, "/var/task/bootstrap");
     }
 }

@@ -13,4 +13,4 @@ mod launch;
 pub use catalogue::{Catalogue, Family, Interpreter, Runtime, RuntimeError};
 pub use environment::{FunctionFacts, variables};
 pub use install::{InstallError, Progress, install, is_installed};
-pub use launch::{ENDPOINT_PORT, Launch, RUNTIME_API_PORT, Start};
+pub use launch::{ENDPOINT_PORT, Launch, RUNTIME_API_PORT, Start, matters_at_start};

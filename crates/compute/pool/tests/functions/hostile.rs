@@ -374,6 +374,6 @@ async fn out_of_turn() {
     for _ in 0..2 {
         let answer = bench.again(&function, "{}").await;
         assert_eq!(answer.result(), json!("first"));
-        assert!(answer.tail().contains("403 403 404 \n"), "{}", answer.tail());
+        assert!(answer.tail().contains("400 403 404 \n"), "{}", answer.tail());
     }
 }

@@ -10,6 +10,7 @@ mod node;
 mod pooling;
 mod python;
 mod snap_start;
+mod starting;
 mod support;
 mod waiting;
 
@@ -24,5 +25,6 @@ fn main() {
     trials.extend(pooling::trials());
     trials.extend(hostile::trials());
     trials.extend(waiting::trials());
+    trials.extend(starting::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -196,6 +196,10 @@ async fn custom_runtime_missing() {
         (&[][..], "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
         (&[("bootstrap", SHELL_RUNTIME, 0o644)][..], "fork/exec /var/task/bootstrap: permission denied"),
         (&[("bootstrap", "no program", 0o755)][..], "fork/exec /var/task/bootstrap: exec format error"),
+        (
+            &[("bootstrap", "#!/opt/nothing\n", 0o755)][..],
+            "fork/exec /var/task/bootstrap: no such file or directory",
+        ),
     ];
     for (files, message) in cases {
         let answer = bench.once(bench.function("provided.al2023", "h", files), "{}").await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::Clock;
-use lambent_pool::{FunctionSpec, Needs};
+use lambent_pool::{FunctionKey, FunctionSpec, Needs};
 use libtest_mimic::Trial;
 use serde_json::json;
 
@@ -21,6 +21,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("ready_is_nothing_after_the_keep_alive", dismantled),
         trial("idle_is_frozen_until_the_next_call", frozen),
         trial("idle_and_busy_in_quick_turns", quick_turns),
+        trial("idle_ones_log_to_their_end", last_lines),
+        trial("idle_ones_of_a_version_are_retired", version_retired),
         trial("functions_are_counted", counted),
     ]
 }
@@ -44,7 +46,7 @@ done
 "#;
 
 /// Waits for something that comes by itself, and fails the test when it does not.
-async fn until(what: &str, mut come: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut come: impl FnMut() -> bool) {
     let look = async {
         while !come() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -61,6 +63,12 @@ fn namespaces() -> Vec<String> {
         .filter_map(|one| read(one.pid))
         .map(|link| link.to_str().unwrap().to_owned())
         .collect()
+}
+
+/// Whether a process belongs to a pool's environments, which have its bootstraps in sight.
+pub(crate) fn is_of(pid: i32, bench: &Bench) -> bool {
+    let dir = bench.dir.path().to_str().unwrap();
+    std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_ok_and(|text| text.contains(dir))
 }
 
 fn with_colour(mut function: FunctionSpec) -> FunctionSpec {
@@ -142,10 +150,11 @@ async fn expected() {
 }
 
 async fn replaces_dead() {
-    let bench = Bench::new();
+    let (clock, hand) = Clock::manual(1_700_000_000_000);
+    let bench = Bench::with(|_| {}, clock);
     bench.once(bench.python(WHERE), "{}").await;
     until("the next ones are ready", || bench.pool.ready() == 2).await;
-    let ours: Vec<i32> = descendants().iter().map(|one| one.pid).collect();
+    let ours: Vec<i32> = descendants().iter().map(|one| one.pid).filter(|pid| is_of(*pid, &bench)).collect();
     // Whatever waits for a function ends, and what it was forked from.
     for pid in ours {
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
@@ -153,6 +162,8 @@ async fn replaces_dead() {
     }
     let result = bench.once(bench.python(WHERE), "{}").await.result();
     assert!(namespaces().contains(&result.as_str().unwrap().to_owned()), "a new one took the call");
+    // What dies is not made again at once.
+    hand.advance(Duration::from_secs(11));
     until("others are ready", || bench.pool.ready() == 2).await;
     let result = bench.once(bench.python(WHERE), "{}").await.result();
     assert!(result.is_string());
@@ -176,18 +187,14 @@ async fn dismantled() {
     bench.once(bench.python(WHERE), "{}").await;
     bench.once(bench.node(WHERE_NODE), "{}").await;
     until("the next ones are ready", || bench.pool.ready() == 4).await;
-    // What a pool starts has its bootstraps in sight.
-    let dir = bench.dir.path().to_str().unwrap();
-    let sees =
-        |pid| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_ok_and(|text| text.contains(dir));
     hand.advance(Duration::from_secs(299));
     bench.pool.reap_idle().await;
     assert_eq!(bench.pool.ready(), 4);
-    assert!(descendants().iter().any(|one| sees(one.pid)));
+    assert!(descendants().iter().any(|one| is_of(one.pid, &bench)));
     hand.advance(Duration::from_secs(1));
     bench.pool.reap_idle().await;
     assert_eq!((bench.pool.ready(), bench.pool.stats().idle), (0, 0));
-    until("no process is left", || !descendants().iter().any(|one| sees(one.pid))).await;
+    until("no process is left", || !descendants().iter().any(|one| is_of(one.pid, &bench))).await;
     assert!(bench.once(bench.python(WHERE), "{}").await.result().is_string(), "and all of it comes back");
 }
 
@@ -233,6 +240,34 @@ async fn quick_turns() {
             tokio::time::sleep(Duration::from_millis(turn % 12)).await;
         }
     }
+}
+
+async fn last_lines() {
+    let (bench, meeting) = Bench::meeting_with(0, |config| config.freeze_after = Duration::from_secs(600));
+    let function = Arc::new(bench.python(
+        &COUNTS_ON.replace("    while True:", "    for number in range(1 << 20):\n        print(number)"),
+    ));
+    assert_eq!(bench.again(&function, "{}").await.result(), json!("answered"));
+    let before = meeting.present();
+    until("it counts after its answer", || meeting.present() > before + 10).await;
+    let printed = meeting.present();
+    bench.pool.retire("000000000000", "us-east-1", &function.key.name).await;
+    let logged = bench.all_logged().await;
+    assert!(logged.contains(&format!("{}\n", printed - 1)), "{printed} are not all in {logged:?}");
+}
+
+async fn version_retired() {
+    let bench = Bench::new();
+    let latest = Arc::new(bench.python("def handler(event, context):\n    return event\n"));
+    let mut first = bench.python("def handler(event, context):\n    return -event\n");
+    first.key = FunctionKey { version: "1".to_owned(), ..latest.key.clone() };
+    let first = Arc::new(first);
+    bench.again(&latest, "1").await;
+    bench.again(&first, "1").await;
+    assert_eq!(bench.pool.stats().idle, 2);
+    bench.pool.retire_version("000000000000", "us-east-1", &latest.key.name, "1").await;
+    assert_eq!(bench.pool.stats().idle, 1);
+    assert_eq!(bench.again(&latest, "2").await.0.record.init_ms, None, "the other one is there still");
 }
 
 async fn counted() {
