@@ -97,6 +97,11 @@ impl Lambda {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         if let Some(number) = deleted_version(&name)? {
             self.delete_version(&name, number).await?;
+            let lambda = self.clone();
+            tokio::spawn(async move {
+                let version = number.to_string();
+                lambda.parts.runner.retire_version(&name.place, &name.name, &version).await;
+            });
             return Ok(DeleteFunctionResponse { status_code: Some(204) });
         }
         self.delete_whole(&name).await?;

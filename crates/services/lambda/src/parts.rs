@@ -42,6 +42,9 @@ pub trait Runner: Send + Sync {
 
     /// Lets go of a function's environments: it was deleted.
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()>;
+
+    /// The same for one version of it.
+    fn retire_version<'a>(&'a self, place: &'a Place, name: &'a str, version: &'a str) -> BoxFuture<'a, ()>;
 }
 
 impl Runner for Pool {
@@ -55,6 +58,10 @@ impl Runner for Pool {
 
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(Pool::retire(self, &place.account, &place.region, name))
+    }
+
+    fn retire_version<'a>(&'a self, place: &'a Place, name: &'a str, version: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(Pool::retire_version(self, &place.account, &place.region, name, version))
     }
 }
 

@@ -334,6 +334,10 @@ impl Runner for FakeRunner {
     fn retire<'a>(&'a self, _: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(async move { self.retired.lock().push(name.to_owned()) })
     }
+
+    fn retire_version<'a>(&'a self, _: &'a Place, name: &'a str, version: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move { self.retired.lock().push(format!("{name}:{version}")) })
+    }
 }
 
 /// Objects by bucket and key.

@@ -106,6 +106,8 @@ async fn numbers_are_never_given_again() {
     assert_eq!(published(&cloud, "f").await, "1");
     assert_eq!(delete(&cloud, "f:1").await.status, 204);
     config(&cloud, "f:1").await.expect_error(404, MISSING, &format!("Function not found: {}", arn("f:1")));
+    tokio::task::yield_now().await;
+    assert_eq!(*cloud.runner.retired.lock(), ["f:1"], "its environments go, and no others");
     assert_eq!(published(&cloud, "f").await, "2");
     assert_eq!(delete(&cloud, "f?Qualifier=1").await.status, 204, "no harm is done");
     assert_eq!(delete(&cloud, "f").await.status, 204);
