@@ -42,8 +42,7 @@ struct Source {
 impl Source {
     async fn top(&self, place: &Place) -> Result<Top, ApiError> {
         let bill = self.bill(place).await?;
-        let is_own = |one: &FunctionStats| one.account == place.account && one.region == place.region;
-        let live = self.pool.functions().into_iter().filter(is_own);
+        let live = self.pool.functions(&place.account, &place.region).into_iter();
         Ok(Top {
             account: place.account.clone(),
             region: place.region.clone(),

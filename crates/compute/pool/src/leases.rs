@@ -254,9 +254,10 @@ impl Leases {
         }
     }
 
-    /// What is known of every function, without percentiles, and the durations of which these are made.
-    pub(crate) fn functions(&self) -> Vec<(FunctionStats, Recent)> {
-        let known = self.functions.iter().filter(|(_, fleet)| fleet.is_known());
+    /// What is known of every function of a place, without percentiles, and the durations of which these are made.
+    pub(crate) fn functions(&self, account: &str, region: &str) -> Vec<(FunctionStats, Recent)> {
+        let here = self.functions.iter().filter(|(name, _)| name.0 == account && name.1 == region);
+        let known = here.filter(|(_, fleet)| fleet.is_known());
         let stats = known.map(|(name, fleet)| {
             let stats = FunctionStats {
                 account: name.0.clone(),

@@ -276,12 +276,10 @@ impl Pool {
         self.inner.leases.lock().stats()
     }
 
-    /// What every function did and holds, by account, region and name.
-    pub fn functions(&self) -> Vec<FunctionStats> {
-        let mut known = self.inner.leases.lock().functions();
-        known.sort_by(|(one, _), (other, _)| {
-            (&one.account, &one.region, &one.name).cmp(&(&other.account, &other.region, &other.name))
-        });
+    /// What every function of an account and region did and holds, by name.
+    pub fn functions(&self, account: &str, region: &str) -> Vec<FunctionStats> {
+        let mut known = self.inner.leases.lock().functions(account, region);
+        known.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
         let with_percentiles = |(mut stats, recent): (FunctionStats, Recent)| {
             (stats.p50_ms, stats.p99_ms) = recent.p50_p99_ms();
             stats

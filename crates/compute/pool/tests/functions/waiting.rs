@@ -300,8 +300,11 @@ async fn counted() {
     for _ in 0..3 {
         bench.again(&function, "1").await;
     }
-    let known = bench.pool.functions();
+    let functions = || bench.pool.functions("000000000000", "us-east-1");
+    let known = functions();
     assert_eq!(known.len(), 2);
+    assert!(bench.pool.functions("000000000000", "eu-west-1").is_empty());
+    assert!(bench.pool.functions("111111111111", "us-east-1").is_empty());
     let one = known.iter().find(|one| one.name == name).unwrap();
     assert_eq!((one.account.as_str(), one.region.as_str()), ("000000000000", "us-east-1"));
     assert_eq!((one.idle, one.busy, one.cold_starts, one.throttles), (1, 0, 1, 0));
@@ -313,7 +316,7 @@ async fn counted() {
     assert!(bench.call(&Arc::new(none), "{}").await.is_err());
     let throttles =
         |known: &[lambent_pool::FunctionStats]| known.iter().find(|one| one.name == name).unwrap().throttles;
-    assert_eq!(throttles(&bench.pool.functions()), 1);
+    assert_eq!(throttles(&functions()), 1);
     bench.pool.retire("000000000000", "us-east-1", &name).await;
-    assert!(bench.pool.functions().iter().all(|one| one.name != name), "it was deleted");
+    assert!(functions().iter().all(|one| one.name != name), "it was deleted");
 }
