@@ -1,8 +1,9 @@
 //! Snapshots (SnapStart): for each published version that wants it one environment that has loaded the function, from
 //! which the version's environments are forked.
 //!
-//! A snapshot is made with the version's first call, and goes with its last environment's keep-alive. It serves no calls,
-//! and no other function, ever. Where none can be made, or none be forked, functions start the ordinary way, and the log
+//! A snapshot is made with the version's first call, and goes when none was started for the keep-alive. It serves no calls,
+//! and no other function, ever. Environments are forked ahead, as many as were needed of late: each waits for its variables,
+//! with its hooks still to run, for the kernel takes its time to make disks and control groups. Where none can be made, or none be forked, functions start the ordinary way, and the log
 //! says why, once.
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::api::Call;
+use crate::demand::Demand;
 use crate::environment::{Environment, Event};
 use crate::error::InvokeError;
 use crate::function::{FunctionKey, FunctionSpec};
@@ -28,6 +30,8 @@ use crate::texts;
 const LOAD_TIMEOUT: Duration = Duration::from_secs(130);
 /// Of all functions; the least recently used goes first.
 const MAX_SNAPSHOTS: usize = 64;
+/// Environments that one snapshot may have ahead of calls.
+const MAX_AHEAD: usize = 16;
 /// What a bootstrap of ours says when the function cannot be forked.
 const NO_SNAPSHOT: &str = "Lambent.NoSnapshot";
 
@@ -49,9 +53,12 @@ pub(crate) struct Snapshots {
 pub(crate) struct Entry {
     taken: OnceCell<Taken>,
     shell: Arc<Shell>,
-    /// When an environment was started last, and when it was made, on the pool's monotonic clock.
-    used: Mutex<Duration>,
+    /// When it was made, on the pool's monotonic clock.
     made: Duration,
+    demand: Mutex<Demand>,
+    /// Forked, and waiting for a call.
+    ahead: Mutex<Vec<Prepared>>,
+    filling: AtomicBool,
     /// Whether the log says why there is none.
     said: AtomicBool,
     /// Why it is of no more use.
@@ -103,20 +110,27 @@ impl Snapshots {
         let mut known = self.known.lock();
         let mut gone: Vec<_> = known.extract_if(|_, entry| entry.made < oldest).map(|(_, one)| one).collect();
         if !known.contains_key(key) && known.len() >= MAX_SNAPSHOTS {
-            let least = known.iter().min_by_key(|(_, entry)| *entry.used.lock()).map(|(key, _)| key.clone());
+            let least =
+                known.iter().min_by_key(|(_, entry)| entry.demand.lock().used()).map(|(key, _)| key.clone());
             gone.extend(least.and_then(|key| known.remove(&key)));
         }
         let new = || Entry {
             taken: OnceCell::new(),
             shell: shell.clone(),
-            used: Mutex::new(now),
             made: now,
+            demand: Mutex::new(Demand::new(now)),
+            ahead: Mutex::default(),
+            filling: AtomicBool::new(false),
             said: AtomicBool::new(false),
             broken: Mutex::new(None),
         };
         let entry = known.entry(key.clone()).or_insert_with(|| Arc::new(new())).clone();
-        *entry.used.lock() = now;
+        entry.demand.lock().note_start(now);
         (entry, gone)
+    }
+
+    fn has(&self, entry: &Arc<Entry>) -> bool {
+        self.known.lock().values().any(|there| Arc::ptr_eq(there, entry))
     }
 
     fn uses(&self, shell: &Arc<Shell>) -> bool {
@@ -132,6 +146,24 @@ impl Snapshots {
 }
 
 impl Entry {
+    /// A forked environment that lives, and those that do not.
+    fn take_ahead(&self) -> (Option<Prepared>, Vec<Prepared>) {
+        let (mut ahead, mut dead) = (self.ahead.lock(), Vec::new());
+        while let Some(mut one) = ahead.pop() {
+            if !one.reports.has_ended() {
+                return (Some(one), dead);
+            }
+            dead.push(one);
+        }
+        (None, dead)
+    }
+
+    /// Whether one more is to be forked ahead.
+    fn wants_more(&self, now: Duration, keep_alive: Duration) -> bool {
+        let wanted = self.demand.lock().wanted(now, keep_alive).min(MAX_AHEAD);
+        self.broken.lock().is_none() && self.ahead.lock().len() < wanted
+    }
+
     /// An ordinary start, with the reason for it if it was not told yet.
     fn ordinary(&self, why: &str) -> Attempt {
         let first = !self.said.swap(true, Ordering::SeqCst);
@@ -184,14 +216,37 @@ pub(crate) async fn start_restored(
     if let Some(why) = entry.broken.lock().clone() {
         return Ok(entry.ordinary(&why));
     }
-    match restore(inner, function, kind, snapshot, at).await {
-        Ok(environment) => Ok(Attempt::Started(Box::new(environment))),
+    let (ahead, dead) = entry.take_ahead();
+    inner.end(dead);
+    let (shell, memory_mib) = (kind.shell.clone(), function.memory_mib);
+    let forked = async {
+        match ahead {
+            Some(ahead) => Ok(ahead),
+            None => fork(inner, snapshot.clone(), shell, memory_mib).await,
+        }
+    };
+    let (forked, opening) = tokio::join!(forked, Opening::of(inner, function, kind, true));
+    let mut forked = match forked {
+        Ok(forked) => forked,
         Err(InvokeError::Environment(why)) => {
             *entry.broken.lock() = Some(why.clone());
-            Ok(entry.ordinary(&why))
+            return Ok(entry.ordinary(&why));
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    let opening = match opening {
+        Ok(opening) => opening,
+        Err(error) => {
+            inner.end(vec![forked]);
+            return Err(error);
+        }
+    };
+    forked.api.give_function(told(&opening.variables));
+    let mut environment = opening.environment(inner, forked, texts::restore_start_line)?;
+    (environment.started_at, environment.init_since) = (at, at);
+    environment.restored_at = Some(inner.parts.clock.monotonic());
+    fork_ahead(inner, &entry, snapshot, kind.shell.clone(), memory_mib);
+    Ok(Attempt::Started(Box::new(environment)))
 }
 
 /// Has a function load, up to where environments can be forked from it.
@@ -231,30 +286,50 @@ async fn take(inner: &Arc<Inner>, function: &FunctionSpec, kind: &Arc<Kind>) -> 
     Err(NotTaken::Impossible(why))
 }
 
-async fn restore(
+/// An environment that waits for its variables.
+async fn fork(
     inner: &Arc<Inner>,
-    function: &FunctionSpec,
-    kind: &Arc<Kind>,
     snapshot: Arc<Snapshot>,
-    at: Duration,
-) -> Result<Environment, InvokeError> {
-    let (owner, memory_mib) = (inner.clone(), function.memory_mib);
-    let restored = blocking(move || owner.sandbox.restore(&snapshot, memory_mib));
-    let (restored, opening) = tokio::join!(restored, Opening::of(inner, function, kind, true));
-    let started = restored?.map_err(|error| InvokeError::Environment(error.to_string()))?;
-    let mut prepared = Prepared::adopt(started, kind.shell.clone()).map_err(failed)?;
-    let opening = match opening {
-        Ok(opening) => opening,
-        Err(error) => {
-            inner.end(vec![prepared]);
-            return Err(error);
+    shell: Arc<Shell>,
+    memory_mib: u32,
+) -> Result<Prepared, InvokeError> {
+    let owner = inner.clone();
+    let restored = blocking(move || owner.sandbox.restore(&snapshot, memory_mib)).await?;
+    let started = restored.map_err(|error| InvokeError::Environment(error.to_string()))?;
+    Prepared::adopt(started, shell).map_err(failed)
+}
+
+/// Has as many wait as are wanted, in the background, one after the other.
+fn fork_ahead(
+    inner: &Arc<Inner>,
+    entry: &Arc<Entry>,
+    snapshot: Arc<Snapshot>,
+    shell: Arc<Shell>,
+    memory_mib: u32,
+) {
+    let (owner, watched) = (Arc::downgrade(inner), Arc::downgrade(entry));
+    if entry.filling.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    tokio::spawn(async move {
+        loop {
+            let (Some(inner), Some(entry)) = (owner.upgrade(), watched.upgrade()) else { return };
+            let now = inner.parts.clock.monotonic();
+            let wanted = inner.snapshots.has(&entry) && entry.wants_more(now, inner.config.idle_timeout);
+            if !wanted {
+                entry.filling.store(false, Ordering::SeqCst);
+                tokio::task::spawn_blocking(move || drop(entry));
+                return;
+            }
+            let work = Working::new(&inner);
+            match fork(&inner, snapshot.clone(), shell.clone(), memory_mib).await {
+                Ok(forked) => entry.ahead.lock().push(forked),
+                Err(error) => *entry.broken.lock() = Some(error.to_string()),
+            }
+            // Ends what is let go meanwhile where it may block.
+            tokio::task::spawn_blocking(move || drop((entry, work)));
         }
-    };
-    prepared.api.give_function(told(&opening.variables));
-    let mut environment = opening.environment(inner, prepared, texts::restore_start_line)?;
-    (environment.started_at, environment.init_since) = (at, at);
-    environment.restored_at = Some(inner.parts.clock.monotonic());
-    Ok(environment)
+    });
 }
 
 /// Ends a snapshot when no environment was started from it for the pool's idle timeout.
@@ -265,7 +340,7 @@ fn end_when_unused(inner: &Arc<Inner>, key: FunctionKey, entry: &Arc<Entry>) {
         loop {
             tokio::time::sleep(pause).await;
             let (Some(inner), Some(entry)) = (owner.upgrade(), watched.upgrade()) else { return };
-            let unused = inner.parts.clock.monotonic().saturating_sub(*entry.used.lock());
+            let unused = inner.parts.clock.monotonic().saturating_sub(entry.demand.lock().used());
             pause = inner.config.idle_timeout.saturating_sub(unused).max(Duration::from_millis(1));
             if unused >= inner.config.idle_timeout {
                 inner.snapshots.remove(&key, &entry);
