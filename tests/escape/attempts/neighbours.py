@@ -3,6 +3,7 @@
 import glob
 import os
 import socket
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -17,6 +18,8 @@ def victim(event, context):
     """Spreads its secret over every place that processes of one machine can share; tells where it could."""
     secret = os.environ["SECRET"]
     kept.append(secret * 3)
+    # A forked interpreter's variables are not those that it was executed with; a child's are.
+    kept.append(subprocess.Popen(["/bin/sleep", "600"]))
     places = {
         "file in /tmp": lambda: open("/tmp/secret", "w").write(secret),
         "abstract socket": lambda: listen("\0" + secret),
@@ -60,6 +63,15 @@ def hold(event, context):
 @attempt
 def variables(event):
     """Every process's variables that can be read, searched for the secret."""
+    child = subprocess.Popen(["/bin/sleep", "60"])
+    try:
+        return search_variables(event)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def search_variables(event):
     mine = b"planted=" + os.environ.get("PLANTED", "").encode()
     found, seen_own = [], False
     for path in glob.glob("/proc/[0-9]*/environ"):
