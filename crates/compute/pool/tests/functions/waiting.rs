@@ -267,7 +267,7 @@ async fn last_lines() {
     let function = Arc::new(bench.python(
         &COUNTS_ON.replace("    while True:", "    for number in range(1 << 20):\n        print(number)"),
     ));
-    assert_eq!(bench.again(&function, "{}").await.result(), json!("answered"));
+    assert!(bench.again(&function, "{}").await.result().is_string());
     let before = meeting.present();
     until("it counts after its answer", || meeting.present() > before + 10).await;
     let printed = meeting.present();
