@@ -5,6 +5,7 @@
 //! beside the figures, and readers judge.
 
 mod big;
+mod bundle;
 mod calls;
 mod cold;
 mod crowd;

@@ -226,7 +226,7 @@ def more_than_the_usual_root(event):
     """Names in the root, in /var, /etc and /dev beyond those that a runtime needs."""
     usual = {
         "/": {"bin", "dev", "etc", "lib", "lib32", "lib64", "node_modules", "opt", "proc", "tmp", "usr", "var"},
-        "/var": {"empty", "lang", "rapid", "runtime", "task"},
+        "/var": {"cache", "empty", "lang", "rapid", "runtime", "task"},
         "/dev": {"fd", "full", "null", "random", "stderr", "stdin", "stdout", "urandom", "zero"},
     }
     more = {folder: sorted(set(os.listdir(folder)) - names) for folder, names in usual.items()}

@@ -7,6 +7,7 @@ use anyhow::Context;
 use lambent_test_client::Connection;
 
 use super::Bench;
+use super::bundle;
 use super::functions::{self, Kind, Packages, check_echo, invocation};
 use super::load::{Load, Order};
 use super::server::{Folder, Server};
@@ -52,7 +53,8 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         let first = after_a_start(bench, &folder, names)?;
         row(table, kind, "right after a start", first, target_empty(kind));
     }
-    snap_start(bench, table)
+    snap_start(bench, table)?;
+    bundle::measure(bench, table)
 }
 
 /// First calls of published versions, which may start from one that has been initialised.
@@ -69,7 +71,12 @@ fn snap_start(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
 }
 
 /// What each first call takes, in microseconds.
-fn one_by_one(bench: &Bench, server: &Server, names: &[String], pause: Duration) -> anyhow::Result<Vec<f64>> {
+pub(super) fn one_by_one(
+    bench: &Bench,
+    server: &Server,
+    names: &[String],
+    pause: Duration,
+) -> anyhow::Result<Vec<f64>> {
     let api = server.api(bench);
     let mut connection = Connection::open(server.address)?;
     let mut times_us = Vec::new();
@@ -128,7 +135,7 @@ fn row(table: &mut Table, kind: Kind, what: &str, times_us: Vec<f64>, target: &s
 fn target(kind: Kind) -> &'static str {
     match kind {
         Kind::Node => "p50 at most 8 ms",
-        Kind::Client | Kind::Hold => "",
+        Kind::Client | Kind::Hold | Kind::Bundle | Kind::BundleAsIs => "",
         Kind::Python | Kind::Boto3 => "p50 at most 5 ms, p99 15 ms",
         Kind::Rust => "p50 at most 5 ms",
     }
@@ -138,7 +145,7 @@ fn target(kind: Kind) -> &'static str {
 fn target_empty(kind: Kind) -> &'static str {
     match kind {
         Kind::Node => "p50 at most 24 ms",
-        Kind::Client | Kind::Hold => "",
+        Kind::Client | Kind::Hold | Kind::Bundle | Kind::BundleAsIs => "",
         Kind::Python | Kind::Boto3 | Kind::Rust => "p50 at most 15 ms",
     }
 }

@@ -25,6 +25,7 @@ const TIMEOUT_S: u32 = 60;
 const POLL: Duration = Duration::from_millis(20);
 const POLLS_MAX: usize = 500;
 const DEPLOY_CONNECTIONS: usize = 16;
+const BUNDLE_BYTES: usize = 5_000_000;
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What a function is made of. All but [`Kind::Hold`] return their event.
@@ -36,6 +37,10 @@ pub(super) enum Kind {
     /// It makes a client of boto3 when it is loaded.
     Client,
     Node,
+    /// Node with [`BUNDLE_BYTES`] of code in one file, compiled when it is deployed.
+    Bundle,
+    /// The same with a word in it for whose sake it is not.
+    BundleAsIs,
     /// On AWS's own Rust runtime, as `provided.al2023`.
     Rust,
     /// Python: it sleeps for the event's `hold` seconds, and says when it began and when it ended, in Unix seconds, and
@@ -50,6 +55,8 @@ impl Kind {
             Self::Boto3 => "Python that imports boto3",
             Self::Client => "Python that makes a boto3 client",
             Self::Node => "Node",
+            Self::Bundle => "Node with 5 MB of code",
+            Self::BundleAsIs => "Node with 5 MB of code, not compiled ahead",
             Self::Rust => "Rust (lambda_runtime)",
         }
     }
@@ -57,7 +64,7 @@ impl Kind {
     fn runtime(self) -> &'static str {
         match self {
             Self::Python | Self::Boto3 | Self::Client | Self::Hold => "python3.13",
-            Self::Node => "nodejs22.x",
+            Self::Node | Self::Bundle | Self::BundleAsIs => "nodejs22.x",
             Self::Rust => "provided.al2023",
         }
     }
@@ -72,6 +79,10 @@ impl Kind {
                 "import boto3\ns3 = boto3.client('s3')\ndef handler(event, context):\n    return event\n",
             ),
             Self::Node => ("index.js", "exports.handler = async (event) => event;\n"),
+            Self::Bundle => return Ok(("index.js", bundle().into_bytes(), 0o644)),
+            Self::BundleAsIs => {
+                return Ok(("index.js", (bundle() + "// eval\n").into_bytes(), 0o644));
+            }
             Self::Hold => (
                 "index.py",
                 "import time\ndef handler(event, context):\n    began = time.time()\n    time.sleep(event['hold'])\n    \
@@ -86,6 +97,20 @@ impl Kind {
         };
         Ok((name, text.as_bytes().to_vec(), 0o644))
     }
+}
+
+/// Code as a bundler would write it: many functions, of which few are called.
+fn bundle() -> String {
+    let mut text = String::from("'use strict';\nconst t = {};\n");
+    let mut count = 0;
+    while text.len() < BUNDLE_BYTES {
+        text += &format!(
+            "t.f{count} = function (a, b) {{ const o = {{ x: a + {count}, y: [b, 'text {count}'], z() {{ return this.x % 7; }} }};\n  \
+             let r = 0;\n  for (let k = 0; k < b; k++) {{ if (k % 2) r += o.x * k; else r -= o.y.length; }}\n  return r + o.z(); }};\n"
+        );
+        count += 1;
+    }
+    text + "exports.handler = async (event) => { t.f7(1, 2); return event; };\n"
 }
 
 /// Packages of one kind.

@@ -43,6 +43,8 @@ pub(crate) enum Call {
     Response { id: String, body: Option<Bytes> },
     /// The invocation failed.
     Error { id: String, kind: Option<String>, body: Bytes },
+    /// A piece of compiled code, from a bootstrap that was told to compile; `None` when it was too large to keep.
+    Code { body: Option<Bytes> },
     /// The function could not be loaded, or not go on after it was restored.
     InitError { kind: Option<String>, body: Bytes },
 }
@@ -356,6 +358,7 @@ impl Connection {
                 let body = body.finish().unwrap_or_default();
                 Some(Call::Error { id: (*id).to_owned(), kind, body })
             }
+            ("POST", ["code"]) => Some(Call::Code { body: body.finish() }),
             ("GET", ["restore", "next"]) => Some(Call::RestoreNext),
             ("POST", ["init" | "restore", "error"]) => {
                 Some(Call::InitError { kind, body: body.finish().unwrap_or_default() })

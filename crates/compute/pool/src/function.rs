@@ -39,6 +39,8 @@ pub struct FunctionSpec {
     /// The unpacked deployment package, which nobody changes while this spec is alive. Files must be readable, and
     /// folders searchable, by everyone (0644, 0755): the function runs as a user that owns nothing.
     pub code_dir: PathBuf,
+    /// A folder with what [`crate::Pool::compile`] made of this code, if there is one; what does not fit is not used.
+    pub code_cache: Option<PathBuf>,
     /// LoggingConfig.LogGroup, usually `/aws/lambda/NAME`.
     pub log_group: String,
     /// SnapStart's `PublishedVersions`, for a published version: its environments may start from one that is initialised.

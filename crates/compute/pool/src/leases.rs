@@ -450,6 +450,7 @@ mod tests {
             environment: Vec::new(),
             code_dir: "/nowhere".into(),
             log_group: "/aws/lambda/one".to_owned(),
+            code_cache: None,
             snap_start: false,
             reserved_concurrency: None,
             credentials: Arc::new(Nobody),

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod compile;
 mod demand;
 mod enclosure;
 mod environment;

@@ -287,6 +287,10 @@ impl Pool {
         known.into_iter().map(with_percentiles).collect()
     }
 
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// What this host can isolate.
     pub async fn capabilities(&self) -> Result<Capabilities, InvokeError> {
         let inner = self.inner.clone();

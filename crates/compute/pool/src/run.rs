@@ -256,7 +256,7 @@ impl Run<'_> {
                 self.environment.refuse(connection, "the last event has no answer yet");
                 None
             }
-            Call::InitError { .. } | Call::Function | Call::RestoreNext => {
+            Call::InitError { .. } | Call::Function | Call::RestoreNext | Call::Code { .. } => {
                 self.environment.refuse(connection, "the function is loaded");
                 None
             }

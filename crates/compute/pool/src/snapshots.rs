@@ -173,7 +173,7 @@ impl Entry {
 
 impl Inner {
     /// Lets go of a kind of environments once neither snapshots nor the ready set need it.
-    fn retire_unless_used(&self, shell: &Arc<Shell>) {
+    pub(crate) fn retire_unless_used(&self, shell: &Arc<Shell>) {
         if !self.snapshots.uses(shell) && !self.ready.knows(shell) {
             self.sandbox.retire(shell);
         }

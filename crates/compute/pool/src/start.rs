@@ -8,9 +8,10 @@ use lambent_runtimes::{
     ENDPOINT_PORT, Family, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, Start, matters_at_start,
     variables,
 };
-use lambent_sandbox::{Assignment, Bind, Boot, Shell, TASK_DIR};
+use lambent_sandbox::{Assignment, Bind, Boot, Shell};
 use parking_lot::Mutex;
 
+use crate::compile::binds_of;
 use crate::environment::Environment;
 use crate::error::InvokeError;
 use crate::function::{Credentials, FunctionSpec};
@@ -45,7 +46,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    fn of(function: &FunctionSpec) -> Self {
+    pub(crate) fn of(function: &FunctionSpec) -> Self {
         Self {
             runtime: function.runtime.clone(),
             memory_mib: function.memory_mib,
@@ -227,11 +228,7 @@ pub(crate) async fn assign(
     let told = is_ours.then(|| told(&variables));
     let with_function = matches!(prepared.shell.boot, Boot::Later { .. });
     let env = if with_function { variables } else { Vec::new() };
-    let assignment = Assignment {
-        binds: vec![Bind::required(&function.code_dir, TASK_DIR)],
-        env,
-        memory_mib: function.memory_mib,
-    };
+    let assignment = Assignment { binds: binds_of(function), env, memory_mib: function.memory_mib };
     let mut prepared = prepared;
     // A thread that may block, also for the end of one that cannot be assigned.
     let assigned = blocking(move || match prepared.assign(&assignment, told) {

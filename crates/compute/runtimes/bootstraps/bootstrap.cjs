@@ -16,6 +16,8 @@ const FRAME_MARK = 0xa55a0003;
 const FRAME_HEAD_BYTES = 16;
 // The platform's side of the API, on the environment's own loopback.
 const API_ADDRESS = '127.0.0.1:9001';
+// Where a function's compiled code is, if there is any.
+const CODE_CACHE = '/var/cache/node/code';
 // The exit codes with which AWS's runtime ends after errors that nobody caught.
 const EXIT_UNHANDLED_REJECTION = 128;
 const EXIT_UNCAUGHT_EXCEPTION = 129;
@@ -73,6 +75,13 @@ class Connection {
       `POST ${API}${target} HTTP/1.1\r\nHost: ${this.host}\r\nContent-Type: application/json\r\n` +
       `${extra}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
     this.socket.write(head + body + (thenNext ? this.nextRequest : ''));
+  }
+
+  /** Gives the platform a piece of compiled code. */
+  postCode(piece, then) {
+    this.afterPost = then;
+    this.socket.write(`POST ${API}/code HTTP/1.1\r\nHost: ${this.host}\r\nContent-Length: ${piece.length}\r\n\r\n`);
+    this.socket.write(piece);
   }
 
   take(part) {
@@ -354,8 +363,7 @@ function dieOf(connection, title, error, code) {
 }
 
 /** Becomes the function that the platform names, as far as variables go. */
-function becomeFunction(body) {
-  const { env } = JSON.parse(body.toString('utf8'));
+function becomeFunction(env) {
   for (const name of Object.keys(process.env)) delete process.env[name];
   Object.assign(process.env, env);
   if (env._LAMBDA_TELEMETRY_LOG_FD) logFd = Number(env._LAMBDA_TELEMETRY_LOG_FD);
@@ -387,7 +395,13 @@ function main() {
   let handler;
   const connection = new Connection(API_ADDRESS, (headers, body) => handleEvent(connection, handler, headers, body));
   connection.ask('/function', (body) => {
-    becomeFunction(body);
+    const { env, compile } = JSON.parse(body.toString('utf8'));
+    becomeFunction(env);
+    if (compile) {
+      require('./code_cache.cjs').make(env.LAMBDA_TASK_ROOT, (piece, then) => connection.postCode(piece, then));
+      return;
+    }
+    if (fs.existsSync(CODE_CACHE)) require('./code_cache.cjs').use(CODE_CACHE);
     run(connection, (loaded) => {
       handler = loaded;
     });

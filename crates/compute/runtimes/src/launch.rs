@@ -14,11 +14,12 @@ pub const ENDPOINT_PORT: u16 = 4566;
 /// The descriptor on which runtimes may write framed log events; the sandbox makes it.
 pub(crate) const TELEMETRY_FD: u8 = 3;
 
-const BOOTSTRAPS: [(&str, &str); 4] = [
+const BOOTSTRAPS: [(&str, &str); 5] = [
     ("bootstrap.py", include_str!("../bootstraps/bootstrap.py")),
     ("zygote.py", include_str!("../bootstraps/zygote.py")),
     ("snapshot.py", include_str!("../bootstraps/snapshot.py")),
     ("bootstrap.cjs", include_str!("../bootstraps/bootstrap.cjs")),
+    ("code_cache.cjs", include_str!("../bootstraps/code_cache.cjs")),
 ];
 /// What functions may import although nobody brought it, as on AWS.
 const FALLBACKS: [(&str, &str); 1] =
@@ -117,7 +118,7 @@ impl Launch {
     /// Node cannot see the environment's memory limit, and would take garbage for the function's due. Its own limit cannot
     /// be changed once it runs.
     fn start_node(&mut self, memory_mib: u32) {
-        let heap_mib = memory_mib * NODE_HEAP_PERCENT / 100;
+        let heap_mib = node_heap_mib(memory_mib);
         self.args = vec![
             self.program.clone(),
             format!("--max-old-space-size={heap_mib}"),
@@ -140,6 +141,11 @@ impl Launch {
             self.binds.push((interpreter.prefix.clone(), LANGUAGE_DIR.to_owned(), false));
         }
     }
+}
+
+/// How large Node's heap may become, in MiB, in a function of so much memory.
+pub(crate) fn node_heap_mib(memory_mib: u32) -> u32 {
+    memory_mib * NODE_HEAP_PERCENT / 100
 }
 
 /// Variables that an interpreter or the C library looks at once, when the program starts, begin with one of these.

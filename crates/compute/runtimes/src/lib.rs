@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod catalogue;
+mod code_cache;
 mod discover;
 mod environment;
 mod install;
 mod launch;
 
 pub use catalogue::{Catalogue, Family, Interpreter, Runtime, RuntimeError};
+pub use code_cache::{CODE_CACHE_DIR, CODE_CACHE_EXTENSIONS, CODE_CACHE_FILE, code_cache_key};
 pub use environment::{FunctionFacts, variables};
 pub use install::{InstallError, Progress, install, is_installed};
 pub use launch::{ENDPOINT_PORT, Launch, RUNTIME_API_PORT, Start, matters_at_start};

@@ -17,8 +17,10 @@ use crate::rows::{self, CodeRef, CodeRow};
 use crate::spool;
 
 /// What an unpacking that goes on, and a removal that does, are called at their beginning.
-const UNPACKING: &str = ".new-";
+pub(crate) const UNPACKING: &str = ".new-";
 const REMOVING: &str = ".old-";
+/// What follows a package's name in that of the folder with its compiled code (see [`crate::code_cache`]).
+pub(crate) const COMPILED: &str = ".compiled";
 
 impl Lambda {
     /// The folder of an unpacked package; unpacks it first if need be.
@@ -69,13 +71,14 @@ impl Lambda {
     pub(crate) async fn remove_leftover(&self, name: String) -> Result<bool, LambdaError> {
         // Nobody begins to use a folder between the look at its row and its end. Nor does anybody wait for this.
         let Ok(_lock) = self.folder_lock.try_write() else { return Ok(true) };
-        let key = keys::code(&name);
+        let sha256 = name.strip_suffix(COMPILED).unwrap_or(&name);
+        let key = keys::code(sha256);
         let key = &key;
         let row = self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
         if row.is_some() {
             return Ok(false);
         }
-        if self.is_live(&name) {
+        if self.is_live(sha256) {
             return Ok(true);
         }
         let path = self.code_root().join(name);

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::cache::{Cache, Loaded};
 use crate::errors::{self, LambdaError};
-use crate::limits::{CHECKS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
+use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
 use crate::rows::{self, FunctionRow, Phase, PolicyRow, Settings};
@@ -26,6 +26,8 @@ pub struct Lambda {
     pub(crate) check_slots: tokio::sync::Semaphore,
     /// How many packages are unpacked at once.
     pub(crate) unpack_slots: tokio::sync::Semaphore,
+    /// How many functions' code is compiled at once.
+    pub(crate) compile_slots: tokio::sync::Semaphore,
     live: Mutex<Vec<LiveCode>>,
 }
 
@@ -52,6 +54,7 @@ impl Lambda {
             folder_lock: tokio::sync::RwLock::default(),
             check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
             unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
+            compile_slots: tokio::sync::Semaphore::new(COMPILATIONS_MAX),
             live: Mutex::default(),
         })
     }
@@ -117,8 +120,11 @@ impl Lambda {
             Some(settings) => {
                 let _lock = self.folder_lock.read().await;
                 let code_dir = self.ensure_unpacked(&settings.code).await?;
+                let code_cache = self.code_cache(&settings).filter(|folder| folder.is_dir());
                 let identity = self.parts.identity.clone();
-                let spec = Arc::new(spec::build(&settings, name, which, code_dir, identity));
+                let mut spec = spec::build(&settings, name, which, code_dir, identity);
+                spec.code_cache = code_cache;
+                let spec = Arc::new(spec);
                 self.note_live(&settings.code.sha256, &spec);
                 Some(spec)
             }

@@ -9,6 +9,7 @@ mod asynchronous;
 mod cache;
 mod check;
 mod code;
+mod code_cache;
 mod configuration;
 mod describe;
 mod download;

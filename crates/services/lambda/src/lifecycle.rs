@@ -51,6 +51,9 @@ impl Lambda {
             if let Err(error) = lambda.finish(&place, &name).await {
                 tracing::error!(%error, function = name, "a change stays unfinished until the next start");
             }
+            if let Err(error) = lambda.compile_code(&place, &name).await {
+                tracing::info!(%error, function = name, "a function does without compiled code");
+            }
         });
     }
 

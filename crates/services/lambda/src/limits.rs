@@ -47,6 +47,8 @@ pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
 pub(crate) const CHECKS_MAX: usize = 4;
 /// Deployment packages that are unpacked at once.
 pub(crate) const UNPACKINGS_MAX: usize = 2;
+/// Functions whose code is compiled at once.
+pub(crate) const COMPILATIONS_MAX: usize = 1;
 /// Published versions that one transaction deletes.
 pub(crate) const VERSIONS_DELETED_AT_ONCE: usize = 1_000;
 /// Rows that background work reads at a time.

@@ -8,7 +8,7 @@ use lambent_base::{BoxFuture, Clock, Place, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
 use lambent_identity::Identity;
-use lambent_pool::{Invocation, InvokeError, InvokeRequest, Needs, Pool};
+use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool};
 use lambent_runtimes::Catalogue;
 use lambent_store::Db;
 
@@ -40,6 +40,13 @@ pub trait Runner: Send + Sync {
     /// A function with these needs was made or changed, and will be called. Returns at once.
     fn expect(&self, function: Needs);
 
+    /// Compiles a Node.js function's code, and writes what its cold starts may begin with; gives the number of bytes.
+    fn compile<'a>(
+        &'a self,
+        function: &'a FunctionSpec,
+        into: std::fs::File,
+    ) -> BoxFuture<'a, Result<u64, InvokeError>>;
+
     /// Lets go of a function's environments: it was deleted.
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()>;
 
@@ -54,6 +61,14 @@ impl Runner for Pool {
 
     fn expect(&self, function: Needs) {
         Pool::expect(self, function);
+    }
+
+    fn compile<'a>(
+        &'a self,
+        function: &'a FunctionSpec,
+        into: std::fs::File,
+    ) -> BoxFuture<'a, Result<u64, InvokeError>> {
+        Box::pin(Pool::compile(self, function, into))
     }
 
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {

@@ -244,7 +244,7 @@ def handler(event, context):
     assert!(root.iter().all(|name| allowed.contains(name)), "{root:?}");
     let absent = "No such file or directory";
     assert_eq!(result["home"], json!([absent, absent, absent]));
-    assert_eq!(result["var"], json!(["empty", "lang", "rapid", "runtime", "task"]));
+    assert_eq!(result["var"], json!(["cache", "empty", "lang", "rapid", "runtime", "task"]));
     assert!(!result["etc"].as_array().unwrap().contains(&json!("shadow")));
     assert_eq!(result["passwd"], 1);
     assert_eq!(result["pids"], json!([result["own"]]), "process 1 is hidden, and there is no other");

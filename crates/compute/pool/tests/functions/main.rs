@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod compiled;
 mod hostile;
 mod node;
 mod pooling;
@@ -22,6 +23,7 @@ fn main() {
     trials.extend(python::trials());
     trials.extend(node::trials());
     trials.extend(snap_start::trials());
+    trials.extend(compiled::trials());
     trials.extend(pooling::trials());
     trials.extend(hostile::trials());
     trials.extend(waiting::trials());

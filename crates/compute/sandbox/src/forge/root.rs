@@ -15,8 +15,18 @@ use crate::spec::{BASE_SYSTEM, Bind, INSIDE_GID, INSIDE_UID, MERGED, TASK_DIR};
 /// The root itself holds folders, links and a few small files.
 const ROOT_OPTIONS: &str = "mode=755,size=1m,nr_inodes=4k";
 /// The loader of an interpreter that is booted ahead asks for the last two once, and remembers for good if they are absent.
-const FOLDERS: [&str; 9] =
-    ["dev", "proc", "tmp", "etc", "/var/runtime", EMPTY_FOLDER, TASK_DIR, "/var/task/lib", "/opt/lib"];
+const FOLDERS: [&str; 10] = [
+    "dev",
+    "proc",
+    "tmp",
+    "etc",
+    "/var/runtime",
+    "/var/cache/node",
+    EMPTY_FOLDER,
+    TASK_DIR,
+    "/var/task/lib",
+    "/opt/lib",
+];
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const DEVICE_LINKS: [(&str, &str); 4] = [
     ("dev/fd", "/proc/self/fd"),

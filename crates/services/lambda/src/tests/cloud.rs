@@ -1,6 +1,7 @@
 //! A small cloud: the service and what it stands on.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -12,7 +13,7 @@ use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
 use lambent_identity::{Identity, MasterKey, Role, RootKey};
 use lambent_model_lambda::ops;
-use lambent_pool::{Invocation, InvocationRecord, InvokeError, InvokeRequest, Needs, Outcome};
+use lambent_pool::{FunctionSpec, Invocation, InvocationRecord, InvokeError, InvokeRequest, Needs, Outcome};
 use lambent_runtimes::{Catalogue, Family, Interpreter};
 use lambent_store::Db;
 use lambent_wire::{ApiError, Labels, ProtocolKind, Routed, Router};
@@ -98,7 +99,7 @@ impl Cloud {
             clock: clock.clone(),
             random: random.clone(),
             identity: identity.clone(),
-            runtimes: Arc::new(Catalogue::of(vec![python(11)])),
+            runtimes: Arc::new(Catalogue::of(vec![python(11), node()])),
             runner: runner.clone(),
             objects: objects.clone(),
             data_dir: data.path().to_owned(),
@@ -288,6 +289,12 @@ fn python(minor: u32) -> Interpreter {
     Interpreter { family: Family::Python, version: (3, minor), prefix, program }
 }
 
+/// A program that is there; it is not run.
+fn node() -> Interpreter {
+    let (prefix, program) = ("/bin".into(), "/bin/sh".into());
+    Interpreter { family: Family::Node, version: (22, 0), prefix, program }
+}
+
 /// Runs nothing: gives back what it is told to, and remembers what it was asked.
 #[derive(Default)]
 pub(crate) struct FakeRunner {
@@ -295,6 +302,8 @@ pub(crate) struct FakeRunner {
     pub(crate) retired: Mutex<Vec<String>>,
     /// Runtimes of which a function was announced.
     pub(crate) expected: Mutex<Vec<String>>,
+    /// Revisions of functions that were compiled.
+    pub(crate) compiled: Mutex<Vec<String>>,
     /// Answers to come, the next last; the event itself where there is none.
     pub(crate) answers: Mutex<Vec<Result<Outcome, InvokeError>>>,
 }
@@ -329,6 +338,19 @@ impl Runner for FakeRunner {
 
     fn expect(&self, function: Needs) {
         self.expected.lock().push(function.runtime);
+    }
+
+    fn compile<'a>(
+        &'a self,
+        function: &'a FunctionSpec,
+        into: std::fs::File,
+    ) -> BoxFuture<'a, Result<u64, InvokeError>> {
+        Box::pin(async move {
+            let mut into = into;
+            self.compiled.lock().push(function.key.revision.clone());
+            into.write_all(b"compiled").unwrap();
+            Ok(8)
+        })
     }
 
     fn retire<'a>(&'a self, _: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {

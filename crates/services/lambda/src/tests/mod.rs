@@ -2,6 +2,7 @@
 
 mod cloud;
 mod codes;
+mod compilations;
 mod configurations;
 mod invocations;
 mod lifecycles;
