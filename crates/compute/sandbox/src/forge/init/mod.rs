@@ -11,11 +11,12 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, wait, waitpid};
-use nix::unistd::{ForkResult, Gid, Pid, Uid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, pipe2};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::mounts::{attach, mount_one};
@@ -65,14 +66,16 @@ pub(super) fn run(template: &Ready, order: &EnvironmentOrders, fds: Fds) -> i32 
 
 fn live(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<()> {
     let built = build(template, order, given)?;
+    let (turn, mine) = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("make a pipe: {error}"))?;
     let runtime = match &template.orders.shell.boot {
         Boot::Fork { .. } => None,
-        _ => Some(start(template, given, &built)?),
+        _ => Some(start(template, given, &built, (&turn, &mine))?),
     };
     settle(template, order, given)?;
     // Only now, so that no function is there before this process can do nothing else any more.
     tell(template, given, &built)?;
-    drop(built);
+    // From now on the runtime may report, too.
+    drop((mine, built));
     let status = runtime.map_or_else(|| reap_for_ever(), reap_until);
     // Nobody listens any more when the daemon has given the environment up.
     let _ = link::send_json(given.control.as_fd(), &Report::Exited(status), &[]);
@@ -151,10 +154,10 @@ fn mount_scratch(scratch_mib: u32, users: Users, disk: Option<&OwnedFd>) -> Step
 }
 
 /// Forks the runtime, or what will become it.
-fn start(template: &Ready, given: &Given, built: &Built) -> Step<Pid> {
+fn start(template: &Ready, given: &Given, built: &Built, turn: (&OwnedFd, &OwnedFd)) -> Step<Pid> {
     match fork_into(0).map_err(|error| format!("fork the runtime: {error}"))? {
         ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => std::process::exit(runtime::become_runtime(template, given, built)),
+        ForkResult::Child => std::process::exit(runtime::become_runtime(template, given, built, turn)),
     }
 }
 

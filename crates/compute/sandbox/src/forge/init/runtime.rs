@@ -16,14 +16,32 @@ use crate::spec::{Boot, INSIDE_GID, INSIDE_UID, Shell, TASK_DIR};
 /// Standard output, standard error and the descriptor for framed log events.
 const OUTPUTS: [i32; 3] = [1, 2, 3];
 
-/// Returns only when there is no runtime to be: an exit code.
-pub(super) fn become_runtime(template: &Ready, given: &Given, built: &Built) -> i32 {
-    let report = match prepare(template, given, built).and_then(|()| start(&template.orders.shell, given)) {
+/// Returns only when there is no runtime to be: an exit code. It is its turn to report when the other end of `turn.0`,
+/// which process 1 has, is closed (`turn.1` is this process's copy).
+pub(super) fn become_runtime(
+    template: &Ready,
+    given: &Given,
+    built: &Built,
+    turn: (&OwnedFd, &OwnedFd),
+) -> i32 {
+    // SAFETY: this copy is never used, and the process ends without dropping it.
+    #[expect(unsafe_code, reason = "the parent's value is only borrowed here")]
+    unsafe {
+        libc::close(turn.1.as_raw_fd())
+    };
+    let prepared = prepare(template, given, built);
+    let report = match prepared.and_then(|()| start(&template.orders.shell, given, turn.0)) {
         Ok(errno) => Report::NotExecuted { errno },
         Err(detail) => Report::Failed { detail },
     };
+    wait_for_turn(turn.0);
     let _ = link::send_json(given.control.as_fd(), &report, &[]);
     1
+}
+
+/// Returns when process 1 has said that the environment stands, or is dead.
+fn wait_for_turn(turn: &OwnedFd) {
+    while let Err(nix::errno::Errno::EINTR) = nix::unistd::read(turn, &mut [0]) {}
 }
 
 /// From here to the end nothing is done for the program that it could not do itself.
@@ -79,9 +97,10 @@ fn restrict(fence: &OwnedFd) -> Step<()> {
 }
 
 /// The errno with which the program could not be executed.
-fn start(shell: &Shell, given: &Given) -> Step<i32> {
+fn start(shell: &Shell, given: &Given, turn: &OwnedFd) -> Step<i32> {
     match (&shell.boot, &given.orders) {
         (Boot::Later { program, args }, Some(orders)) => {
+            wait_for_turn(turn);
             link::send_json(given.control.as_fd(), &Report::Waiting, &[])
                 .map_err(|error| format!("say that it waits: {error}"))?;
             let (packet, _) = link::receive(orders.as_fd(), link::MAX_PACKET)
