@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import termios
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -134,6 +135,8 @@ def test_invocations(cloud, awslambda, deploy):
     assert records[3]["init_us"] > 0 and "init_us" not in records[0]
     assert all(record["function"] == name and record["billed_ms"] >= 1 for record in records)
     assert [record["request_id"] for record in listed("--limit", "2")] == [last, slow]
+    too_many = cloud.command("invocations", name, "--slow", "--limit", "5000")
+    assert (too_many.returncode, too_many.stdout) == (2, "") and "1000" in too_many.stderr
     (failure,) = listed("--failed")
     assert (failure["request_id"], failure["outcome"], failure["error_type"]) == (failed, "function-error", "Refused")
     assert slow in [record["request_id"] for record in listed("--slow", "--limit", "2")]
@@ -161,28 +164,42 @@ def top_row(cloud, name):
     return next((row for row in json.loads(told.stdout)["functions"] if row["function"] == name), None)
 
 
-def test_top(cloud, awslambda, deploy):
-    name = deploy("import time\ndef handler(event, context): time.sleep(event)", MemorySize=256)
+# Goes on for as long as its bucket is empty.
+STAYS_BUSY = """
+    import time, boto3
+    s3 = boto3.client("s3")
+    def handler(event, context):
+        time.sleep(0.001)
+        while event and "Contents" not in s3.list_objects_v2(Bucket=event):
+            time.sleep(0.05)
+"""
+
+
+def test_top(cloud, awslambda, s3, bucket, deploy):
+    name = deploy(STAYS_BUSY, MemorySize=256, Timeout=60)
     for _ in range(3):
-        awslambda.invoke(FunctionName=name, Payload=b"0.001")
+        awslambda.invoke(FunctionName=name, Payload=b'""')
     # Costs are some seconds old.
     row = eventually(lambda: (lambda row: row if row and row["requests"] == 3 else None)(top_row(cloud, name)))
     assert (row["warm"], row["busy"], row["cold_starts"], row["throttles"]) == (1, 0, 1, 0)
     assert 1 <= row["p50_ms"] <= row["p99_ms"]
     assert row["memory_bytes"] > 1 << 20 and row["cost_nano_usd"] > 3 * 200
     with ThreadPoolExecutor() as pool:
-        call = pool.submit(awslambda.invoke, FunctionName=name, Payload=b"2")
-        assert eventually(lambda: top_row(cloud, name)["busy"] == 1)
-        call.result()
+        call = pool.submit(awslambda.invoke, FunctionName=name, Payload=json.dumps(bucket))
+        try:
+            assert eventually(lambda: top_row(cloud, name)["busy"] == 1)
+        finally:
+            s3.put_object(Bucket=bucket, Key="enough")
+        assert "FunctionError" not in call.result()
     shown = cloud.command("top")
     line = next(line for line in shown.stdout.splitlines() if line.startswith(name))
     assert re.search(r"\d ms +\d.* MiB +0 +\$0\.0", line), line
     assert "\x1b" not in shown.stdout
 
 
-def test_top_is_drawn_again_and_again_on_a_terminal(cloud, awslambda, deploy):
-    name = deploy("def handler(event, context): return event")
-    awslambda.invoke(FunctionName=name)
+@contextlib.contextmanager
+def watched_top(cloud):
+    """`lambent top` on a terminal: its process, and the terminal's other end."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
     watching = subprocess.Popen(
@@ -190,21 +207,47 @@ def test_top_is_drawn_again_and_again_on_a_terminal(cloud, awslambda, deploy):
     )
     os.close(theirs)
     try:
-        seen = ""
-        while seen.count("\x1b[H") < 3:
-            seen += os.read(ours, 65536).decode()
-        assert seen.startswith("\x1b[?1049h") and seen.count(name) >= 2
-        watching.send_signal(signal.SIGINT)
-        # Reading from a terminal whose other end is closed fails.
-        with contextlib.suppress(OSError):
-            while more := os.read(ours, 65536).decode():
-                seen += more
-        assert watching.wait(10) == 130
-        assert seen.endswith("\x1b[?25h\x1b[?1049l")
+        yield watching, ours
     finally:
         watching.kill()
         watching.wait()
         os.close(ours)
+
+
+def read_until(terminal, enough):
+    """What is drawn from now on, until there is enough of it."""
+    seen, ends = "", time.monotonic() + 60
+    while not enough(seen):
+        assert time.monotonic() < ends, seen[-2000:]
+        seen += os.read(terminal, 65536).decode()
+    return seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_top_is_drawn_again_and_again_on_a_terminal(cloud, awslambda, deploy, number):
+    name = deploy("def handler(event, context): return event")
+    awslambda.invoke(FunctionName=name)
+    with watched_top(cloud) as (watching, terminal):
+        seen = read_until(terminal, lambda seen: seen.count("\x1b[H") >= 3)
+        assert seen.startswith("\x1b[?1049h") and seen.count(name) >= 2
+        watching.send_signal(number)
+        # Reading from a terminal whose other end is closed fails.
+        with contextlib.suppress(OSError):
+            while more := os.read(terminal, 65536).decode():
+                seen += more
+        assert watching.wait(10) == 130
+        assert seen.endswith("\x1b[?25h\x1b[?1049l")
+
+
+def test_top_waits_for_a_cloud_that_is_started_again(own_cloud):
+    own_cloud.start()
+    with watched_top(own_cloud) as (watching, terminal):
+        read_until(terminal, lambda seen: "FUNCTION" in seen)
+        assert own_cloud.stop() == 0
+        read_until(terminal, lambda seen: "error: " in seen and "FUNCTION" in seen)
+        own_cloud.start()
+        read_until(terminal, lambda seen: re.search(r"\x1b\[H\d{12} in [^\x1b]*", seen))
+        assert watching.poll() is None
 
 
 @pytest.mark.parametrize(
