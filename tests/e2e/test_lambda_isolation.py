@@ -132,10 +132,11 @@ def test_a_fork_bomb(cloud, deploy, bystander):
                 except OSError: pass
     """
     name = deploy(code, Timeout=2)
+    before = len(descendants(cloud.process.pid))
     answer = while_it_runs(cloud, name, bystander)
     assert answer["FunctionError"] == "Unhandled"
-    # Nothing of it is left behind.
-    eventually(lambda: len(descendants(cloud.process.pid)) < 50)
+    # Nothing of it is left behind, though some more environments may wait for functions.
+    eventually(lambda: len(descendants(cloud.process.pid)) < before + 50)
 
 
 def descendants(pid):
