@@ -201,12 +201,6 @@ impl Group {
         self.folders.iter().map(open).collect()
     }
 
-    /// Memory in use now, in bytes.
-    pub(crate) fn memory_bytes(&self) -> Option<u64> {
-        let name = if self.version == 1 { "memory.usage_in_bytes" } else { "memory.current" };
-        fs::read_to_string(self.memory.as_ref()?.join(name)).ok()?.trim().parse().ok()
-    }
-
     /// The most memory ever used, in bytes; `None` where it is not counted.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         // A decimal number of 64 bits and a line end.

@@ -128,11 +128,6 @@ impl Environment {
         self.life.has.group.peak_bytes()
     }
 
-    /// Memory that the environment uses now, in bytes; `None` where the host does not count it.
-    pub fn memory_bytes(&self) -> Option<u64> {
-        self.life.has.group.memory_bytes()
-    }
-
     /// Whether the kernel killed a process of the environment for want of memory.
     pub fn oom_killed(&self) -> bool {
         self.life.has.group.oom_kills() > 0
