@@ -22,30 +22,11 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def main():
     for line in sys.stdin:
         request = json.loads(line)
-        print(json.dumps(in_a_child(request["attempt"], request["event"])), flush=True)
-
-
-def in_a_child(attempt, event):
-    """What the attempt says of itself, or `broken` with the child's end."""
-    out, into = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(out)
-        signal.alarm(TIMEOUT_S)
-        try:
-            said = make(attempt, event)
-        except BaseException as error:
-            said = {"broken": repr(error)}
-        os.write(into, json.dumps(said).encode())
-        os._exit(0)
-    os.close(into)
-    with open(out, "rb") as pipe:
-        said = pipe.read()
-    status = os.waitpid(child, 0)[1]
-    return json.loads(said) if said else {"broken": f"wait status {status}"}
+        print(json.dumps(raw.in_a_child(lambda: make(request["attempt"], request["event"]))), flush=True)
 
 
 def make(attempt, event):
+    signal.alarm(TIMEOUT_S)
     os.setsid()
     if LIBC.unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) != 0:
         return {"refused": "EPERM"}

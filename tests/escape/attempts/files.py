@@ -77,6 +77,14 @@ def through_a_hard_link(event):
     return os.stat(link).st_nlink
 
 
+def open_handle(event, handle):
+    folder = os.open(event["scratch"], os.O_RDONLY)
+    try:
+        return call("open_by_handle_at", folder, handle, os.O_RDONLY)
+    finally:
+        os.close(folder)
+
+
 @attempt
 def by_handle(event):
     """A file handle needs no path; it reaches whatever lies on the same disk. Inode 2 is the root of ext4."""
@@ -84,22 +92,14 @@ def by_handle(event):
     ctypes.c_uint.from_buffer(handle).value = 120
     mount = ctypes.c_int()
     call("name_to_handle_at", AT_FDCWD, event["scratch"].encode(), handle, mount, 0)
-    folder = os.open(event["scratch"], os.O_RDONLY)
-    try:
-        return call("open_by_handle_at", folder, handle, os.O_RDONLY)
-    finally:
-        os.close(folder)
+    return open_handle(event, handle)
 
 
 @attempt
 def by_guessed_handle(event):
     """The same without asking for a handle: type 1 is inode and generation."""
     handle = (ctypes.c_uint * 4)(8, 1, 2, 0)
-    folder = os.open(event["scratch"], os.O_RDONLY)
-    try:
-        return call("open_by_handle_at", folder, handle, os.O_RDONLY)
-    finally:
-        os.close(folder)
+    return open_handle(event, handle)
 
 
 @attempt

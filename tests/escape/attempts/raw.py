@@ -133,12 +133,17 @@ def dispatch(event, context=None):
     """Makes the attempt that the event names, in a child and a folder of its own: nothing of it is left for the next."""
     scratch = os.path.join(event["scratch"], context.aws_request_id)
     os.mkdir(scratch)
+    return in_a_child(lambda: named(event["attempt"])({**event, "scratch": scratch}))
+
+
+def in_a_child(make):
+    """What an attempt that is made in a child says of itself, or `broken` with the child's end."""
     out, into = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(out)
         try:
-            said = named(event["attempt"])({**event, "scratch": scratch})
+            said = make()
         except BaseException as error:
             said = {"broken": repr(error)}
         os.write(into, json.dumps(said).encode())
