@@ -3,6 +3,10 @@
 
 use lambent_wire::prelude::*;
 
+pub fn alias_limit_exceeded_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("AliasLimitExceededException", 400, message).with("Type", "User")
+}
+
 pub fn code_artifact_user_deleted_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("CodeArtifactUserDeletedException", 409, message).with("Type", "User")
 }
@@ -138,6 +142,10 @@ pub fn policy_length_exceeded_exception(message: impl Into<String>) -> ApiError 
 
 pub fn precondition_failed_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("PreconditionFailedException", 412, message).with("Type", "User")
+}
+
+pub fn provisioned_concurrency_config_not_found_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("ProvisionedConcurrencyConfigNotFoundException", 404, message).with("Type", "User")
 }
 
 pub fn public_policy_exception(message: impl Into<String>) -> ApiError {

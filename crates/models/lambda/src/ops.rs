@@ -13,54 +13,85 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
     target_prefix: None,
     xml_namespace: None,
     operations: &[
+        &ADD_LAYER_VERSION_PERMISSION_INFO,
         &ADD_PERMISSION_INFO,
+        &CREATE_ALIAS_INFO,
+        &CREATE_CODE_SIGNING_CONFIG_INFO,
         &CREATE_FUNCTION_INFO,
+        &CREATE_FUNCTION_URL_CONFIG_INFO,
+        &DELETE_ALIAS_INFO,
+        &DELETE_CODE_SIGNING_CONFIG_INFO,
         &DELETE_FUNCTION_INFO,
+        &DELETE_FUNCTION_CODE_SIGNING_CONFIG_INFO,
+        &DELETE_FUNCTION_CONCURRENCY_INFO,
+        &DELETE_FUNCTION_EVENT_INVOKE_CONFIG_INFO,
+        &DELETE_FUNCTION_URL_CONFIG_INFO,
+        &DELETE_LAYER_VERSION_INFO,
+        &DELETE_PROVISIONED_CONCURRENCY_CONFIG_INFO,
+        &DELETE_RESOURCE_POLICY_INFO,
+        &GET_ACCOUNT_SETTINGS_INFO,
+        &GET_ALIAS_INFO,
+        &GET_CODE_SIGNING_CONFIG_INFO,
         &GET_FUNCTION_INFO,
+        &GET_FUNCTION_CODE_SIGNING_CONFIG_INFO,
+        &GET_FUNCTION_CONCURRENCY_INFO,
         &GET_FUNCTION_CONFIGURATION_INFO,
+        &GET_FUNCTION_EVENT_INVOKE_CONFIG_INFO,
+        &GET_FUNCTION_RECURSION_CONFIG_INFO,
+        &GET_FUNCTION_URL_CONFIG_INFO,
+        &GET_LAYER_VERSION_INFO,
+        &GET_LAYER_VERSION_BY_ARN_INFO,
+        &GET_LAYER_VERSION_POLICY_INFO,
         &GET_POLICY_INFO,
+        &GET_PROVISIONED_CONCURRENCY_CONFIG_INFO,
+        &GET_RESOURCE_POLICY_INFO,
+        &GET_RUNTIME_MANAGEMENT_CONFIG_INFO,
         &INVOKE_INFO,
+        &INVOKE_ASYNC_INFO,
+        &INVOKE_WITH_RESPONSE_STREAM_INFO,
+        &LIST_ALIASES_INFO,
+        &LIST_CODE_SIGNING_CONFIGS_INFO,
+        &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_INFO,
+        &LIST_FUNCTION_URL_CONFIGS_INFO,
         &LIST_FUNCTIONS_INFO,
+        &LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_INFO,
+        &LIST_LAYER_VERSIONS_INFO,
+        &LIST_LAYERS_INFO,
+        &LIST_PROVISIONED_CONCURRENCY_CONFIGS_INFO,
+        &LIST_TAGS_INFO,
         &LIST_VERSIONS_BY_FUNCTION_INFO,
+        &PUBLISH_LAYER_VERSION_INFO,
         &PUBLISH_VERSION_INFO,
+        &PUT_FUNCTION_CODE_SIGNING_CONFIG_INFO,
+        &PUT_FUNCTION_CONCURRENCY_INFO,
+        &PUT_FUNCTION_EVENT_INVOKE_CONFIG_INFO,
+        &PUT_FUNCTION_RECURSION_CONFIG_INFO,
+        &PUT_PROVISIONED_CONCURRENCY_CONFIG_INFO,
+        &PUT_RESOURCE_POLICY_INFO,
+        &PUT_RUNTIME_MANAGEMENT_CONFIG_INFO,
+        &REMOVE_LAYER_VERSION_PERMISSION_INFO,
         &REMOVE_PERMISSION_INFO,
+        &TAG_RESOURCE_INFO,
+        &UNTAG_RESOURCE_INFO,
+        &UPDATE_ALIAS_INFO,
+        &UPDATE_CODE_SIGNING_CONFIG_INFO,
         &UPDATE_FUNCTION_CODE_INFO,
         &UPDATE_FUNCTION_CONFIGURATION_INFO,
+        &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_INFO,
+        &UPDATE_FUNCTION_URL_CONFIG_INFO,
     ],
     unimplemented: &[
-        Known {
-            name: "AddLayerVersionPermission",
-            method: "POST",
-            uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
-        },
         Known {
             name: "CheckpointDurableExecution",
             method: "POST",
             uri: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint",
         },
-        Known { name: "CreateAlias", method: "POST", uri: "/2015-03-31/functions/{FunctionName}/aliases" },
         Known { name: "CreateCapacityProvider", method: "POST", uri: "/2025-11-30/capacity-providers" },
-        Known { name: "CreateCodeSigningConfig", method: "POST", uri: "/2020-04-22/code-signing-configs" },
         Known { name: "CreateEventSourceMapping", method: "POST", uri: "/2015-03-31/event-source-mappings" },
-        Known {
-            name: "CreateFunctionUrlConfig",
-            method: "POST",
-            uri: "/2021-10-31/functions/{FunctionName}/url",
-        },
-        Known {
-            name: "DeleteAlias",
-            method: "DELETE",
-            uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
-        },
         Known {
             name: "DeleteCapacityProvider",
             method: "DELETE",
             uri: "/2025-11-30/capacity-providers/{CapacityProviderName}",
-        },
-        Known {
-            name: "DeleteCodeSigningConfig",
-            method: "DELETE",
-            uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
         },
         Known {
             name: "DeleteDurableExecution",
@@ -73,51 +104,9 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             uri: "/2015-03-31/event-source-mappings/{UUID}",
         },
         Known {
-            name: "DeleteFunctionCodeSigningConfig",
-            method: "DELETE",
-            uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
-        },
-        Known {
-            name: "DeleteFunctionConcurrency",
-            method: "DELETE",
-            uri: "/2017-10-31/functions/{FunctionName}/concurrency",
-        },
-        Known {
-            name: "DeleteFunctionEventInvokeConfig",
-            method: "DELETE",
-            uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
-        },
-        Known {
-            name: "DeleteFunctionUrlConfig",
-            method: "DELETE",
-            uri: "/2021-10-31/functions/{FunctionName}/url",
-        },
-        Known {
-            name: "DeleteLayerVersion",
-            method: "DELETE",
-            uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
-        },
-        Known {
-            name: "DeleteProvisionedConcurrencyConfig",
-            method: "DELETE",
-            uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
-        },
-        Known {
-            name: "DeleteResourcePolicy",
-            method: "DELETE",
-            uri: "/2026-07-09/resource-policy/{ResourceArn}",
-        },
-        Known { name: "GetAccountSettings", method: "GET", uri: "/2016-08-19/account-settings" },
-        Known { name: "GetAlias", method: "GET", uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}" },
-        Known {
             name: "GetCapacityProvider",
             method: "GET",
             uri: "/2025-11-30/capacity-providers/{CapacityProviderName}",
-        },
-        Known {
-            name: "GetCodeSigningConfig",
-            method: "GET",
-            uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
         },
         Known {
             name: "GetDurableExecution",
@@ -140,70 +129,11 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             uri: "/2015-03-31/event-source-mappings/{UUID}",
         },
         Known {
-            name: "GetFunctionCodeSigningConfig",
-            method: "GET",
-            uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
-        },
-        Known {
-            name: "GetFunctionConcurrency",
-            method: "GET",
-            uri: "/2019-09-30/functions/{FunctionName}/concurrency",
-        },
-        Known {
-            name: "GetFunctionEventInvokeConfig",
-            method: "GET",
-            uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
-        },
-        Known {
-            name: "GetFunctionRecursionConfig",
-            method: "GET",
-            uri: "/2024-08-31/functions/{FunctionName}/recursion-config",
-        },
-        Known {
             name: "GetFunctionScalingConfig",
             method: "GET",
             uri: "/2025-11-30/functions/{FunctionName}/function-scaling-config",
         },
-        Known {
-            name: "GetFunctionUrlConfig",
-            method: "GET",
-            uri: "/2021-10-31/functions/{FunctionName}/url",
-        },
-        Known {
-            name: "GetLayerVersion",
-            method: "GET",
-            uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
-        },
-        Known { name: "GetLayerVersionByArn", method: "GET", uri: "/2018-10-31/layers?find=LayerVersion" },
-        Known {
-            name: "GetLayerVersionPolicy",
-            method: "GET",
-            uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
-        },
-        Known {
-            name: "GetProvisionedConcurrencyConfig",
-            method: "GET",
-            uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
-        },
-        Known { name: "GetResourcePolicy", method: "GET", uri: "/2026-07-09/resource-policy/{ResourceArn}" },
-        Known {
-            name: "GetRuntimeManagementConfig",
-            method: "GET",
-            uri: "/2021-07-20/functions/{FunctionName}/runtime-management-config",
-        },
-        Known {
-            name: "InvokeAsync",
-            method: "POST",
-            uri: "/2014-11-13/functions/{FunctionName}/invoke-async",
-        },
-        Known {
-            name: "InvokeWithResponseStream",
-            method: "POST",
-            uri: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations",
-        },
-        Known { name: "ListAliases", method: "GET", uri: "/2015-03-31/functions/{FunctionName}/aliases" },
         Known { name: "ListCapacityProviders", method: "GET", uri: "/2025-11-30/capacity-providers" },
-        Known { name: "ListCodeSigningConfigs", method: "GET", uri: "/2020-04-22/code-signing-configs" },
         Known {
             name: "ListDurableExecutionsByFunction",
             method: "GET",
@@ -211,79 +141,19 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         },
         Known { name: "ListEventSourceMappings", method: "GET", uri: "/2015-03-31/event-source-mappings" },
         Known {
-            name: "ListFunctionEventInvokeConfigs",
-            method: "GET",
-            uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list",
-        },
-        Known {
-            name: "ListFunctionUrlConfigs",
-            method: "GET",
-            uri: "/2021-10-31/functions/{FunctionName}/urls",
-        },
-        Known {
             name: "ListFunctionVersionsByCapacityProvider",
             method: "GET",
             uri: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions",
         },
         Known {
-            name: "ListFunctionsByCodeSigningConfig",
-            method: "GET",
-            uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions",
-        },
-        Known { name: "ListLayerVersions", method: "GET", uri: "/2018-10-31/layers/{LayerName}/versions" },
-        Known { name: "ListLayers", method: "GET", uri: "/2018-10-31/layers" },
-        Known {
-            name: "ListProvisionedConcurrencyConfigs",
-            method: "GET",
-            uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL",
-        },
-        Known { name: "ListTags", method: "GET", uri: "/2017-03-31/tags/{Resource}" },
-        Known {
             name: "PauseDurableExecution",
             method: "POST",
             uri: "/2025-12-01/durable-executions/{DurableExecutionArn}/pause",
-        },
-        Known { name: "PublishLayerVersion", method: "POST", uri: "/2018-10-31/layers/{LayerName}/versions" },
-        Known {
-            name: "PutFunctionCodeSigningConfig",
-            method: "PUT",
-            uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
-        },
-        Known {
-            name: "PutFunctionConcurrency",
-            method: "PUT",
-            uri: "/2017-10-31/functions/{FunctionName}/concurrency",
-        },
-        Known {
-            name: "PutFunctionEventInvokeConfig",
-            method: "PUT",
-            uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
-        },
-        Known {
-            name: "PutFunctionRecursionConfig",
-            method: "PUT",
-            uri: "/2024-08-31/functions/{FunctionName}/recursion-config",
         },
         Known {
             name: "PutFunctionScalingConfig",
             method: "PUT",
             uri: "/2025-11-30/functions/{FunctionName}/function-scaling-config",
-        },
-        Known {
-            name: "PutProvisionedConcurrencyConfig",
-            method: "PUT",
-            uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
-        },
-        Known { name: "PutResourcePolicy", method: "PUT", uri: "/2026-07-09/resource-policy/{ResourceArn}" },
-        Known {
-            name: "PutRuntimeManagementConfig",
-            method: "PUT",
-            uri: "/2021-07-20/functions/{FunctionName}/runtime-management-config",
-        },
-        Known {
-            name: "RemoveLayerVersionPermission",
-            method: "DELETE",
-            uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
         },
         Known {
             name: "ResumeDurableExecution",
@@ -310,38 +180,38 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             method: "POST",
             uri: "/2025-12-01/durable-executions/{DurableExecutionArn}/stop",
         },
-        Known { name: "TagResource", method: "POST", uri: "/2017-03-31/tags/{Resource}" },
-        Known { name: "UntagResource", method: "DELETE", uri: "/2017-03-31/tags/{Resource}" },
-        Known {
-            name: "UpdateAlias",
-            method: "PUT",
-            uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
-        },
         Known {
             name: "UpdateCapacityProvider",
             method: "PUT",
             uri: "/2025-11-30/capacity-providers/{CapacityProviderName}",
         },
         Known {
-            name: "UpdateCodeSigningConfig",
-            method: "PUT",
-            uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
-        },
-        Known {
             name: "UpdateEventSourceMapping",
             method: "PUT",
             uri: "/2015-03-31/event-source-mappings/{UUID}",
         },
-        Known {
-            name: "UpdateFunctionEventInvokeConfig",
-            method: "POST",
-            uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
-        },
-        Known {
-            name: "UpdateFunctionUrlConfig",
-            method: "PUT",
-            uri: "/2021-10-31/functions/{FunctionName}/url",
-        },
+    ],
+};
+
+operation!(AddLayerVersionPermission(types::AddLayerVersionPermissionRequest) -> types::AddLayerVersionPermissionResponse, ADD_LAYER_VERSION_PERMISSION_INFO);
+
+static ADD_LAYER_VERSION_PERMISSION_INFO: OperationInfo = OperationInfo {
+    name: "AddLayerVersionPermission",
+    method: "POST",
+    uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+    status: 201,
+    input: &shapes::ADD_LAYER_VERSION_PERMISSION_REQUEST,
+    output: &shapes::ADD_LAYER_VERSION_PERMISSION_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::POLICY_LENGTH_EXCEEDED_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::PRECONDITION_FAILED_EXCEPTION,
     ],
 };
 
@@ -366,6 +236,41 @@ static ADD_PERMISSION_INFO: OperationInfo = OperationInfo {
         &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
         &shapes::PRECONDITION_FAILED_EXCEPTION,
     ],
+};
+
+operation!(CreateAlias(types::CreateAliasRequest) -> types::AliasConfiguration, CREATE_ALIAS_INFO);
+
+static CREATE_ALIAS_INFO: OperationInfo = OperationInfo {
+    name: "CreateAlias",
+    method: "POST",
+    uri: "/2015-03-31/functions/{FunctionName}/aliases",
+    status: 201,
+    input: &shapes::CREATE_ALIAS_REQUEST,
+    output: &shapes::ALIAS_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::ALIAS_LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(CreateCodeSigningConfig(types::CreateCodeSigningConfigRequest) -> types::CreateCodeSigningConfigResponse, CREATE_CODE_SIGNING_CONFIG_INFO);
+
+static CREATE_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "CreateCodeSigningConfig",
+    method: "POST",
+    uri: "/2020-04-22/code-signing-configs",
+    status: 201,
+    input: &shapes::CREATE_CODE_SIGNING_CONFIG_REQUEST,
+    output: &shapes::CREATE_CODE_SIGNING_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[&shapes::INVALID_PARAMETER_VALUE_EXCEPTION, &shapes::SERVICE_EXCEPTION],
 };
 
 operation!(CreateFunction(types::CreateFunctionRequest) -> types::FunctionConfiguration, CREATE_FUNCTION_INFO);
@@ -393,6 +298,65 @@ static CREATE_FUNCTION_INFO: OperationInfo = OperationInfo {
     ],
 };
 
+operation!(CreateFunctionUrlConfig(types::CreateFunctionUrlConfigRequest) -> types::CreateFunctionUrlConfigResponse, CREATE_FUNCTION_URL_CONFIG_INFO);
+
+static CREATE_FUNCTION_URL_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "CreateFunctionUrlConfig",
+    method: "POST",
+    uri: "/2021-10-31/functions/{FunctionName}/url",
+    status: 201,
+    input: &shapes::CREATE_FUNCTION_URL_CONFIG_REQUEST,
+    output: &shapes::CREATE_FUNCTION_URL_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteAlias(types::DeleteAliasRequest) -> Empty, DELETE_ALIAS_INFO);
+
+static DELETE_ALIAS_INFO: OperationInfo = OperationInfo {
+    name: "DeleteAlias",
+    method: "DELETE",
+    uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+    status: 204,
+    input: &shapes::DELETE_ALIAS_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteCodeSigningConfig(types::DeleteCodeSigningConfigRequest) -> types::DeleteCodeSigningConfigResponse, DELETE_CODE_SIGNING_CONFIG_INFO);
+
+static DELETE_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "DeleteCodeSigningConfig",
+    method: "DELETE",
+    uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
+    status: 204,
+    input: &shapes::DELETE_CODE_SIGNING_CONFIG_REQUEST,
+    output: &shapes::DELETE_CODE_SIGNING_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
 operation!(DeleteFunction(types::DeleteFunctionRequest) -> types::DeleteFunctionResponse, DELETE_FUNCTION_INFO);
 
 static DELETE_FUNCTION_INFO: OperationInfo = OperationInfo {
@@ -413,6 +377,198 @@ static DELETE_FUNCTION_INFO: OperationInfo = OperationInfo {
     ],
 };
 
+operation!(DeleteFunctionCodeSigningConfig(types::DeleteFunctionCodeSigningConfigRequest) -> Empty, DELETE_FUNCTION_CODE_SIGNING_CONFIG_INFO);
+
+static DELETE_FUNCTION_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "DeleteFunctionCodeSigningConfig",
+    method: "DELETE",
+    uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
+    status: 204,
+    input: &shapes::DELETE_FUNCTION_CODE_SIGNING_CONFIG_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::CODE_SIGNING_CONFIG_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteFunctionConcurrency(types::DeleteFunctionConcurrencyRequest) -> Empty, DELETE_FUNCTION_CONCURRENCY_INFO);
+
+static DELETE_FUNCTION_CONCURRENCY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteFunctionConcurrency",
+    method: "DELETE",
+    uri: "/2017-10-31/functions/{FunctionName}/concurrency",
+    status: 204,
+    input: &shapes::DELETE_FUNCTION_CONCURRENCY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteFunctionEventInvokeConfig(types::DeleteFunctionEventInvokeConfigRequest) -> Empty, DELETE_FUNCTION_EVENT_INVOKE_CONFIG_INFO);
+
+static DELETE_FUNCTION_EVENT_INVOKE_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "DeleteFunctionEventInvokeConfig",
+    method: "DELETE",
+    uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+    status: 204,
+    input: &shapes::DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteFunctionUrlConfig(types::DeleteFunctionUrlConfigRequest) -> Empty, DELETE_FUNCTION_URL_CONFIG_INFO);
+
+static DELETE_FUNCTION_URL_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "DeleteFunctionUrlConfig",
+    method: "DELETE",
+    uri: "/2021-10-31/functions/{FunctionName}/url",
+    status: 204,
+    input: &shapes::DELETE_FUNCTION_URL_CONFIG_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteLayerVersion(types::DeleteLayerVersionRequest) -> Empty, DELETE_LAYER_VERSION_INFO);
+
+static DELETE_LAYER_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "DeleteLayerVersion",
+    method: "DELETE",
+    uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+    status: 204,
+    input: &shapes::DELETE_LAYER_VERSION_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteProvisionedConcurrencyConfig(types::DeleteProvisionedConcurrencyConfigRequest) -> Empty, DELETE_PROVISIONED_CONCURRENCY_CONFIG_INFO);
+
+static DELETE_PROVISIONED_CONCURRENCY_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "DeleteProvisionedConcurrencyConfig",
+    method: "DELETE",
+    uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+    status: 204,
+    input: &shapes::DELETE_PROVISIONED_CONCURRENCY_CONFIG_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteResourcePolicy(types::DeleteResourcePolicyRequest) -> Empty, DELETE_RESOURCE_POLICY_INFO);
+
+static DELETE_RESOURCE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteResourcePolicy",
+    method: "DELETE",
+    uri: "/2026-07-09/resource-policy/{ResourceArn}",
+    status: 204,
+    input: &shapes::DELETE_RESOURCE_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::PRECONDITION_FAILED_EXCEPTION,
+    ],
+};
+
+operation!(GetAccountSettings(types::GetAccountSettingsRequest) -> types::GetAccountSettingsResponse, GET_ACCOUNT_SETTINGS_INFO);
+
+static GET_ACCOUNT_SETTINGS_INFO: OperationInfo = OperationInfo {
+    name: "GetAccountSettings",
+    method: "GET",
+    uri: "/2016-08-19/account-settings",
+    status: 200,
+    input: &shapes::GET_ACCOUNT_SETTINGS_REQUEST,
+    output: &shapes::GET_ACCOUNT_SETTINGS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[&shapes::SERVICE_EXCEPTION, &shapes::TOO_MANY_REQUESTS_EXCEPTION],
+};
+
+operation!(GetAlias(types::GetAliasRequest) -> types::AliasConfiguration, GET_ALIAS_INFO);
+
+static GET_ALIAS_INFO: OperationInfo = OperationInfo {
+    name: "GetAlias",
+    method: "GET",
+    uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+    status: 200,
+    input: &shapes::GET_ALIAS_REQUEST,
+    output: &shapes::ALIAS_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetCodeSigningConfig(types::GetCodeSigningConfigRequest) -> types::GetCodeSigningConfigResponse, GET_CODE_SIGNING_CONFIG_INFO);
+
+static GET_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "GetCodeSigningConfig",
+    method: "GET",
+    uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
+    status: 200,
+    input: &shapes::GET_CODE_SIGNING_CONFIG_REQUEST,
+    output: &shapes::GET_CODE_SIGNING_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
 operation!(GetFunction(types::GetFunctionRequest) -> types::GetFunctionResponse, GET_FUNCTION_INFO);
 
 static GET_FUNCTION_INFO: OperationInfo = OperationInfo {
@@ -422,6 +578,45 @@ static GET_FUNCTION_INFO: OperationInfo = OperationInfo {
     status: 200,
     input: &shapes::GET_FUNCTION_REQUEST,
     output: &shapes::GET_FUNCTION_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetFunctionCodeSigningConfig(types::GetFunctionCodeSigningConfigRequest) -> types::GetFunctionCodeSigningConfigResponse, GET_FUNCTION_CODE_SIGNING_CONFIG_INFO);
+
+static GET_FUNCTION_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "GetFunctionCodeSigningConfig",
+    method: "GET",
+    uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
+    status: 200,
+    input: &shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST,
+    output: &shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::CODE_SIGNING_CONFIG_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetFunctionConcurrency(types::GetFunctionConcurrencyRequest) -> types::GetFunctionConcurrencyResponse, GET_FUNCTION_CONCURRENCY_INFO);
+
+static GET_FUNCTION_CONCURRENCY_INFO: OperationInfo = OperationInfo {
+    name: "GetFunctionConcurrency",
+    method: "GET",
+    uri: "/2019-09-30/functions/{FunctionName}/concurrency",
+    status: 200,
+    input: &shapes::GET_FUNCTION_CONCURRENCY_REQUEST,
+    output: &shapes::GET_FUNCTION_CONCURRENCY_RESPONSE,
     input_element: None,
     result_wrapper: None,
     errors: &[
@@ -451,6 +646,120 @@ static GET_FUNCTION_CONFIGURATION_INFO: OperationInfo = OperationInfo {
     ],
 };
 
+operation!(GetFunctionEventInvokeConfig(types::GetFunctionEventInvokeConfigRequest) -> types::FunctionEventInvokeConfig, GET_FUNCTION_EVENT_INVOKE_CONFIG_INFO);
+
+static GET_FUNCTION_EVENT_INVOKE_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "GetFunctionEventInvokeConfig",
+    method: "GET",
+    uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+    status: 200,
+    input: &shapes::GET_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+    output: &shapes::FUNCTION_EVENT_INVOKE_CONFIG,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetFunctionRecursionConfig(types::GetFunctionRecursionConfigRequest) -> types::GetFunctionRecursionConfigResponse, GET_FUNCTION_RECURSION_CONFIG_INFO);
+
+static GET_FUNCTION_RECURSION_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "GetFunctionRecursionConfig",
+    method: "GET",
+    uri: "/2024-08-31/functions/{FunctionName}/recursion-config",
+    status: 200,
+    input: &shapes::GET_FUNCTION_RECURSION_CONFIG_REQUEST,
+    output: &shapes::GET_FUNCTION_RECURSION_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetFunctionUrlConfig(types::GetFunctionUrlConfigRequest) -> types::GetFunctionUrlConfigResponse, GET_FUNCTION_URL_CONFIG_INFO);
+
+static GET_FUNCTION_URL_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "GetFunctionUrlConfig",
+    method: "GET",
+    uri: "/2021-10-31/functions/{FunctionName}/url",
+    status: 200,
+    input: &shapes::GET_FUNCTION_URL_CONFIG_REQUEST,
+    output: &shapes::GET_FUNCTION_URL_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetLayerVersion(types::GetLayerVersionRequest) -> types::GetLayerVersionResponse, GET_LAYER_VERSION_INFO);
+
+static GET_LAYER_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "GetLayerVersion",
+    method: "GET",
+    uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+    status: 200,
+    input: &shapes::GET_LAYER_VERSION_REQUEST,
+    output: &shapes::GET_LAYER_VERSION_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetLayerVersionByArn(types::GetLayerVersionByArnRequest) -> types::GetLayerVersionResponse, GET_LAYER_VERSION_BY_ARN_INFO);
+
+static GET_LAYER_VERSION_BY_ARN_INFO: OperationInfo = OperationInfo {
+    name: "GetLayerVersionByArn",
+    method: "GET",
+    uri: "/2018-10-31/layers?find=LayerVersion",
+    status: 200,
+    input: &shapes::GET_LAYER_VERSION_BY_ARN_REQUEST,
+    output: &shapes::GET_LAYER_VERSION_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetLayerVersionPolicy(types::GetLayerVersionPolicyRequest) -> types::GetLayerVersionPolicyResponse, GET_LAYER_VERSION_POLICY_INFO);
+
+static GET_LAYER_VERSION_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetLayerVersionPolicy",
+    method: "GET",
+    uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+    status: 200,
+    input: &shapes::GET_LAYER_VERSION_POLICY_REQUEST,
+    output: &shapes::GET_LAYER_VERSION_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
 operation!(GetPolicy(types::GetPolicyRequest) -> types::GetPolicyResponse, GET_POLICY_INFO);
 
 static GET_POLICY_INFO: OperationInfo = OperationInfo {
@@ -460,6 +769,64 @@ static GET_POLICY_INFO: OperationInfo = OperationInfo {
     status: 200,
     input: &shapes::GET_POLICY_REQUEST,
     output: &shapes::GET_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetProvisionedConcurrencyConfig(types::GetProvisionedConcurrencyConfigRequest) -> types::GetProvisionedConcurrencyConfigResponse, GET_PROVISIONED_CONCURRENCY_CONFIG_INFO);
+
+static GET_PROVISIONED_CONCURRENCY_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "GetProvisionedConcurrencyConfig",
+    method: "GET",
+    uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+    status: 200,
+    input: &shapes::GET_PROVISIONED_CONCURRENCY_CONFIG_REQUEST,
+    output: &shapes::GET_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetResourcePolicy(types::GetResourcePolicyRequest) -> types::GetResourcePolicyResponse, GET_RESOURCE_POLICY_INFO);
+
+static GET_RESOURCE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetResourcePolicy",
+    method: "GET",
+    uri: "/2026-07-09/resource-policy/{ResourceArn}",
+    status: 200,
+    input: &shapes::GET_RESOURCE_POLICY_REQUEST,
+    output: &shapes::GET_RESOURCE_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetRuntimeManagementConfig(types::GetRuntimeManagementConfigRequest) -> types::GetRuntimeManagementConfigResponse, GET_RUNTIME_MANAGEMENT_CONFIG_INFO);
+
+static GET_RUNTIME_MANAGEMENT_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "GetRuntimeManagementConfig",
+    method: "GET",
+    uri: "/2021-07-20/functions/{FunctionName}/runtime-management-config",
+    status: 200,
+    input: &shapes::GET_RUNTIME_MANAGEMENT_CONFIG_REQUEST,
+    output: &shapes::GET_RUNTIME_MANAGEMENT_CONFIG_RESPONSE,
     input_element: None,
     result_wrapper: None,
     errors: &[
@@ -530,6 +897,178 @@ static INVOKE_INFO: OperationInfo = OperationInfo {
     ],
 };
 
+operation!(InvokeAsync(types::InvokeAsyncRequest) -> types::InvokeAsyncResponse, INVOKE_ASYNC_INFO);
+
+static INVOKE_ASYNC_INFO: OperationInfo = OperationInfo {
+    name: "InvokeAsync",
+    method: "POST",
+    uri: "/2014-11-13/functions/{FunctionName}/invoke-async",
+    status: 202,
+    input: &shapes::INVOKE_ASYNC_REQUEST,
+    output: &shapes::INVOKE_ASYNC_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::SERVICE_QUOTA_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_SECURITY_GROUP_ID_EXCEPTION,
+        &shapes::SNAP_START_TIMEOUT_EXCEPTION,
+        &shapes::EC2_THROTTLED_EXCEPTION,
+        &shapes::EFS_MOUNT_CONNECTIVITY_EXCEPTION,
+        &shapes::SUBNET_IP_ADDRESS_LIMIT_REACHED_EXCEPTION,
+        &shapes::KMS_ACCESS_DENIED_EXCEPTION,
+        &shapes::KMS_DISABLED_EXCEPTION,
+        &shapes::S3_FILES_MOUNT_CONNECTIVITY_EXCEPTION,
+        &shapes::INVALID_RUNTIME_EXCEPTION,
+        &shapes::EC2_UNEXPECTED_EXCEPTION,
+        &shapes::INVALID_SUBNET_ID_EXCEPTION,
+        &shapes::KMS_NOT_FOUND_EXCEPTION,
+        &shapes::EC2_ACCESS_DENIED_EXCEPTION,
+        &shapes::EFSIO_EXCEPTION,
+        &shapes::KMS_INVALID_STATE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::ENI_LIMIT_REACHED_EXCEPTION,
+        &shapes::SNAP_START_NOT_READY_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::SNAP_START_EXCEPTION,
+        &shapes::S3_FILES_MOUNT_FAILURE_EXCEPTION,
+        &shapes::EFS_MOUNT_TIMEOUT_EXCEPTION,
+        &shapes::S3_FILES_MOUNT_TIMEOUT_EXCEPTION,
+        &shapes::MODE_NOT_SUPPORTED_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::INVALID_REQUEST_CONTENT_EXCEPTION,
+        &shapes::SNAP_START_REGENERATION_FAILURE_EXCEPTION,
+        &shapes::EFS_MOUNT_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(InvokeWithResponseStream(types::InvokeWithResponseStreamRequest) -> types::InvokeWithResponseStreamResponse, INVOKE_WITH_RESPONSE_STREAM_INFO);
+
+static INVOKE_WITH_RESPONSE_STREAM_INFO: OperationInfo = OperationInfo {
+    name: "InvokeWithResponseStream",
+    method: "POST",
+    uri: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations",
+    status: 200,
+    input: &shapes::INVOKE_WITH_RESPONSE_STREAM_REQUEST,
+    output: &shapes::INVOKE_WITH_RESPONSE_STREAM_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::RUNTIME_ALIAS_DELETED_EXCEPTION,
+        &shapes::CODE_ARTIFACT_USER_DELETED_EXCEPTION,
+        &shapes::RESOURCE_NOT_READY_EXCEPTION,
+        &shapes::SERVICE_QUOTA_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_SECURITY_GROUP_ID_EXCEPTION,
+        &shapes::SNAP_START_TIMEOUT_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::EC2_THROTTLED_EXCEPTION,
+        &shapes::EFS_MOUNT_CONNECTIVITY_EXCEPTION,
+        &shapes::SUBNET_IP_ADDRESS_LIMIT_REACHED_EXCEPTION,
+        &shapes::KMS_ACCESS_DENIED_EXCEPTION,
+        &shapes::REQUEST_TOO_LARGE_EXCEPTION,
+        &shapes::KMS_DISABLED_EXCEPTION,
+        &shapes::UNSUPPORTED_MEDIA_TYPE_EXCEPTION,
+        &shapes::S3_FILES_MOUNT_CONNECTIVITY_EXCEPTION,
+        &shapes::SERIALIZED_REQUEST_ENTITY_TOO_LARGE_EXCEPTION,
+        &shapes::INVALID_RUNTIME_EXCEPTION,
+        &shapes::NO_PUBLISHED_VERSION_EXCEPTION,
+        &shapes::EC2_UNEXPECTED_EXCEPTION,
+        &shapes::INVALID_SUBNET_ID_EXCEPTION,
+        &shapes::KMS_NOT_FOUND_EXCEPTION,
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::EC2_ACCESS_DENIED_EXCEPTION,
+        &shapes::EFSIO_EXCEPTION,
+        &shapes::KMS_INVALID_STATE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::RUNTIME_VERSION_DELETED_EXCEPTION,
+        &shapes::ENI_LIMIT_REACHED_EXCEPTION,
+        &shapes::SNAP_START_NOT_READY_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::CODE_ARTIFACT_USER_PENDING_EXCEPTION,
+        &shapes::SNAP_START_EXCEPTION,
+        &shapes::RECURSIVE_INVOCATION_EXCEPTION,
+        &shapes::S3_FILES_MOUNT_FAILURE_EXCEPTION,
+        &shapes::EFS_MOUNT_TIMEOUT_EXCEPTION,
+        &shapes::S3_FILES_MOUNT_TIMEOUT_EXCEPTION,
+        &shapes::CODE_ARTIFACT_USER_FAILED_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::INVALID_REQUEST_CONTENT_EXCEPTION,
+        &shapes::SNAP_START_REGENERATION_FAILURE_EXCEPTION,
+        &shapes::INVALID_ZIP_FILE_EXCEPTION,
+        &shapes::EFS_MOUNT_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(ListAliases(types::ListAliasesRequest) -> types::ListAliasesResponse, LIST_ALIASES_INFO);
+
+static LIST_ALIASES_INFO: OperationInfo = OperationInfo {
+    name: "ListAliases",
+    method: "GET",
+    uri: "/2015-03-31/functions/{FunctionName}/aliases",
+    status: 200,
+    input: &shapes::LIST_ALIASES_REQUEST,
+    output: &shapes::LIST_ALIASES_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(ListCodeSigningConfigs(types::ListCodeSigningConfigsRequest) -> types::ListCodeSigningConfigsResponse, LIST_CODE_SIGNING_CONFIGS_INFO);
+
+static LIST_CODE_SIGNING_CONFIGS_INFO: OperationInfo = OperationInfo {
+    name: "ListCodeSigningConfigs",
+    method: "GET",
+    uri: "/2020-04-22/code-signing-configs",
+    status: 200,
+    input: &shapes::LIST_CODE_SIGNING_CONFIGS_REQUEST,
+    output: &shapes::LIST_CODE_SIGNING_CONFIGS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[&shapes::INVALID_PARAMETER_VALUE_EXCEPTION, &shapes::SERVICE_EXCEPTION],
+};
+
+operation!(ListFunctionEventInvokeConfigs(types::ListFunctionEventInvokeConfigsRequest) -> types::ListFunctionEventInvokeConfigsResponse, LIST_FUNCTION_EVENT_INVOKE_CONFIGS_INFO);
+
+static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_INFO: OperationInfo = OperationInfo {
+    name: "ListFunctionEventInvokeConfigs",
+    method: "GET",
+    uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list",
+    status: 200,
+    input: &shapes::LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST,
+    output: &shapes::LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(ListFunctionUrlConfigs(types::ListFunctionUrlConfigsRequest) -> types::ListFunctionUrlConfigsResponse, LIST_FUNCTION_URL_CONFIGS_INFO);
+
+static LIST_FUNCTION_URL_CONFIGS_INFO: OperationInfo = OperationInfo {
+    name: "ListFunctionUrlConfigs",
+    method: "GET",
+    uri: "/2021-10-31/functions/{FunctionName}/urls",
+    status: 200,
+    input: &shapes::LIST_FUNCTION_URL_CONFIGS_REQUEST,
+    output: &shapes::LIST_FUNCTION_URL_CONFIGS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
 operation!(ListFunctions(types::ListFunctionsRequest) -> types::ListFunctionsResponse, LIST_FUNCTIONS_INFO);
 
 static LIST_FUNCTIONS_INFO: OperationInfo = OperationInfo {
@@ -545,6 +1084,99 @@ static LIST_FUNCTIONS_INFO: OperationInfo = OperationInfo {
         &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
         &shapes::SERVICE_EXCEPTION,
         &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+    ],
+};
+
+operation!(ListFunctionsByCodeSigningConfig(types::ListFunctionsByCodeSigningConfigRequest) -> types::ListFunctionsByCodeSigningConfigResponse, LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_INFO);
+
+static LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "ListFunctionsByCodeSigningConfig",
+    method: "GET",
+    uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions",
+    status: 200,
+    input: &shapes::LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_REQUEST,
+    output: &shapes::LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(ListLayerVersions(types::ListLayerVersionsRequest) -> types::ListLayerVersionsResponse, LIST_LAYER_VERSIONS_INFO);
+
+static LIST_LAYER_VERSIONS_INFO: OperationInfo = OperationInfo {
+    name: "ListLayerVersions",
+    method: "GET",
+    uri: "/2018-10-31/layers/{LayerName}/versions",
+    status: 200,
+    input: &shapes::LIST_LAYER_VERSIONS_REQUEST,
+    output: &shapes::LIST_LAYER_VERSIONS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(ListLayers(types::ListLayersRequest) -> types::ListLayersResponse, LIST_LAYERS_INFO);
+
+static LIST_LAYERS_INFO: OperationInfo = OperationInfo {
+    name: "ListLayers",
+    method: "GET",
+    uri: "/2018-10-31/layers",
+    status: 200,
+    input: &shapes::LIST_LAYERS_REQUEST,
+    output: &shapes::LIST_LAYERS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+    ],
+};
+
+operation!(ListProvisionedConcurrencyConfigs(types::ListProvisionedConcurrencyConfigsRequest) -> types::ListProvisionedConcurrencyConfigsResponse, LIST_PROVISIONED_CONCURRENCY_CONFIGS_INFO);
+
+static LIST_PROVISIONED_CONCURRENCY_CONFIGS_INFO: OperationInfo = OperationInfo {
+    name: "ListProvisionedConcurrencyConfigs",
+    method: "GET",
+    uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL",
+    status: 200,
+    input: &shapes::LIST_PROVISIONED_CONCURRENCY_CONFIGS_REQUEST,
+    output: &shapes::LIST_PROVISIONED_CONCURRENCY_CONFIGS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(ListTags(types::ListTagsRequest) -> types::ListTagsResponse, LIST_TAGS_INFO);
+
+static LIST_TAGS_INFO: OperationInfo = OperationInfo {
+    name: "ListTags",
+    method: "GET",
+    uri: "/2017-03-31/tags/{Resource}",
+    status: 200,
+    input: &shapes::LIST_TAGS_REQUEST,
+    output: &shapes::LIST_TAGS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
     ],
 };
 
@@ -564,6 +1196,26 @@ static LIST_VERSIONS_BY_FUNCTION_INFO: OperationInfo = OperationInfo {
         &shapes::SERVICE_EXCEPTION,
         &shapes::TOO_MANY_REQUESTS_EXCEPTION,
         &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(PublishLayerVersion(types::PublishLayerVersionRequest) -> types::PublishLayerVersionResponse, PUBLISH_LAYER_VERSION_INFO);
+
+static PUBLISH_LAYER_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "PublishLayerVersion",
+    method: "POST",
+    uri: "/2018-10-31/layers/{LayerName}/versions",
+    status: 201,
+    input: &shapes::PUBLISH_LAYER_VERSION_REQUEST,
+    output: &shapes::PUBLISH_LAYER_VERSION_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::CODE_STORAGE_EXCEEDED_EXCEPTION,
     ],
 };
 
@@ -590,6 +1242,171 @@ static PUBLISH_VERSION_INFO: OperationInfo = OperationInfo {
     ],
 };
 
+operation!(PutFunctionCodeSigningConfig(types::PutFunctionCodeSigningConfigRequest) -> types::PutFunctionCodeSigningConfigResponse, PUT_FUNCTION_CODE_SIGNING_CONFIG_INFO);
+
+static PUT_FUNCTION_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "PutFunctionCodeSigningConfig",
+    method: "PUT",
+    uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
+    status: 200,
+    input: &shapes::PUT_FUNCTION_CODE_SIGNING_CONFIG_REQUEST,
+    output: &shapes::PUT_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::CODE_SIGNING_CONFIG_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(PutFunctionConcurrency(types::PutFunctionConcurrencyRequest) -> types::Concurrency, PUT_FUNCTION_CONCURRENCY_INFO);
+
+static PUT_FUNCTION_CONCURRENCY_INFO: OperationInfo = OperationInfo {
+    name: "PutFunctionConcurrency",
+    method: "PUT",
+    uri: "/2017-10-31/functions/{FunctionName}/concurrency",
+    status: 200,
+    input: &shapes::PUT_FUNCTION_CONCURRENCY_REQUEST,
+    output: &shapes::CONCURRENCY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(PutFunctionEventInvokeConfig(types::PutFunctionEventInvokeConfigRequest) -> types::FunctionEventInvokeConfig, PUT_FUNCTION_EVENT_INVOKE_CONFIG_INFO);
+
+static PUT_FUNCTION_EVENT_INVOKE_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "PutFunctionEventInvokeConfig",
+    method: "PUT",
+    uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+    status: 200,
+    input: &shapes::PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+    output: &shapes::FUNCTION_EVENT_INVOKE_CONFIG,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(PutFunctionRecursionConfig(types::PutFunctionRecursionConfigRequest) -> types::PutFunctionRecursionConfigResponse, PUT_FUNCTION_RECURSION_CONFIG_INFO);
+
+static PUT_FUNCTION_RECURSION_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "PutFunctionRecursionConfig",
+    method: "PUT",
+    uri: "/2024-08-31/functions/{FunctionName}/recursion-config",
+    status: 200,
+    input: &shapes::PUT_FUNCTION_RECURSION_CONFIG_REQUEST,
+    output: &shapes::PUT_FUNCTION_RECURSION_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(PutProvisionedConcurrencyConfig(types::PutProvisionedConcurrencyConfigRequest) -> types::PutProvisionedConcurrencyConfigResponse, PUT_PROVISIONED_CONCURRENCY_CONFIG_INFO);
+
+static PUT_PROVISIONED_CONCURRENCY_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "PutProvisionedConcurrencyConfig",
+    method: "PUT",
+    uri: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+    status: 202,
+    input: &shapes::PUT_PROVISIONED_CONCURRENCY_CONFIG_REQUEST,
+    output: &shapes::PUT_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(PutResourcePolicy(types::PutResourcePolicyRequest) -> types::PutResourcePolicyResponse, PUT_RESOURCE_POLICY_INFO);
+
+static PUT_RESOURCE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "PutResourcePolicy",
+    method: "PUT",
+    uri: "/2026-07-09/resource-policy/{ResourceArn}",
+    status: 200,
+    input: &shapes::PUT_RESOURCE_POLICY_REQUEST,
+    output: &shapes::PUT_RESOURCE_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::PUBLIC_POLICY_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::POLICY_LENGTH_EXCEEDED_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::PRECONDITION_FAILED_EXCEPTION,
+    ],
+};
+
+operation!(PutRuntimeManagementConfig(types::PutRuntimeManagementConfigRequest) -> types::PutRuntimeManagementConfigResponse, PUT_RUNTIME_MANAGEMENT_CONFIG_INFO);
+
+static PUT_RUNTIME_MANAGEMENT_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "PutRuntimeManagementConfig",
+    method: "PUT",
+    uri: "/2021-07-20/functions/{FunctionName}/runtime-management-config",
+    status: 200,
+    input: &shapes::PUT_RUNTIME_MANAGEMENT_CONFIG_REQUEST,
+    output: &shapes::PUT_RUNTIME_MANAGEMENT_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(RemoveLayerVersionPermission(types::RemoveLayerVersionPermissionRequest) -> Empty, REMOVE_LAYER_VERSION_PERMISSION_INFO);
+
+static REMOVE_LAYER_VERSION_PERMISSION_INFO: OperationInfo = OperationInfo {
+    name: "RemoveLayerVersionPermission",
+    method: "DELETE",
+    uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
+    status: 204,
+    input: &shapes::REMOVE_LAYER_VERSION_PERMISSION_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::PRECONDITION_FAILED_EXCEPTION,
+    ],
+};
+
 operation!(RemovePermission(types::RemovePermissionRequest) -> Empty, REMOVE_PERMISSION_INFO);
 
 static REMOVE_PERMISSION_INFO: OperationInfo = OperationInfo {
@@ -608,6 +1425,85 @@ static REMOVE_PERMISSION_INFO: OperationInfo = OperationInfo {
         &shapes::TOO_MANY_REQUESTS_EXCEPTION,
         &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
         &shapes::PRECONDITION_FAILED_EXCEPTION,
+    ],
+};
+
+operation!(TagResource(types::TagResourceRequest) -> Empty, TAG_RESOURCE_INFO);
+
+static TAG_RESOURCE_INFO: OperationInfo = OperationInfo {
+    name: "TagResource",
+    method: "POST",
+    uri: "/2017-03-31/tags/{Resource}",
+    status: 204,
+    input: &shapes::TAG_RESOURCE_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(UntagResource(types::UntagResourceRequest) -> Empty, UNTAG_RESOURCE_INFO);
+
+static UNTAG_RESOURCE_INFO: OperationInfo = OperationInfo {
+    name: "UntagResource",
+    method: "DELETE",
+    uri: "/2017-03-31/tags/{Resource}",
+    status: 204,
+    input: &shapes::UNTAG_RESOURCE_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(UpdateAlias(types::UpdateAliasRequest) -> types::AliasConfiguration, UPDATE_ALIAS_INFO);
+
+static UPDATE_ALIAS_INFO: OperationInfo = OperationInfo {
+    name: "UpdateAlias",
+    method: "PUT",
+    uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+    status: 200,
+    input: &shapes::UPDATE_ALIAS_REQUEST,
+    output: &shapes::ALIAS_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+        &shapes::PRECONDITION_FAILED_EXCEPTION,
+    ],
+};
+
+operation!(UpdateCodeSigningConfig(types::UpdateCodeSigningConfigRequest) -> types::UpdateCodeSigningConfigResponse, UPDATE_CODE_SIGNING_CONFIG_INFO);
+
+static UPDATE_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "UpdateCodeSigningConfig",
+    method: "PUT",
+    uri: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
+    status: 200,
+    input: &shapes::UPDATE_CODE_SIGNING_CONFIG_REQUEST,
+    output: &shapes::UPDATE_CODE_SIGNING_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
     ],
 };
 
@@ -657,5 +1553,45 @@ static UPDATE_FUNCTION_CONFIGURATION_INFO: OperationInfo = OperationInfo {
         &shapes::CODE_VERIFICATION_FAILED_EXCEPTION,
         &shapes::CODE_SIGNING_CONFIG_NOT_FOUND_EXCEPTION,
         &shapes::PRECONDITION_FAILED_EXCEPTION,
+    ],
+};
+
+operation!(UpdateFunctionEventInvokeConfig(types::UpdateFunctionEventInvokeConfigRequest) -> types::FunctionEventInvokeConfig, UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_INFO);
+
+static UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "UpdateFunctionEventInvokeConfig",
+    method: "POST",
+    uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+    status: 200,
+    input: &shapes::UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+    output: &shapes::FUNCTION_EVENT_INVOKE_CONFIG,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(UpdateFunctionUrlConfig(types::UpdateFunctionUrlConfigRequest) -> types::UpdateFunctionUrlConfigResponse, UPDATE_FUNCTION_URL_CONFIG_INFO);
+
+static UPDATE_FUNCTION_URL_CONFIG_INFO: OperationInfo = OperationInfo {
+    name: "UpdateFunctionUrlConfig",
+    method: "PUT",
+    uri: "/2021-10-31/functions/{FunctionName}/url",
+    status: 200,
+    input: &shapes::UPDATE_FUNCTION_URL_CONFIG_REQUEST,
+    output: &shapes::UPDATE_FUNCTION_URL_CONFIG_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
     ],
 };

@@ -8,8 +8,38 @@ pub(crate) static ACCELERATOR_CONFIG: Shape = Shape::new(
     Structure(&[Member::new("AcceleratorMemorySize", &ACCELERATOR_MEMORY_GB).required()]),
 );
 pub(crate) static ACCELERATOR_MEMORY_GB: Shape = Shape::new("AcceleratorMemoryGB", Integer);
+pub(crate) static ACCOUNT_LIMIT: Shape = Shape::new(
+    "AccountLimit",
+    Structure(&[
+        Member::new("CodeSizeUnzipped", &LONG),
+        Member::new("CodeSizeZipped", &LONG),
+        Member::new("ConcurrentExecutions", &INTEGER),
+        Member::new("TotalCodeSize", &LONG),
+        Member::new("UnreservedConcurrentExecutions", &UNRESERVED_CONCURRENT_EXECUTIONS),
+    ]),
+);
+pub(crate) static ACCOUNT_USAGE: Shape = Shape::new(
+    "AccountUsage",
+    Structure(&[Member::new("FunctionCount", &LONG), Member::new("TotalCodeSize", &LONG)]),
+);
 pub(crate) static ACTION: Shape =
     Shape::new("Action", Text).min(0).max(10000).pattern("(lambda:[*]|lambda:[a-zA-Z]+|[*])");
+pub(crate) static ADD_LAYER_VERSION_PERMISSION_REQUEST: Shape = Shape::new(
+    "AddLayerVersionPermissionRequest",
+    Structure(&[
+        Member::new("Action", &LAYER_PERMISSION_ALLOWED_ACTION).required(),
+        Member::new("LayerName", &LAYER_NAME_OR_ARN).named("LayerName").at(Uri).required(),
+        Member::new("OrganizationId", &ORGANIZATION_ID),
+        Member::new("Principal", &LAYER_PERMISSION_ALLOWED_PRINCIPAL).required(),
+        Member::new("RevisionId", &STRING).named("RevisionId").at(Querystring),
+        Member::new("StatementId", &STATEMENT_ID).required(),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).named("VersionNumber").at(Uri).required(),
+    ]),
+);
+pub(crate) static ADD_LAYER_VERSION_PERMISSION_RESPONSE: Shape = Shape::new(
+    "AddLayerVersionPermissionResponse",
+    Structure(&[Member::new("RevisionId", &STRING), Member::new("Statement", &STRING)]),
+);
 pub(crate) static ADD_PERMISSION_REQUEST: Shape = Shape::new(
     "AddPermissionRequest",
     Structure(&[
@@ -31,6 +61,44 @@ pub(crate) static ADD_PERMISSION_REQUEST: Shape = Shape::new(
 );
 pub(crate) static ADD_PERMISSION_RESPONSE: Shape =
     Shape::new("AddPermissionResponse", Structure(&[Member::new("Statement", &STRING)]));
+pub(crate) static ADDITIONAL_VERSION: Shape =
+    Shape::new("AdditionalVersion", Text).min(1).max(1024).pattern("[0-9]+");
+pub(crate) static ADDITIONAL_VERSION_WEIGHTS: Shape = Shape::new(
+    "AdditionalVersionWeights",
+    Map(&Member::new("key", &ADDITIONAL_VERSION), &Member::new("value", &WEIGHT)),
+);
+pub(crate) static ALIAS: Shape = Shape::new("Alias", Text).min(1).max(128);
+pub(crate) static ALIAS_CONFIGURATION: Shape = Shape::new(
+    "AliasConfiguration",
+    Structure(&[
+        Member::new("AliasArn", &FUNCTION_ARN),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionVersion", &VERSION),
+        Member::new("Name", &ALIAS),
+        Member::new("RevisionId", &STRING),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ]),
+);
+pub(crate) static ALIAS_LIMIT_EXCEEDED_EXCEPTION: Shape = Shape::new(
+    "AliasLimitExceededException",
+    Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
+)
+.error("AliasLimitExceededException", 400, true);
+pub(crate) static ALIAS_LIST: Shape =
+    Shape::new("AliasList", List(&Member::new("member", &ALIAS_CONFIGURATION)));
+pub(crate) static ALIAS_ROUTING_CONFIGURATION: Shape = Shape::new(
+    "AliasRoutingConfiguration",
+    Structure(&[Member::new("AdditionalVersionWeights", &ADDITIONAL_VERSION_WEIGHTS)]),
+);
+pub(crate) static ALLOW_CREDENTIALS: Shape = Shape::new("AllowCredentials", Boolean);
+pub(crate) static ALLOW_METHODS_LIST: Shape =
+    Shape::new("AllowMethodsList", List(&Member::new("member", &METHOD))).min(0).max(6);
+pub(crate) static ALLOW_ORIGINS_LIST: Shape =
+    Shape::new("AllowOriginsList", List(&Member::new("member", &ORIGIN))).min(0).max(100);
+pub(crate) static ALLOWED_PUBLISHERS: Shape = Shape::new(
+    "AllowedPublishers",
+    Structure(&[Member::new("SigningProfileVersionArns", &SIGNING_PROFILE_VERSION_ARNS).required()]),
+);
 pub(crate) static APPLICATION_LOG_LEVEL: Shape =
     Shape::new("ApplicationLogLevel", Enum(&["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]));
 pub(crate) static ARCHITECTURE: Shape = Shape::new("Architecture", Enum(&["x86_64", "arm64"]));
@@ -38,6 +106,7 @@ pub(crate) static ARCHITECTURES_LIST: Shape =
     Shape::new("ArchitecturesList", List(&Member::new("member", &ARCHITECTURE))).min(1).max(1);
 pub(crate) static ARN: Shape = Shape::new("Arn", Text).min(0).max(10000).pattern("arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)");
 pub(crate) static BLOB: Shape = Shape::new("Blob", Blob).sensitive();
+pub(crate) static BLOB_STREAM: Shape = Shape::new("BlobStream", Blob);
 pub(crate) static BOOLEAN: Shape = Shape::new("Boolean", Boolean);
 pub(crate) static CAPACITY_PROVIDER_ARN: Shape = Shape::new("CapacityProviderArn", Text).min(1).max(140).pattern("arn:aws[a-zA-Z-]*:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+");
 pub(crate) static CAPACITY_PROVIDER_CONFIG: Shape = Shape::new(
@@ -63,12 +132,32 @@ pub(crate) static CODE_ARTIFACT_USER_PENDING_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
 )
 .error("CodeArtifactUserPendingException", 409, true);
+pub(crate) static CODE_SIGNING_CONFIG: Shape = Shape::new(
+    "CodeSigningConfig",
+    Structure(&[
+        Member::new("AllowedPublishers", &ALLOWED_PUBLISHERS).required(),
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN).required(),
+        Member::new("CodeSigningConfigId", &CODE_SIGNING_CONFIG_ID).required(),
+        Member::new("CodeSigningPolicies", &CODE_SIGNING_POLICIES).required(),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LastModified", &TIMESTAMP).required(),
+    ]),
+);
 pub(crate) static CODE_SIGNING_CONFIG_ARN: Shape = Shape::new("CodeSigningConfigArn", Text).min(0).max(200).pattern("arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}");
+pub(crate) static CODE_SIGNING_CONFIG_ID: Shape =
+    Shape::new("CodeSigningConfigId", Text).pattern("csc-[a-zA-Z0-9-_\\.]{17}");
+pub(crate) static CODE_SIGNING_CONFIG_LIST: Shape =
+    Shape::new("CodeSigningConfigList", List(&Member::new("member", &CODE_SIGNING_CONFIG)));
 pub(crate) static CODE_SIGNING_CONFIG_NOT_FOUND_EXCEPTION: Shape = Shape::new(
     "CodeSigningConfigNotFoundException",
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("CodeSigningConfigNotFoundException", 404, true);
+pub(crate) static CODE_SIGNING_POLICIES: Shape = Shape::new(
+    "CodeSigningPolicies",
+    Structure(&[Member::new("UntrustedArtifactOnDeployment", &CODE_SIGNING_POLICY)]),
+);
+pub(crate) static CODE_SIGNING_POLICY: Shape = Shape::new("CodeSigningPolicy", Enum(&["Warn", "Enforce"]));
 pub(crate) static CODE_STORAGE_EXCEEDED_EXCEPTION: Shape = Shape::new(
     "CodeStorageExceededException",
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
@@ -79,9 +168,47 @@ pub(crate) static CODE_VERIFICATION_FAILED_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("CodeVerificationFailedException", 400, true);
+pub(crate) static COMPATIBLE_ARCHITECTURES: Shape =
+    Shape::new("CompatibleArchitectures", List(&Member::new("member", &ARCHITECTURE))).min(0).max(2);
+pub(crate) static COMPATIBLE_RUNTIMES: Shape =
+    Shape::new("CompatibleRuntimes", List(&Member::new("member", &RUNTIME))).min(0).max(15);
 pub(crate) static CONCURRENCY: Shape = Shape::new(
     "Concurrency",
     Structure(&[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)]),
+);
+pub(crate) static CORS: Shape = Shape::new(
+    "Cors",
+    Structure(&[
+        Member::new("AllowCredentials", &ALLOW_CREDENTIALS),
+        Member::new("AllowHeaders", &HEADERS_LIST),
+        Member::new("AllowMethods", &ALLOW_METHODS_LIST),
+        Member::new("AllowOrigins", &ALLOW_ORIGINS_LIST),
+        Member::new("ExposeHeaders", &HEADERS_LIST),
+        Member::new("MaxAge", &MAX_AGE),
+    ]),
+);
+pub(crate) static CREATE_ALIAS_REQUEST: Shape = Shape::new(
+    "CreateAliasRequest",
+    Structure(&[
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED).required(),
+        Member::new("Name", &ALIAS).required(),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ]),
+);
+pub(crate) static CREATE_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "CreateCodeSigningConfigRequest",
+    Structure(&[
+        Member::new("AllowedPublishers", &ALLOWED_PUBLISHERS).required(),
+        Member::new("CodeSigningPolicies", &CODE_SIGNING_POLICIES),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("Tags", &TAGS),
+    ]),
+);
+pub(crate) static CREATE_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
+    "CreateCodeSigningConfigResponse",
+    Structure(&[Member::new("CodeSigningConfig", &CODE_SIGNING_CONFIG).required()]),
 );
 pub(crate) static CREATE_FUNCTION_REQUEST: Shape = Shape::new(
     "CreateFunctionRequest",
@@ -118,8 +245,66 @@ pub(crate) static CREATE_FUNCTION_REQUEST: Shape = Shape::new(
         Member::new("VpcConfig", &VPC_CONFIG),
     ]),
 );
+pub(crate) static CREATE_FUNCTION_URL_CONFIG_REQUEST: Shape = Shape::new(
+    "CreateFunctionUrlConfigRequest",
+    Structure(&[
+        Member::new("AuthType", &FUNCTION_URL_AUTH_TYPE).required(),
+        Member::new("Cors", &CORS),
+        Member::new("FunctionName", &FUNCTION_URL_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("InvokeMode", &INVOKE_MODE),
+        Member::new("Qualifier", &FUNCTION_URL_QUALIFIER).named("Qualifier").at(Querystring),
+    ]),
+);
+pub(crate) static CREATE_FUNCTION_URL_CONFIG_RESPONSE: Shape = Shape::new(
+    "CreateFunctionUrlConfigResponse",
+    Structure(&[
+        Member::new("AuthType", &FUNCTION_URL_AUTH_TYPE).required(),
+        Member::new("Cors", &CORS),
+        Member::new("CreationTime", &TIMESTAMP).required(),
+        Member::new("FunctionArn", &FUNCTION_ARN).required(),
+        Member::new("FunctionUrl", &FUNCTION_URL).required(),
+        Member::new("InvokeMode", &INVOKE_MODE),
+    ]),
+);
+pub(crate) static DATE: Shape = Shape::new("Date", Time);
 pub(crate) static DEAD_LETTER_CONFIG: Shape =
     Shape::new("DeadLetterConfig", Structure(&[Member::new("TargetArn", &RESOURCE_ARN)]));
+pub(crate) static DELETE_ALIAS_REQUEST: Shape = Shape::new(
+    "DeleteAliasRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Name", &ALIAS).named("Name").at(Uri).required(),
+    ]),
+);
+pub(crate) static DELETE_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "DeleteCodeSigningConfigRequest",
+    Structure(&[Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN)
+        .named("CodeSigningConfigArn")
+        .at(Uri)
+        .required()]),
+);
+pub(crate) static DELETE_CODE_SIGNING_CONFIG_RESPONSE: Shape =
+    Shape::new("DeleteCodeSigningConfigResponse", Structure(&[]));
+pub(crate) static DELETE_FUNCTION_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "DeleteFunctionCodeSigningConfigRequest",
+    Structure(&[Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME)
+        .named("FunctionName")
+        .at(Uri)
+        .required()]),
+);
+pub(crate) static DELETE_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::new(
+    "DeleteFunctionConcurrencyRequest",
+    Structure(&[Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required()]),
+);
+pub(crate) static DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::new(
+    "DeleteFunctionEventInvokeConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER)
+            .named("Qualifier")
+            .at(Querystring),
+    ]),
+);
 pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::new(
     "DeleteFunctionRequest",
     Structure(&[
@@ -131,7 +316,40 @@ pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::new(
 );
 pub(crate) static DELETE_FUNCTION_RESPONSE: Shape =
     Shape::new("DeleteFunctionResponse", Structure(&[Member::new("StatusCode", &INTEGER).at(StatusCode)]));
+pub(crate) static DELETE_FUNCTION_URL_CONFIG_REQUEST: Shape = Shape::new(
+    "DeleteFunctionUrlConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_URL_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &FUNCTION_URL_QUALIFIER).named("Qualifier").at(Querystring),
+    ]),
+);
+pub(crate) static DELETE_LAYER_VERSION_REQUEST: Shape = Shape::new(
+    "DeleteLayerVersionRequest",
+    Structure(&[
+        Member::new("LayerName", &LAYER_NAME_OR_ARN).named("LayerName").at(Uri).required(),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).named("VersionNumber").at(Uri).required(),
+    ]),
+);
+pub(crate) static DELETE_PROVISIONED_CONCURRENCY_CONFIG_REQUEST: Shape = Shape::new(
+    "DeleteProvisionedConcurrencyConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &QUALIFIER).named("Qualifier").at(Querystring).required(),
+    ]),
+);
+pub(crate) static DELETE_RESOURCE_POLICY_REQUEST: Shape = Shape::new(
+    "DeleteResourcePolicyRequest",
+    Structure(&[
+        Member::new("ResourceArn", &POLICY_RESOURCE_ARN).named("ResourceArn").at(Uri).required(),
+        Member::new("RevisionId", &REVISION_ID).named("RevisionId").at(Querystring),
+    ]),
+);
 pub(crate) static DESCRIPTION: Shape = Shape::new("Description", Text).min(0).max(256);
+pub(crate) static DESTINATION_ARN: Shape = Shape::new("DestinationArn", Text).min(0).max(350).pattern("$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)");
+pub(crate) static DESTINATION_CONFIG: Shape = Shape::new(
+    "DestinationConfig",
+    Structure(&[Member::new("OnFailure", &ON_FAILURE), Member::new("OnSuccess", &ON_SUCCESS)]),
+);
 pub(crate) static DIRECT_S3_READ: Shape = Shape::new("DirectS3Read", Enum(&["ENABLED", "DISABLED", "AUTO"]));
 pub(crate) static DURABLE_CONFIG: Shape = Shape::new(
     "DurableConfig",
@@ -236,6 +454,8 @@ pub(crate) static FILE_SYSTEM_CONFIG: Shape = Shape::new(
 pub(crate) static FILE_SYSTEM_CONFIG_LIST: Shape =
     Shape::new("FileSystemConfigList", List(&Member::new("member", &FILE_SYSTEM_CONFIG))).min(0).max(1);
 pub(crate) static FUNCTION_ARN: Shape = Shape::new("FunctionArn", Text).min(0).max(10000).pattern("arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?");
+pub(crate) static FUNCTION_ARN_LIST: Shape =
+    Shape::new("FunctionArnList", List(&Member::new("member", &FUNCTION_ARN)));
 pub(crate) static FUNCTION_CODE: Shape = Shape::new(
     "FunctionCode",
     Structure(&[
@@ -311,6 +531,18 @@ pub(crate) static FUNCTION_CONFIGURATION: Shape = Shape::new(
         Member::new("VpcConfig", &VPC_CONFIG_RESPONSE),
     ]),
 );
+pub(crate) static FUNCTION_EVENT_INVOKE_CONFIG: Shape = Shape::new(
+    "FunctionEventInvokeConfig",
+    Structure(&[
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("FunctionArn", &FUNCTION_ARN),
+        Member::new("LastModified", &DATE),
+        Member::new("MaximumEventAgeInSeconds", &MAXIMUM_EVENT_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS),
+    ]),
+);
+pub(crate) static FUNCTION_EVENT_INVOKE_CONFIG_LIST: Shape =
+    Shape::new("FunctionEventInvokeConfigList", List(&Member::new("member", &FUNCTION_EVENT_INVOKE_CONFIG)));
 pub(crate) static FUNCTION_LIST: Shape =
     Shape::new("FunctionList", List(&Member::new("member", &FUNCTION_CONFIGURATION)));
 pub(crate) static FUNCTION_NAME: Shape = Shape::new("FunctionName", Text).min(1).max(140).pattern("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?");
@@ -326,8 +558,26 @@ pub(crate) static FUNCTION_RUNTIME_CONFIG: Shape = Shape::new(
         Member::new("RuntimeArn", &FUNCTION_RUNTIME_ARN).required(),
     ]),
 );
+pub(crate) static FUNCTION_URL: Shape = Shape::new("FunctionUrl", Text).min(40).max(100);
 pub(crate) static FUNCTION_URL_AUTH_TYPE: Shape =
     Shape::new("FunctionUrlAuthType", Enum(&["NONE", "AWS_IAM"]));
+pub(crate) static FUNCTION_URL_CONFIG: Shape = Shape::new(
+    "FunctionUrlConfig",
+    Structure(&[
+        Member::new("AuthType", &FUNCTION_URL_AUTH_TYPE).required(),
+        Member::new("Cors", &CORS),
+        Member::new("CreationTime", &TIMESTAMP).required(),
+        Member::new("FunctionArn", &FUNCTION_ARN).required(),
+        Member::new("FunctionUrl", &FUNCTION_URL).required(),
+        Member::new("InvokeMode", &INVOKE_MODE),
+        Member::new("LastModifiedTime", &TIMESTAMP).required(),
+    ]),
+);
+pub(crate) static FUNCTION_URL_CONFIG_LIST: Shape =
+    Shape::new("FunctionUrlConfigList", List(&Member::new("member", &FUNCTION_URL_CONFIG)));
+pub(crate) static FUNCTION_URL_FUNCTION_NAME: Shape =
+    Shape::new("FunctionUrlFunctionName", Text).min(1).max(140);
+pub(crate) static FUNCTION_URL_QUALIFIER: Shape = Shape::new("FunctionUrlQualifier", Text).min(1).max(128);
 pub(crate) static FUNCTION_VERSION: Shape = Shape::new("FunctionVersion", Enum(&["ALL"]));
 pub(crate) static FUNCTION_VERSION_LATEST_PUBLISHED: Shape =
     Shape::new("FunctionVersionLatestPublished", Enum(&["LATEST_PUBLISHED"]));
@@ -336,6 +586,52 @@ pub(crate) static FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_LIMIT_EXCEEDED_EXCEPTI
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
 )
 .error("FunctionVersionsPerCapacityProviderLimitExceededException", 400, true);
+pub(crate) static GET_ACCOUNT_SETTINGS_REQUEST: Shape =
+    Shape::new("GetAccountSettingsRequest", Structure(&[]));
+pub(crate) static GET_ACCOUNT_SETTINGS_RESPONSE: Shape = Shape::new(
+    "GetAccountSettingsResponse",
+    Structure(&[Member::new("AccountLimit", &ACCOUNT_LIMIT), Member::new("AccountUsage", &ACCOUNT_USAGE)]),
+);
+pub(crate) static GET_ALIAS_REQUEST: Shape = Shape::new(
+    "GetAliasRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Name", &ALIAS).named("Name").at(Uri).required(),
+    ]),
+);
+pub(crate) static GET_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "GetCodeSigningConfigRequest",
+    Structure(&[Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN)
+        .named("CodeSigningConfigArn")
+        .at(Uri)
+        .required()]),
+);
+pub(crate) static GET_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
+    "GetCodeSigningConfigResponse",
+    Structure(&[Member::new("CodeSigningConfig", &CODE_SIGNING_CONFIG).required()]),
+);
+pub(crate) static GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "GetFunctionCodeSigningConfigRequest",
+    Structure(&[Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME)
+        .named("FunctionName")
+        .at(Uri)
+        .required()]),
+);
+pub(crate) static GET_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
+    "GetFunctionCodeSigningConfigResponse",
+    Structure(&[
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN).required(),
+        Member::new("FunctionName", &FUNCTION_NAME).required(),
+    ]),
+);
+pub(crate) static GET_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::new(
+    "GetFunctionConcurrencyRequest",
+    Structure(&[Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required()]),
+);
+pub(crate) static GET_FUNCTION_CONCURRENCY_RESPONSE: Shape = Shape::new(
+    "GetFunctionConcurrencyResponse",
+    Structure(&[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)]),
+);
 pub(crate) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::new(
     "GetFunctionConfigurationRequest",
     Structure(&[
@@ -344,6 +640,26 @@ pub(crate) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::new(
             .named("Qualifier")
             .at(Querystring),
     ]),
+);
+pub(crate) static GET_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::new(
+    "GetFunctionEventInvokeConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER)
+            .named("Qualifier")
+            .at(Querystring),
+    ]),
+);
+pub(crate) static GET_FUNCTION_RECURSION_CONFIG_REQUEST: Shape = Shape::new(
+    "GetFunctionRecursionConfigRequest",
+    Structure(&[Member::new("FunctionName", &UNQUALIFIED_FUNCTION_NAME)
+        .named("FunctionName")
+        .at(Uri)
+        .required()]),
+);
+pub(crate) static GET_FUNCTION_RECURSION_CONFIG_RESPONSE: Shape = Shape::new(
+    "GetFunctionRecursionConfigResponse",
+    Structure(&[Member::new("RecursiveLoop", &RECURSIVE_LOOP)]),
 );
 pub(crate) static GET_FUNCTION_REQUEST: Shape = Shape::new(
     "GetFunctionRequest",
@@ -364,6 +680,61 @@ pub(crate) static GET_FUNCTION_RESPONSE: Shape = Shape::new(
         Member::new("TagsError", &TAGS_ERROR),
     ]),
 );
+pub(crate) static GET_FUNCTION_URL_CONFIG_REQUEST: Shape = Shape::new(
+    "GetFunctionUrlConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_URL_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &FUNCTION_URL_QUALIFIER).named("Qualifier").at(Querystring),
+    ]),
+);
+pub(crate) static GET_FUNCTION_URL_CONFIG_RESPONSE: Shape = Shape::new(
+    "GetFunctionUrlConfigResponse",
+    Structure(&[
+        Member::new("AuthType", &FUNCTION_URL_AUTH_TYPE).required(),
+        Member::new("Cors", &CORS),
+        Member::new("CreationTime", &TIMESTAMP).required(),
+        Member::new("FunctionArn", &FUNCTION_ARN).required(),
+        Member::new("FunctionUrl", &FUNCTION_URL).required(),
+        Member::new("InvokeMode", &INVOKE_MODE),
+        Member::new("LastModifiedTime", &TIMESTAMP).required(),
+    ]),
+);
+pub(crate) static GET_LAYER_VERSION_BY_ARN_REQUEST: Shape = Shape::new(
+    "GetLayerVersionByArnRequest",
+    Structure(&[Member::new("Arn", &LAYER_VERSION_ARN).named("Arn").at(Querystring).required()]),
+);
+pub(crate) static GET_LAYER_VERSION_POLICY_REQUEST: Shape = Shape::new(
+    "GetLayerVersionPolicyRequest",
+    Structure(&[
+        Member::new("LayerName", &LAYER_NAME_OR_ARN).named("LayerName").at(Uri).required(),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).named("VersionNumber").at(Uri).required(),
+    ]),
+);
+pub(crate) static GET_LAYER_VERSION_POLICY_RESPONSE: Shape = Shape::new(
+    "GetLayerVersionPolicyResponse",
+    Structure(&[Member::new("Policy", &STRING), Member::new("RevisionId", &STRING)]),
+);
+pub(crate) static GET_LAYER_VERSION_REQUEST: Shape = Shape::new(
+    "GetLayerVersionRequest",
+    Structure(&[
+        Member::new("LayerName", &LAYER_NAME_OR_ARN).named("LayerName").at(Uri).required(),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).named("VersionNumber").at(Uri).required(),
+    ]),
+);
+pub(crate) static GET_LAYER_VERSION_RESPONSE: Shape = Shape::new(
+    "GetLayerVersionResponse",
+    Structure(&[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_OUTPUT),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ]),
+);
 pub(crate) static GET_POLICY_REQUEST: Shape = Shape::new(
     "GetPolicyRequest",
     Structure(&[
@@ -377,7 +748,54 @@ pub(crate) static GET_POLICY_RESPONSE: Shape = Shape::new(
     "GetPolicyResponse",
     Structure(&[Member::new("Policy", &STRING), Member::new("RevisionId", &STRING)]),
 );
+pub(crate) static GET_PROVISIONED_CONCURRENCY_CONFIG_REQUEST: Shape = Shape::new(
+    "GetProvisionedConcurrencyConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &QUALIFIER).named("Qualifier").at(Querystring).required(),
+    ]),
+);
+pub(crate) static GET_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE: Shape = Shape::new(
+    "GetProvisionedConcurrencyConfigResponse",
+    Structure(&[
+        Member::new("AllocatedProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Member::new("AvailableProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Member::new("LastModified", &TIMESTAMP),
+        Member::new("RequestedProvisionedConcurrentExecutions", &POSITIVE_INTEGER),
+        Member::new("Status", &PROVISIONED_CONCURRENCY_STATUS_ENUM),
+        Member::new("StatusReason", &STRING),
+    ]),
+);
+pub(crate) static GET_RESOURCE_POLICY_REQUEST: Shape = Shape::new(
+    "GetResourcePolicyRequest",
+    Structure(&[Member::new("ResourceArn", &POLICY_RESOURCE_ARN).named("ResourceArn").at(Uri).required()]),
+);
+pub(crate) static GET_RESOURCE_POLICY_RESPONSE: Shape = Shape::new(
+    "GetResourcePolicyResponse",
+    Structure(&[Member::new("Policy", &RESOURCE_POLICY), Member::new("RevisionId", &REVISION_ID)]),
+);
+pub(crate) static GET_RUNTIME_MANAGEMENT_CONFIG_REQUEST: Shape = Shape::new(
+    "GetRuntimeManagementConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER)
+            .named("Qualifier")
+            .at(Querystring),
+    ]),
+);
+pub(crate) static GET_RUNTIME_MANAGEMENT_CONFIG_RESPONSE: Shape = Shape::new(
+    "GetRuntimeManagementConfigResponse",
+    Structure(&[
+        Member::new("FunctionArn", &NAME_SPACED_FUNCTION_ARN),
+        Member::new("RuntimeVersionArn", &RUNTIME_VERSION_ARN),
+        Member::new("UpdateRuntimeOn", &UPDATE_RUNTIME_ON),
+    ]),
+);
 pub(crate) static HANDLER: Shape = Shape::new("Handler", Text).min(0).max(128).pattern("[^\\s]+");
+pub(crate) static HEADER: Shape = Shape::new("Header", Text).min(0).max(1024).pattern(".*");
+pub(crate) static HEADERS_LIST: Shape =
+    Shape::new("HeadersList", List(&Member::new("member", &HEADER))).min(0).max(100);
+pub(crate) static HTTP_STATUS: Shape = Shape::new("HttpStatus", Integer);
 pub(crate) static IMAGE_CONFIG: Shape = Shape::new(
     "ImageConfig",
     Structure(&[
@@ -464,6 +882,61 @@ pub(crate) static INVOCATION_RESPONSE: Shape = Shape::new(
 .payload(4);
 pub(crate) static INVOCATION_TYPE: Shape =
     Shape::new("InvocationType", Enum(&["Event", "RequestResponse", "DryRun"]));
+pub(crate) static INVOKE_ASYNC_REQUEST: Shape = Shape::new(
+    "InvokeAsyncRequest",
+    Structure(&[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("InvokeArgs", &BLOB_STREAM).required().streaming(),
+    ]),
+)
+.payload(1);
+pub(crate) static INVOKE_ASYNC_RESPONSE: Shape =
+    Shape::new("InvokeAsyncResponse", Structure(&[Member::new("Status", &HTTP_STATUS).at(StatusCode)]));
+pub(crate) static INVOKE_MODE: Shape = Shape::new("InvokeMode", Enum(&["BUFFERED", "RESPONSE_STREAM"]));
+pub(crate) static INVOKE_RESPONSE_STREAM_UPDATE: Shape =
+    Shape::new("InvokeResponseStreamUpdate", Structure(&[Member::new("Payload", &BLOB)]));
+pub(crate) static INVOKE_WITH_RESPONSE_STREAM_COMPLETE_EVENT: Shape = Shape::new(
+    "InvokeWithResponseStreamCompleteEvent",
+    Structure(&[
+        Member::new("ErrorCode", &STRING),
+        Member::new("ErrorDetails", &STRING),
+        Member::new("LogResult", &STRING),
+    ]),
+);
+pub(crate) static INVOKE_WITH_RESPONSE_STREAM_REQUEST: Shape = Shape::new(
+    "InvokeWithResponseStreamRequest",
+    Structure(&[
+        Member::new("ClientContext", &STRING).named("X-Amz-Client-Context").at(Header),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("InvocationType", &RESPONSE_STREAMING_INVOCATION_TYPE)
+            .named("X-Amz-Invocation-Type")
+            .at(Header),
+        Member::new("LogType", &LOG_TYPE).named("X-Amz-Log-Type").at(Header),
+        Member::new("Payload", &BLOB),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER)
+            .named("Qualifier")
+            .at(Querystring),
+        Member::new("TenantId", &TENANT_ID).named("X-Amz-Tenant-Id").at(Header),
+    ]),
+)
+.payload(4);
+pub(crate) static INVOKE_WITH_RESPONSE_STREAM_RESPONSE: Shape = Shape::new(
+    "InvokeWithResponseStreamResponse",
+    Structure(&[
+        Member::new("EventStream", &INVOKE_WITH_RESPONSE_STREAM_RESPONSE_EVENT),
+        Member::new("ExecutedVersion", &VERSION).named("X-Amz-Executed-Version").at(Header),
+        Member::new("ResponseStreamContentType", &STRING).named("Content-Type").at(Header),
+        Member::new("StatusCode", &INTEGER).at(StatusCode),
+    ]),
+)
+.payload(0);
+pub(crate) static INVOKE_WITH_RESPONSE_STREAM_RESPONSE_EVENT: Shape = Shape::new(
+    "InvokeWithResponseStreamResponseEvent",
+    Structure(&[
+        Member::new("InvokeComplete", &INVOKE_WITH_RESPONSE_STREAM_COMPLETE_EVENT),
+        Member::new("PayloadChunk", &INVOKE_RESPONSE_STREAM_UPDATE),
+    ]),
+);
 pub(crate) static INVOKED_VIA_FUNCTION_URL: Shape = Shape::new("InvokedViaFunctionUrl", Boolean);
 pub(crate) static KMS_ACCESS_DENIED_EXCEPTION: Shape = Shape::new(
     "KMSAccessDeniedException",
@@ -549,11 +1022,144 @@ pub(crate) static LAYER: Shape = Shape::new(
         Member::new("SigningProfileVersionArn", &ARN),
     ]),
 );
+pub(crate) static LAYER_ARN: Shape = Shape::new("LayerArn", Text).min(1).max(2048).pattern("arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+");
 pub(crate) static LAYER_LIST: Shape =
     Shape::new("LayerList", List(&Member::new("member", &LAYER_VERSION_ARN)));
+pub(crate) static LAYER_NAME: Shape = Shape::new("LayerName", Text).min(1).max(140).pattern("(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+");
+pub(crate) static LAYER_NAME_OR_ARN: Shape = Shape::new("LayerNameOrArn", Text).min(1).max(2048).pattern("(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})");
+pub(crate) static LAYER_PERMISSION_ALLOWED_ACTION: Shape =
+    Shape::new("LayerPermissionAllowedAction", Text).min(0).max(22).pattern("lambda:GetLayerVersion");
+pub(crate) static LAYER_PERMISSION_ALLOWED_PRINCIPAL: Shape =
+    Shape::new("LayerPermissionAllowedPrincipal", Text)
+        .min(0)
+        .max(10000)
+        .pattern("\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root");
 pub(crate) static LAYER_VERSION_ARN: Shape = Shape::new("LayerVersionArn", Text).min(1).max(2048).pattern("((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))");
+pub(crate) static LAYER_VERSION_CONTENT_INPUT: Shape = Shape::new(
+    "LayerVersionContentInput",
+    Structure(&[
+        Member::new("S3Bucket", &S3_BUCKET),
+        Member::new("S3Key", &S3_KEY),
+        Member::new("S3ObjectStorageMode", &S3_OBJECT_STORAGE_MODE),
+        Member::new("S3ObjectVersion", &S3_OBJECT_VERSION),
+        Member::new("ZipFile", &BLOB),
+    ]),
+);
+pub(crate) static LAYER_VERSION_CONTENT_OUTPUT: Shape = Shape::new(
+    "LayerVersionContentOutput",
+    Structure(&[
+        Member::new("CodeSha256", &STRING),
+        Member::new("CodeSize", &LONG),
+        Member::new("Location", &SENSITIVE_STRING_ON_SERVER_ONLY),
+        Member::new("ResolvedS3Object", &RESOLVED_S3_OBJECT),
+        Member::new("SigningJobArn", &ARN),
+        Member::new("SigningProfileVersionArn", &ARN),
+    ]),
+);
+pub(crate) static LAYER_VERSION_NUMBER: Shape = Shape::new("LayerVersionNumber", Long);
+pub(crate) static LAYER_VERSIONS_LIST: Shape =
+    Shape::new("LayerVersionsList", List(&Member::new("member", &LAYER_VERSIONS_LIST_ITEM)));
+pub(crate) static LAYER_VERSIONS_LIST_ITEM: Shape = Shape::new(
+    "LayerVersionsListItem",
+    Structure(&[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ]),
+);
+pub(crate) static LAYERS_LIST: Shape =
+    Shape::new("LayersList", List(&Member::new("member", &LAYERS_LIST_ITEM)));
+pub(crate) static LAYERS_LIST_ITEM: Shape = Shape::new(
+    "LayersListItem",
+    Structure(&[
+        Member::new("LatestMatchingVersion", &LAYER_VERSIONS_LIST_ITEM),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerName", &LAYER_NAME),
+    ]),
+);
 pub(crate) static LAYERS_REFERENCE_LIST: Shape =
     Shape::new("LayersReferenceList", List(&Member::new("member", &LAYER)));
+pub(crate) static LICENSE_INFO: Shape = Shape::new("LicenseInfo", Text).min(0).max(512).pattern(".*");
+pub(crate) static LIST_ALIASES_REQUEST: Shape = Shape::new(
+    "ListAliasesRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED)
+            .named("FunctionVersion")
+            .at(Querystring),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_LIST_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_ALIASES_RESPONSE: Shape = Shape::new(
+    "ListAliasesResponse",
+    Structure(&[Member::new("Aliases", &ALIAS_LIST), Member::new("NextMarker", &STRING)]),
+);
+pub(crate) static LIST_CODE_SIGNING_CONFIGS_REQUEST: Shape = Shape::new(
+    "ListCodeSigningConfigsRequest",
+    Structure(&[
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_LIST_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_CODE_SIGNING_CONFIGS_RESPONSE: Shape = Shape::new(
+    "ListCodeSigningConfigsResponse",
+    Structure(&[
+        Member::new("CodeSigningConfigs", &CODE_SIGNING_CONFIG_LIST),
+        Member::new("NextMarker", &STRING),
+    ]),
+);
+pub(crate) static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST: Shape = Shape::new(
+    "ListFunctionEventInvokeConfigsRequest",
+    Structure(&[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS)
+            .named("MaxItems")
+            .at(Querystring),
+    ]),
+);
+pub(crate) static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE: Shape = Shape::new(
+    "ListFunctionEventInvokeConfigsResponse",
+    Structure(&[
+        Member::new("FunctionEventInvokeConfigs", &FUNCTION_EVENT_INVOKE_CONFIG_LIST),
+        Member::new("NextMarker", &STRING),
+    ]),
+);
+pub(crate) static LIST_FUNCTION_URL_CONFIGS_REQUEST: Shape = Shape::new(
+    "ListFunctionUrlConfigsRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_URL_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_FUNCTION_URL_CONFIGS_RESPONSE: Shape = Shape::new(
+    "ListFunctionUrlConfigsResponse",
+    Structure(&[
+        Member::new("FunctionUrlConfigs", &FUNCTION_URL_CONFIG_LIST).required(),
+        Member::new("NextMarker", &STRING),
+    ]),
+);
+pub(crate) static LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "ListFunctionsByCodeSigningConfigRequest",
+    Structure(&[
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN)
+            .named("CodeSigningConfigArn")
+            .at(Uri)
+            .required(),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_LIST_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
+    "ListFunctionsByCodeSigningConfigResponse",
+    Structure(&[Member::new("FunctionArns", &FUNCTION_ARN_LIST), Member::new("NextMarker", &STRING)]),
+);
 pub(crate) static LIST_FUNCTIONS_REQUEST: Shape = Shape::new(
     "ListFunctionsRequest",
     Structure(&[
@@ -567,6 +1173,56 @@ pub(crate) static LIST_FUNCTIONS_RESPONSE: Shape = Shape::new(
     "ListFunctionsResponse",
     Structure(&[Member::new("Functions", &FUNCTION_LIST), Member::new("NextMarker", &STRING)]),
 );
+pub(crate) static LIST_LAYER_VERSIONS_REQUEST: Shape = Shape::new(
+    "ListLayerVersionsRequest",
+    Structure(&[
+        Member::new("CompatibleArchitecture", &ARCHITECTURE).named("CompatibleArchitecture").at(Querystring),
+        Member::new("CompatibleRuntime", &RUNTIME).named("CompatibleRuntime").at(Querystring),
+        Member::new("LayerName", &LAYER_NAME_OR_ARN).named("LayerName").at(Uri).required(),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_LAYER_LIST_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_LAYER_VERSIONS_RESPONSE: Shape = Shape::new(
+    "ListLayerVersionsResponse",
+    Structure(&[Member::new("LayerVersions", &LAYER_VERSIONS_LIST), Member::new("NextMarker", &STRING)]),
+);
+pub(crate) static LIST_LAYERS_REQUEST: Shape = Shape::new(
+    "ListLayersRequest",
+    Structure(&[
+        Member::new("CompatibleArchitecture", &ARCHITECTURE).named("CompatibleArchitecture").at(Querystring),
+        Member::new("CompatibleRuntime", &RUNTIME).named("CompatibleRuntime").at(Querystring),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_LAYER_LIST_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_LAYERS_RESPONSE: Shape = Shape::new(
+    "ListLayersResponse",
+    Structure(&[Member::new("Layers", &LAYERS_LIST), Member::new("NextMarker", &STRING)]),
+);
+pub(crate) static LIST_PROVISIONED_CONCURRENCY_CONFIGS_REQUEST: Shape = Shape::new(
+    "ListProvisionedConcurrencyConfigsRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEMS)
+            .named("MaxItems")
+            .at(Querystring),
+    ]),
+);
+pub(crate) static LIST_PROVISIONED_CONCURRENCY_CONFIGS_RESPONSE: Shape = Shape::new(
+    "ListProvisionedConcurrencyConfigsResponse",
+    Structure(&[
+        Member::new("NextMarker", &STRING),
+        Member::new("ProvisionedConcurrencyConfigs", &PROVISIONED_CONCURRENCY_CONFIG_LIST),
+    ]),
+);
+pub(crate) static LIST_TAGS_REQUEST: Shape = Shape::new(
+    "ListTagsRequest",
+    Structure(&[Member::new("Resource", &TAGGABLE_RESOURCE).named("Resource").at(Uri).required()]),
+);
+pub(crate) static LIST_TAGS_RESPONSE: Shape =
+    Shape::new("ListTagsResponse", Structure(&[Member::new("Tags", &TAGS)]));
 pub(crate) static LIST_VERSIONS_BY_FUNCTION_REQUEST: Shape = Shape::new(
     "ListVersionsByFunctionRequest",
     Structure(&[
@@ -599,8 +1255,19 @@ pub(crate) static MASTER_REGION: Shape = Shape::new("MasterRegion", Text)
     .min(1)
     .max(50)
     .pattern("ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}");
+pub(crate) static MAX_AGE: Shape = Shape::new("MaxAge", Integer).min(0).max(86400);
+pub(crate) static MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS: Shape =
+    Shape::new("MaxFunctionEventInvokeConfigListItems", Integer).min(1).max(50);
+pub(crate) static MAX_ITEMS: Shape = Shape::new("MaxItems", Integer).min(1).max(50);
+pub(crate) static MAX_LAYER_LIST_ITEMS: Shape = Shape::new("MaxLayerListItems", Integer).min(1).max(50);
 pub(crate) static MAX_LIST_ITEMS: Shape = Shape::new("MaxListItems", Integer).min(1).max(10000);
+pub(crate) static MAX_PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEMS: Shape =
+    Shape::new("MaxProvisionedConcurrencyConfigListItems", Integer).min(1).max(50);
+pub(crate) static MAXIMUM_EVENT_AGE_IN_SECONDS: Shape =
+    Shape::new("MaximumEventAgeInSeconds", Integer).min(60).max(21600);
+pub(crate) static MAXIMUM_RETRY_ATTEMPTS: Shape = Shape::new("MaximumRetryAttempts", Integer).min(0).max(2);
 pub(crate) static MEMORY_SIZE: Shape = Shape::new("MemorySize", Integer).min(128).max(32768);
+pub(crate) static METHOD: Shape = Shape::new("Method", Text).min(0).max(6).pattern(".*");
 pub(crate) static MODE_NOT_SUPPORTED_EXCEPTION: Shape = Shape::new(
     "ModeNotSupportedException",
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
@@ -615,12 +1282,20 @@ pub(crate) static NO_PUBLISHED_VERSION_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("NoPublishedVersionException", 400, true);
+pub(crate) static NON_NEGATIVE_INTEGER: Shape = Shape::new("NonNegativeInteger", Integer).min(0);
 pub(crate) static NULLABLE_BOOLEAN: Shape = Shape::new("NullableBoolean", Boolean);
 pub(crate) static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Shape =
     Shape::new("NumericLatestPublishedOrAliasQualifier", Text)
         .min(1)
         .max(128)
         .pattern("\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+");
+pub(crate) static ON_FAILURE: Shape =
+    Shape::new("OnFailure", Structure(&[Member::new("Destination", &DESTINATION_ARN)]));
+pub(crate) static ON_SUCCESS: Shape =
+    Shape::new("OnSuccess", Structure(&[Member::new("Destination", &DESTINATION_ARN)]));
+pub(crate) static ORGANIZATION_ID: Shape =
+    Shape::new("OrganizationId", Text).min(0).max(34).pattern("o-[a-z0-9]{10,32}");
+pub(crate) static ORIGIN: Shape = Shape::new("Origin", Text).min(1).max(253).pattern(".*");
 pub(crate) static PACKAGE_TYPE: Shape = Shape::new("PackageType", Enum(&["Zip", "Image"]));
 pub(crate) static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Shape =
     Shape::new("PerExecutionEnvironmentMaxConcurrency", Integer).min(1).max(1600);
@@ -629,6 +1304,8 @@ pub(crate) static POLICY_LENGTH_EXCEEDED_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
 )
 .error("PolicyLengthExceededException", 400, true);
+pub(crate) static POLICY_RESOURCE_ARN: Shape = Shape::new("PolicyResourceArn", Text).min(0).max(512).pattern("arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_])+)?|runtime/[a-zA-Z0-9-_./]+)");
+pub(crate) static POSITIVE_INTEGER: Shape = Shape::new("PositiveInteger", Integer).min(1);
 pub(crate) static PRECONDITION_FAILED_EXCEPTION: Shape = Shape::new(
     "PreconditionFailedException",
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
@@ -637,11 +1314,59 @@ pub(crate) static PRECONDITION_FAILED_EXCEPTION: Shape = Shape::new(
 pub(crate) static PRINCIPAL: Shape = Shape::new("Principal", Text).min(0).max(2048).pattern("[^\\s]+");
 pub(crate) static PRINCIPAL_ORG_ID: Shape =
     Shape::new("PrincipalOrgID", Text).min(12).max(34).pattern("o-[a-z0-9]{10,32}");
+pub(crate) static PROVISIONED_CONCURRENCY_CONFIG_LIST: Shape = Shape::new(
+    "ProvisionedConcurrencyConfigList",
+    List(&Member::new("member", &PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEM)),
+);
+pub(crate) static PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEM: Shape = Shape::new(
+    "ProvisionedConcurrencyConfigListItem",
+    Structure(&[
+        Member::new("AllocatedProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Member::new("AvailableProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Member::new("FunctionArn", &FUNCTION_ARN),
+        Member::new("LastModified", &TIMESTAMP),
+        Member::new("RequestedProvisionedConcurrentExecutions", &POSITIVE_INTEGER),
+        Member::new("Status", &PROVISIONED_CONCURRENCY_STATUS_ENUM),
+        Member::new("StatusReason", &STRING),
+    ]),
+);
+pub(crate) static PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND_EXCEPTION: Shape = Shape::new(
+    "ProvisionedConcurrencyConfigNotFoundException",
+    Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
+)
+.error("ProvisionedConcurrencyConfigNotFoundException", 404, true);
+pub(crate) static PROVISIONED_CONCURRENCY_STATUS_ENUM: Shape =
+    Shape::new("ProvisionedConcurrencyStatusEnum", Enum(&["IN_PROGRESS", "READY", "FAILED"]));
 pub(crate) static PUBLIC_POLICY_EXCEPTION: Shape = Shape::new(
     "PublicPolicyException",
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("PublicPolicyException", 400, true);
+pub(crate) static PUBLISH_LAYER_VERSION_REQUEST: Shape = Shape::new(
+    "PublishLayerVersionRequest",
+    Structure(&[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_INPUT).required(),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerName", &LAYER_NAME_OR_ARN).named("LayerName").at(Uri).required(),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+    ]),
+);
+pub(crate) static PUBLISH_LAYER_VERSION_RESPONSE: Shape = Shape::new(
+    "PublishLayerVersionResponse",
+    Structure(&[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_OUTPUT),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ]),
+);
 pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::new(
     "PublishVersionRequest",
     Structure(&[
@@ -652,11 +1377,117 @@ pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::new(
         Member::new("RevisionId", &STRING),
     ]),
 );
+pub(crate) static PUT_FUNCTION_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "PutFunctionCodeSigningConfigRequest",
+    Structure(&[
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN).required(),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+    ]),
+);
+pub(crate) static PUT_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
+    "PutFunctionCodeSigningConfigResponse",
+    Structure(&[
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN).required(),
+        Member::new("FunctionName", &FUNCTION_NAME).required(),
+    ]),
+);
+pub(crate) static PUT_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::new(
+    "PutFunctionConcurrencyRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS).required(),
+    ]),
+);
+pub(crate) static PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::new(
+    "PutFunctionEventInvokeConfigRequest",
+    Structure(&[
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("MaximumEventAgeInSeconds", &MAXIMUM_EVENT_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER)
+            .named("Qualifier")
+            .at(Querystring),
+    ]),
+);
+pub(crate) static PUT_FUNCTION_RECURSION_CONFIG_REQUEST: Shape = Shape::new(
+    "PutFunctionRecursionConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &UNQUALIFIED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("RecursiveLoop", &RECURSIVE_LOOP).required(),
+    ]),
+);
+pub(crate) static PUT_FUNCTION_RECURSION_CONFIG_RESPONSE: Shape = Shape::new(
+    "PutFunctionRecursionConfigResponse",
+    Structure(&[Member::new("RecursiveLoop", &RECURSIVE_LOOP)]),
+);
+pub(crate) static PUT_PROVISIONED_CONCURRENCY_CONFIG_REQUEST: Shape = Shape::new(
+    "PutProvisionedConcurrencyConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("ProvisionedConcurrentExecutions", &POSITIVE_INTEGER).required(),
+        Member::new("Qualifier", &QUALIFIER).named("Qualifier").at(Querystring).required(),
+    ]),
+);
+pub(crate) static PUT_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE: Shape = Shape::new(
+    "PutProvisionedConcurrencyConfigResponse",
+    Structure(&[
+        Member::new("AllocatedProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Member::new("AvailableProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Member::new("LastModified", &TIMESTAMP),
+        Member::new("RequestedProvisionedConcurrentExecutions", &POSITIVE_INTEGER),
+        Member::new("Status", &PROVISIONED_CONCURRENCY_STATUS_ENUM),
+        Member::new("StatusReason", &STRING),
+    ]),
+);
+pub(crate) static PUT_RESOURCE_POLICY_REQUEST: Shape = Shape::new(
+    "PutResourcePolicyRequest",
+    Structure(&[
+        Member::new("Policy", &RESOURCE_POLICY).required(),
+        Member::new("ResourceArn", &POLICY_RESOURCE_ARN).named("ResourceArn").at(Uri).required(),
+        Member::new("RevisionId", &REVISION_ID),
+    ]),
+);
+pub(crate) static PUT_RESOURCE_POLICY_RESPONSE: Shape = Shape::new(
+    "PutResourcePolicyResponse",
+    Structure(&[Member::new("Policy", &RESOURCE_POLICY), Member::new("RevisionId", &REVISION_ID)]),
+);
+pub(crate) static PUT_RUNTIME_MANAGEMENT_CONFIG_REQUEST: Shape = Shape::new(
+    "PutRuntimeManagementConfigRequest",
+    Structure(&[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER)
+            .named("Qualifier")
+            .at(Querystring),
+        Member::new("RuntimeVersionArn", &RUNTIME_VERSION_ARN),
+        Member::new("UpdateRuntimeOn", &UPDATE_RUNTIME_ON).required(),
+    ]),
+);
+pub(crate) static PUT_RUNTIME_MANAGEMENT_CONFIG_RESPONSE: Shape = Shape::new(
+    "PutRuntimeManagementConfigResponse",
+    Structure(&[
+        Member::new("FunctionArn", &FUNCTION_ARN).required(),
+        Member::new("RuntimeVersionArn", &RUNTIME_VERSION_ARN),
+        Member::new("UpdateRuntimeOn", &UPDATE_RUNTIME_ON).required(),
+    ]),
+);
+pub(crate) static QUALIFIER: Shape =
+    Shape::new("Qualifier", Text).min(1).max(128).pattern("(|[a-zA-Z0-9$_-]+)");
 pub(crate) static RECURSIVE_INVOCATION_EXCEPTION: Shape = Shape::new(
     "RecursiveInvocationException",
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("RecursiveInvocationException", 400, true);
+pub(crate) static RECURSIVE_LOOP: Shape = Shape::new("RecursiveLoop", Enum(&["Allow", "Terminate"]));
+pub(crate) static REMOVE_LAYER_VERSION_PERMISSION_REQUEST: Shape = Shape::new(
+    "RemoveLayerVersionPermissionRequest",
+    Structure(&[
+        Member::new("LayerName", &LAYER_NAME_OR_ARN).named("LayerName").at(Uri).required(),
+        Member::new("RevisionId", &STRING).named("RevisionId").at(Querystring),
+        Member::new("StatementId", &STATEMENT_ID).named("StatementId").at(Uri).required(),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).named("VersionNumber").at(Uri).required(),
+    ]),
+);
 pub(crate) static REMOVE_PERMISSION_REQUEST: Shape = Shape::new(
     "RemovePermissionRequest",
     Structure(&[
@@ -700,8 +1531,16 @@ pub(crate) static RESOURCE_NOT_READY_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
 )
 .error("ResourceNotReadyException", 502, false);
+pub(crate) static RESOURCE_POLICY: Shape =
+    Shape::new("ResourcePolicy", Text).min(1).max(20480).pattern("[\\s\\S]+");
+pub(crate) static RESPONSE_STREAMING_INVOCATION_TYPE: Shape =
+    Shape::new("ResponseStreamingInvocationType", Enum(&["RequestResponse", "DryRun"]));
 pub(crate) static RETENTION_PERIOD_IN_DAYS: Shape =
     Shape::new("RetentionPeriodInDays", Integer).min(1).max(90);
+pub(crate) static REVISION_ID: Shape = Shape::new("RevisionId", Text)
+    .min(36)
+    .max(36)
+    .pattern("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
 pub(crate) static ROLE_ARN: Shape = Shape::new("RoleArn", Text)
     .min(0)
     .max(10000)
@@ -774,6 +1613,8 @@ pub(crate) static SERVICE_QUOTA_EXCEEDED_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("ServiceQuotaExceededException", 402, true);
+pub(crate) static SIGNING_PROFILE_VERSION_ARNS: Shape =
+    Shape::new("SigningProfileVersionArns", List(&Member::new("member", &ARN))).min(1).max(20);
 pub(crate) static SNAP_START: Shape =
     Shape::new("SnapStart", Structure(&[Member::new("ApplyOn", &SNAP_START_APPLY_ON)]));
 pub(crate) static SNAP_START_APPLY_ON: Shape =
@@ -884,7 +1725,16 @@ pub(crate) static SUBNET_IDS: Shape =
     Shape::new("SubnetIds", List(&Member::new("member", &SUBNET_ID))).min(0).max(16);
 pub(crate) static SYSTEM_LOG_LEVEL: Shape = Shape::new("SystemLogLevel", Enum(&["DEBUG", "INFO", "WARN"]));
 pub(crate) static TAG_KEY: Shape = Shape::new("TagKey", Text).min(1).max(128);
+pub(crate) static TAG_KEY_LIST: Shape = Shape::new("TagKeyList", List(&Member::new("member", &TAG_KEY)));
+pub(crate) static TAG_RESOURCE_REQUEST: Shape = Shape::new(
+    "TagResourceRequest",
+    Structure(&[
+        Member::new("Resource", &TAGGABLE_RESOURCE).named("Resource").at(Uri).required(),
+        Member::new("Tags", &TAGS).required(),
+    ]),
+);
 pub(crate) static TAG_VALUE: Shape = Shape::new("TagValue", Text).min(0).max(256);
+pub(crate) static TAGGABLE_RESOURCE: Shape = Shape::new("TaggableResource", Text).min(1).max(10000).pattern("arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})");
 pub(crate) static TAGS: Shape =
     Shape::new("Tags", Map(&Member::new("key", &TAG_KEY), &Member::new("value", &TAG_VALUE)));
 pub(crate) static TAGS_ERROR: Shape = Shape::new(
@@ -933,11 +1783,48 @@ pub(crate) static TRACING_CONFIG: Shape =
 pub(crate) static TRACING_CONFIG_RESPONSE: Shape =
     Shape::new("TracingConfigResponse", Structure(&[Member::new("Mode", &TRACING_MODE)]));
 pub(crate) static TRACING_MODE: Shape = Shape::new("TracingMode", Enum(&["Active", "PassThrough"]));
+pub(crate) static UNQUALIFIED_FUNCTION_NAME: Shape = Shape::new("UnqualifiedFunctionName", Text).min(1).max(140).pattern("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)");
+pub(crate) static UNRESERVED_CONCURRENT_EXECUTIONS: Shape =
+    Shape::new("UnreservedConcurrentExecutions", Integer).min(0);
 pub(crate) static UNSUPPORTED_MEDIA_TYPE_EXCEPTION: Shape = Shape::new(
     "UnsupportedMediaTypeException",
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
 )
 .error("UnsupportedMediaTypeException", 415, true);
+pub(crate) static UNTAG_RESOURCE_REQUEST: Shape = Shape::new(
+    "UntagResourceRequest",
+    Structure(&[
+        Member::new("Resource", &TAGGABLE_RESOURCE).named("Resource").at(Uri).required(),
+        Member::new("TagKeys", &TAG_KEY_LIST).named("tagKeys").at(Querystring).required(),
+    ]),
+);
+pub(crate) static UPDATE_ALIAS_REQUEST: Shape = Shape::new(
+    "UpdateAliasRequest",
+    Structure(&[
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionName", &FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED),
+        Member::new("Name", &ALIAS).named("Name").at(Uri).required(),
+        Member::new("RevisionId", &STRING),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ]),
+);
+pub(crate) static UPDATE_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
+    "UpdateCodeSigningConfigRequest",
+    Structure(&[
+        Member::new("AllowedPublishers", &ALLOWED_PUBLISHERS),
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN)
+            .named("CodeSigningConfigArn")
+            .at(Uri)
+            .required(),
+        Member::new("CodeSigningPolicies", &CODE_SIGNING_POLICIES),
+        Member::new("Description", &DESCRIPTION),
+    ]),
+);
+pub(crate) static UPDATE_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
+    "UpdateCodeSigningConfigResponse",
+    Structure(&[Member::new("CodeSigningConfig", &CODE_SIGNING_CONFIG).required()]),
+);
 pub(crate) static UPDATE_FUNCTION_CODE_REQUEST: Shape = Shape::new(
     "UpdateFunctionCodeRequest",
     Structure(&[
@@ -984,7 +1871,47 @@ pub(crate) static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::new(
         Member::new("VpcConfig", &VPC_CONFIG),
     ]),
 );
+pub(crate) static UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::new(
+    "UpdateFunctionEventInvokeConfigRequest",
+    Structure(&[
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("MaximumEventAgeInSeconds", &MAXIMUM_EVENT_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER)
+            .named("Qualifier")
+            .at(Querystring),
+    ]),
+);
+pub(crate) static UPDATE_FUNCTION_URL_CONFIG_REQUEST: Shape = Shape::new(
+    "UpdateFunctionUrlConfigRequest",
+    Structure(&[
+        Member::new("AuthType", &FUNCTION_URL_AUTH_TYPE),
+        Member::new("Cors", &CORS),
+        Member::new("FunctionName", &FUNCTION_URL_FUNCTION_NAME).named("FunctionName").at(Uri).required(),
+        Member::new("InvokeMode", &INVOKE_MODE),
+        Member::new("Qualifier", &FUNCTION_URL_QUALIFIER).named("Qualifier").at(Querystring),
+    ]),
+);
+pub(crate) static UPDATE_FUNCTION_URL_CONFIG_RESPONSE: Shape = Shape::new(
+    "UpdateFunctionUrlConfigResponse",
+    Structure(&[
+        Member::new("AuthType", &FUNCTION_URL_AUTH_TYPE).required(),
+        Member::new("Cors", &CORS),
+        Member::new("CreationTime", &TIMESTAMP).required(),
+        Member::new("FunctionArn", &FUNCTION_ARN).required(),
+        Member::new("FunctionUrl", &FUNCTION_URL).required(),
+        Member::new("InvokeMode", &INVOKE_MODE),
+        Member::new("LastModifiedTime", &TIMESTAMP).required(),
+    ]),
+);
+pub(crate) static UPDATE_RUNTIME_ON: Shape =
+    Shape::new("UpdateRuntimeOn", Enum(&["Auto", "Manual", "FunctionUpdate"]));
 pub(crate) static VERSION: Shape = Shape::new("Version", Text).min(1).max(1024).pattern("(\\$LATEST|[0-9]+)");
+pub(crate) static VERSION_WITH_LATEST_PUBLISHED: Shape = Shape::new("VersionWithLatestPublished", Text)
+    .min(1)
+    .max(1024)
+    .pattern("(\\$LATEST(\\.PUBLISHED)?|[0-9]+)");
 pub(crate) static VPC_CONFIG: Shape = Shape::new(
     "VpcConfig",
     Structure(&[
@@ -1003,4 +1930,5 @@ pub(crate) static VPC_CONFIG_RESPONSE: Shape = Shape::new(
     ]),
 );
 pub(crate) static VPC_ID: Shape = Shape::new("VpcId", Text);
+pub(crate) static WEIGHT: Shape = Shape::new("Weight", Double).min(0).max(1);
 pub(crate) static WORKING_DIRECTORY: Shape = Shape::new("WorkingDirectory", Text).min(0).max(1000);

@@ -12,6 +12,42 @@ pub struct AcceleratorConfig {
 structure!(AcceleratorConfig, shapes::ACCELERATOR_CONFIG, [0 accelerator_memory_size], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccountLimit {
+    pub code_size_unzipped: Option<i64>,
+    pub code_size_zipped: Option<i64>,
+    pub concurrent_executions: Option<i32>,
+    pub total_code_size: Option<i64>,
+    pub unreserved_concurrent_executions: Option<i32>,
+}
+structure!(AccountLimit, shapes::ACCOUNT_LIMIT, [], [0 code_size_unzipped, 1 code_size_zipped, 2 concurrent_executions, 3 total_code_size, 4 unreserved_concurrent_executions]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccountUsage {
+    pub function_count: Option<i64>,
+    pub total_code_size: Option<i64>,
+}
+structure!(AccountUsage, shapes::ACCOUNT_USAGE, [], [0 function_count, 1 total_code_size]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AddLayerVersionPermissionRequest {
+    pub action: String,
+    pub layer_name: String,
+    pub organization_id: Option<String>,
+    pub principal: String,
+    pub revision_id: Option<String>,
+    pub statement_id: String,
+    pub version_number: i64,
+}
+structure!(AddLayerVersionPermissionRequest, shapes::ADD_LAYER_VERSION_PERMISSION_REQUEST, [0 action, 1 layer_name, 3 principal, 5 statement_id, 6 version_number], [2 organization_id, 4 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AddLayerVersionPermissionResponse {
+    pub revision_id: Option<String>,
+    pub statement: Option<String>,
+}
+structure!(AddLayerVersionPermissionResponse, shapes::ADD_LAYER_VERSION_PERMISSION_RESPONSE, [], [0 revision_id, 1 statement]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AddPermissionRequest {
     pub action: String,
     pub event_source_token: Option<String>,
@@ -34,6 +70,29 @@ pub struct AddPermissionResponse {
 }
 structure!(AddPermissionResponse, shapes::ADD_PERMISSION_RESPONSE, [], [0 statement]);
 
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AliasConfiguration {
+    pub alias_arn: Option<String>,
+    pub description: Option<String>,
+    pub function_version: Option<String>,
+    pub name: Option<String>,
+    pub revision_id: Option<String>,
+    pub routing_config: Option<AliasRoutingConfiguration>,
+}
+structure!(AliasConfiguration, shapes::ALIAS_CONFIGURATION, [], [0 alias_arn, 1 description, 2 function_version, 3 name, 4 revision_id, 5 routing_config]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AliasRoutingConfiguration {
+    pub additional_version_weights: Option<BTreeMap<String, f64>>,
+}
+structure!(AliasRoutingConfiguration, shapes::ALIAS_ROUTING_CONFIGURATION, [], [0 additional_version_weights]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AllowedPublishers {
+    pub signing_profile_version_arns: Vec<String>,
+}
+structure!(AllowedPublishers, shapes::ALLOWED_PUBLISHERS, [0 signing_profile_version_arns], []);
+
 string_enum!(ApplicationLogLevel { Trace = "TRACE", Debug = "DEBUG", Info = "INFO", Warn = "WARN", Error = "ERROR", Fatal = "FATAL" });
 
 string_enum!(Architecture { X8664 = "x86_64", Arm64 = "arm64" });
@@ -45,10 +104,65 @@ pub struct CapacityProviderConfig {
 structure!(CapacityProviderConfig, shapes::CAPACITY_PROVIDER_CONFIG, [0 lambda_managed_instances_capacity_provider_config], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct CodeSigningConfig {
+    pub allowed_publishers: AllowedPublishers,
+    pub code_signing_config_arn: String,
+    pub code_signing_config_id: String,
+    pub code_signing_policies: CodeSigningPolicies,
+    pub description: Option<String>,
+    pub last_modified: String,
+}
+structure!(CodeSigningConfig, shapes::CODE_SIGNING_CONFIG, [0 allowed_publishers, 1 code_signing_config_arn, 2 code_signing_config_id, 3 code_signing_policies, 5 last_modified], [4 description]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CodeSigningPolicies {
+    pub untrusted_artifact_on_deployment: Option<CodeSigningPolicy>,
+}
+structure!(CodeSigningPolicies, shapes::CODE_SIGNING_POLICIES, [], [0 untrusted_artifact_on_deployment]);
+
+string_enum!(CodeSigningPolicy { Warn = "Warn", Enforce = "Enforce" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Concurrency {
     pub reserved_concurrent_executions: Option<i32>,
 }
 structure!(Concurrency, shapes::CONCURRENCY, [], [0 reserved_concurrent_executions]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cors {
+    pub allow_credentials: Option<bool>,
+    pub allow_headers: Option<Vec<String>>,
+    pub allow_methods: Option<Vec<String>>,
+    pub allow_origins: Option<Vec<String>>,
+    pub expose_headers: Option<Vec<String>>,
+    pub max_age: Option<i32>,
+}
+structure!(Cors, shapes::CORS, [], [0 allow_credentials, 1 allow_headers, 2 allow_methods, 3 allow_origins, 4 expose_headers, 5 max_age]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateAliasRequest {
+    pub description: Option<String>,
+    pub function_name: String,
+    pub function_version: String,
+    pub name: String,
+    pub routing_config: Option<AliasRoutingConfiguration>,
+}
+structure!(CreateAliasRequest, shapes::CREATE_ALIAS_REQUEST, [1 function_name, 2 function_version, 3 name], [0 description, 4 routing_config]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateCodeSigningConfigRequest {
+    pub allowed_publishers: AllowedPublishers,
+    pub code_signing_policies: Option<CodeSigningPolicies>,
+    pub description: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+structure!(CreateCodeSigningConfigRequest, shapes::CREATE_CODE_SIGNING_CONFIG_REQUEST, [0 allowed_publishers], [1 code_signing_policies, 2 description, 3 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateCodeSigningConfigResponse {
+    pub code_signing_config: CodeSigningConfig,
+}
+structure!(CreateCodeSigningConfigResponse, shapes::CREATE_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateFunctionRequest {
@@ -86,10 +200,67 @@ pub struct CreateFunctionRequest {
 structure!(CreateFunctionRequest, shapes::CREATE_FUNCTION_REQUEST, [3 code, 11 function_name, 21 role], [0 accelerator_config, 1 architectures, 2 capacity_provider_config, 4 code_signing_config_arn, 5 dead_letter_config, 6 description, 7 durable_config, 8 environment, 9 ephemeral_storage, 10 file_system_configs, 12 handler, 13 image_config, 14 kms_key_arn, 15 layers, 16 logging_config, 17 memory_size, 18 package_type, 19 publish, 20 publish_to, 22 runtime, 23 runtime_config, 24 snap_start, 25 tags, 26 tenancy_config, 27 timeout, 28 tracing_config, 29 vpc_config]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateFunctionUrlConfigRequest {
+    pub auth_type: FunctionUrlAuthType,
+    pub cors: Option<Cors>,
+    pub function_name: String,
+    pub invoke_mode: Option<InvokeMode>,
+    pub qualifier: Option<String>,
+}
+structure!(CreateFunctionUrlConfigRequest, shapes::CREATE_FUNCTION_URL_CONFIG_REQUEST, [0 auth_type, 2 function_name], [1 cors, 3 invoke_mode, 4 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateFunctionUrlConfigResponse {
+    pub auth_type: FunctionUrlAuthType,
+    pub cors: Option<Cors>,
+    pub creation_time: String,
+    pub function_arn: String,
+    pub function_url: String,
+    pub invoke_mode: Option<InvokeMode>,
+}
+structure!(CreateFunctionUrlConfigResponse, shapes::CREATE_FUNCTION_URL_CONFIG_RESPONSE, [0 auth_type, 2 creation_time, 3 function_arn, 4 function_url], [1 cors, 5 invoke_mode]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeadLetterConfig {
     pub target_arn: Option<String>,
 }
 structure!(DeadLetterConfig, shapes::DEAD_LETTER_CONFIG, [], [0 target_arn]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteAliasRequest {
+    pub function_name: String,
+    pub name: String,
+}
+structure!(DeleteAliasRequest, shapes::DELETE_ALIAS_REQUEST, [0 function_name, 1 name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteCodeSigningConfigRequest {
+    pub code_signing_config_arn: String,
+}
+structure!(DeleteCodeSigningConfigRequest, shapes::DELETE_CODE_SIGNING_CONFIG_REQUEST, [0 code_signing_config_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteCodeSigningConfigResponse {}
+structure!(DeleteCodeSigningConfigResponse, shapes::DELETE_CODE_SIGNING_CONFIG_RESPONSE, [], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteFunctionCodeSigningConfigRequest {
+    pub function_name: String,
+}
+structure!(DeleteFunctionCodeSigningConfigRequest, shapes::DELETE_FUNCTION_CODE_SIGNING_CONFIG_REQUEST, [0 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteFunctionConcurrencyRequest {
+    pub function_name: String,
+}
+structure!(DeleteFunctionConcurrencyRequest, shapes::DELETE_FUNCTION_CONCURRENCY_REQUEST, [0 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteFunctionEventInvokeConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+}
+structure!(DeleteFunctionEventInvokeConfigRequest, shapes::DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, [0 function_name], [1 qualifier]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteFunctionRequest {
@@ -103,6 +274,41 @@ pub struct DeleteFunctionResponse {
     pub status_code: Option<i32>,
 }
 structure!(DeleteFunctionResponse, shapes::DELETE_FUNCTION_RESPONSE, [], [0 status_code]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteFunctionUrlConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+}
+structure!(DeleteFunctionUrlConfigRequest, shapes::DELETE_FUNCTION_URL_CONFIG_REQUEST, [0 function_name], [1 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteLayerVersionRequest {
+    pub layer_name: String,
+    pub version_number: i64,
+}
+structure!(DeleteLayerVersionRequest, shapes::DELETE_LAYER_VERSION_REQUEST, [0 layer_name, 1 version_number], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteProvisionedConcurrencyConfigRequest {
+    pub function_name: String,
+    pub qualifier: String,
+}
+structure!(DeleteProvisionedConcurrencyConfigRequest, shapes::DELETE_PROVISIONED_CONCURRENCY_CONFIG_REQUEST, [0 function_name, 1 qualifier], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteResourcePolicyRequest {
+    pub resource_arn: String,
+    pub revision_id: Option<String>,
+}
+structure!(DeleteResourcePolicyRequest, shapes::DELETE_RESOURCE_POLICY_REQUEST, [0 resource_arn], [1 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DestinationConfig {
+    pub on_failure: Option<OnFailure>,
+    pub on_success: Option<OnSuccess>,
+}
+structure!(DestinationConfig, shapes::DESTINATION_CONFIG, [], [0 on_failure, 1 on_success]);
 
 string_enum!(DirectS3Read { Enabled = "ENABLED", Disabled = "DISABLED", Auto = "AUTO" });
 
@@ -227,6 +433,16 @@ pub struct FunctionConfiguration {
 structure!(FunctionConfiguration, shapes::FUNCTION_CONFIGURATION, [], [0 accelerator_config, 1 architectures, 2 capacity_provider_config, 3 code_sha256, 4 code_size, 5 config_sha256, 6 dead_letter_config, 7 description, 8 durable_config, 9 environment, 10 ephemeral_storage, 11 file_system_configs, 12 function_arn, 13 function_name, 14 handler, 15 image_config_response, 16 kms_key_arn, 17 last_modified, 18 last_update_status, 19 last_update_status_reason, 20 last_update_status_reason_code, 21 layers, 22 logging_config, 23 master_arn, 24 memory_size, 25 package_type, 26 revision_id, 27 role, 28 runtime, 29 runtime_config, 30 runtime_version_config, 31 signing_job_arn, 32 signing_profile_version_arn, 33 snap_start, 34 state, 35 state_reason, 36 state_reason_code, 37 tenancy_config, 38 timeout, 39 tracing_config, 40 version, 41 vpc_config]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct FunctionEventInvokeConfig {
+    pub destination_config: Option<DestinationConfig>,
+    pub function_arn: Option<String>,
+    pub last_modified: Option<Timestamp>,
+    pub maximum_event_age_in_seconds: Option<i32>,
+    pub maximum_retry_attempts: Option<i32>,
+}
+structure!(FunctionEventInvokeConfig, shapes::FUNCTION_EVENT_INVOKE_CONFIG, [], [0 destination_config, 1 function_arn, 2 last_modified, 3 maximum_event_age_in_seconds, 4 maximum_retry_attempts]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FunctionRuntimeConfig {
     pub runtime_alias: String,
     pub runtime_arn: String,
@@ -235,9 +451,76 @@ structure!(FunctionRuntimeConfig, shapes::FUNCTION_RUNTIME_CONFIG, [0 runtime_al
 
 string_enum!(FunctionUrlAuthType { None = "NONE", AwsIam = "AWS_IAM" });
 
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FunctionUrlConfig {
+    pub auth_type: FunctionUrlAuthType,
+    pub cors: Option<Cors>,
+    pub creation_time: String,
+    pub function_arn: String,
+    pub function_url: String,
+    pub invoke_mode: Option<InvokeMode>,
+    pub last_modified_time: String,
+}
+structure!(FunctionUrlConfig, shapes::FUNCTION_URL_CONFIG, [0 auth_type, 2 creation_time, 3 function_arn, 4 function_url, 6 last_modified_time], [1 cors, 5 invoke_mode]);
+
 string_enum!(FunctionVersion { All = "ALL" });
 
 string_enum!(FunctionVersionLatestPublished { LatestPublished = "LATEST_PUBLISHED" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountSettingsRequest {}
+structure!(GetAccountSettingsRequest, shapes::GET_ACCOUNT_SETTINGS_REQUEST, [], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountSettingsResponse {
+    pub account_limit: Option<AccountLimit>,
+    pub account_usage: Option<AccountUsage>,
+}
+structure!(GetAccountSettingsResponse, shapes::GET_ACCOUNT_SETTINGS_RESPONSE, [], [0 account_limit, 1 account_usage]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAliasRequest {
+    pub function_name: String,
+    pub name: String,
+}
+structure!(GetAliasRequest, shapes::GET_ALIAS_REQUEST, [0 function_name, 1 name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetCodeSigningConfigRequest {
+    pub code_signing_config_arn: String,
+}
+structure!(GetCodeSigningConfigRequest, shapes::GET_CODE_SIGNING_CONFIG_REQUEST, [0 code_signing_config_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetCodeSigningConfigResponse {
+    pub code_signing_config: CodeSigningConfig,
+}
+structure!(GetCodeSigningConfigResponse, shapes::GET_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionCodeSigningConfigRequest {
+    pub function_name: String,
+}
+structure!(GetFunctionCodeSigningConfigRequest, shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST, [0 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionCodeSigningConfigResponse {
+    pub code_signing_config_arn: String,
+    pub function_name: String,
+}
+structure!(GetFunctionCodeSigningConfigResponse, shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config_arn, 1 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionConcurrencyRequest {
+    pub function_name: String,
+}
+structure!(GetFunctionConcurrencyRequest, shapes::GET_FUNCTION_CONCURRENCY_REQUEST, [0 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionConcurrencyResponse {
+    pub reserved_concurrent_executions: Option<i32>,
+}
+structure!(GetFunctionConcurrencyResponse, shapes::GET_FUNCTION_CONCURRENCY_RESPONSE, [], [0 reserved_concurrent_executions]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetFunctionConfigurationRequest {
@@ -245,6 +528,25 @@ pub struct GetFunctionConfigurationRequest {
     pub qualifier: Option<String>,
 }
 structure!(GetFunctionConfigurationRequest, shapes::GET_FUNCTION_CONFIGURATION_REQUEST, [0 function_name], [1 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionEventInvokeConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+}
+structure!(GetFunctionEventInvokeConfigRequest, shapes::GET_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, [0 function_name], [1 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionRecursionConfigRequest {
+    pub function_name: String,
+}
+structure!(GetFunctionRecursionConfigRequest, shapes::GET_FUNCTION_RECURSION_CONFIG_REQUEST, [0 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionRecursionConfigResponse {
+    pub recursive_loop: Option<RecursiveLoop>,
+}
+structure!(GetFunctionRecursionConfigResponse, shapes::GET_FUNCTION_RECURSION_CONFIG_RESPONSE, [], [0 recursive_loop]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetFunctionRequest {
@@ -264,6 +566,66 @@ pub struct GetFunctionResponse {
 structure!(GetFunctionResponse, shapes::GET_FUNCTION_RESPONSE, [], [0 code, 1 concurrency, 2 configuration, 3 tags, 4 tags_error]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionUrlConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+}
+structure!(GetFunctionUrlConfigRequest, shapes::GET_FUNCTION_URL_CONFIG_REQUEST, [0 function_name], [1 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFunctionUrlConfigResponse {
+    pub auth_type: FunctionUrlAuthType,
+    pub cors: Option<Cors>,
+    pub creation_time: String,
+    pub function_arn: String,
+    pub function_url: String,
+    pub invoke_mode: Option<InvokeMode>,
+    pub last_modified_time: String,
+}
+structure!(GetFunctionUrlConfigResponse, shapes::GET_FUNCTION_URL_CONFIG_RESPONSE, [0 auth_type, 2 creation_time, 3 function_arn, 4 function_url, 6 last_modified_time], [1 cors, 5 invoke_mode]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLayerVersionByArnRequest {
+    pub arn: String,
+}
+structure!(GetLayerVersionByArnRequest, shapes::GET_LAYER_VERSION_BY_ARN_REQUEST, [0 arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLayerVersionPolicyRequest {
+    pub layer_name: String,
+    pub version_number: i64,
+}
+structure!(GetLayerVersionPolicyRequest, shapes::GET_LAYER_VERSION_POLICY_REQUEST, [0 layer_name, 1 version_number], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLayerVersionPolicyResponse {
+    pub policy: Option<String>,
+    pub revision_id: Option<String>,
+}
+structure!(GetLayerVersionPolicyResponse, shapes::GET_LAYER_VERSION_POLICY_RESPONSE, [], [0 policy, 1 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLayerVersionRequest {
+    pub layer_name: String,
+    pub version_number: i64,
+}
+structure!(GetLayerVersionRequest, shapes::GET_LAYER_VERSION_REQUEST, [0 layer_name, 1 version_number], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLayerVersionResponse {
+    pub compatible_architectures: Option<Vec<Architecture>>,
+    pub compatible_runtimes: Option<Vec<Runtime>>,
+    pub content: Option<LayerVersionContentOutput>,
+    pub created_date: Option<String>,
+    pub description: Option<String>,
+    pub layer_arn: Option<String>,
+    pub layer_version_arn: Option<String>,
+    pub license_info: Option<String>,
+    pub version: Option<i64>,
+}
+structure!(GetLayerVersionResponse, shapes::GET_LAYER_VERSION_RESPONSE, [], [0 compatible_architectures, 1 compatible_runtimes, 2 content, 3 created_date, 4 description, 5 layer_arn, 6 layer_version_arn, 7 license_info, 8 version]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetPolicyRequest {
     pub function_name: String,
     pub qualifier: Option<String>,
@@ -276,6 +638,52 @@ pub struct GetPolicyResponse {
     pub revision_id: Option<String>,
 }
 structure!(GetPolicyResponse, shapes::GET_POLICY_RESPONSE, [], [0 policy, 1 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetProvisionedConcurrencyConfigRequest {
+    pub function_name: String,
+    pub qualifier: String,
+}
+structure!(GetProvisionedConcurrencyConfigRequest, shapes::GET_PROVISIONED_CONCURRENCY_CONFIG_REQUEST, [0 function_name, 1 qualifier], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetProvisionedConcurrencyConfigResponse {
+    pub allocated_provisioned_concurrent_executions: Option<i32>,
+    pub available_provisioned_concurrent_executions: Option<i32>,
+    pub last_modified: Option<String>,
+    pub requested_provisioned_concurrent_executions: Option<i32>,
+    pub status: Option<ProvisionedConcurrencyStatusEnum>,
+    pub status_reason: Option<String>,
+}
+structure!(GetProvisionedConcurrencyConfigResponse, shapes::GET_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE, [], [0 allocated_provisioned_concurrent_executions, 1 available_provisioned_concurrent_executions, 2 last_modified, 3 requested_provisioned_concurrent_executions, 4 status, 5 status_reason]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetResourcePolicyRequest {
+    pub resource_arn: String,
+}
+structure!(GetResourcePolicyRequest, shapes::GET_RESOURCE_POLICY_REQUEST, [0 resource_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetResourcePolicyResponse {
+    pub policy: Option<String>,
+    pub revision_id: Option<String>,
+}
+structure!(GetResourcePolicyResponse, shapes::GET_RESOURCE_POLICY_RESPONSE, [], [0 policy, 1 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetRuntimeManagementConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+}
+structure!(GetRuntimeManagementConfigRequest, shapes::GET_RUNTIME_MANAGEMENT_CONFIG_REQUEST, [0 function_name], [1 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetRuntimeManagementConfigResponse {
+    pub function_arn: Option<String>,
+    pub runtime_version_arn: Option<String>,
+    pub update_runtime_on: Option<UpdateRuntimeOn>,
+}
+structure!(GetRuntimeManagementConfigResponse, shapes::GET_RUNTIME_MANAGEMENT_CONFIG_RESPONSE, [], [0 function_arn, 1 runtime_version_arn, 2 update_runtime_on]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageConfig {
@@ -326,6 +734,62 @@ structure!(InvocationResponse, shapes::INVOCATION_RESPONSE, [], [0 durable_execu
 string_enum!(InvocationType { Event = "Event", RequestResponse = "RequestResponse", DryRun = "DryRun" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvokeAsyncRequest {
+    pub function_name: String,
+}
+structure!(InvokeAsyncRequest, shapes::INVOKE_ASYNC_REQUEST, [0 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvokeAsyncResponse {
+    pub status: Option<i32>,
+}
+structure!(InvokeAsyncResponse, shapes::INVOKE_ASYNC_RESPONSE, [], [0 status]);
+
+string_enum!(InvokeMode { Buffered = "BUFFERED", ResponseStream = "RESPONSE_STREAM" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvokeResponseStreamUpdate {
+    pub payload: Option<Bytes>,
+}
+structure!(InvokeResponseStreamUpdate, shapes::INVOKE_RESPONSE_STREAM_UPDATE, [], [0 payload]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvokeWithResponseStreamCompleteEvent {
+    pub error_code: Option<String>,
+    pub error_details: Option<String>,
+    pub log_result: Option<String>,
+}
+structure!(InvokeWithResponseStreamCompleteEvent, shapes::INVOKE_WITH_RESPONSE_STREAM_COMPLETE_EVENT, [], [0 error_code, 1 error_details, 2 log_result]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvokeWithResponseStreamRequest {
+    pub client_context: Option<String>,
+    pub function_name: String,
+    pub invocation_type: Option<ResponseStreamingInvocationType>,
+    pub log_type: Option<LogType>,
+    pub payload: Option<Bytes>,
+    pub qualifier: Option<String>,
+    pub tenant_id: Option<String>,
+}
+structure!(InvokeWithResponseStreamRequest, shapes::INVOKE_WITH_RESPONSE_STREAM_REQUEST, [1 function_name], [0 client_context, 2 invocation_type, 3 log_type, 4 payload, 5 qualifier, 6 tenant_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvokeWithResponseStreamResponse {
+    pub event_stream: Option<InvokeWithResponseStreamResponseEvent>,
+    pub executed_version: Option<String>,
+    pub response_stream_content_type: Option<String>,
+    pub status_code: Option<i32>,
+}
+structure!(InvokeWithResponseStreamResponse, shapes::INVOKE_WITH_RESPONSE_STREAM_RESPONSE, [], [0 event_stream, 1 executed_version, 2 response_stream_content_type, 3 status_code]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvokeWithResponseStreamResponseEvent {
+    pub invoke_complete: Option<InvokeWithResponseStreamCompleteEvent>,
+    pub payload_chunk: Option<InvokeResponseStreamUpdate>,
+}
+structure!(InvokeWithResponseStreamResponseEvent, shapes::INVOKE_WITH_RESPONSE_STREAM_RESPONSE_EVENT, [], [0 invoke_complete, 1 payload_chunk]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LambdaManagedInstancesCapacityProviderConfig {
     pub capacity_provider_arn: String,
     pub execution_environment_memory_gi_b_per_v_cpu: Option<f64>,
@@ -347,6 +811,122 @@ pub struct Layer {
 structure!(Layer, shapes::LAYER, [], [0 arn, 1 code_size, 2 signing_job_arn, 3 signing_profile_version_arn]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct LayerVersionContentInput {
+    pub s3_bucket: Option<String>,
+    pub s3_key: Option<String>,
+    pub s3_object_storage_mode: Option<S3ObjectStorageMode>,
+    pub s3_object_version: Option<String>,
+    pub zip_file: Option<Bytes>,
+}
+structure!(LayerVersionContentInput, shapes::LAYER_VERSION_CONTENT_INPUT, [], [0 s3_bucket, 1 s3_key, 2 s3_object_storage_mode, 3 s3_object_version, 4 zip_file]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LayerVersionContentOutput {
+    pub code_sha256: Option<String>,
+    pub code_size: Option<i64>,
+    pub location: Option<String>,
+    pub resolved_s3_object: Option<ResolvedS3Object>,
+    pub signing_job_arn: Option<String>,
+    pub signing_profile_version_arn: Option<String>,
+}
+structure!(LayerVersionContentOutput, shapes::LAYER_VERSION_CONTENT_OUTPUT, [], [0 code_sha256, 1 code_size, 2 location, 3 resolved_s3_object, 4 signing_job_arn, 5 signing_profile_version_arn]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LayerVersionsListItem {
+    pub compatible_architectures: Option<Vec<Architecture>>,
+    pub compatible_runtimes: Option<Vec<Runtime>>,
+    pub created_date: Option<String>,
+    pub description: Option<String>,
+    pub layer_version_arn: Option<String>,
+    pub license_info: Option<String>,
+    pub version: Option<i64>,
+}
+structure!(LayerVersionsListItem, shapes::LAYER_VERSIONS_LIST_ITEM, [], [0 compatible_architectures, 1 compatible_runtimes, 2 created_date, 3 description, 4 layer_version_arn, 5 license_info, 6 version]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LayersListItem {
+    pub latest_matching_version: Option<LayerVersionsListItem>,
+    pub layer_arn: Option<String>,
+    pub layer_name: Option<String>,
+}
+structure!(LayersListItem, shapes::LAYERS_LIST_ITEM, [], [0 latest_matching_version, 1 layer_arn, 2 layer_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAliasesRequest {
+    pub function_name: String,
+    pub function_version: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListAliasesRequest, shapes::LIST_ALIASES_REQUEST, [0 function_name], [1 function_version, 2 marker, 3 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAliasesResponse {
+    pub aliases: Option<Vec<AliasConfiguration>>,
+    pub next_marker: Option<String>,
+}
+structure!(ListAliasesResponse, shapes::LIST_ALIASES_RESPONSE, [], [0 aliases, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListCodeSigningConfigsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListCodeSigningConfigsRequest, shapes::LIST_CODE_SIGNING_CONFIGS_REQUEST, [], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListCodeSigningConfigsResponse {
+    pub code_signing_configs: Option<Vec<CodeSigningConfig>>,
+    pub next_marker: Option<String>,
+}
+structure!(ListCodeSigningConfigsResponse, shapes::LIST_CODE_SIGNING_CONFIGS_RESPONSE, [], [0 code_signing_configs, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListFunctionEventInvokeConfigsRequest {
+    pub function_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListFunctionEventInvokeConfigsRequest, shapes::LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST, [0 function_name], [1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListFunctionEventInvokeConfigsResponse {
+    pub function_event_invoke_configs: Option<Vec<FunctionEventInvokeConfig>>,
+    pub next_marker: Option<String>,
+}
+structure!(ListFunctionEventInvokeConfigsResponse, shapes::LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE, [], [0 function_event_invoke_configs, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListFunctionUrlConfigsRequest {
+    pub function_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListFunctionUrlConfigsRequest, shapes::LIST_FUNCTION_URL_CONFIGS_REQUEST, [0 function_name], [1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListFunctionUrlConfigsResponse {
+    pub function_url_configs: Vec<FunctionUrlConfig>,
+    pub next_marker: Option<String>,
+}
+structure!(ListFunctionUrlConfigsResponse, shapes::LIST_FUNCTION_URL_CONFIGS_RESPONSE, [0 function_url_configs], [1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListFunctionsByCodeSigningConfigRequest {
+    pub code_signing_config_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListFunctionsByCodeSigningConfigRequest, shapes::LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_REQUEST, [0 code_signing_config_arn], [1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListFunctionsByCodeSigningConfigResponse {
+    pub function_arns: Option<Vec<String>>,
+    pub next_marker: Option<String>,
+}
+structure!(ListFunctionsByCodeSigningConfigResponse, shapes::LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_RESPONSE, [], [0 function_arns, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListFunctionsRequest {
     pub function_version: Option<FunctionVersion>,
     pub marker: Option<String>,
@@ -361,6 +941,66 @@ pub struct ListFunctionsResponse {
     pub next_marker: Option<String>,
 }
 structure!(ListFunctionsResponse, shapes::LIST_FUNCTIONS_RESPONSE, [], [0 functions, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListLayerVersionsRequest {
+    pub compatible_architecture: Option<Architecture>,
+    pub compatible_runtime: Option<Runtime>,
+    pub layer_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListLayerVersionsRequest, shapes::LIST_LAYER_VERSIONS_REQUEST, [2 layer_name], [0 compatible_architecture, 1 compatible_runtime, 3 marker, 4 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListLayerVersionsResponse {
+    pub layer_versions: Option<Vec<LayerVersionsListItem>>,
+    pub next_marker: Option<String>,
+}
+structure!(ListLayerVersionsResponse, shapes::LIST_LAYER_VERSIONS_RESPONSE, [], [0 layer_versions, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListLayersRequest {
+    pub compatible_architecture: Option<Architecture>,
+    pub compatible_runtime: Option<Runtime>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListLayersRequest, shapes::LIST_LAYERS_REQUEST, [], [0 compatible_architecture, 1 compatible_runtime, 2 marker, 3 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListLayersResponse {
+    pub layers: Option<Vec<LayersListItem>>,
+    pub next_marker: Option<String>,
+}
+structure!(ListLayersResponse, shapes::LIST_LAYERS_RESPONSE, [], [0 layers, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListProvisionedConcurrencyConfigsRequest {
+    pub function_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListProvisionedConcurrencyConfigsRequest, shapes::LIST_PROVISIONED_CONCURRENCY_CONFIGS_REQUEST, [0 function_name], [1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListProvisionedConcurrencyConfigsResponse {
+    pub next_marker: Option<String>,
+    pub provisioned_concurrency_configs: Option<Vec<ProvisionedConcurrencyConfigListItem>>,
+}
+structure!(ListProvisionedConcurrencyConfigsResponse, shapes::LIST_PROVISIONED_CONCURRENCY_CONFIGS_RESPONSE, [], [0 next_marker, 1 provisioned_concurrency_configs]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListTagsRequest {
+    pub resource: String,
+}
+structure!(ListTagsRequest, shapes::LIST_TAGS_REQUEST, [0 resource], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListTagsResponse {
+    pub tags: Option<BTreeMap<String, String>>,
+}
+structure!(ListTagsResponse, shapes::LIST_TAGS_RESPONSE, [], [0 tags]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListVersionsByFunctionRequest {
@@ -390,7 +1030,58 @@ pub struct LoggingConfig {
 }
 structure!(LoggingConfig, shapes::LOGGING_CONFIG, [], [0 application_log_level, 1 log_format, 2 log_group, 3 system_log_level]);
 
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OnFailure {
+    pub destination: Option<String>,
+}
+structure!(OnFailure, shapes::ON_FAILURE, [], [0 destination]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OnSuccess {
+    pub destination: Option<String>,
+}
+structure!(OnSuccess, shapes::ON_SUCCESS, [], [0 destination]);
+
 string_enum!(PackageType { Zip = "Zip", Image = "Image" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProvisionedConcurrencyConfigListItem {
+    pub allocated_provisioned_concurrent_executions: Option<i32>,
+    pub available_provisioned_concurrent_executions: Option<i32>,
+    pub function_arn: Option<String>,
+    pub last_modified: Option<String>,
+    pub requested_provisioned_concurrent_executions: Option<i32>,
+    pub status: Option<ProvisionedConcurrencyStatusEnum>,
+    pub status_reason: Option<String>,
+}
+structure!(ProvisionedConcurrencyConfigListItem, shapes::PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEM, [], [0 allocated_provisioned_concurrent_executions, 1 available_provisioned_concurrent_executions, 2 function_arn, 3 last_modified, 4 requested_provisioned_concurrent_executions, 5 status, 6 status_reason]);
+
+string_enum!(ProvisionedConcurrencyStatusEnum { InProgress = "IN_PROGRESS", Ready = "READY", Failed = "FAILED" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PublishLayerVersionRequest {
+    pub compatible_architectures: Option<Vec<Architecture>>,
+    pub compatible_runtimes: Option<Vec<Runtime>>,
+    pub content: LayerVersionContentInput,
+    pub description: Option<String>,
+    pub layer_name: String,
+    pub license_info: Option<String>,
+}
+structure!(PublishLayerVersionRequest, shapes::PUBLISH_LAYER_VERSION_REQUEST, [2 content, 4 layer_name], [0 compatible_architectures, 1 compatible_runtimes, 3 description, 5 license_info]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PublishLayerVersionResponse {
+    pub compatible_architectures: Option<Vec<Architecture>>,
+    pub compatible_runtimes: Option<Vec<Runtime>>,
+    pub content: Option<LayerVersionContentOutput>,
+    pub created_date: Option<String>,
+    pub description: Option<String>,
+    pub layer_arn: Option<String>,
+    pub layer_version_arn: Option<String>,
+    pub license_info: Option<String>,
+    pub version: Option<i64>,
+}
+structure!(PublishLayerVersionResponse, shapes::PUBLISH_LAYER_VERSION_RESPONSE, [], [0 compatible_architectures, 1 compatible_runtimes, 2 content, 3 created_date, 4 description, 5 layer_arn, 6 layer_version_arn, 7 license_info, 8 version]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PublishVersionRequest {
@@ -401,6 +1092,112 @@ pub struct PublishVersionRequest {
     pub revision_id: Option<String>,
 }
 structure!(PublishVersionRequest, shapes::PUBLISH_VERSION_REQUEST, [2 function_name], [0 code_sha256, 1 description, 3 publish_to, 4 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutFunctionCodeSigningConfigRequest {
+    pub code_signing_config_arn: String,
+    pub function_name: String,
+}
+structure!(PutFunctionCodeSigningConfigRequest, shapes::PUT_FUNCTION_CODE_SIGNING_CONFIG_REQUEST, [0 code_signing_config_arn, 1 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutFunctionCodeSigningConfigResponse {
+    pub code_signing_config_arn: String,
+    pub function_name: String,
+}
+structure!(PutFunctionCodeSigningConfigResponse, shapes::PUT_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config_arn, 1 function_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutFunctionConcurrencyRequest {
+    pub function_name: String,
+    pub reserved_concurrent_executions: i32,
+}
+structure!(PutFunctionConcurrencyRequest, shapes::PUT_FUNCTION_CONCURRENCY_REQUEST, [0 function_name, 1 reserved_concurrent_executions], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutFunctionEventInvokeConfigRequest {
+    pub destination_config: Option<DestinationConfig>,
+    pub function_name: String,
+    pub maximum_event_age_in_seconds: Option<i32>,
+    pub maximum_retry_attempts: Option<i32>,
+    pub qualifier: Option<String>,
+}
+structure!(PutFunctionEventInvokeConfigRequest, shapes::PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, [1 function_name], [0 destination_config, 2 maximum_event_age_in_seconds, 3 maximum_retry_attempts, 4 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutFunctionRecursionConfigRequest {
+    pub function_name: String,
+    pub recursive_loop: RecursiveLoop,
+}
+structure!(PutFunctionRecursionConfigRequest, shapes::PUT_FUNCTION_RECURSION_CONFIG_REQUEST, [0 function_name, 1 recursive_loop], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutFunctionRecursionConfigResponse {
+    pub recursive_loop: Option<RecursiveLoop>,
+}
+structure!(PutFunctionRecursionConfigResponse, shapes::PUT_FUNCTION_RECURSION_CONFIG_RESPONSE, [], [0 recursive_loop]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutProvisionedConcurrencyConfigRequest {
+    pub function_name: String,
+    pub provisioned_concurrent_executions: i32,
+    pub qualifier: String,
+}
+structure!(PutProvisionedConcurrencyConfigRequest, shapes::PUT_PROVISIONED_CONCURRENCY_CONFIG_REQUEST, [0 function_name, 1 provisioned_concurrent_executions, 2 qualifier], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutProvisionedConcurrencyConfigResponse {
+    pub allocated_provisioned_concurrent_executions: Option<i32>,
+    pub available_provisioned_concurrent_executions: Option<i32>,
+    pub last_modified: Option<String>,
+    pub requested_provisioned_concurrent_executions: Option<i32>,
+    pub status: Option<ProvisionedConcurrencyStatusEnum>,
+    pub status_reason: Option<String>,
+}
+structure!(PutProvisionedConcurrencyConfigResponse, shapes::PUT_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE, [], [0 allocated_provisioned_concurrent_executions, 1 available_provisioned_concurrent_executions, 2 last_modified, 3 requested_provisioned_concurrent_executions, 4 status, 5 status_reason]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutResourcePolicyRequest {
+    pub policy: String,
+    pub resource_arn: String,
+    pub revision_id: Option<String>,
+}
+structure!(PutResourcePolicyRequest, shapes::PUT_RESOURCE_POLICY_REQUEST, [0 policy, 1 resource_arn], [2 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutResourcePolicyResponse {
+    pub policy: Option<String>,
+    pub revision_id: Option<String>,
+}
+structure!(PutResourcePolicyResponse, shapes::PUT_RESOURCE_POLICY_RESPONSE, [], [0 policy, 1 revision_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutRuntimeManagementConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+    pub runtime_version_arn: Option<String>,
+    pub update_runtime_on: UpdateRuntimeOn,
+}
+structure!(PutRuntimeManagementConfigRequest, shapes::PUT_RUNTIME_MANAGEMENT_CONFIG_REQUEST, [0 function_name, 3 update_runtime_on], [1 qualifier, 2 runtime_version_arn]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutRuntimeManagementConfigResponse {
+    pub function_arn: String,
+    pub runtime_version_arn: Option<String>,
+    pub update_runtime_on: UpdateRuntimeOn,
+}
+structure!(PutRuntimeManagementConfigResponse, shapes::PUT_RUNTIME_MANAGEMENT_CONFIG_RESPONSE, [0 function_arn, 2 update_runtime_on], [1 runtime_version_arn]);
+
+string_enum!(RecursiveLoop { Allow = "Allow", Terminate = "Terminate" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemoveLayerVersionPermissionRequest {
+    pub layer_name: String,
+    pub revision_id: Option<String>,
+    pub statement_id: String,
+    pub version_number: i64,
+}
+structure!(RemoveLayerVersionPermissionRequest, shapes::REMOVE_LAYER_VERSION_PERMISSION_REQUEST, [0 layer_name, 2 statement_id, 3 version_number], [1 revision_id]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RemovePermissionRequest {
@@ -418,6 +1215,8 @@ pub struct ResolvedS3Object {
     pub s3_object_version: Option<String>,
 }
 structure!(ResolvedS3Object, shapes::RESOLVED_S3_OBJECT, [], [0 s3_bucket, 1 s3_key, 2 s3_object_version]);
+
+string_enum!(ResponseStreamingInvocationType { RequestResponse = "RequestResponse", DryRun = "DryRun" });
 
 string_enum!(Runtime { Nodejs = "nodejs", Nodejs43 = "nodejs4.3", Nodejs610 = "nodejs6.10", Nodejs810 = "nodejs8.10", Nodejs10X = "nodejs10.x", Nodejs12X = "nodejs12.x", Nodejs14X = "nodejs14.x", Nodejs16X = "nodejs16.x", Nodejs18X = "nodejs18.x", Nodejs20X = "nodejs20.x", Nodejs22X = "nodejs22.x", Nodejs24X = "nodejs24.x", Java8 = "java8", Java8Al2 = "java8.al2", Java11 = "java11", Java17 = "java17", Java21 = "java21", Java25 = "java25", Python27 = "python2.7", Python36 = "python3.6", Python37 = "python3.7", Python38 = "python3.8", Python39 = "python3.9", Python310 = "python3.10", Python311 = "python3.11", Python312 = "python3.12", Python313 = "python3.13", Python314 = "python3.14", Dotnetcore10 = "dotnetcore1.0", Dotnetcore20 = "dotnetcore2.0", Dotnetcore21 = "dotnetcore2.1", Dotnetcore31 = "dotnetcore3.1", Dotnet6 = "dotnet6", Dotnet8 = "dotnet8", Dotnet10 = "dotnet10", Nodejs43Edge = "nodejs4.3-edge", Go1X = "go1.x", Ruby25 = "ruby2.5", Ruby27 = "ruby2.7", Ruby32 = "ruby3.2", Ruby33 = "ruby3.3", Ruby34 = "ruby3.4", Ruby40 = "ruby4.0", Provided = "provided", ProvidedAl2 = "provided.al2", ProvidedAl2023 = "provided.al2023", Nodejs26X = "nodejs26.x", Python315 = "python3.15", Java8Al2023 = "java8.al2023", Java11Al2023 = "java11.al2023", Java17Al2023 = "java17.al2023", Custom = "custom" });
 
@@ -467,6 +1266,13 @@ string_enum!(StateReasonCode { Idle = "Idle", Creating = "Creating", Restoring =
 string_enum!(SystemLogLevel { Debug = "DEBUG", Info = "INFO", Warn = "WARN" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagResourceRequest {
+    pub resource: String,
+    pub tags: BTreeMap<String, String>,
+}
+structure!(TagResourceRequest, shapes::TAG_RESOURCE_REQUEST, [0 resource, 1 tags], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagsError {
     pub error_code: String,
     pub message: String,
@@ -496,6 +1302,39 @@ pub struct TracingConfigResponse {
 structure!(TracingConfigResponse, shapes::TRACING_CONFIG_RESPONSE, [], [0 mode]);
 
 string_enum!(TracingMode { Active = "Active", PassThrough = "PassThrough" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagResourceRequest {
+    pub resource: String,
+    pub tag_keys: Vec<String>,
+}
+structure!(UntagResourceRequest, shapes::UNTAG_RESOURCE_REQUEST, [0 resource, 1 tag_keys], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateAliasRequest {
+    pub description: Option<String>,
+    pub function_name: String,
+    pub function_version: Option<String>,
+    pub name: String,
+    pub revision_id: Option<String>,
+    pub routing_config: Option<AliasRoutingConfiguration>,
+}
+structure!(UpdateAliasRequest, shapes::UPDATE_ALIAS_REQUEST, [1 function_name, 3 name], [0 description, 2 function_version, 4 revision_id, 5 routing_config]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateCodeSigningConfigRequest {
+    pub allowed_publishers: Option<AllowedPublishers>,
+    pub code_signing_config_arn: String,
+    pub code_signing_policies: Option<CodeSigningPolicies>,
+    pub description: Option<String>,
+}
+structure!(UpdateCodeSigningConfigRequest, shapes::UPDATE_CODE_SIGNING_CONFIG_REQUEST, [1 code_signing_config_arn], [0 allowed_publishers, 2 code_signing_policies, 3 description]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateCodeSigningConfigResponse {
+    pub code_signing_config: CodeSigningConfig,
+}
+structure!(UpdateCodeSigningConfigResponse, shapes::UPDATE_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateFunctionCodeRequest {
@@ -542,6 +1381,40 @@ pub struct UpdateFunctionConfigurationRequest {
     pub vpc_config: Option<VpcConfig>,
 }
 structure!(UpdateFunctionConfigurationRequest, shapes::UPDATE_FUNCTION_CONFIGURATION_REQUEST, [8 function_name], [0 accelerator_config, 1 capacity_provider_config, 2 dead_letter_config, 3 description, 4 durable_config, 5 environment, 6 ephemeral_storage, 7 file_system_configs, 9 handler, 10 image_config, 11 kms_key_arn, 12 layers, 13 logging_config, 14 memory_size, 15 revision_id, 16 role, 17 runtime, 18 runtime_config, 19 snap_start, 20 timeout, 21 tracing_config, 22 vpc_config]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateFunctionEventInvokeConfigRequest {
+    pub destination_config: Option<DestinationConfig>,
+    pub function_name: String,
+    pub maximum_event_age_in_seconds: Option<i32>,
+    pub maximum_retry_attempts: Option<i32>,
+    pub qualifier: Option<String>,
+}
+structure!(UpdateFunctionEventInvokeConfigRequest, shapes::UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, [1 function_name], [0 destination_config, 2 maximum_event_age_in_seconds, 3 maximum_retry_attempts, 4 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateFunctionUrlConfigRequest {
+    pub auth_type: Option<FunctionUrlAuthType>,
+    pub cors: Option<Cors>,
+    pub function_name: String,
+    pub invoke_mode: Option<InvokeMode>,
+    pub qualifier: Option<String>,
+}
+structure!(UpdateFunctionUrlConfigRequest, shapes::UPDATE_FUNCTION_URL_CONFIG_REQUEST, [2 function_name], [0 auth_type, 1 cors, 3 invoke_mode, 4 qualifier]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateFunctionUrlConfigResponse {
+    pub auth_type: FunctionUrlAuthType,
+    pub cors: Option<Cors>,
+    pub creation_time: String,
+    pub function_arn: String,
+    pub function_url: String,
+    pub invoke_mode: Option<InvokeMode>,
+    pub last_modified_time: String,
+}
+structure!(UpdateFunctionUrlConfigResponse, shapes::UPDATE_FUNCTION_URL_CONFIG_RESPONSE, [0 auth_type, 2 creation_time, 3 function_arn, 4 function_url, 6 last_modified_time], [1 cors, 5 invoke_mode]);
+
+string_enum!(UpdateRuntimeOn { Auto = "Auto", Manual = "Manual", FunctionUpdate = "FunctionUpdate" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VpcConfig {
