@@ -330,6 +330,7 @@ fn spec(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
         ephemeral_mib: 512,
         environment: Vec::new(),
         code_dir: dir.to_owned(),
+        opt_dir: None,
         log_group: "/aws/lambda/measure".to_owned(),
         code_cache: None,
         snap_start: false,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_runtimes::CODE_CACHE_DIR;
-use lambent_sandbox::{Assignment, Bind, TASK_DIR};
+use lambent_sandbox::{Assignment, Bind, OPT_DIR, TASK_DIR};
 
 use crate::api::Call;
 use crate::error::InvokeError;
@@ -50,11 +50,19 @@ impl Pool {
 
 /// A function's files, as its environments see them.
 pub(crate) fn binds_of(function: &FunctionSpec) -> Vec<Bind> {
-    let code = Bind::required(&function.code_dir, TASK_DIR);
     // It may be thrown away at any time.
     let compiled =
         |source: &PathBuf| Bind { source: source.clone(), target: CODE_CACHE_DIR.to_owned(), optional: true };
-    std::iter::once(code).chain(function.code_cache.as_ref().map(compiled)).collect()
+    let mut binds = source_binds_of(function);
+    binds.extend(function.code_cache.as_ref().map(compiled));
+    binds
+}
+
+/// The files that it was deployed with: its package and its layers.
+fn source_binds_of(function: &FunctionSpec) -> Vec<Bind> {
+    let code = Bind::required(&function.code_dir, TASK_DIR);
+    let layers = |source: &PathBuf| Bind::required(source, OPT_DIR);
+    std::iter::once(code).chain(function.opt_dir.as_ref().map(layers)).collect()
 }
 
 async fn compile_in(
@@ -64,7 +72,8 @@ async fn compile_in(
     into: File,
 ) -> Result<u64, String> {
     let assignment = Assignment {
-        binds: vec![Bind::required(&function.code_dir, TASK_DIR)],
+        binds: source_binds_of(function),
+        instead: None,
         env: Vec::new(),
         memory_mib: function.memory_mib.max(MIN_MEMORY_MIB),
     };

@@ -39,6 +39,9 @@ pub struct FunctionSpec {
     /// The unpacked deployment package, which nobody changes while this spec is alive. Files must be readable, and
     /// folders searchable, by everyone (0644, 0755): the function runs as a user that owns nothing.
     pub code_dir: PathBuf,
+    /// What its environments have as `/opt`: all its layers merged into one folder, under the same conditions; `None` for
+    /// a function without layers.
+    pub opt_dir: Option<PathBuf>,
     /// A folder with what [`crate::Pool::compile`] made of this code, if there is one; what does not fit is not used.
     pub code_cache: Option<PathBuf>,
     /// LoggingConfig.LogGroup, usually `/aws/lambda/NAME`.

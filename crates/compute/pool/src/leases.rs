@@ -449,6 +449,7 @@ mod tests {
             ephemeral_mib: 512,
             environment: Vec::new(),
             code_dir: "/nowhere".into(),
+            opt_dir: None,
             log_group: "/aws/lambda/one".to_owned(),
             code_cache: None,
             snap_start: false,

@@ -1,6 +1,7 @@
 //! Making an environment of a function's own: one that is ready, or is prepared now, is assigned to it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use lambent_runtimes::{
     ENDPOINT_PORT, Family, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, Start, matters_at_start,
     variables,
 };
-use lambent_sandbox::{Assignment, Bind, Boot, Shell};
+use lambent_sandbox::{Assignment, Bind, Boot, OPT_DIR, Shell};
 use parking_lot::Mutex;
 
 use crate::compile::binds_of;
@@ -26,6 +27,8 @@ const MAX_OPEN_FILES: u32 = 1_024;
 const MAX_PROCESSES: u32 = 1_024;
 /// Kinds whose shells are remembered; there are a few for each runtime that is in use.
 const MAX_KINDS: usize = 1_000;
+/// What custom runtimes' programs are called.
+const BOOTSTRAP: &str = "bootstrap";
 const INITIALIZATION_TYPE: &str = "AWS_LAMBDA_INITIALIZATION_TYPE";
 
 /// What the environments of some functions have in common.
@@ -228,17 +231,29 @@ pub(crate) async fn assign(
     let told = is_ours.then(|| told(&variables));
     let with_function = matches!(prepared.shell.boot, Boot::Later { .. });
     let env = if with_function { variables } else { Vec::new() };
-    let assignment = Assignment { binds: binds_of(function), env, memory_mib: function.memory_mib };
+    let layered = if is_ours { None } else { function.opt_dir.clone().zip(Some(function.code_dir.clone())) };
+    let mut assignment =
+        Assignment { binds: binds_of(function), instead: None, env, memory_mib: function.memory_mib };
     let mut prepared = prepared;
     // A thread that may block, also for the end of one that cannot be assigned.
-    let assigned = blocking(move || match prepared.assign(&assignment, told) {
-        Ok(()) => Ok(prepared),
-        Err(error) => {
-            drop(prepared);
-            Err(InvokeError::Environment(error.to_string()))
+    let assigned = blocking(move || {
+        assignment.instead = layered.and_then(|(opt_dir, code_dir)| layers_bootstrap(&opt_dir, &code_dir));
+        match prepared.assign(&assignment, told) {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                drop(prepared);
+                Err(InvokeError::Environment(error.to_string()))
+            }
         }
     });
     assigned.await?
+}
+
+/// The program of a custom runtime that comes in a layer, for a function that brings none itself.
+fn layers_bootstrap(opt_dir: &Path, code_dir: &Path) -> Option<(String, Vec<String>)> {
+    let is_there = |folder: &Path| folder.join(BOOTSTRAP).is_file();
+    let program = format!("{OPT_DIR}/{BOOTSTRAP}");
+    (!is_there(code_dir) && is_there(opt_dir)).then(|| (program.clone(), vec![program]))
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(

@@ -101,7 +101,7 @@ impl Environment {
         self.life.has.hierarchies.limit(&self.life.has.group, assignment.memory_mib)?;
         self.life.template.mount(&self.life.process.init, &assignment.binds)?;
         if let Some(orders) = &self.life.process.orders {
-            let order = ExecOrders { env: assignment.env.clone() };
+            let order = ExecOrders { instead: assignment.instead.clone(), env: assignment.env.clone() };
             link::send_json(orders.as_fd(), &order, &[])
                 .map_err(SandboxError::start("have its program executed"))?;
         }

@@ -65,5 +65,7 @@ pub(crate) struct EnvironmentOrders {
 /// For a program that waits to be executed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ExecOrders {
+    /// See [`crate::Assignment::instead`].
+    pub(crate) instead: Option<(String, Vec<String>)>,
     pub(crate) env: Vec<(String, String)>,
 }

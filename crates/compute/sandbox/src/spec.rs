@@ -41,6 +41,8 @@ pub enum Boot {
 pub struct Assignment {
     /// Its code and layers, mounted read-only.
     pub binds: Vec<Bind>,
+    /// What is executed instead of the shell's own program ([`Boot::Later`] only): a path inside, and the arguments.
+    pub instead: Option<(String, Vec<String>)>,
     /// The whole environment of a program that is executed now ([`Boot::Later`]); others get theirs from the Runtime API.
     pub env: Vec<(String, String)>,
     pub memory_mib: u32,
@@ -70,6 +72,9 @@ impl Bind {
 
 /// Where a function's package is mounted, and where its program starts.
 pub const TASK_DIR: &str = "/var/task";
+
+/// Where a function's layers are mounted.
+pub const OPT_DIR: &str = "/opt";
 
 /// Memory that gives a function one whole vCPU. Source: AWS Lambda Developer Guide, "Configure Lambda function memory".
 pub(crate) const MIB_PER_VCPU: u32 = 1_769;

@@ -75,7 +75,8 @@ fn of(boot: Boot) -> Shell {
 
 /// Code for a kind that waits for it.
 fn code(dir: &Path) -> Assignment {
-    Assignment { binds: vec![Bind::required(dir, "/var/task")], env: Vec::new(), memory_mib: 128 }
+    let binds = vec![Bind::required(dir, "/var/task")];
+    Assignment { binds, instead: None, env: Vec::new(), memory_mib: 128 }
 }
 
 /// Runs to its end: what it printed, how it ended.

@@ -42,6 +42,7 @@ pub(crate) fn build(
         ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
         environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
         code_dir,
+        opt_dir: None,
         code_cache: None,
         log_group: settings.log_group.clone(),
         snap_start: settings.snap_start && which != Which::Latest && settings.runtime.starts_with("python"),

@@ -183,6 +183,7 @@ impl Bench {
             ephemeral_mib: 512,
             environment: Vec::new(),
             code_dir,
+            opt_dir: None,
             log_group: format!("/aws/lambda/{NAME}-{number}"),
             code_cache: None,
             snap_start: false,

@@ -108,9 +108,10 @@ fn start(shell: &Shell, given: &Given, turn: &OwnedFd) -> Step<i32> {
             if packet.is_empty() {
                 return Err("wait for its function: nobody has one".to_owned());
             }
-            let ExecOrders { env } =
+            let ExecOrders { instead, env } =
                 serde_json::from_slice(&packet).map_err(|error| format!("understand its orders: {error}"))?;
             std::env::set_current_dir(TASK_DIR).map_err(|error| format!("enter {TASK_DIR}: {error}"))?;
+            let (program, args) = instead.as_ref().map_or((program, args), |(program, args)| (program, args));
             Ok(execute(program, args, &env))
         }
         (Boot::Now { program, args, env } | Boot::Fork { program, args, env }, _) => {
