@@ -7,7 +7,7 @@ const GROUPS_DIR: &str = "/sys/fs/cgroup";
 const OWN_GROUPS: &str = "/proc/self/cgroup";
 
 /// The least of the host's memory and of the bounds of this process's control group and of those above it.
-pub(crate) fn usable_bytes() -> u64 {
+pub fn usable_bytes() -> u64 {
     let host = rustix::system::sysinfo();
     let host_bytes = host.totalram * u64::from(host.mem_unit);
     let own = fs::read_to_string(OWN_GROUPS).unwrap_or_default();

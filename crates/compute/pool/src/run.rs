@@ -13,15 +13,14 @@ use crate::api::{Call, MAX_RESPONSE_BYTES};
 use crate::environment::{Environment, Event};
 use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome, Restore};
 use crate::pool::{Inner, Turn};
-use crate::texts;
+use crate::record::{Measured, record, whole_ms};
+use crate::texts::{self, STOPPED};
 
 /// AWS gives a function so long to load before its own timeout begins to count.
 /// Source: AWS Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle".
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const KILLED: i32 = 9;
-/// The error type of a call that a shutdown did not wait for.
-const STOPPED: &str = "Runtime.Shutdown";
 
 /// How a call ended, and whether its environment may serve another.
 pub(crate) struct Finished {
@@ -310,30 +309,18 @@ impl Run<'_> {
     }
 
     fn record(&mut self, end: &End, duration_ms: f64, started_unix_ms: i64) -> InvocationRecord {
-        let request = self.request;
-        let function = &request.function;
-        let used = self.environment.peak_memory_mib().unwrap_or(0).min(function.memory_mib);
-        let max_memory_mib = if end.out_of_memory { function.memory_mib } else { used };
-        InvocationRecord {
-            function: function.key.clone(),
-            request_id: request.request_id.clone(),
-            log_group: function.log_group.clone(),
-            log_stream: self.environment.log_stream.to_string(),
+        let measured = Measured {
             started_unix_ms,
             cold_start: self.cold_start,
             init_ms: self.init_ms,
             restore: self.restore,
             duration_ms,
-            // Since August 2025 AWS bills initialisation of every on-demand function along with its first call.
-            billed_ms: whole_ms(self.init_ms.unwrap_or(0.0) + duration_ms)
-                + self.restore.map_or(0, |restore| restore.billed_ms),
-            memory_mib: function.memory_mib,
-            max_memory_mib,
-            ephemeral_mib: function.ephemeral_mib,
+            max_memory_mib: self.environment.peak_memory_mib().unwrap_or(0),
             error_type: end.error_type.clone(),
             timed_out: end.timed_out,
             out_of_memory: end.out_of_memory,
-        }
+        };
+        record(self.request, &self.environment.log_stream, measured)
     }
 
     fn failed(&self, payload: Bytes, error_type: Option<String>, reusable: bool) -> End {
@@ -430,15 +417,6 @@ fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ")
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "saturates, and is never negative"
-)]
-fn whole_ms(ms: f64) -> u64 {
-    ms.ceil() as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -450,10 +428,5 @@ mod tests {
         assert!(ascii.is_ascii());
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(&ascii), value(json));
-    }
-
-    #[test]
-    fn billing_rounds_up_to_whole_milliseconds() {
-        assert_eq!([whole_ms(0.0), whole_ms(0.01), whole_ms(1.0), whole_ms(113.11)], [0, 1, 1, 114]);
     }
 }

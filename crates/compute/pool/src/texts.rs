@@ -93,6 +93,9 @@ pub(crate) fn exit_message(request_id: &str, status: ExitStatus) -> String {
     format!("RequestId: {request_id} Error: {why}")
 }
 
+/// The error type of a call that a shutdown did not wait for.
+pub(crate) const STOPPED: &str = "Runtime.Shutdown";
+
 /// A call that a shutdown did not wait for.
 pub(crate) fn stopped_message(request_id: &str) -> String {
     format!("RequestId: {request_id} Error: The platform was stopped while the function ran")
