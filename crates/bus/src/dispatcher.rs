@@ -397,7 +397,7 @@ impl Dispatcher {
 
     fn panicked(&mut self, event: InFlight) {
         let (work, key, row) = (self.work.clone(), event.key.clone(), event.row.clone());
-        let attempt = Delivery::Failed("the delivery panicked".to_owned());
+        let attempt = Delivery::Failed("the delivery panicked".to_owned()).into();
         let task = self.tasks.spawn(async move { work.settle(&key, &row, &attempt).await });
         self.room.enter(task.id(), event);
     }

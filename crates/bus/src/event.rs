@@ -2,6 +2,7 @@
 //!
 //! A row is: length of the header as `u32` big-endian, the header as JSON, the payload if it is short.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,8 @@ use crate::deliver::FUNCTION;
 use crate::error::BusError;
 use crate::ports::Caller;
 
-/// The longest payload: Lambda's limit for asynchronous events.
-pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// The longest payload: Lambda's limit for asynchronous events, and as much for what an invocation record adds to one.
+pub const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 /// Payloads up to here stay in the event's row.
 pub(crate) const INLINE_PAYLOAD_BYTES: usize = 32 * 1024;
 /// How much of an error's text is kept.
@@ -31,6 +32,8 @@ pub struct NewEvent {
     pub request_id: Option<String>,
     /// `X-Amzn-Trace-Id` of what caused it.
     pub trace: Option<String>,
+    /// What is told of the payload beside it, as a dead-letter queue's message attributes.
+    pub attributes: BTreeMap<String, String>,
     /// Not before this time, in milliseconds since 1970; at once if there is none.
     pub not_before_ms: Option<i64>,
     pub retry: RetryPolicy,
@@ -46,6 +49,7 @@ impl NewEvent {
             payload,
             request_id: None,
             trace: None,
+            attributes: BTreeMap::new(),
             not_before_ms: None,
             retry: RetryPolicy::LAMBDA,
         }
@@ -85,6 +89,8 @@ pub struct Event {
     pub request_id: String,
     /// `X-Amzn-Trace-Id` of what caused it.
     pub trace: Option<String>,
+    /// What is told of the payload beside it.
+    pub attributes: BTreeMap<String, String>,
     /// When it was put, in milliseconds since 1970.
     pub created_ms: i64,
     /// How many deliveries failed by the target's own fault.
@@ -103,9 +109,14 @@ pub(crate) struct Header {
     pub(crate) target: String,
     /// Principal, source ARN and source account; none when the caller is authorised already.
     service: Option<(String, String, String)>,
+    /// The function's role and the function, when it is a function that delivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<(String, String)>,
     request_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
     pub(crate) created_ms: i64,
     pub(crate) failures: u32,
     pub(crate) busy: u32,
@@ -123,18 +134,22 @@ pub(crate) struct Header {
 
 impl Header {
     pub(crate) fn new(event: &NewEvent, request_id: String, created_ms: i64, body: Option<[u8; 16]>) -> Self {
-        let service = match &event.caller {
-            Caller::Authorized => None,
+        let (mut service, mut role) = (None, None);
+        match &event.caller {
+            Caller::Authorized => {}
             Caller::Service { principal, source, source_account } => {
-                Some((principal.clone(), source.to_string(), source_account.clone()))
+                service = Some((principal.clone(), source.to_string(), source_account.clone()));
             }
-        };
+            Caller::Role { role_arn, source } => role = Some((role_arn.clone(), source.to_string())),
+        }
         Self {
             kind: event.kind.clone(),
             target: event.target.to_string(),
             service,
+            role,
             request_id,
             trace: event.trace.clone(),
+            attributes: event.attributes.clone(),
             created_ms,
             failures: 0,
             busy: 0,
@@ -168,9 +183,12 @@ impl Header {
 
     pub(crate) fn event(&self, payload: Bytes) -> Result<Event, BusError> {
         let unreadable = |e: lambent_base::ArnError| BusError::Unreadable(e.to_string());
-        let caller = match &self.service {
-            None => Caller::Authorized,
-            Some((principal, source, account)) => Caller::Service {
+        let caller = match (&self.service, &self.role) {
+            (None, None) => Caller::Authorized,
+            (None, Some((role_arn, source))) => {
+                Caller::Role { role_arn: role_arn.clone(), source: source.parse().map_err(unreadable)? }
+            }
+            (Some((principal, source, account)), _) => Caller::Service {
                 principal: principal.clone(),
                 source: source.parse().map_err(unreadable)?,
                 source_account: account.clone(),
@@ -183,6 +201,7 @@ impl Header {
             payload,
             request_id: self.request_id.clone(),
             trace: self.trace.clone(),
+            attributes: self.attributes.clone(),
             created_ms: self.created_ms,
             failures: self.failures,
             busy: self.busy,

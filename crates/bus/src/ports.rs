@@ -1,12 +1,90 @@
 //! Small traits between services. The implementer's crate is never seen by the caller's.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use bytes::Bytes;
 use lambent_base::{Arn, BoxFuture};
+use parking_lot::RwLock;
+
+use crate::deliver::{Delivery, End};
+use crate::event::{Event, NewEvent, RetryPolicy};
 
 /// Runs functions: implemented by `lambda`.
 pub trait InvokeFunction: Send + Sync {
     /// Runs a function and returns what it returned, errors of its own code included.
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, InvokeError>>;
+
+    /// What the function's owner wants done with an asynchronous invocation: asked before each attempt.
+    fn plan<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, EventPlan> {
+        Box::pin(std::future::ready(EventPlan { retry: event.retry, is_overdue: false, follow: None }))
+    }
+}
+
+/// What is to be done with one asynchronous invocation.
+pub struct EventPlan {
+    /// Takes the place of the event's own.
+    pub retry: RetryPolicy,
+    /// Whether the event is too old to be tried at all.
+    pub is_overdue: bool,
+    pub follow: Option<Arc<dyn Follow>>,
+}
+
+/// What follows from the end of an event.
+pub trait Follow: Send + Sync {
+    /// Events to put in the transaction that settles this one. An event that was given up, and has none, stays as a dead
+    /// letter. `answer` is that of the last attempt; none where it was not made.
+    fn events(&self, event: &Event, end: End, answer: Option<&Result<Invoked, InvokeError>>)
+    -> Vec<NewEvent>;
+}
+
+/// Takes what functions hand on to resources of one service, as records of their invocations: implemented by that
+/// service, found by the service's name in the ARN (see [`Targets`]).
+pub trait DeliverTo: Send + Sync {
+    /// What a role must be allowed so that this may be delivered: action and resource, as policies name them.
+    fn permission(&self, target: &Arn) -> (&'static str, String);
+
+    /// Whether there is such a resource, in the place of whoever asks: asked before a configuration that names it is
+    /// stored.
+    fn exists<'a>(&'a self, target: &'a Arn) -> BoxFuture<'a, Result<bool, PortError>>;
+
+    /// Tries once, in the name of the role. The same may come again, with the same id.
+    fn deliver(&self, outgoing: Outgoing) -> BoxFuture<'_, Delivery>;
+}
+
+/// What a function hands on to a resource of another service.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub target: Arn,
+    /// In whose name.
+    pub role_arn: String,
+    /// The function.
+    pub source: Arn,
+    /// JSON.
+    pub body: Bytes,
+    pub attributes: BTreeMap<String, String>,
+    /// The same in every attempt.
+    pub id: String,
+    /// When it was put, in milliseconds since 1970.
+    pub created_ms: i64,
+    pub trace: Option<String>,
+}
+
+/// Where functions may hand something on to, by the name of the service in an ARN. Services join it when the platform is
+/// put together.
+#[derive(Default)]
+pub struct Targets(RwLock<HashMap<&'static str, Arc<dyn DeliverTo>>>);
+
+impl Targets {
+    /// Resources of this service can be named from now on.
+    pub fn add(&self, service: &'static str, target: Arc<dyn DeliverTo>) {
+        self.0.write().insert(service, target);
+    }
+
+    /// Who takes what goes to an ARN of this service.
+    pub fn of(&self, service: &str) -> Option<Arc<dyn DeliverTo>> {
+        self.0.read().get(service).cloned()
+    }
 }
 
 /// Says whether a caller may run a function: implemented by `lambda`, asked before a rule that names the function is
@@ -34,6 +112,8 @@ pub struct Invocation {
     pub trace: Option<String>,
     /// Attempts at one asynchronous event before this one; 0 for a synchronous call.
     pub earlier_attempts: u32,
+    /// What the function finds as the client context's `custom`.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// In whose name a function runs; the function's resource policy decides for services.
@@ -43,6 +123,8 @@ pub enum Caller {
     Authorized,
     /// A service acts for a resource of its own, as `s3.amazonaws.com` for a bucket.
     Service { principal: String, source: Arn, source_account: String },
+    /// A function hands something on: its role's policies decide.
+    Role { role_arn: String, source: Arn },
 }
 
 /// How a function ended.
@@ -71,6 +153,12 @@ pub enum InvokeError {
     /// No room now: try again later.
     #[error("function {0} is throttled")]
     Throttled(Arn),
+    /// The function's owner reserved no concurrency for it: it is not to run.
+    #[error("function {0} has a reserved concurrency of zero")]
+    NoConcurrency(Arn),
+    /// The function set off itself, again and again.
+    #[error("function {0} was invoked {1} times by what it did itself, and was stopped")]
+    Recursive(Arn, u32),
     /// The function is being created or updated: try again later.
     #[error("function {0} is not ready: {1}")]
     NotReady(Arn, String),

@@ -8,12 +8,13 @@ use lambent_base::{Clock, Random};
 use lambent_store::{Db, KeyRange, ScanOptions, Txn, delete_large};
 
 use crate::backoff;
-use crate::deliver::Delivery;
+use crate::deliver::{Attempt, Delivery, End};
 use crate::error::BusError;
-use crate::event::{Header, decode, encode};
+use crate::event::{Header, RetryPolicy, decode, encode};
 use crate::heads;
 use crate::keys;
 use crate::leases::Lease;
+use crate::outbox::Outbox;
 
 /// Where the events begin that wait for a target.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// Does with the event in `row` under `key` what an attempt at it asks for.
-    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, attempt: &Delivery) -> Result<(), BusError> {
+    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, attempt: &Attempt) -> Result<(), BusError> {
         self.db
             .run(|txn| async move {
                 self.lease.check(&txn).await?;
@@ -53,7 +54,7 @@ impl Owner {
         &self,
         key: &Bytes,
         row: &Bytes,
-        attempt: &Delivery,
+        attempt: &Attempt,
     ) -> Result<(), BusError> {
         let is_there = self.db.read(|txn| async move { Ok::<_, BusError>(txn.get(key).await?.is_some()) });
         // Nobody else may remove it, as that takes the lease.
@@ -106,13 +107,13 @@ impl Owner {
     }
 
     /// Removes the event's body, or puts the event where it waits for what comes next.
-    async fn account(&self, txn: &Txn, row: &Bytes, delivery: &Delivery) -> Result<(), BusError> {
+    async fn account(&self, txn: &Txn, row: &Bytes, attempt: &Attempt) -> Result<(), BusError> {
         let (mut header, payload) = match decode(row) {
             Ok(parts) => parts,
             Err(error) => return keep_unreadable(txn, row, &error),
         };
-        match delivery {
-            Delivery::Done => return remove_body(txn, &header).await,
+        match &attempt.delivery {
+            Delivery::Done => {}
             Delivery::Failed(error) => {
                 header.failures += 1;
                 header.note_error(error);
@@ -123,24 +124,42 @@ impl Owner {
             }
             Delivery::Refused(error) => header.note_error(error),
         }
-        match self.pause(&header, delivery) {
-            Some(pause) => self.put_off(txn, &header, &payload, pause),
-            None => self.give_up(txn, header, &payload),
+        let end = match self.next(&header, &attempt.delivery, attempt.retry.unwrap_or(header.retry())) {
+            Ok(pause) => return self.put_off(txn, &header, &payload, pause),
+            Err(end) => end,
+        };
+        let follow = attempt.follow.as_ref().map(|follow| follow(end)).unwrap_or_default();
+        if follow.is_empty() && end != End::Done {
+            return self.give_up(txn, header, &payload);
         }
+        let outbox = self.outbox();
+        for event in follow {
+            outbox.put(txn, event).await?;
+        }
+        remove_body(txn, &header).await
     }
 
-    /// How long to wait before the next attempt; `None` when there is none.
-    fn pause(&self, header: &Header, delivery: &Delivery) -> Option<Duration> {
-        let retry = header.retry();
-        let age_ms = self.clock.unix_ms().saturating_sub(header.created_ms);
-        let too_old = u128::from(age_ms.unsigned_abs()) >= retry.max_age.as_millis();
-        match delivery {
-            Delivery::Failed(_) if header.failures < retry.max_attempts && !too_old => Some(
-                backoff::after_failure(header.failures, retry.first_delay, retry.max_delay, &self.random),
-            ),
-            Delivery::Busy(_) if !too_old => Some(backoff::after_busy(header.busy, &self.random)),
-            _ => None,
-        }
+    /// How long to wait before the next attempt, or why there is none.
+    fn next(&self, header: &Header, delivery: &Delivery, retry: RetryPolicy) -> Result<Duration, End> {
+        let pause = match delivery {
+            Delivery::Done => return Err(End::Done),
+            Delivery::Refused(_) => return Err(End::Refused),
+            Delivery::Failed(_) if header.failures >= retry.max_attempts => return Err(End::Exhausted),
+            Delivery::Failed(_) => {
+                backoff::after_failure(header.failures, retry.first_delay, retry.max_delay, &self.random)
+            }
+            Delivery::Busy(_) => backoff::after_busy(header.busy, &self.random),
+        };
+        let age = self.clock.unix_ms().saturating_sub(header.created_ms).max(0).unsigned_abs();
+        let is_too_old = Duration::from_millis(age) + pause > retry.max_age;
+        if is_too_old { Err(End::TooOld) } else { Ok(pause) }
+    }
+
+    /// For what follows from an event: it is delivered by whoever delivered that.
+    fn outbox(&self) -> Outbox {
+        let outbox = Outbox::new(self.db.clone(), self.clock.clone(), self.random.clone());
+        outbox.queue.store(self.queue, std::sync::atomic::Ordering::Relaxed);
+        outbox
     }
 
     fn put_off(&self, txn: &Txn, header: &Header, payload: &[u8], pause: Duration) -> Result<(), BusError> {

@@ -627,6 +627,7 @@ async fn answers_of_functions_decide_what_becomes_of_events() {
             payload,
             request_id: "id".to_owned(),
             trace: None,
+            attributes: Default::default(),
             created_ms: NOW_MS,
             failures: 2,
             busy: 0,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambent_store::{KeyRange, get_large};
 
-use crate::deliver::{Deliver, Delivery};
+use crate::deliver::{Attempt, Deliver, Delivery};
 use crate::error::BusError;
 use crate::event::{Event, decode};
 use crate::heads::Heads;
@@ -32,11 +32,11 @@ impl Work {
     pub(crate) async fn deliver(&self, key: &Bytes, row: &Bytes) -> Result<(), BusError> {
         let attempt = match self.load(row).await {
             Ok(event) => match self.deliverers.get(&event.kind) {
-                Some(deliverer) => deliverer.deliver(&event).await,
-                None => Delivery::Busy(format!("nothing here delivers events of kind `{}`", event.kind)),
+                Some(deliverer) => deliverer.attempt(&event).await,
+                None => Delivery::Busy(format!("nothing here delivers events of kind `{}`", event.kind)).into(),
             },
-            Err(error @ BusError::Store(_)) => Delivery::Busy(error.to_string()),
-            Err(error) => Delivery::Refused(error.to_string()),
+            Err(error @ BusError::Store(_)) => Delivery::Busy(error.to_string()).into(),
+            Err(error) => Delivery::Refused(error.to_string()).into(),
         };
         self.settle(key, row, &attempt).await
     }
@@ -68,7 +68,7 @@ impl Work {
     }
 
     /// Settles, and keeps trying while the store fails: a delivery that has happened must be accounted for.
-    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, attempt: &Delivery) -> Result<(), BusError> {
+    pub(crate) async fn settle(&self, key: &Bytes, row: &Bytes, attempt: &Attempt) -> Result<(), BusError> {
         let mut pause = FIRST_STORE_PAUSE;
         let mut settled = self.owner.settle(key, row, attempt).await;
         while let Err(BusError::Store(error)) = settled {

@@ -44,7 +44,7 @@ async fn what_is_settled_is_not_settled_again() {
         async move { txn.scan(&ready, options).await }
     });
     let (key, row) = page.await.unwrap().rows.remove(0);
-    let failed = Delivery::Failed("boom".to_owned());
+    let failed = Delivery::Failed("boom".to_owned()).into();
     owner.settle_again(&key, &row, &failed).await.unwrap();
     for _ in 0..2 {
         owner.settle_again(&key, &row, &failed).await.unwrap();

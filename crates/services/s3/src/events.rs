@@ -47,6 +47,7 @@ fn event(call: &Call, bucket: &BucketRow, change: &Change<'_>, rule: &Rule) -> R
         request_id: None,
         not_before_ms: None,
         trace: call.context.trace.clone(),
+        attributes: Default::default(),
         retry: RetryPolicy::LAMBDA,
     })
 }
