@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lambent_base::Random;
 use lambent_pool::FunctionSpec;
 use parking_lot::RwLock;
 
@@ -14,13 +15,14 @@ use crate::configuration::host_architecture;
 use crate::limits::CACHED_FUNCTIONS_MAX;
 use crate::rows::{Phase, PolicyRow};
 
-/// A function or a published version of it, ready to be invoked (or to say why it is not).
+/// A function or a published version of it, by its own name or an alias, ready to be invoked (or to say why it is not).
 pub(crate) struct Loaded {
-    /// With the number of a published version, else without qualifier.
+    /// With the number of a published version or the name of an alias, else without qualifier.
     pub(crate) arn: String,
     pub(crate) phase: Phase,
     /// Of what would run now.
     pub(crate) architecture: Option<String>,
+    /// Of the name, not of what it leads to.
     pub(crate) policy: Option<PolicyRow>,
     /// `None` while there is nothing to run.
     pub(crate) spec: Option<Arc<FunctionSpec>>,
@@ -40,6 +42,31 @@ impl Loaded {
     }
 }
 
+/// What calls of one name run.
+pub(crate) struct Routes {
+    pub(crate) main: Arc<Loaded>,
+    /// Where this part of the calls, 0 to 1, goes instead.
+    pub(crate) additional: Option<(f64, Arc<Loaded>)>,
+}
+
+impl Routes {
+    /// What the next call runs, by chance where there are two.
+    pub(crate) fn pick(&self, random: &Random) -> Arc<Loaded> {
+        match &self.additional {
+            Some((weight, additional)) if fraction(random) < *weight => additional.clone(),
+            _ => self.main.clone(),
+        }
+    }
+}
+
+/// From 0 to 1, without 1, each of 2^53 numbers as likely as any other.
+fn fraction(random: &Random) -> f64 {
+    const BITS: u32 = f64::MANTISSA_DIGITS;
+    #[expect(clippy::cast_precision_loss, reason = "both have no more bits than a mantissa")]
+    let (drawn, all) = ((random.u64() >> (u64::BITS - BITS)) as f64, (1_u64 << BITS) as f64);
+    drawn / all
+}
+
 /// Loaded functions by ARN.
 #[derive(Default)]
 pub(crate) struct Cache(RwLock<Inner>);
@@ -47,7 +74,7 @@ pub(crate) struct Cache(RwLock<Inner>);
 #[derive(Default)]
 struct Inner {
     generation: u64,
-    entries: HashMap<String, Arc<Loaded>>,
+    entries: HashMap<String, Routes>,
 }
 
 /// When a read began; see [`Cache::put`].
@@ -55,8 +82,9 @@ struct Inner {
 pub(crate) struct Generation(u64);
 
 impl Cache {
-    pub(crate) fn get(&self, arn: &str) -> Option<Arc<Loaded>> {
-        self.0.read().entries.get(arn).cloned()
+    /// What the next call of this name runs.
+    pub(crate) fn get(&self, arn: &str, random: &Random) -> Option<Arc<Loaded>> {
+        self.0.read().entries.get(arn).map(|routes| routes.pick(random))
     }
 
     /// To be asked before the store is read.
@@ -65,7 +93,7 @@ impl Cache {
     }
 
     /// Keeps what was read, unless something changed since `began`.
-    pub(crate) fn put(&self, began: Generation, loaded: &Arc<Loaded>) {
+    pub(crate) fn put(&self, began: Generation, routes: Routes) {
         let mut inner = self.0.write();
         if inner.generation != began.0 {
             return;
@@ -73,10 +101,10 @@ impl Cache {
         if inner.entries.len() >= CACHED_FUNCTIONS_MAX {
             inner.entries.clear();
         }
-        inner.entries.insert(loaded.arn.clone(), loaded.clone());
+        inner.entries.insert(routes.main.arn.clone(), routes);
     }
 
-    /// Forgets a function and its versions: to be called after a change is committed, before anybody is told. `arn` has
+    /// Forgets a function, its versions and its aliases: to be called after a change is committed, before anybody is told. `arn` has
     /// no qualifier.
     pub(crate) fn forget(&self, arn: &str) {
         let is_of = |known: &str| {

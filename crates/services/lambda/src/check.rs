@@ -10,7 +10,7 @@ use lambent_store::{Export, StoreError};
 use serde::de::DeserializeOwned;
 
 use crate::keys;
-use crate::rows::{CodeRow, FunctionRow, PolicyRow, VersionRow};
+use crate::rows::{AliasRow, CodeRow, FunctionRow, PolicyRow, VersionRow};
 
 const SERVICE: &str = "lambda";
 const URL_KEY_BYTES: usize = 32;
@@ -41,6 +41,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     view.for_each(keys::all_versions(), |key, row| check.version(key, row)).await?;
     view.for_each(keys::all_last_versions(), |key, row| check.last_version(key, row)).await?;
     check.reused_numbers();
+    view.for_each(keys::all_aliases(), |key, row| check.alias(key, row)).await?;
     view.for_each(keys::all_policies(), |key, row| check.readable::<PolicyRow>("resource policy", key, row))
         .await?;
     view.for_each(keys::all_pending().range(), |key, row| {
@@ -134,6 +135,19 @@ impl Check<'_> {
         }
         let sha256 = version.settings.code.sha256;
         self.users.insert(keys::code_version(&sha256, &place, &name, number).into_bytes(), sha256);
+    }
+
+    fn alias(&mut self, key: &Bytes, row: &Bytes) {
+        match (keys::read_alias(key), serde_json::from_slice::<AliasRow>(row)) {
+            (Ok((place, name, alias)), Ok(_)) => {
+                if !self.functions.contains(&*keys::function(&place, &name)) {
+                    let what = format!("alias {alias} is of a function, {name}, which does not exist");
+                    self.findings.stray(SERVICE, what, (key, row));
+                }
+            }
+            (Err(why), _) => self.unreadable("alias", key, row, &why),
+            (_, Err(why)) => self.unreadable("alias", key, row, &why),
+        }
     }
 
     fn last_version(&mut self, key: &Bytes, row: &Bytes) {

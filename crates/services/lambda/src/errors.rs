@@ -138,6 +138,22 @@ pub(crate) fn function_not_found(arn: &str) -> ApiError {
     model::resource_not_found_exception(format!("Function not found: {arn}"))
 }
 
+pub(crate) fn alias_not_found(arn: &str) -> ApiError {
+    model::resource_not_found_exception(format!("Cannot find alias arn: {arn}"))
+}
+
+/// A version that one of these aliases leads to cannot go.
+pub(crate) fn version_has_aliases(aliases: &[String]) -> ApiError {
+    model::resource_conflict_exception(format!(
+        "Unable to delete version because the following aliases reference it: [{}]",
+        aliases.join(", ")
+    ))
+}
+
+pub(crate) fn bad_marker() -> ApiError {
+    invalid("The Marker is not one that an earlier page of this list gave.")
+}
+
 pub(crate) fn function_exists(name: &str) -> ApiError {
     model::resource_conflict_exception(format!("Function already exist: {name}"))
 }

@@ -20,7 +20,7 @@ use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
-use crate::{configuration, describe, keys, spec, versions};
+use crate::{attached, configuration, describe, keys, spec, versions};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -129,7 +129,10 @@ impl Lambda {
     /// A function or a version as this caller named it.
     pub(crate) fn shown(&self, one: Shown<'_>, name: &FunctionName) -> FunctionConfiguration {
         let note = self.runtime_note(&one.settings().runtime);
-        describe::whole(one, &name.place, name.qualifier.is_some(), note)
+        let mut shown = describe::whole(one, &name.place, name.qualifier.is_some(), note);
+        // By its alias, if it was named so.
+        shown.function_arn = Some(name.qualified_arn());
+        shown
     }
 
     /// Deletes a function and its versions: those beyond what one transaction can take before all others.
@@ -138,7 +141,8 @@ impl Lambda {
             let deleted = self.parts.db.run(|txn| async move {
                 let row = rows::get_function(&txn, &name.place, &name.name).await?;
                 let row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
-                let is_last = versions::delete_some(&txn, &name.place, &name.name).await?;
+                let is_last = versions::delete_some(&txn, &name.place, &name.name).await?
+                    && attached::delete_some(&txn, &name.place, &name.name).await?;
                 if is_last {
                     delete_rows(&txn, &name.place, &row).await?;
                 }
@@ -214,7 +218,6 @@ pub(crate) fn existing(text: &str, qualifier: Option<&str>, place: &Place) -> Re
 /// Deletes all that the store has of a function.
 async fn delete_rows(txn: &Txn, place: &Place, row: &FunctionRow) -> Result<(), LambdaError> {
     delete_large(txn, &keys::function(place, &row.name)).await?;
-    txn.delete(&keys::policy(place, &row.name));
     txn.delete(&keys::pending(place, &row.name));
     for sha256 in row.codes() {
         packages::drop_code(txn, sha256, place, &row.name);

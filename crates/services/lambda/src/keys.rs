@@ -5,7 +5,9 @@
 //! | `lambda/function/` account, region, name | [`crate::rows::FunctionRow`], JSON, a large value |
 //! | `lambda/version/` account, region, name, number | [`crate::rows::VersionRow`], JSON: a published version |
 //! | `lambda/last-version/` account, region, name | JSON number: the last one that was given; outlives the function |
+//! | `lambda/alias/` account, region, name, alias | [`crate::rows::AliasRow`], JSON |
 //! | `lambda/policy/` account, region, name | [`crate::rows::PolicyRow`], JSON |
+//! | `lambda/policy/` account, region, name, qualifier | the same, of a version or an alias |
 //! | `lambda/pending/` account, region, name | empty: the function is being created or updated |
 //! | `lambda/code/` sha256 | [`crate::rows::CodeRow`], JSON: where the deployment package is kept |
 //! | `lambda/code-blob/` blob's id | empty: a code row names this blob |
@@ -23,6 +25,7 @@ use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 const FUNCTION: &[u8] = b"lambda/function/";
 const VERSION: &[u8] = b"lambda/version/";
 const LAST_VERSION: &[u8] = b"lambda/last-version/";
+const ALIAS: &[u8] = b"lambda/alias/";
 const POLICY: &[u8] = b"lambda/policy/";
 const PENDING: &[u8] = b"lambda/pending/";
 const CODE: &[u8] = b"lambda/code/";
@@ -59,8 +62,31 @@ pub(crate) fn last_version(place: &Place, name: &str) -> Key {
     Key::new(LAST_VERSION).str(&place.account).str(&place.region).str(name)
 }
 
+pub(crate) fn alias(place: &Place, name: &str, alias: &str) -> Key {
+    aliases(place, name).str(alias)
+}
+
+/// Every alias of a function, by name.
+pub(crate) fn aliases(place: &Place, name: &str) -> Key {
+    Key::new(ALIAS).str(&place.account).str(&place.region).str(name)
+}
+
 pub(crate) fn policy(place: &Place, name: &str) -> Key {
-    Key::new(POLICY).str(&place.account).str(&place.region).str(name)
+    attached(POLICY, place, name)
+}
+
+/// The policy of a version or an alias.
+pub(crate) fn qualified_policy(place: &Place, name: &str, qualifier: &str) -> Key {
+    policy(place, name).str(qualifier)
+}
+
+/// The kinds of rows that may hang on a function, and on its versions and aliases by their name, and go with them:
+/// keys are the kind, account, region, name, and the qualifier where there is one.
+pub(crate) const ATTACHED: [&[u8]; 1] = [POLICY];
+
+/// What hangs on a function; the beginning of the keys of what hangs on its versions and aliases.
+pub(crate) fn attached(kind: &[u8], place: &Place, name: &str) -> Key {
+    Key::new(kind).str(&place.account).str(&place.region).str(name)
 }
 
 pub(crate) fn pending(place: &Place, name: &str) -> Key {
@@ -154,6 +180,19 @@ pub(crate) fn all_last_versions() -> KeyRange {
     KeyRange::prefix(LAST_VERSION)
 }
 
+pub(crate) fn all_aliases() -> KeyRange {
+    KeyRange::prefix(ALIAS)
+}
+
+/// The place, function and name in a key of [`all_aliases`].
+pub(crate) fn read_alias(key: &[u8]) -> Result<(Place, String, String), KeyError> {
+    let mut reader = KeyReader::new(key, ALIAS)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    let (name, alias) = (reader.str()?, reader.str()?);
+    reader.end()?;
+    Ok((place, name, alias))
+}
+
 pub(crate) fn all_policies() -> KeyRange {
     KeyRange::prefix(POLICY)
 }
@@ -187,7 +226,9 @@ mod tests {
         let place = Place { account: "000000000000".to_owned(), region: "us-east-1".to_owned() };
         assert_eq!(read_pending(&pending(&place, "thumb")).unwrap(), (place.clone(), "thumb".to_owned()));
         let version = version(&place, "thumb", 12);
-        assert_eq!(read_version(&version).unwrap(), (place, "thumb".to_owned(), 12));
+        assert_eq!(read_version(&version).unwrap(), (place.clone(), "thumb".to_owned(), 12));
+        let alias = alias(&place, "thumb", "live");
+        assert_eq!(read_alias(&alias).unwrap(), (place, "thumb".to_owned(), "live".to_owned()));
         assert_eq!(read_code_unused(&code_unused("ab12")).unwrap(), "ab12");
     }
 }

@@ -5,16 +5,18 @@ use std::sync::{Arc, Weak};
 
 use lambent_pool::FunctionSpec;
 use lambent_runtimes::RuntimeError;
+use lambent_store::Txn;
 use parking_lot::Mutex;
 
-use crate::cache::{Cache, Loaded};
+use crate::cache::{Cache, Loaded, Routes};
 use crate::errors::{self, LambdaError};
 use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
-use crate::rows::{self, FunctionRow, Phase, PolicyRow, Settings};
+use crate::resolve::{self, Resolved};
+use crate::rows::{self, AdditionalVersion, FunctionRow, Phase, PolicyRow, Settings};
 use crate::space::Space;
-use crate::{keys, spec};
+use crate::{keys, policy, spec};
 
 /// AWS Lambda, on the parts it was given.
 pub struct Lambda {
@@ -31,12 +33,20 @@ pub struct Lambda {
     live: Mutex<Vec<LiveCode>>,
 }
 
-/// What the store says of something that may be invoked.
+/// What the store says of a name that may be invoked.
+struct Target {
+    main: Runnable,
+    /// With its part of the calls.
+    additional: Option<(f64, Runnable)>,
+    policy: Option<PolicyRow>,
+}
+
+/// What the store says of something that may run.
 struct Runnable {
+    which: Which,
     phase: Phase,
     /// `None` while there is nothing to run.
     settings: Option<Settings>,
-    policy: Option<PolicyRow>,
 }
 
 /// A spec that was handed out: its code must stay as long as anybody has it.
@@ -99,21 +109,34 @@ impl Lambda {
         Ok(found.ok_or_else(|| errors::function_not_found(&name.qualified_arn()))?)
     }
 
-    /// A function, or a published version of it, with all that an invocation needs; from memory if it can be. `None` where
-    /// the name means nothing.
+    /// A function, or a version of it by its number or an alias, with all that an invocation needs; from memory if it can be.
+    /// `None` where the name means nothing. An alias of two versions gives one of them by chance.
     pub(crate) async fn load(&self, name: &FunctionName) -> Result<Option<Arc<Loaded>>, LambdaError> {
-        let Some(which) = name.which() else { return Ok(None) };
-        let arn = match which {
-            Which::Latest => name.arn(),
-            Which::Published(_) => name.qualified_arn(),
-        };
-        if let Some(loaded) = self.cache.get(&arn) {
+        let arn = if name.is_latest() { name.arn() } else { name.qualified_arn() };
+        if let Some(loaded) = self.cache.get(&arn, &self.parts.random) {
             return Ok(Some(loaded));
         }
         let began = self.cache.generation();
-        let Some(Runnable { phase, settings, policy }) = self.runnable(name, which).await? else {
-            return Ok(None);
+        let Some(Target { main, additional, policy }) = self.target(name).await? else { return Ok(None) };
+        let additional = match additional {
+            None => None,
+            Some((weight, other)) => Some((weight, self.prepared(name, &arn, other, policy.clone()).await?)),
         };
+        let routes = Routes { main: self.prepared(name, &arn, main, policy).await?, additional };
+        let picked = routes.pick(&self.parts.random);
+        self.cache.put(began, routes);
+        Ok(Some(picked))
+    }
+
+    /// What a call needs, from what the store says.
+    async fn prepared(
+        &self,
+        name: &FunctionName,
+        arn: &str,
+        runnable: Runnable,
+        policy: Option<PolicyRow>,
+    ) -> Result<Arc<Loaded>, LambdaError> {
+        let Runnable { which, phase, settings } = runnable;
         let architecture = settings.as_ref().map(|settings| settings.architecture.clone());
         let spec = match settings {
             None => None,
@@ -129,30 +152,25 @@ impl Lambda {
                 Some(spec)
             }
         };
-        let loaded = Arc::new(Loaded { arn, phase, architecture, policy, spec });
-        self.cache.put(began, &loaded);
-        Ok(Some(loaded))
+        Ok(Arc::new(Loaded { arn: arn.to_owned(), phase, architecture, policy, spec }))
     }
 
-    async fn runnable(&self, name: &FunctionName, which: Which) -> Result<Option<Runnable>, LambdaError> {
-        let (place, bare) = (&name.place, &name.name);
+    /// All that the store says of a name, at one moment.
+    async fn target(&self, name: &FunctionName) -> Result<Option<Target>, LambdaError> {
         let read = self.parts.db.read(|txn| async move {
-            Ok::<_, LambdaError>(match which {
-                Which::Latest => {
-                    let Some(row) = rows::get_function(&txn, place, bare).await? else { return Ok(None) };
-                    let policy = rows::get(&txn, &keys::policy(place, bare)).await?;
-                    Some(Runnable { settings: row.runnable().cloned(), phase: row.phase, policy })
+            let Some(Resolved { which, alias }) = resolve::resolve(&txn, name).await? else {
+                return Ok(None);
+            };
+            let Some(main) = runnable(&txn, name, which).await? else { return Ok(None) };
+            let additional = match alias.and_then(|alias| alias.additional) {
+                None => None,
+                Some(AdditionalVersion { version, weight }) => {
+                    let other = runnable(&txn, name, Which::Published(version)).await?;
+                    other.map(|other| (weight, other))
                 }
-                Which::Published(number) => {
-                    let row = rows::get_version(&txn, place, bare, number).await?;
-                    // Permissions are given to functions only.
-                    row.map(|row| Runnable {
-                        settings: row.runnable().cloned(),
-                        phase: row.phase,
-                        policy: None,
-                    })
-                }
-            })
+            };
+            let policy = rows::get(&txn, &policy::key(name)).await?;
+            Ok::<_, LambdaError>(Some(Target { main, additional, policy }))
         });
         read.await
     }
@@ -188,6 +206,21 @@ impl Lambda {
         live.retain(|code| code.spec.strong_count() > 0);
         live.push(LiveCode { sha256: sha256.to_owned(), spec: Arc::downgrade(spec) });
     }
+}
+
+async fn runnable(txn: &Txn, name: &FunctionName, which: Which) -> Result<Option<Runnable>, LambdaError> {
+    let (place, name) = (&name.place, &name.name);
+    Ok(match which {
+        Which::Latest => rows::get_function(txn, place, name).await?.map(|row| Runnable {
+            which,
+            settings: row.runnable().cloned(),
+            phase: row.phase,
+        }),
+        Which::Published(number) => {
+            let row = rows::get_version(txn, place, name, number).await?;
+            row.map(|row| Runnable { which, settings: row.runnable().cloned(), phase: row.phase })
+        }
+    })
 }
 
 fn succeeded(what: &'static str, result: Result<(), LambdaError>) -> bool {

@@ -4,8 +4,10 @@
 //! services invoke functions through its [`lambent_bus::ports::InvokeFunction`].
 #![forbid(unsafe_code)]
 
+mod aliases;
 mod archive;
 mod asynchronous;
+mod attached;
 mod cache;
 mod check;
 mod code;
@@ -28,6 +30,7 @@ mod parts;
 mod payload;
 mod policy;
 mod policy_document;
+mod resolve;
 mod rows;
 mod runtime_names;
 mod service;

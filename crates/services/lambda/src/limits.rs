@@ -51,6 +51,8 @@ pub(crate) const UNPACKINGS_MAX: usize = 2;
 pub(crate) const COMPILATIONS_MAX: usize = 1;
 /// Published versions that one transaction deletes.
 pub(crate) const VERSIONS_DELETED_AT_ONCE: usize = 1_000;
+/// Aliases, policies and the like of a function that is deleted, which one transaction deletes.
+pub(crate) const ROWS_DELETED_AT_ONCE: usize = 1_000;
 /// Rows that background work reads at a time.
 pub(crate) const WORK_PAGE_ROWS: usize = 100;
 

@@ -172,6 +172,6 @@ impl Mark {
                 Some((name, number)) => Self { name: name.to_owned(), number: Some(number.parse().ok()?) },
             })
         };
-        read().ok_or_else(|| errors::invalid("The Marker is not one that an earlier page of this list gave."))
+        read().ok_or_else(errors::bad_marker)
     }
 }

@@ -8,6 +8,7 @@ use lambent_model_lambda::{
     AddPermissionRequest, AddPermissionResponse, GetPolicyRequest, GetPolicyResponse,
     RemovePermissionRequest, errors as model,
 };
+use lambent_store::{Key, Txn};
 use lambent_wire::{ApiError, Empty};
 
 use crate::errors::{self, LambdaError};
@@ -17,6 +18,7 @@ use crate::lambda::Lambda;
 use crate::limits::POLICY_BYTES_MAX;
 use crate::names::{FunctionName, LATEST, Which};
 use crate::policy_document::{document, statement_text};
+use crate::resolve::{Resolved, resolve};
 use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
 
 /// The action that an invocation needs.
@@ -32,40 +34,48 @@ pub(crate) struct ServiceCaller<'a> {
     pub(crate) source_account: &'a str,
 }
 
+/// Where the policy of what a name means is kept.
+pub(crate) fn key(name: &FunctionName) -> Key {
+    match &name.qualifier {
+        Some(qualifier) if !name.is_latest() => keys::qualified_policy(&name.place, &name.name, qualifier),
+        _ => keys::policy(&name.place, &name.name),
+    }
+}
+
 impl Lambda {
     pub(crate) async fn add_permission(
         self: &Arc<Self>,
         call: &Call,
         input: AddPermissionRequest,
     ) -> Result<AddPermissionResponse, LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        self.check_target(&name).await?;
-        let statement = &self.statement(input).await?;
-        let (name, revision_id) = (&name, &self.parts.random.uuid());
-        let (statement, revision) = (&statement.0, statement.1.as_deref());
+        let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        if name.qualifier.as_deref() == Some(LATEST) {
+            return Err(errors::invalid("We currently do not support adding policies for $LATEST.").into());
+        }
+        self.parts.db.read(|txn| async move { target(&txn, name).await }).await?;
+        let (statement, revision) = &self.statement(input).await?;
+        let revision_id = &self.parts.random.uuid();
         self.parts
             .db
             .run(|txn| async move {
-                if rows::get_function(&txn, &name.place, &name.name).await?.is_none() {
-                    return Err(LambdaError::Api(errors::function_not_found(&name.arn())));
-                }
-                let key = keys::policy(&name.place, &name.name);
+                let target = target(&txn, name).await?;
+                let key = key(name);
                 let old = rows::get::<PolicyRow>(&txn, &key).await?;
-                check_revision(old.as_ref(), revision)?;
-                let mut statements = old.map_or_else(Vec::new, |policy| policy.statements);
-                if statements.iter().any(|known| known.sid == statement.sid) {
+                check_revision(old.as_ref(), target.as_deref(), revision.as_deref())?;
+                let mut policy = old.unwrap_or_default();
+                if policy.statements.iter().any(|known| known.sid == statement.sid) {
                     return Err(LambdaError::Api(statement_exists(&statement.sid)));
                 }
-                statements.push(statement.clone());
-                let policy = PolicyRow { revision_id: revision_id.clone(), statements };
-                check_size(&document(&policy, &name.arn()))?;
+                policy.statements.push(statement.clone());
+                policy.revision_id.clone_from(revision_id);
+                check_size(&document(&policy, &name.qualified_arn()))?;
                 rows::put(&txn, &key, &policy);
                 txn.on_commit(keys::CHANGED);
                 Ok(())
             })
             .await?;
         self.cache.forget(&name.arn());
-        Ok(AddPermissionResponse { statement: Some(statement_text(statement, &name.arn())) })
+        Ok(AddPermissionResponse { statement: Some(statement_text(statement, &name.qualified_arn())) })
     }
 
     pub(crate) async fn remove_permission(
@@ -73,22 +83,19 @@ impl Lambda {
         call: &Call,
         input: RemovePermissionRequest,
     ) -> Result<Empty, LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        if !name.is_latest() {
-            self.check_version(&name).await?;
-            return Err(not_found(NO_POLICY));
-        }
-        let (name, input, revision_id) = (&name, &input, &self.parts.random.uuid());
+        let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let (input, revision_id) = (&input, &self.parts.random.uuid());
         self.parts
             .db
             .run(|txn| async move {
-                if rows::get_function(&txn, &name.place, &name.name).await?.is_none() {
+                if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
                     return Err(not_found(format!("No policy found for: {}", name.arn())));
                 }
-                let key = keys::policy(&name.place, &name.name);
+                target(&txn, name).await?;
+                let key = key(name);
                 let policy = rows::get::<PolicyRow>(&txn, &key).await?;
                 let mut policy = policy.ok_or_else(|| not_found(NO_POLICY))?;
-                check_revision(Some(&policy), input.revision_id.as_deref())?;
+                check_revision(Some(&policy), None, input.revision_id.as_deref())?;
                 let before = policy.statements.len();
                 policy.statements.retain(|statement| statement.sid != input.statement_id);
                 if policy.statements.len() == before {
@@ -115,39 +122,11 @@ impl Lambda {
         input: GetPolicyRequest,
     ) -> Result<GetPolicyResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let key = keys::policy(&name.place, &name.name);
-        let key = &key;
+        let key = &key(&name);
         let read = self.parts.db.read(|txn| async move { rows::get::<PolicyRow>(&txn, key).await });
-        let policy = read.await?.filter(|_| name.is_latest());
-        let policy = policy.ok_or_else(|| not_found("The resource you requested does not exist."))?;
-        Ok(GetPolicyResponse {
-            policy: Some(document(&policy, &name.arn())),
-            revision_id: Some(policy.revision_id),
-        })
-    }
-
-    /// Fails where the name means something that can have no policy.
-    async fn check_target(&self, name: &FunctionName) -> Result<(), LambdaError> {
-        if name.qualifier.as_deref() == Some(LATEST) {
-            return Err(errors::invalid("We currently do not support adding policies for $LATEST.").into());
-        }
-        let bare = FunctionName { qualifier: None, ..name.clone() };
-        self.row(&bare).await?;
-        if name.is_latest() {
-            return Ok(());
-        }
-        self.check_version(name).await?;
-        Err(errors::unsupported("permissions of versions", "give them to the function").into())
-    }
-
-    /// Fails unless the name means a published version.
-    async fn check_version(&self, name: &FunctionName) -> Result<(), LambdaError> {
-        let Some(Which::Published(number)) = name.which() else { return Err(missing_qualifier(name).into()) };
-        let read = self
-            .parts
-            .db
-            .read(|txn| async move { rows::get_version(&txn, &name.place, &name.name, number).await });
-        if read.await?.is_some() { Ok(()) } else { Err(missing_qualifier(name).into()) }
+        let policy = read.await?.ok_or_else(|| not_found("The resource you requested does not exist."))?;
+        let arn = if name.is_latest() { name.arn() } else { name.qualified_arn() };
+        Ok(GetPolicyResponse { policy: Some(document(&policy, &arn)), revision_id: Some(policy.revision_id) })
     }
 
     /// The statement that a request asks for, and the revision that it expects.
@@ -250,12 +229,33 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
     pattern[at..].iter().all(|&byte| byte == b'*')
 }
 
-fn check_revision(policy: Option<&PolicyRow>, expected: Option<&str>) -> Result<(), ApiError> {
-    match (expected, policy) {
-        (Some(expected), Some(policy)) if policy.revision_id == expected => Ok(()),
-        (Some(_), _) => Err(errors::policy_revision_mismatch()),
-        (None, _) => Ok(()),
+/// Fails where a name means nothing. Gives the revision of the version or alias that it means.
+async fn target(txn: &Txn, name: &FunctionName) -> Result<Option<String>, LambdaError> {
+    let FunctionName { place, name: bare, .. } = name;
+    if txn.get(&keys::function(place, bare)).await?.is_none() {
+        return Err(errors::function_not_found(&name.arn()).into());
     }
+    let resolved = resolve(txn, name).await?.ok_or_else(|| missing_qualifier(name))?;
+    Ok(match resolved {
+        Resolved { alias: Some(alias), .. } => Some(alias.revision_id),
+        Resolved { which: Which::Latest, .. } => None,
+        Resolved { which: Which::Published(number), .. } => {
+            rows::get_version(txn, place, bare, number).await?.map(|version| version.revision_id)
+        }
+    })
+}
+
+/// As long as there is no policy, its revision is that of the version or alias on which it will hang.
+fn check_revision(
+    policy: Option<&PolicyRow>,
+    target: Option<&str>,
+    expected: Option<&str>,
+) -> Result<(), ApiError> {
+    let current = policy.map_or(target, |policy| Some(&policy.revision_id));
+    if expected.is_none() || expected == current {
+        return Ok(());
+    }
+    Err(errors::policy_revision_mismatch())
 }
 
 fn check_size(document: &str) -> Result<(), ApiError> {
@@ -281,7 +281,7 @@ fn missing_qualifier(name: &FunctionName) -> ApiError {
     if is_version || qualifier.contains('$') {
         return errors::function_not_found(&name.qualified_arn());
     }
-    model::resource_not_found_exception(format!("Cannot find alias arn: {}", name.qualified_arn()))
+    errors::alias_not_found(&name.qualified_arn())
 }
 
 fn not_found(message: impl Into<String>) -> LambdaError {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::LambdaError;
 use crate::keys;
+use crate::names::Which;
 
 /// One function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,27 @@ pub(crate) struct VersionRow {
     pub(crate) settings: Settings,
     /// The version's own, or the function's.
     pub(crate) description: String,
+}
+
+/// A name for a version, which moves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AliasRow {
+    pub(crate) name: String,
+    /// A new UUID with each change.
+    pub(crate) revision_id: String,
+    pub(crate) description: String,
+    /// `None` for `$LATEST`.
+    pub(crate) version: Option<u64>,
+    /// Where another part of the calls goes.
+    pub(crate) additional: Option<AdditionalVersion>,
+}
+
+/// The second version of an alias.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AdditionalVersion {
+    pub(crate) version: u64,
+    /// Its part of the calls, 0 to 1.
+    pub(crate) weight: f64,
 }
 
 /// Where a function is in its life; State and LastUpdateStatus follow from it.
@@ -96,7 +118,7 @@ pub(crate) struct CodeRow {
 }
 
 /// A function's resource policy; there is no row where there is no statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PolicyRow {
     pub(crate) revision_id: String,
     pub(crate) statements: Vec<StatementRow>,
@@ -146,6 +168,18 @@ impl FunctionRow {
     }
 }
 
+impl AliasRow {
+    /// What it means, but for what the additional version gets.
+    pub(crate) fn which(&self) -> Which {
+        self.version.map_or(Which::Latest, Which::Published)
+    }
+
+    /// Whether calls may go to this version.
+    pub(crate) fn leads_to(&self, number: u64) -> bool {
+        self.version == Some(number) || self.additional.is_some_and(|other| other.version == number)
+    }
+}
+
 impl VersionRow {
     /// What an invocation runs; `None` when there is nothing yet.
     pub(crate) fn runnable(&self) -> Option<&Settings> {
@@ -180,6 +214,21 @@ pub(crate) async fn get_version(
     number: u64,
 ) -> Result<Option<VersionRow>, LambdaError> {
     get(txn, &keys::version(place, name, number)).await
+}
+
+/// Reads an alias.
+pub(crate) async fn get_alias(
+    txn: &Txn,
+    place: &Place,
+    name: &str,
+    alias: &str,
+) -> Result<Option<AliasRow>, LambdaError> {
+    get(txn, &keys::alias(place, name, alias)).await
+}
+
+/// Reads the row of an alias that a scan found.
+pub(crate) fn read_alias(row: &[u8]) -> Result<AliasRow, LambdaError> {
+    decode(row)
 }
 
 /// Reads the row of a version that a scan found.

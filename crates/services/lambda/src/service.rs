@@ -30,6 +30,16 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| resource(&input.function_name, None, place);
         plain ops::ListVersionsByFunction => list_versions_by_function, "lambda:ListVersionsByFunction",
             |input, place| resource(&input.function_name, None, place);
+        plain ops::CreateAlias => create_alias, "lambda:CreateAlias",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::GetAlias => get_alias, "lambda:GetAlias",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::ListAliases => list_aliases, "lambda:ListAliases",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::UpdateAlias => update_alias, "lambda:UpdateAlias",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::DeleteAlias => delete_alias, "lambda:DeleteAlias",
+            |input, place| resource(&input.function_name, None, place);
         plain ops::Invoke => invoke, "lambda:InvokeFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::AddPermission => add_permission, "lambda:AddPermission",

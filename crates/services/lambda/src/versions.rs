@@ -15,8 +15,9 @@ use crate::functions::unqualified;
 use crate::lambda::Lambda;
 use crate::limits::VERSIONS_DELETED_AT_ONCE;
 use crate::names::{FunctionName, Which};
+use crate::resolve::{Resolved, resolve};
 use crate::rows::{self, FunctionRow, Phase, VersionRow};
-use crate::{configuration, keys, packages};
+use crate::{aliases, attached, configuration, keys, packages};
 
 /// What a qualified name means.
 pub(crate) struct Found {
@@ -92,23 +93,18 @@ impl Lambda {
 
     /// What a name means; an error for the caller when there is none.
     pub(crate) async fn found(&self, name: &FunctionName) -> Result<Found, LambdaError> {
-        let missing = || errors::function_not_found(&name.qualified_arn());
-        let which = name.which().ok_or_else(missing)?;
         let (place, bare) = (&name.place, &name.name);
         let read = self.parts.db.read(|txn| async move {
-            let function = rows::get_function(&txn, place, bare).await?;
+            let Some(Resolved { which, .. }) = resolve(&txn, name).await? else { return Ok(None) };
             let version = match which {
                 Which::Latest => None,
                 Which::Published(number) => rows::get_version(&txn, place, bare, number).await?,
             };
-            Ok::<_, LambdaError>((function, version))
+            let function = rows::get_function(&txn, place, bare).await?;
+            let found = function.map(|function| Found { function, version });
+            Ok::<_, LambdaError>(found.filter(|found| which == Which::Latest || found.version.is_some()))
         });
-        match read.await? {
-            (Some(function), version) if which == Which::Latest || version.is_some() => {
-                Ok(Found { function, version })
-            }
-            _ => Err(missing().into()),
-        }
+        Ok(read.await?.ok_or_else(|| errors::function_not_found(&name.qualified_arn()))?)
     }
 
     /// A version, by its own ARN.
@@ -124,6 +120,10 @@ impl Lambda {
                 return Err(LambdaError::Api(errors::function_not_found(&name.arn())));
             }
             if let Some(row) = rows::get_version(&txn, &name.place, &name.name, number).await? {
+                let aliases = aliases::leading_to(&txn, name, number).await?;
+                if !aliases.is_empty() {
+                    return Err(LambdaError::Api(errors::version_has_aliases(&aliases)));
+                }
                 delete(&txn, &name.place, &name.name, &row);
                 txn.on_commit(keys::CHANGED);
             }
@@ -148,6 +148,7 @@ pub(crate) async fn delete_some(txn: &Txn, place: &Place, name: &str) -> Result<
 
 fn delete(txn: &Txn, place: &Place, name: &str, row: &VersionRow) {
     txn.delete(&keys::version(place, name, row.number));
+    attached::delete_of_qualifier(txn, place, name, &row.number.to_string());
     packages::drop_by_version(txn, &row.settings.code.sha256, place, name, row.number);
 }
 

@@ -12,7 +12,7 @@ use super::{Answer, Cloud, zips};
 use crate::errors::LambdaError;
 use crate::keys;
 use crate::limits::VERSIONS_DELETED_AT_ONCE;
-use crate::rows::{self, Phase};
+use crate::rows::{self, AliasRow, Phase};
 
 const INVALID: &str = "InvalidParameterValueException";
 const CONFLICT: &str = "ResourceConflictException";
@@ -377,22 +377,6 @@ async fn a_function_with_many_versions_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn permissions_are_given_to_functions_only() {
-    let cloud = Cloud::new().await;
-    cloud.create_active("f", &zips::handler("1")).await;
-    published(&cloud, "f").await;
-    let body =
-        json!({"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"});
-    let refused = cloud.json("POST", "/2015-03-31/functions/f/policy?Qualifier=1", body).await;
-    assert!(refused.json["message"].as_str().unwrap().contains("permissions of versions"), "{refused:?}");
-    let none = cloud.get("/2015-03-31/functions/f/policy?Qualifier=1").await;
-    none.expect_error(404, MISSING, "The resource you requested does not exist.");
-    let removed =
-        cloud.send("DELETE", "/2015-03-31/functions/f/policy/s?Qualifier=1", &[], Bytes::new()).await;
-    removed.expect_error(404, MISSING, "No policy is associated with the given resource.");
-}
-
-#[tokio::test]
 async fn a_check_finds_versions_that_do_not_fit() {
     let cloud = Cloud::new().await;
     cloud.create_active("f", &zips::handler("1")).await;
@@ -410,6 +394,14 @@ async fn a_check_finds_versions_that_do_not_fit() {
         txn.delete(&keys::last_version(&place(), "f"));
         rows::put(&txn, &keys::version(&place(), "ghost", 4), &version);
         rows::put(&txn, &keys::last_version(&place(), "ghost"), &3_u64);
+        let alias = AliasRow {
+            name: "live".to_owned(),
+            revision_id: String::new(),
+            description: String::new(),
+            version: Some(4),
+            additional: None,
+        };
+        rows::put(&txn, &keys::alias(&place(), "ghost", "live"), &alias);
         Ok::<_, StoreError>(())
     });
     spoil.await.unwrap();
@@ -419,9 +411,10 @@ async fn a_check_finds_versions_that_do_not_fit() {
         "is missing, though version 1 exists",
         "version 4 is of a function, ghost, which does not exist",
         "says that version 3 is the last, but version 4 exists",
+        "alias live is of a function, ghost, which does not exist",
     ] {
         let count = told.iter().filter(|(what, mends)| what.contains(expected) && *mends == 1).count();
         assert_eq!(count, 1, "{expected}: {told:?}");
     }
-    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told.len(), 5, "{told:?}");
 }
