@@ -13,7 +13,7 @@ use rustix::net::RecvFlags;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::http::{Body, Head, Problem};
+use crate::http::{Body, Head, Problem, Trailers};
 
 /// Connections that one runtime may hold; official clients use one or two.
 const MAX_CONNECTIONS: usize = 16;
@@ -25,6 +25,8 @@ const READ_BYTES: usize = 64 * 1024;
 /// A connection on which so much waits to be read by the runtime is not listened to any more until it has been.
 const MAX_UNSENT_BYTES: usize = 64 * 1024;
 const PREFIX: &str = "/2018-06-01/runtime/";
+/// The number of a connection that is not there any more.
+const NOWHERE: usize = usize::MAX;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const ACCEPTED: &[u8] =
@@ -39,8 +41,17 @@ pub(crate) enum Call {
     RestoreNext,
     /// It waits for an event.
     Next,
-    /// The result of the invocation with this request id; `None` when it was too large to keep.
-    Response { id: String, body: Option<Bytes> },
+    /// The result of the invocation with this request id; `None` when it was too large to keep. What went wrong on the way
+    /// is in the trailers.
+    Response { id: String, body: Option<Bytes>, trailers: Trailers },
+    /// The result of the event that was last sent begins to stream, and has this content type.
+    Streaming { content_type: Option<String> },
+    /// A piece of it, of at least one byte.
+    Piece(Bytes),
+    /// It is whole, or as much as there will be of it.
+    StreamEnd(Trailers),
+    /// It broke off: its connection is gone.
+    StreamLost,
     /// The invocation failed.
     Error { id: String, kind: Option<String>, body: Bytes },
     /// A piece of compiled code, from a bootstrap that was told to compile; `None` when it was too large to keep.
@@ -60,6 +71,10 @@ pub(crate) struct RuntimeApi {
     unheard: Option<(usize, Call)>,
     /// The connection whose request body is being read; bodies on others wait, so that one at most is in memory.
     receiving: Option<usize>,
+    /// The request id of the event whose result may stream; any other result is given whole.
+    streamed: Option<String>,
+    /// While nobody takes them, no pieces of a streamed result are read.
+    is_stream_held: bool,
 }
 
 /// How far a waiting bootstrap is from being a function.
@@ -85,12 +100,31 @@ struct Connection {
 struct Request {
     head: Head,
     body: Body,
+    streaming: Streaming,
+}
+
+/// Whether a request's body is given on as it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Streaming {
+    No,
+    /// Nobody has been told yet.
+    Begins,
+    Goes,
 }
 
 impl RuntimeApi {
     pub(crate) fn new(listener: TcpListener) -> Self {
         let handover = Handover::Open;
-        Self { listener, connections: Vec::new(), waiting: None, handover, unheard: None, receiving: None }
+        Self {
+            listener,
+            connections: Vec::new(),
+            waiting: None,
+            handover,
+            unheard: None,
+            receiving: None,
+            streamed: None,
+            is_stream_held: false,
+        }
     }
 
     /// Whether an event can be sent.
@@ -144,6 +178,23 @@ impl RuntimeApi {
         }
     }
 
+    /// Lets the result of the event with this request id stream; `None` lets none.
+    pub(crate) fn let_stream(&mut self, id: Option<&str>) {
+        self.streamed = id.map(str::to_owned);
+        self.is_stream_held = false;
+    }
+
+    /// Stops reading a streamed result, or goes on: what the runtime writes meanwhile waits in its socket, and then makes
+    /// it wait. Takes effect with the next poll.
+    pub(crate) fn hold_stream(&mut self, hold: bool) {
+        self.is_stream_held = hold;
+    }
+
+    /// Whether a result is streaming that has not ended.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.connections.iter().any(Connection::is_streaming)
+    }
+
     /// Answers a POST. When the runtime has already asked for its next event the answer waits and travels with it.
     pub(crate) fn accept(&mut self, connection: usize) {
         if let Some(connection) = self.connections.get_mut(connection) {
@@ -174,9 +225,13 @@ impl RuntimeApi {
             let waits = self.waiting == Some(at);
             let held_it = self.receiving == Some(at);
             let may_receive = held_it || self.receiving.is_none();
-            let polled = self.connections[at].poll(context, waits, may_receive);
+            let (streamed, holds) = (self.streamed.as_deref(), self.is_stream_held);
+            let polled = self.connections[at].poll(context, Terms { waits, may_receive, streamed, holds });
             if may_receive {
-                self.receiving = self.connections[at].request.is_some().then_some(at);
+                // A streamed body is nowhere kept.
+                let connection = &self.connections[at];
+                let receives = connection.request.is_some() && !connection.is_streaming();
+                self.receiving = receives.then_some(at);
             }
             match polled {
                 Ok(Some(Call::Function)) => {
@@ -191,7 +246,13 @@ impl RuntimeApi {
                     return Poll::Ready((at, call));
                 }
                 Ok(None) => at += 1,
-                Err(_gone) => self.remove(at),
+                Err(_gone) => {
+                    let was_streaming = self.connections[at].is_streaming();
+                    self.remove(at);
+                    if was_streaming {
+                        return Poll::Ready((NOWHERE, Call::StreamLost));
+                    }
+                }
             }
             if held_it && self.receiving.is_none() {
                 // Those before it may have waited for this, and nothing else would wake them.
@@ -247,17 +308,29 @@ impl RuntimeApi {
     }
 }
 
+/// How a connection is polled.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    /// It is the one on which the runtime waits for an event.
+    waits: bool,
+    /// A body that is not here yet may be read on.
+    may_receive: bool,
+    /// The request id of the event whose result may stream.
+    streamed: Option<&'a str>,
+    /// A streamed result may not be read on.
+    holds: bool,
+}
+
 impl Connection {
-    /// `Ok(None)` when nothing more can be done now; an error when the connection is of no more use. A body that is not
-    /// here yet is read on only if it `may_receive`.
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-        waits: bool,
-        may_receive: bool,
-    ) -> io::Result<Option<Call>> {
+    /// Whether a streamed result comes here.
+    fn is_streaming(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.streaming != Streaming::No)
+    }
+
+    /// `Ok(None)` when nothing more can be done now; an error when the connection is of no more use.
+    fn poll(&mut self, context: &mut Context<'_>, terms: Terms<'_>) -> io::Result<Option<Call>> {
         loop {
-            if let Some(call) = self.parse()? {
+            if let Some(call) = self.parse(terms)? {
                 return Ok(Some(call));
             }
             // What answers an earlier POST is held back while the next question is already there; see `accept`.
@@ -270,10 +343,11 @@ impl Connection {
                 // There may be whole requests that were read before.
                 continue;
             }
-            if self.request.is_some() && !may_receive {
+            let may_read = if self.is_streaming() { !terms.holds } else { terms.may_receive };
+            if self.request.is_some() && !may_read {
                 return Ok(None);
             }
-            if waits && self.input.len() >= READ_BYTES {
+            if terms.waits && self.input.len() >= READ_BYTES {
                 return Err(io::Error::other("the runtime talks while it should wait"));
             }
             match self.stream.poll_read_ready(context) {
@@ -313,7 +387,7 @@ impl Connection {
     }
 
     /// The next whole request of what was read.
-    fn parse(&mut self) -> io::Result<Option<Call>> {
+    fn parse(&mut self, terms: Terms<'_>) -> io::Result<Option<Call>> {
         while !self.is_clogged() {
             if self.request.is_none() {
                 let head = match Head::take(&mut self.input) {
@@ -324,8 +398,17 @@ impl Connection {
                 if head.expects_continue {
                     self.output.put_slice(CONTINUE);
                 }
-                let body = Body::new(&head, MAX_RESPONSE_BYTES);
-                self.request = Some(Request { head, body });
+                let streams = head.is_streaming && terms.streamed.is_some_and(|id| head.is_response_to(id));
+                let (streaming, max) = if streams {
+                    (Streaming::Begins, usize::MAX)
+                } else {
+                    (Streaming::No, MAX_RESPONSE_BYTES)
+                };
+                let body = Body::new(&head, max);
+                self.request = Some(Request { head, body, streaming });
+            }
+            if self.is_streaming() {
+                return if terms.holds { Ok(None) } else { self.parse_streamed() };
             }
             let Some(mut request) = self.request.take() else { return Ok(None) };
             match request.body.take(&mut self.input) {
@@ -343,8 +426,29 @@ impl Connection {
         Ok(None)
     }
 
+    /// What of a streamed result was read.
+    fn parse_streamed(&mut self) -> io::Result<Option<Call>> {
+        let Some(request) = &mut self.request else { return Ok(None) };
+        if request.streaming == Streaming::Begins {
+            request.streaming = Streaming::Goes;
+            return Ok(Some(Call::Streaming { content_type: request.head.content_type.take() }));
+        }
+        let taken = request.body.take(&mut self.input);
+        let is_whole = taken.map_err(|Problem(text)| io::Error::other(text))?;
+        let piece = request.body.take_piece();
+        if !piece.is_empty() {
+            return Ok(Some(Call::Piece(piece)));
+        }
+        if !is_whole {
+            return Ok(None);
+        }
+        let trailers = request.body.take_trailers();
+        self.request = None;
+        Ok(Some(Call::StreamEnd(trailers)))
+    }
+
     fn route(&mut self, request: Request) -> Option<Call> {
-        let Request { head, body } = request;
+        let Request { head, mut body, .. } = request;
         let kind = head.error_type;
         let path = head.path.strip_prefix(PREFIX).unwrap_or_default();
         let parts: Vec<&str> = path.split('/').collect();
@@ -352,7 +456,8 @@ impl Connection {
             ("GET", ["function"]) => Some(Call::Function),
             ("GET", ["invocation", "next"]) => Some(Call::Next),
             ("POST", ["invocation", id, "response"]) => {
-                Some(Call::Response { id: (*id).to_owned(), body: body.finish() })
+                let trailers = body.take_trailers();
+                Some(Call::Response { id: (*id).to_owned(), body: body.finish(), trailers })
             }
             ("POST", ["invocation", id, "error"]) => {
                 let body = body.finish().unwrap_or_default();
@@ -386,6 +491,14 @@ impl Connection {
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         self.output.put_slice(head.as_bytes());
+    }
+}
+
+impl Head {
+    /// Whether this brings the result of the event with this request id.
+    fn is_response_to(&self, id: &str) -> bool {
+        let rest = self.path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("invocation/"));
+        self.method == "POST" && rest.and_then(|rest| rest.strip_suffix("/response")) == Some(id)
     }
 }
 

@@ -7,6 +7,12 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
 /// The line that begins a chunk: a hexadecimal number and perhaps an extension.
 const MAX_CHUNK_LINE: usize = 256;
+/// A header after a chunked body: the longest is an error with its stack, in base64.
+const MAX_TRAILER_LINE: usize = 64 * 1024;
+const MAX_TRAILERS: usize = 16;
+
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
 /// Why a connection cannot be read on.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +26,19 @@ pub(crate) struct Head {
     pub(crate) expects_continue: bool,
     /// `Lambda-Runtime-Function-Error-Type`
     pub(crate) error_type: Option<String>,
+    /// `Lambda-Runtime-Function-Response-Mode: streaming`
+    pub(crate) is_streaming: bool,
+    pub(crate) content_type: Option<String>,
     length: Length,
+}
+
+/// What a runtime says after a body that it could not finish.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trailers {
+    /// `Lambda-Runtime-Function-Error-Type`
+    pub(crate) error_type: Option<String>,
+    /// `Lambda-Runtime-Function-Error-Body`: JSON in base64.
+    pub(crate) error_body: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +65,8 @@ impl Head {
             path: request.path.unwrap_or_default().to_owned(),
             expects_continue: false,
             error_type: None,
+            is_streaming: false,
+            content_type: None,
             length: Length::Known(0),
         };
         for header in request.headers.iter() {
@@ -67,8 +87,12 @@ impl Head {
             self.length = Length::Chunked;
         } else if name.eq_ignore_ascii_case("expect") {
             self.expects_continue = true;
-        } else if name.eq_ignore_ascii_case("lambda-runtime-function-error-type") {
+        } else if name.eq_ignore_ascii_case(ERROR_TYPE) {
             self.error_type = Some(text());
+        } else if name.eq_ignore_ascii_case("lambda-runtime-function-response-mode") {
+            self.is_streaming = text().eq_ignore_ascii_case("streaming");
+        } else if name.eq_ignore_ascii_case("content-type") {
+            self.content_type = Some(text());
         }
         Ok(())
     }
@@ -81,6 +105,7 @@ pub(crate) struct Body {
     kept: BytesMut,
     max_bytes: usize,
     too_large: bool,
+    trailers: Trailers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +116,8 @@ enum State {
     /// So many bytes of this chunk are still to come, and then a line end.
     Chunk(u64),
     ChunkEnd,
-    Trailers,
+    /// So many lines of them were read.
+    Trailers(usize),
     Done,
 }
 
@@ -101,7 +127,7 @@ impl Body {
             Length::Known(length) => State::Plain(length),
             Length::Chunked => State::ChunkSize,
         };
-        Self { state, kept: BytesMut::new(), max_bytes, too_large: false }
+        Self { state, kept: BytesMut::new(), max_bytes, too_large: false, trailers: Trailers::default() }
     }
 
     /// Takes what it can off the front of `input`; true when the body is whole.
@@ -115,22 +141,26 @@ impl Body {
                 State::Chunk(0) => State::ChunkEnd,
                 State::Chunk(_) if input.is_empty() => return Ok(false),
                 State::Chunk(left) => State::Chunk(left - self.keep(left, input)),
-                State::ChunkSize => match take_line(input)? {
+                State::ChunkSize => match take_line(input, MAX_CHUNK_LINE)? {
                     None => return Ok(false),
                     Some(line) => match chunk_size(&line)? {
-                        0 => State::Trailers,
+                        0 => State::Trailers(0),
                         size => State::Chunk(size),
                     },
                 },
-                State::ChunkEnd => match take_line(input)? {
+                State::ChunkEnd => match take_line(input, MAX_CHUNK_LINE)? {
                     None => return Ok(false),
                     Some(line) if line.is_empty() => State::ChunkSize,
                     Some(_) => return Err(Problem("a chunk is longer than it said")),
                 },
-                State::Trailers => match take_line(input)? {
+                State::Trailers(MAX_TRAILERS) => return Err(Problem("there are too many trailers")),
+                State::Trailers(read) => match take_line(input, MAX_TRAILER_LINE)? {
                     None => return Ok(false),
                     Some(line) if line.is_empty() => State::Done,
-                    Some(_) => State::Trailers,
+                    Some(line) => {
+                        self.trailers.note(&line);
+                        State::Trailers(read + 1)
+                    }
                 },
             };
         }
@@ -139,6 +169,16 @@ impl Body {
     /// The whole body; `None` when it was larger than its bound.
     pub(crate) fn finish(self) -> Option<Bytes> {
         (!self.too_large).then(|| self.kept.freeze())
+    }
+
+    /// What was read since this was last asked; the body goes on without it.
+    pub(crate) fn take_piece(&mut self) -> Bytes {
+        self.kept.split().freeze()
+    }
+
+    /// What was said after a chunked body; complete once the body is whole.
+    pub(crate) fn take_trailers(&mut self) -> Trailers {
+        std::mem::take(&mut self.trailers)
     }
 
     #[cfg(test)]
@@ -164,10 +204,28 @@ impl Body {
     }
 }
 
-fn take_line(input: &mut BytesMut) -> Result<Option<Bytes>, Problem> {
+impl Trailers {
+    /// Whether the body is not what the function meant to send.
+    pub(crate) fn is_error(&self) -> bool {
+        self.error_type.is_some() || self.error_body.is_some()
+    }
+
+    fn note(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let Some((name, value)) = text.split_once(':') else { return };
+        let value = Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+        if name.eq_ignore_ascii_case(ERROR_TYPE) {
+            self.error_type = value;
+        } else if name.eq_ignore_ascii_case(ERROR_BODY) {
+            self.error_body = value;
+        }
+    }
+}
+
+fn take_line(input: &mut BytesMut, max_bytes: usize) -> Result<Option<Bytes>, Problem> {
     let Some(end) = input.windows(2).position(|pair| pair == b"\r\n") else {
-        let hopeless = input.len() > MAX_CHUNK_LINE;
-        return if hopeless { Err(Problem("a chunk's line is too long")) } else { Ok(None) };
+        let hopeless = input.len() > max_bytes;
+        return if hopeless { Err(Problem("a line of a chunked body is too long")) } else { Ok(None) };
     };
     let line = input.split_to(end).freeze();
     input.advance(2);
@@ -220,6 +278,39 @@ mod tests {
     #[test]
     fn large_bodies_are_read_but_not_kept() {
         assert_eq!(read(&[b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"], 4), None);
+    }
+
+    #[test]
+    fn a_body_is_taken_in_pieces_and_ends_with_what_went_wrong() {
+        let mut input = BytesMut::from(
+            &b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Type: a/b\r\n\
+               Lambda-Runtime-Function-Response-Mode: Streaming\r\n\r\n3\r\nhel\r\n"[..],
+        );
+        let head = Head::take(&mut input).unwrap().unwrap();
+        assert!(head.is_streaming);
+        assert_eq!(head.content_type.as_deref(), Some("a/b"));
+        let mut body = Body::new(&head, usize::MAX);
+        assert_eq!(body.take(&mut input), Ok(false));
+        assert_eq!(body.take_piece(), "hel");
+        input.extend_from_slice(b"2\r\nlo\r\n0\r\nlambda-runtime-function-error-type: Oh.No\r\n");
+        assert_eq!(body.take(&mut input), Ok(false));
+        assert_eq!(body.take_piece(), "lo");
+        input.extend_from_slice(b"Lambda-Runtime-Function-Error-Body: e30=\r\nOther: 1\r\n\r\n");
+        assert_eq!(body.take(&mut input), Ok(true));
+        assert!(body.take_piece().is_empty());
+        let trailers = body.take_trailers();
+        assert!(trailers.is_error());
+        assert_eq!(trailers.error_type.as_deref(), Some("Oh.No"));
+        assert_eq!(trailers.error_body.as_deref(), Some("e30="));
+    }
+
+    #[test]
+    fn trailers_without_an_end_are_refused() {
+        let mut input = BytesMut::from(&b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"[..]);
+        let head = Head::take(&mut input).unwrap().unwrap();
+        let mut body = Body::new(&head, 10);
+        input.extend_from_slice(&b"A: b\r\n".repeat(MAX_TRAILERS));
+        assert!(body.take(&mut input).is_err());
     }
 
     #[test]

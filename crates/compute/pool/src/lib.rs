@@ -32,6 +32,7 @@ mod run;
 mod snapshots;
 mod start;
 mod stats;
+mod stream;
 mod texts;
 
 pub use error::{InvokeError, PoolError, ThrottleReason};
@@ -43,3 +44,4 @@ pub use parts::{Egress, Endpoint, LogBatch, LogEvent, LogSink, Recorder};
 pub use pool::{Pool, PoolConfig, PoolParts, PoolStats};
 pub use start::Needs;
 pub use stats::FunctionStats;
+pub use stream::{Answer, ResultStream};

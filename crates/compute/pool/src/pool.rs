@@ -28,6 +28,7 @@ use crate::run::{Finished, Fresh, NotRun, run};
 use crate::snapshots::Snapshots;
 use crate::start::{Kinds, Needs, kind_of, start};
 use crate::stats::{FunctionStats, Recent};
+use crate::stream::{self, Sink};
 
 /// A platform that is stopped is soon down, though a call may run for 15 minutes.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -194,14 +195,31 @@ impl Pool {
         Ok(Self { inner })
     }
 
-    /// Runs one call to its end. When the caller goes away the call still runs on, as on AWS.
+    /// Runs one call to its end. When the caller goes away the call still runs on, as on AWS. What a function streams is
+    /// gathered, up to the bound of any result.
     pub async fn invoke(&self, request: InvokeRequest) -> Result<Invocation, InvokeError> {
+        stream::ended(self.begin(request, None)).await
+    }
+
+    /// Runs one call, and gives its result while the function makes it, if its runtime streams. However slowly it is taken,
+    /// or not at all, the call is over when its function's time is.
+    pub async fn invoke_streaming(&self, request: InvokeRequest) -> Result<stream::Answer, InvokeError> {
+        let (sink, begin) = stream::pair();
+        begin.answer(self.begin(request, Some(sink))).await
+    }
+
+    /// Begins a call, which then depends on nobody.
+    fn begin(
+        &self,
+        request: InvokeRequest,
+        mut sink: Option<Sink>,
+    ) -> JoinHandle<Result<Invocation, InvokeError>> {
         let inner = self.inner.clone();
         let work = Working::new(&inner);
-        let running = tokio::spawn(async move {
+        tokio::spawn(async move {
             let _work = work;
             let mut killing = inner.killing.subscribe();
-            let mut call = pin!(inner.invoke(&request));
+            let mut call = pin!(inner.invoke(&request, &mut sink));
             tokio::select! {
                 biased;
                 done = &mut call => return done,
@@ -211,8 +229,7 @@ impl Pool {
             // lease is dropped, and ends the environment.
             let ending = tokio::time::timeout(TELL_TIMEOUT, call);
             ending.await.unwrap_or(Err(InvokeError::ShuttingDown))
-        });
-        running.await.unwrap_or(Err(InvokeError::ShuttingDown))
+        })
     }
 
     /// Retires every environment of a function, at once when idle, after its call when busy: for DeleteFunction.
@@ -399,7 +416,11 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    async fn invoke(self: &Arc<Self>, request: &InvokeRequest) -> Result<Invocation, InvokeError> {
+    async fn invoke(
+        self: &Arc<Self>,
+        request: &InvokeRequest,
+        sink: &mut Option<Sink>,
+    ) -> Result<Invocation, InvokeError> {
         self.refuse_weak_isolation().await?;
         loop {
             let mut lease = self.lease(request).await?;
@@ -416,7 +437,7 @@ impl Inner {
                 lease.environment = Some(start(self, &request.function).await?);
             }
             let Some(environment) = &mut lease.environment else { continue };
-            match run(self, environment, request, fresh).await {
+            match run(self, environment, request, fresh, sink).await {
                 Ok(Finished { invocation, reusable, stopped }) => {
                     lease.reusable = reusable;
                     let duration_ms = invocation.record.duration_ms;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lambent_base::Until;
 use lambent_sandbox::ExitStatus;
@@ -11,9 +13,11 @@ use tokio::time::Instant;
 
 use crate::api::{Call, MAX_RESPONSE_BYTES};
 use crate::environment::{Environment, Event};
+use crate::http::Trailers;
 use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome, Restore};
 use crate::pool::{Inner, Turn};
 use crate::record::{Measured, record, whole_ms};
+use crate::stream::{self, Sink};
 use crate::texts::{self, STOPPED};
 
 /// AWS gives a function so long to load before its own timeout begins to count.
@@ -21,6 +25,8 @@ use crate::texts::{self, STOPPED};
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const KILLED: i32 = 9;
+/// The largest result that a function streams. Source: AWS Lambda Developer Guide, "Lambda quotas" (200 MB).
+const MAX_STREAMED_BYTES: usize = 209_715_200;
 
 /// How a call ended, and whether its environment may serve another.
 pub(crate) struct Finished {
@@ -68,12 +74,13 @@ struct Run<'a> {
     killing: watch::Receiver<bool>,
 }
 
-/// Runs a call; `fresh` is given when its environment was started for it.
+/// Runs a call; `fresh` is given when its environment was started for it, and `sink` when its result may stream.
 pub(crate) async fn run(
     inner: &Arc<Inner>,
     environment: &mut Environment,
     request: &InvokeRequest,
     fresh: Option<Fresh>,
+    sink: &mut Option<Sink>,
 ) -> Result<Finished, NotRun> {
     let mut run = Run {
         inner,
@@ -112,7 +119,7 @@ pub(crate) async fn run(
     run.environment.log.say(texts::start_line(&request.request_id, &request.function.key.version));
     let end = match failed {
         Some(end) => end,
-        None => run.handle().await,
+        None => run.handle(sink).await,
     };
     Ok(run.finish(end, started, started_unix_ms).await)
 }
@@ -193,15 +200,37 @@ impl Run<'_> {
     }
 
     /// Gives the runtime the event and waits for what comes of it.
-    async fn handle(&mut self) -> End {
+    async fn handle(&mut self, sink: &mut Option<Sink>) -> End {
         let head = self.event_head();
-        self.environment.api.send_event(head.as_bytes(), &self.request.payload);
+        let request = self.request;
+        self.environment.api.let_stream(sink.as_ref().map(|_| request.request_id.as_str()));
+        self.environment.api.send_event(head.as_bytes(), &request.payload);
+        let end = self.await_end(sink).await;
+        let is_cut = self.environment.api.is_streaming();
+        self.environment.api.let_stream(None);
+        // The rest of what it meant to say would be taken for the next event's.
+        End { reusable: end.reusable && !is_cut, ..end }
+    }
+
+    async fn await_end(&mut self, sink: &mut Option<Sink>) -> End {
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
         let mut deadline = self.environment.alarm.after(timeout);
         loop {
-            match self.next(&mut deadline).await {
+            let event = tokio::select! {
+                biased;
+                () = stream::room(sink) => {
+                    self.environment.api.hold_stream(false);
+                    continue;
+                }
+                event = self.next(&mut deadline) => event,
+            };
+            match event {
                 Event::Call(connection, call) => {
-                    if let Some(end) = self.answer(connection, call) {
+                    let end = match sink {
+                        Some(sink) => self.stream(connection, call, sink),
+                        None => self.answer(connection, call),
+                    };
+                    if let Some(end) = end {
                         return end;
                     }
                 }
@@ -212,6 +241,49 @@ impl Run<'_> {
                 Event::Stopped => return self.stopped(),
             }
         }
+    }
+
+    /// Gives on what is streamed; the end of the call if this is it.
+    fn stream(&mut self, connection: usize, call: Call, sink: &mut Sink) -> Option<End> {
+        match call {
+            Call::Streaming { content_type } => sink.begin(content_type),
+            Call::Piece(piece) => {
+                if sink.bytes + piece.len() as u64 > MAX_STREAMED_BYTES as u64 {
+                    let object = texts::too_large_object(MAX_STREAMED_BYTES);
+                    return Some(self.failed(
+                        object,
+                        Some("Function.ResponseSizeTooLarge".to_owned()),
+                        false,
+                    ));
+                }
+                let is_full = sink.give(piece);
+                self.environment.api.hold_stream(is_full);
+            }
+            Call::StreamEnd(trailers) => {
+                self.environment.api.accept(connection);
+                return Some(if trailers.is_error() {
+                    self.broken_off(trailers)
+                } else {
+                    End::success(Bytes::new())
+                });
+            }
+            Call::StreamLost => {
+                let kind = "Runtime.TruncatedResponse";
+                let message = "The runtime closed its connection before the response had ended";
+                return Some(self.failed(texts::error_object(kind, message), Some(kind.to_owned()), false));
+            }
+            call => return self.answer(connection, call),
+        }
+        None
+    }
+
+    /// The end of a call whose result broke off, as the runtime told it behind the result.
+    fn broken_off(&self, trailers: Trailers) -> End {
+        let body = trailers.error_body.and_then(|body| BASE64.decode(body).ok()).map(Bytes::from);
+        let kind = trailers.error_type.or_else(|| texts::error_type_of(body.as_deref()?));
+        let kind = kind.unwrap_or_else(|| "Runtime.Unknown".to_owned());
+        let body = body.unwrap_or_else(|| texts::error_object(&kind, "The response broke off"));
+        self.failed(body, Some(kind), true)
     }
 
     /// What happens next, the platform's own end included.
@@ -227,7 +299,11 @@ impl Run<'_> {
     fn answer(&mut self, connection: usize, call: Call) -> Option<End> {
         let own = self.request.request_id.as_str();
         match call {
-            Call::Response { id, body } if id == own => match body {
+            Call::Response { id, trailers, .. } if id == own && trailers.is_error() => {
+                self.environment.api.accept(connection);
+                Some(self.broken_off(trailers))
+            }
+            Call::Response { id, body, .. } if id == own => match body {
                 Some(body) => {
                     self.environment.api.accept(connection);
                     Some(End::success(body))
@@ -255,7 +331,14 @@ impl Run<'_> {
                 self.environment.refuse(connection, "the last event has no answer yet");
                 None
             }
-            Call::InitError { .. } | Call::Function | Call::RestoreNext | Call::Code { .. } => {
+            Call::InitError { .. }
+            | Call::Function
+            | Call::RestoreNext
+            | Call::Code { .. }
+            | Call::Streaming { .. }
+            | Call::Piece(_)
+            | Call::StreamEnd(_)
+            | Call::StreamLost => {
                 self.environment.refuse(connection, "the function is loaded");
                 None
             }

@@ -22,6 +22,8 @@ const CODE_CACHE = '/var/cache/node/code';
 const EXIT_UNHANDLED_REJECTION = 128;
 const EXIT_UNCAUGHT_EXCEPTION = 129;
 const CODE_EXTENSIONS = ['', '.js', '.mjs', '.cjs'];
+// A handler with this symbol streams its response; see streaming.cjs.
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 
 // The descriptor for framed messages, once it is known.
 let logFd = null;
@@ -75,6 +77,19 @@ class Connection {
       `POST ${API}${target} HTTP/1.1\r\nHost: ${this.host}\r\nContent-Type: application/json\r\n` +
       `${extra}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
     this.socket.write(head + body + (thenNext ? this.nextRequest : ''));
+  }
+
+  /** Begins a response that is written in chunks; nothing else is said until it has ended. */
+  beginStream(target, contentType) {
+    this.socket.write(
+      `POST ${API}${target} HTTP/1.1\r\nHost: ${this.host}\r\nContent-Type: ${headerSafe(contentType)}\r\n` +
+        'Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n' +
+        'Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n',
+    );
+  }
+
+  endStream(trailers, thenNext) {
+    this.socket.write(`0\r\n${trailers}\r\n${thenNext ? this.nextRequest : ''}`);
   }
 
   /** Gives the platform a piece of compiled code. */
@@ -335,9 +350,13 @@ function handleEvent(connection, handler, headers, body) {
   const trace = headers['lambda-runtime-trace-id'];
   if (trace) process.env._X_AMZN_TRACE_ID = trace;
   else delete process.env._X_AMZN_TRACE_ID;
+  connection.hold(false);
+  if (handler[STREAMING]) {
+    streamResponse(connection, handler, headers, body);
+    return;
+  }
   const invocation = new Invocation(connection, headers);
   current = invocation;
-  connection.hold(false);
   try {
     const finish = (error, result) => invocation.settleLater(context, error, result);
     const context = makeContext(headers, finish);
@@ -353,9 +372,40 @@ function handleEvent(connection, handler, headers, body) {
   }
 }
 
+function streamResponse(connection, handler, headers, body) {
+  const { StreamedInvocation } = require('./streaming.cjs');
+  const done = () => {
+    current = null;
+    connection.hold(true);
+  };
+  const invocation = new StreamedInvocation(connection, requestId, handler, { logError, describe, done });
+  current = invocation;
+  try {
+    const { succeed, fail, done: _, ...context } = makeContext(headers, () => {});
+    invocation.run(JSON.parse(body.toString('utf8')), context);
+  } catch (error) {
+    invocation.fail(error);
+  }
+}
+
+/** What functions find as the global `awslambda`. */
+function offerStreaming() {
+  const load = () => require('./streaming.cjs');
+  globalThis.awslambda = {
+    streamifyResponse: (handler, options) => load().streamifyResponse(handler, options),
+    get HttpResponseStream() {
+      return load().HttpResponseStream;
+    },
+  };
+}
+
 function dieOf(connection, title, error, code) {
   logError(title, error);
   const described = describe(error);
+  if (current && current.abort && current.abort(described)) {
+    connection.afterPost = () => process.exit(code);
+    return;
+  }
   const target = current ? `/invocation/${current.id}/error` : '/init/error';
   connection.hold(true);
   connection.afterPost = () => process.exit(code);
@@ -381,6 +431,7 @@ async function run(connection, setHandler) {
     dieOf(connection, 'Unhandled Promise Rejection', fault, EXIT_UNHANDLED_REJECTION);
   });
   process.on('beforeExit', () => current && current.nothingLeft());
+  offerStreaming();
   try {
     setHandler(await loadHandler(process.env._HANDLER));
   } catch (error) {

@@ -14,12 +14,13 @@ pub const ENDPOINT_PORT: u16 = 4566;
 /// The descriptor on which runtimes may write framed log events; the sandbox makes it.
 pub(crate) const TELEMETRY_FD: u8 = 3;
 
-const BOOTSTRAPS: [(&str, &str); 5] = [
+const BOOTSTRAPS: [(&str, &str); 6] = [
     ("bootstrap.py", include_str!("../bootstraps/bootstrap.py")),
     ("zygote.py", include_str!("../bootstraps/zygote.py")),
     ("snapshot.py", include_str!("../bootstraps/snapshot.py")),
     ("bootstrap.cjs", include_str!("../bootstraps/bootstrap.cjs")),
     ("code_cache.cjs", include_str!("../bootstraps/code_cache.cjs")),
+    ("streaming.cjs", include_str!("../bootstraps/streaming.cjs")),
 ];
 /// What functions may import although nobody brought it, as on AWS.
 const FALLBACKS: [(&str, &str); 1] =

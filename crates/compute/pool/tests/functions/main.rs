@@ -12,6 +12,7 @@ mod pooling;
 mod python;
 mod snap_start;
 mod starting;
+mod streaming;
 mod support;
 mod waiting;
 
@@ -28,5 +29,6 @@ fn main() {
     trials.extend(hostile::trials());
     trials.extend(waiting::trials());
     trials.extend(starting::trials());
+    trials.extend(streaming::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

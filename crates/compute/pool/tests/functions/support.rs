@@ -197,15 +197,24 @@ impl Bench {
         function: &Arc<FunctionSpec>,
         payload: &str,
     ) -> Result<Invocation, InvokeError> {
-        let request = InvokeRequest {
+        self.pool.invoke(self.request(function, payload)).await
+    }
+
+    /// Calls once and takes the result as it comes.
+    pub(crate) async fn streamed(&self, function: &Arc<FunctionSpec>, payload: &str) -> lambent_pool::Answer {
+        let answer = self.pool.invoke_streaming(self.request(function, payload)).await;
+        answer.expect("the call runs")
+    }
+
+    fn request(&self, function: &Arc<FunctionSpec>, payload: &str) -> InvokeRequest {
+        InvokeRequest {
             function: function.clone(),
             payload: Bytes::copy_from_slice(payload.as_bytes()),
             request_id: Random::system().uuid(),
             invoked_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{}", function.key.name),
             trace_id: None,
             client_context: None,
-        };
-        self.pool.invoke(request).await
+        }
     }
 
     /// Calls once and expects an answer of the platform's, of whatever kind.
