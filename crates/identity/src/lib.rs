@@ -51,6 +51,16 @@ impl Identity {
     pub fn new(db: Db, clock: Clock, random: Random, root: RootKey, master: MasterKey) -> Self {
         Self { db, clock, random, root, master, compiled: RwLock::default() }
     }
+
+    /// Encrypts a service's secret under the master key; `purpose` must be the same when it is opened.
+    pub fn seal(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
+        self.master.seal(&self.random, purpose.as_bytes(), plain)
+    }
+
+    /// Decrypts what [`Identity::seal`] gave; `None` under another master key, or for another purpose.
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.master.open(purpose.as_bytes(), sealed)
+    }
 }
 
 impl std::fmt::Debug for Identity {

@@ -290,6 +290,7 @@ async fn one(pool: &Pool, clock: &Clock, function: &Arc<FunctionSpec>) -> Durati
         invoked_arn: "arn:aws:lambda:us-east-1:000000000000:function:measure".to_owned(),
         trace_id: None,
         client_context: None,
+        tenant_id: None,
     };
     let before = clock.monotonic();
     let invocation = pool.invoke(request).await.unwrap();

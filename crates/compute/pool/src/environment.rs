@@ -44,6 +44,8 @@ pub(crate) enum Event {
 /// A live environment. Dropping it kills what is in it, which blocks for some milliseconds.
 pub(crate) struct Environment {
     pub(crate) key: Arc<FunctionKey>,
+    /// The tenant whose calls it serves, and no others.
+    pub(crate) tenant_id: Option<String>,
     pub(crate) log: EnvironmentLog,
     pub(crate) api: RuntimeApi,
     pub(crate) log_stream: Arc<str>,
@@ -92,6 +94,7 @@ impl Environment {
         }
         Ok(Self {
             key,
+            tenant_id: None,
             log,
             api,
             log_stream,
@@ -109,6 +112,11 @@ impl Environment {
             still: false,
             refused: false,
         })
+    }
+
+    /// Whether it may serve a call of this function, or version, for this tenant.
+    pub(crate) fn serves(&self, key: &FunctionKey, tenant_id: Option<&str>) -> bool {
+        *self.key == *key && self.tenant_id.as_deref() == tenant_id
     }
 
     /// Waits for what happens next, and takes the log along meanwhile.

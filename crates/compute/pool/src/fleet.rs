@@ -47,6 +47,7 @@ struct Distrust {
 
 struct Queued {
     key: FunctionKey,
+    tenant_id: Option<String>,
     give: oneshot::Sender<Grant>,
 }
 
@@ -78,8 +79,8 @@ impl Fleet {
     }
 
     /// The newest idle environment for a call.
-    pub(crate) fn take_idle(&mut self, key: &FunctionKey) -> Option<Environment> {
-        let at = self.idle.iter().rposition(|one| *one.key == *key)?;
+    pub(crate) fn take_idle(&mut self, key: &FunctionKey, tenant_id: Option<&str>) -> Option<Environment> {
+        let at = self.idle.iter().rposition(|one| one.serves(key, tenant_id))?;
         Some(self.idle.remove(at))
     }
 
@@ -93,6 +94,7 @@ impl Fleet {
     pub(crate) fn queue(
         &mut self,
         key: &FunctionKey,
+        tenant_id: Option<&str>,
         parallel: usize,
         now: Duration,
     ) -> Option<oneshot::Receiver<Grant>> {
@@ -106,7 +108,7 @@ impl Fleet {
             return None;
         }
         let (give, wait) = oneshot::channel();
-        self.queue.push_back(Queued { key: key.clone(), give });
+        self.queue.push_back(Queued { key: key.clone(), tenant_id: tenant_id.map(str::to_owned), give });
         Some(wait)
     }
 
@@ -114,11 +116,13 @@ impl Fleet {
     pub(crate) fn serve_queue(&mut self, parallel: usize) {
         while self.is_uncrowded(parallel) {
             // Calls of different versions may queue together.
-            let served = |queued: &Queued| self.idle.iter().any(|one| *one.key == queued.key);
+            let served = |queued: &Queued| {
+                self.idle.iter().any(|one| one.serves(&queued.key, queued.tenant_id.as_deref()))
+            };
             let Some(queued) = self.queue.iter().position(served).and_then(|at| self.queue.remove(at)) else {
                 return;
             };
-            let Some(environment) = self.take_idle(&queued.key) else { return };
+            let Some(environment) = self.take_idle(&queued.key, queued.tenant_id.as_deref()) else { return };
             match queued.give.send(Grant::Warm(Box::new(environment))) {
                 Ok(()) => {
                     self.busy += 1;
@@ -203,13 +207,13 @@ mod tests {
 
     #[test]
     fn only_short_calls_queue_and_only_where_all_cores_work() {
-        assert!(busy(4, &[500]).queue(&key(), 4, NOW).is_some());
-        assert!(busy(3, &[500]).queue(&key(), 4, NOW).is_none(), "a core is free");
-        assert!(busy(4, &[2_001]).queue(&key(), 4, NOW).is_none(), "the calls are long");
-        assert!(busy(4, &[]).queue(&key(), 4, NOW).is_none(), "nothing is known of the calls");
+        assert!(busy(4, &[500]).queue(&key(), None, 4, NOW).is_some());
+        assert!(busy(3, &[500]).queue(&key(), None, 4, NOW).is_none(), "a core is free");
+        assert!(busy(4, &[2_001]).queue(&key(), None, 4, NOW).is_none(), "the calls are long");
+        assert!(busy(4, &[]).queue(&key(), None, 4, NOW).is_none(), "nothing is known of the calls");
         let mut fleet = busy(4, &[500]);
         fleet.forget();
-        assert!(fleet.queue(&key(), 4, NOW).is_none(), "environments that served end");
+        assert!(fleet.queue(&key(), None, 4, NOW).is_none(), "environments that served end");
     }
 
     #[test]
@@ -230,15 +234,15 @@ mod tests {
         for (from, until) in [(1_000, 1_100), (1_100, 1_300), (2_000, 2_400)] {
             fleet.distrust(ms(from));
             fleet.distrust(ms(from + 1));
-            assert!(fleet.queue(&key(), 4, ms(until - 1)).is_none());
-            assert!(fleet.queue(&key(), 4, ms(until)).is_some());
+            assert!(fleet.queue(&key(), None, 4, ms(until - 1)).is_none());
+            assert!(fleet.queue(&key(), None, 4, ms(until)).is_some());
         }
     }
 
     #[test]
     fn the_queue_is_as_long_as_its_wait_is_short() {
         let mut fleet = busy(4, &[2_000]);
-        let waits: Vec<_> = std::iter::from_fn(|| fleet.queue(&key(), 4, NOW)).collect();
+        let waits: Vec<_> = std::iter::from_fn(|| fleet.queue(&key(), None, 4, NOW)).collect();
         assert_eq!(waits.len(), 200, "200 calls of 2 ms on 4 environments take 100 ms");
         assert_eq!(fleet.concurrency(), 204);
         drop(waits);
@@ -248,8 +252,8 @@ mod tests {
     #[test]
     fn one_long_call_among_short_ones_is_forgotten() {
         let mut fleet = busy(4, &[100, 100, 40_000]);
-        assert!(fleet.queue(&key(), 4, NOW).is_none());
+        assert!(fleet.queue(&key(), None, 4, NOW).is_none());
         (0..16).for_each(|_| fleet.note(Duration::from_micros(100)));
-        assert!(fleet.queue(&key(), 4, NOW).is_some());
+        assert!(fleet.queue(&key(), None, 4, NOW).is_some());
     }
 }

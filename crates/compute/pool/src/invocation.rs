@@ -19,6 +19,8 @@ pub struct InvokeRequest {
     pub trace_id: Option<String>,
     /// The decoded JSON of `X-Amz-Client-Context`.
     pub client_context: Option<String>,
+    /// Whose call it is, for a function that keeps its tenants apart: an environment that served one tenant serves no other.
+    pub tenant_id: Option<String>,
 }
 
 /// What a finished call gives back.

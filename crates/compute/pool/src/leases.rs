@@ -66,6 +66,7 @@ pub(crate) struct Leases {
 
 struct Waiter {
     key: FunctionKey,
+    tenant_id: Option<String>,
     give: oneshot::Sender<Grant>,
 }
 
@@ -118,6 +119,7 @@ impl Leases {
     pub(crate) fn acquire(
         &mut self,
         spec: &FunctionSpec,
+        tenant_id: Option<&str>,
         patient: bool,
         now: Duration,
     ) -> (Answer, Held, Vec<Environment>) {
@@ -146,21 +148,26 @@ impl Leases {
             ended.extend(self.offer_room());
         }
         let fleet = self.functions.entry(held.name.clone()).or_default();
-        if patient && let Some(wait) = fleet.queue(&spec.key, self.bounds.parallel, now) {
+        if patient && let Some(wait) = fleet.queue(&spec.key, tenant_id, self.bounds.parallel, now) {
             held.uncrowded = true;
             return (Answer::Queue(wait), held, ended);
         }
-        if let Some(warm) = fleet.take_idle(&spec.key) {
+        if let Some(warm) = fleet.take_idle(&spec.key, tenant_id) {
             held.uncrowded = fleet.is_uncrowded(self.bounds.parallel);
             fleet.busy += 1;
             return (Answer::Granted(Grant::Warm(Box::new(warm))), held, ended);
         }
-        let answer = self.room_for(&spec.key, &mut ended);
+        let answer = self.room_for(&spec.key, tenant_id, &mut ended);
         (answer, held, ended)
     }
 
     /// Room for a new environment, or a place among those that wait for it.
-    fn room_for(&mut self, key: &FunctionKey, ended: &mut Vec<Environment>) -> Answer {
+    fn room_for(
+        &mut self,
+        key: &FunctionKey,
+        tenant_id: Option<&str>,
+        ended: &mut Vec<Environment>,
+    ) -> Answer {
         if self.make_room(ended) {
             self.count_start(key);
             return Answer::Granted(Grant::Room);
@@ -171,7 +178,7 @@ impl Leases {
             return Answer::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
         }
         let (give, wait) = oneshot::channel();
-        self.waiting.push_back(Waiter { key: key.clone(), give });
+        self.waiting.push_back(Waiter { key: key.clone(), tenant_id: tenant_id.map(str::to_owned), give });
         Answer::Wait(wait)
     }
 
@@ -358,7 +365,8 @@ impl Leases {
     /// Hands a warm environment to the first call that waits for one like it.
     fn offer(&mut self, environment: Environment) -> Option<Environment> {
         let mut environment = environment;
-        while let Some(at) = self.waiting.iter().position(|waiter| waiter.key == *environment.key) {
+        let like = |waiter: &Waiter, one: &Environment| one.serves(&waiter.key, waiter.tenant_id.as_deref());
+        while let Some(at) = self.waiting.iter().position(|waiter| like(waiter, &environment)) {
             let Some(waiter) = self.waiting.remove(at) else { break };
             match waiter.give.send(Grant::Warm(Box::new(environment))) {
                 Ok(()) => {
@@ -465,10 +473,10 @@ mod tests {
     #[test]
     fn who_gave_up_waiting_leaves_the_queue() {
         let (mut leases, function) = (bounded(1, 2, 1), function());
-        let (first, held, _) = leases.acquire(&function, true, Duration::ZERO);
+        let (first, held, _) = leases.acquire(&function, None, true, Duration::ZERO);
         assert!(matches!(first, Answer::Granted(Grant::Room)));
         for _ in 0..3 {
-            let (Answer::Wait(wait), ..) = leases.acquire(&function, true, Duration::ZERO) else {
+            let (Answer::Wait(wait), ..) = leases.acquire(&function, None, true, Duration::ZERO) else {
                 panic!("the only place in the queue is free");
             };
             assert_eq!(leases.stats().waiting, 1);
@@ -476,11 +484,11 @@ mod tests {
             drop(wait);
             assert_eq!((leases.stats().waiting, leases.load().starting), (0, 1));
         }
-        let (Answer::Wait(mut wait), ..) = leases.acquire(&function, true, Duration::ZERO) else {
+        let (Answer::Wait(mut wait), ..) = leases.acquire(&function, None, true, Duration::ZERO) else {
             panic!("it is still free")
         };
         assert!(
-            matches!(leases.acquire(&function, true, Duration::ZERO).0, Answer::Throttled(_)),
+            matches!(leases.acquire(&function, None, true, Duration::ZERO).0, Answer::Throttled(_)),
             "now it is not"
         );
         assert!(leases.end_start().is_empty());
@@ -491,9 +499,9 @@ mod tests {
     #[test]
     fn no_more_start_at_once_than_may() {
         let (mut leases, function) = (bounded(10, 2, 10), function());
-        let first: Vec<_> = (0..2).map(|_| leases.acquire(&function, true, Duration::ZERO)).collect();
+        let first: Vec<_> = (0..2).map(|_| leases.acquire(&function, None, true, Duration::ZERO)).collect();
         assert!(first.iter().all(|(answer, ..)| matches!(answer, Answer::Granted(Grant::Room))));
-        let mut wait = || match leases.acquire(&function, true, Duration::ZERO).0 {
+        let mut wait = || match leases.acquire(&function, None, true, Duration::ZERO).0 {
             Answer::Wait(wait) => wait,
             _ => panic!("two start already"),
         };

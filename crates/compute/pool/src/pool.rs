@@ -434,7 +434,9 @@ impl Inner {
             if lease.environment.is_none() {
                 lease.started = true;
                 fresh = Some(Fresh { _turn: lease.turn.take() });
-                lease.environment = Some(start(self, &request.function).await?);
+                let mut started = start(self, &request.function).await?;
+                started.tenant_id.clone_from(&request.tenant_id);
+                lease.environment = Some(started);
             }
             let Some(environment) = &mut lease.environment else { continue };
             match run(self, environment, request, fresh, sink).await {
@@ -458,7 +460,9 @@ impl Inner {
         let mut patient = true;
         loop {
             let now = self.parts.clock.monotonic();
-            let (answer, held, ended) = self.leases.lock().acquire(&request.function, patient, now);
+            let tenant_id = request.tenant_id.as_deref();
+            let (answer, held, ended) =
+                self.leases.lock().acquire(&request.function, tenant_id, patient, now);
             self.end(ended);
             let grant = match answer {
                 Answer::Granted(grant) => grant,

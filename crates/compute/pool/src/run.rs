@@ -448,6 +448,9 @@ impl Run<'_> {
         if let Some(client_context) = &request.client_context {
             head.push_str(&format!("Lambda-Runtime-Client-Context: {}\r\n", ascii_json(client_context)));
         }
+        if let Some(tenant_id) = &request.tenant_id {
+            head.push_str(&format!("Lambda-Runtime-Aws-Tenant-Id: {}\r\n", one_line(tenant_id)));
+        }
         head.push_str(&format!("Content-Length: {}\r\n\r\n", request.payload.len()));
         head
     }

@@ -282,6 +282,7 @@ function makeContext(headers, finish) {
     clientContext: parseOr(headers['lambda-runtime-client-context'], undefined),
     identity: parseOr(headers['lambda-runtime-cognito-identity'], undefined),
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
+    tenantId: headers['lambda-runtime-aws-tenant-id'],
     awsRequestId: headers['lambda-runtime-aws-request-id'],
     getRemainingTimeInMillis: () => Math.max(deadline - Date.now(), 0),
     callbackWaitsForEmptyEventLoop: true,

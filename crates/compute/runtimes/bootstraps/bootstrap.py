@@ -123,8 +123,6 @@ class Identity:
 class Context:
     """The second argument of a handler."""
 
-    tenant_id = None
-
     @classmethod
     def set_up(cls):
         """What is the same for all events of this environment."""
@@ -140,6 +138,7 @@ class Context:
         self._deadline_ms = int(headers.get("lambda-runtime-deadline-ms", 0))
         client = headers.get("lambda-runtime-client-context")
         self.client_context = ClientContext(json.loads(client)) if client else None
+        self.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
         self.identity = Identity(json.loads(headers.get("lambda-runtime-cognito-identity") or "{}"))
 
     def get_remaining_time_in_millis(self):
@@ -161,6 +160,7 @@ class Context:
                 "invoked_function_arn",
                 "client_context",
                 "identity",
+                "tenant_id",
             )
         )
         return f"LambdaContext([{shown}])"

@@ -45,7 +45,8 @@ impl Lambda {
     }
 
     async fn invoke_as(&self, invocation: Invocation) -> Result<Invoked, InvokeError> {
-        let Invocation { function, payload, request_id, caller, trace, earlier_attempts: _ } = invocation;
+        let Invocation { function, payload, request_id, caller, trace, earlier_attempts: _, attributes } =
+            invocation;
         if payload.len() > SYNC_PAYLOAD_MAX {
             return Err(InvokeError::PayloadTooLarge { bytes: payload.len(), limit: SYNC_PAYLOAD_MAX });
         }
@@ -65,7 +66,9 @@ impl Lambda {
             request_id,
             invoked_arn: function.to_string(),
             trace_id: trace.and_then(|trace| trace::carried(&trace, &self.parts.random)),
-            client_context: None,
+            client_context: (!attributes.is_empty())
+                .then(|| serde_json::json!({ "custom": attributes }).to_string()),
+            tenant_id: None,
         };
         match self.parts.runner.run(request).await {
             Ok(invocation) => {
@@ -127,6 +130,8 @@ fn allows(loaded: &Loaded, caller: &Caller) -> bool {
                 &ServiceCaller { principal, source_arn, source_account },
             )
         }
+        // Its policies are asked before anything is handed on in its name.
+        Caller::Role { .. } => false,
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) phase: Phase,
     /// Of what would run now.
     pub(crate) architecture: Option<String>,
+    /// Of what would run now.
+    pub(crate) is_per_tenant: bool,
     /// Of the name, not of what it leads to.
     pub(crate) policy: Option<PolicyRow>,
     /// `None` while there is nothing to run.

@@ -34,8 +34,7 @@ impl Lambda {
             return None;
         }
         let runtime = self.parts.runtimes.resolve(&settings.runtime).ok()?;
-        let own = settings.environment.iter().flatten();
-        let own: Vec<(String, String)> = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let own: Vec<(String, String)> = settings.variables(&self.parts.identity).ok()?.into_iter().collect();
         let key = code_cache_key(&runtime, settings.memory_mib.unsigned_abs(), &own)?;
         Some(self.compiled_root(&settings.code).join(key))
     }

@@ -3,16 +3,19 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lambent_base::{Place, text};
+use lambent_identity::Identity;
 use lambent_model_lambda::{
-    Architecture, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, LastUpdateStatus,
-    LastUpdateStatusReasonCode, LogFormat, LoggingConfig, PackageType, Runtime, RuntimeVersionConfig,
-    SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State, StateReasonCode,
-    TracingConfigResponse, TracingMode,
+    Architecture, EnvironmentError, EnvironmentResponse, EphemeralStorage, FunctionConfiguration,
+    LastUpdateStatus, LastUpdateStatusReasonCode, LogFormat, LoggingConfig, PackageType, Runtime,
+    RuntimeVersionConfig, SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State,
+    StateReasonCode, TracingConfigResponse, TracingMode,
 };
 use lambent_wire::Timestamp;
 
+use crate::errors::NOT_DECRYPTED;
 use crate::names::{LATEST, function_arn};
 use crate::rows::{FunctionRow, Phase, Settings, VersionRow};
+use crate::{dead_letter_config, network, tenancy};
 
 /// What AWS says while it works on a function, be it new or not.
 const BUSY: &str = "The function is being created.";
@@ -52,10 +55,11 @@ impl<'a> Shown<'a> {
 pub(crate) fn whole(
     one: Shown<'_>,
     place: &Place,
+    identity: &Identity,
     is_qualified: bool,
     note: Option<String>,
 ) -> FunctionConfiguration {
-    let mut shown = listed(one, place, is_qualified);
+    let mut shown = listed(one, place, identity, is_qualified);
     let runtime = &one.settings.runtime;
     shown.runtime_version_config = Some(RuntimeVersionConfig {
         error: None,
@@ -66,7 +70,12 @@ pub(crate) fn whole(
 }
 
 /// As ListFunctions shows it, without states.
-pub(crate) fn listed(one: Shown<'_>, place: &Place, is_qualified: bool) -> FunctionConfiguration {
+pub(crate) fn listed(
+    one: Shown<'_>,
+    place: &Place,
+    identity: &Identity,
+    is_qualified: bool,
+) -> FunctionConfiguration {
     let Shown { name, number, revision_id, settings, description, .. } = one;
     let arn = function_arn(place, name);
     let version = number.map_or_else(|| LATEST.to_owned(), |number| number.to_string());
@@ -74,15 +83,15 @@ pub(crate) fn listed(one: Shown<'_>, place: &Place, is_qualified: bool) -> Funct
         architectures: Some(vec![Architecture::from(settings.architecture.as_str())]),
         code_sha256: Some(code_digest(settings)),
         code_size: Some(i64::try_from(settings.code.size).unwrap_or(i64::MAX)),
+        dead_letter_config: dead_letter_config::shown(settings),
         description: Some(description.to_owned()),
-        environment: settings
-            .environment
-            .clone()
-            .map(|variables| EnvironmentResponse { error: None, variables: Some(variables) }),
+        environment: environment(settings, identity),
         ephemeral_storage: Some(EphemeralStorage { size: settings.ephemeral_mib }),
+        file_system_configs: network::shown_file_systems(&settings.file_systems),
         function_arn: Some(if is_qualified { format!("{arn}:{version}") } else { arn }),
         function_name: Some(name.to_owned()),
         handler: Some(settings.handler.clone()),
+        kms_key_arn: settings.kms_key_arn.clone(),
         last_modified: Some(last_modified(settings.last_modified_ms)),
         logging_config: Some(LoggingConfig {
             log_format: Some(LogFormat::Text),
@@ -95,11 +104,28 @@ pub(crate) fn listed(one: Shown<'_>, place: &Place, is_qualified: bool) -> Funct
         role: Some(settings.role.clone()),
         runtime: Some(Runtime::from(settings.runtime.as_str())),
         snap_start: Some(snap_start(settings, number.is_some())),
+        tenancy_config: tenancy::shown(settings),
         timeout: Some(settings.timeout_s),
         tracing_config: Some(TracingConfigResponse { mode: Some(TracingMode::PassThrough) }),
         version: Some(version),
+        vpc_config: settings.vpc.as_ref().map(|vpc| network::shown_vpc(vpc, place)),
         ..FunctionConfiguration::default()
     }
+}
+
+/// Whoever may see the function may see its variables: they are decrypted for the answer.
+fn environment(settings: &Settings, identity: &Identity) -> Option<EnvironmentResponse> {
+    settings.environment.as_ref()?;
+    Some(match settings.variables(identity) {
+        Ok(variables) => EnvironmentResponse { error: None, variables: Some(variables) },
+        Err(_) => EnvironmentResponse {
+            error: Some(EnvironmentError {
+                error_code: Some("AccessDeniedException".to_owned()),
+                message: Some(NOT_DECRYPTED.to_owned()),
+            }),
+            variables: None,
+        },
+    })
 }
 
 /// What is asked for, and that published versions have it.

@@ -21,6 +21,11 @@ pub enum LambdaError {
     Row { what: String },
     #[error("cannot {step} {}: {source}", path.display())]
     Io { step: &'static str, path: PathBuf, source: Arc<std::io::Error> },
+    #[error(
+        "environment variables do not open under this installation's master key; restore the key, or set the \
+         function's Environment anew"
+    )]
+    Unsealed,
     #[error("cannot {step} the deployment package: {cause}")]
     Package { step: &'static str, cause: String },
     /// Found out within the transaction that would have named it; the package is then kept anew.
@@ -69,6 +74,10 @@ impl From<LambdaError> for ApiError {
     fn from(error: LambdaError) -> Self {
         match error {
             LambdaError::Api(error) => error,
+            unsealed @ LambdaError::Unsealed => {
+                tracing::error!(cause = %unsealed, "a function has no environment");
+                model::kms_access_denied_exception(NOT_DECRYPTED)
+            }
             full if full.is_disk_full() => {
                 tracing::error!(cause = %full, "lambda takes no code");
                 model::service_exception(DISK_FULL)
@@ -84,6 +93,10 @@ impl From<LambdaError> for ApiError {
 /// What callers read when the disk is at its reserve.
 pub(crate) const DISK_FULL: &str =
     "The platform's disk is full, or nearly so: free some space on it, and try again.";
+
+/// What callers read of variables that cannot be opened.
+pub(crate) const NOT_DECRYPTED: &str = "Lambda was unable to decrypt the environment variables because KMS access was \
+                                        denied. Please check the function's KMS key settings.";
 
 /// InvalidParameterValueException with these words.
 pub(crate) fn invalid(message: impl Into<String>) -> ApiError {

@@ -18,7 +18,7 @@ use crate::lambda::Lambda;
 use crate::limits::FUNCTION_NAME_MAX;
 use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
-use crate::rows::{self, FunctionRow, Phase, VersionRow};
+use crate::rows::{self, FunctionRow, Phase, Settings, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
 use crate::{attached, configuration, describe, keys, spec, versions};
 
@@ -29,9 +29,9 @@ impl Lambda {
         mut input: CreateFunctionRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = new_name(&input.function_name, call.place())?;
-        let mut settings = configuration::create(&input, &name.name)?;
+        let mut settings = configuration::create(&input, &name.name, &self.parts.identity)?;
         let tags = configuration::tags(input.tags.take())?;
-        self.check_role(call, &settings.role).await?;
+        self.check_named(call, &settings, Some(&input.role)).await?;
         if self.row(&name).await.is_ok() {
             return Err(errors::function_exists(&name.name).into());
         }
@@ -50,11 +50,11 @@ impl Lambda {
             publishing: None,
         };
         let version = self.commit_new(&name, &mut row, staged, input.publish == Some(true)).await?;
-        let mut shown = describe::whole((&row).into(), &name.place, false, None);
+        let mut shown = describe::whole((&row).into(), &name.place, &self.parts.identity, false, None);
         if let Some(version) = version {
             shown.version = Some(version.number.to_string());
         }
-        self.parts.runner.expect(spec::needs(&row.settings));
+        self.expect(&row.settings);
         self.finish_soon(name.place, name.name);
         Ok(shown)
     }
@@ -112,8 +112,29 @@ impl Lambda {
         Ok(DeleteFunctionResponse { status_code: Some(204) })
     }
 
+    /// Checks what a configuration names: those that a request gave anew are `Some`.
+    pub(crate) async fn check_named(
+        &self,
+        call: &Call,
+        _settings: &Settings,
+        role: Option<&str>,
+    ) -> Result<(), LambdaError> {
+        if let Some(role_arn) = role {
+            self.check_role(call, role_arn).await?;
+        }
+        Ok(())
+    }
+
+    /// Has environments prepared for a function that was made or changed.
+    pub(crate) fn expect(&self, settings: &Settings) {
+        // Without its variables it does not start, which its caller is told.
+        if let Ok(needs) = spec::needs(settings, &self.parts.identity) {
+            self.parts.runner.expect(needs);
+        }
+    }
+
     /// Fails unless the caller may give the role to Lambda, and the role trusts Lambda.
-    pub(crate) async fn check_role(&self, call: &Call, role_arn: &str) -> Result<(), LambdaError> {
+    async fn check_role(&self, call: &Call, role_arn: &str) -> Result<(), LambdaError> {
         call.authorize("iam:PassRole", role_arn.to_owned()).await?;
         let trusted = self.parts.identity.service_may_assume(SERVICE_PRINCIPAL, role_arn).await;
         match trusted {
@@ -129,7 +150,8 @@ impl Lambda {
     /// A function or a version as this caller named it.
     pub(crate) fn shown(&self, one: Shown<'_>, name: &FunctionName) -> FunctionConfiguration {
         let note = self.runtime_note(&one.settings().runtime);
-        let mut shown = describe::whole(one, &name.place, name.qualifier.is_some(), note);
+        let mut shown =
+            describe::whole(one, &name.place, &self.parts.identity, name.qualifier.is_some(), note);
         // By its alias, if it was named so.
         shown.function_arn = Some(name.qualified_arn());
         shown

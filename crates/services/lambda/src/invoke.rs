@@ -18,7 +18,7 @@ use crate::limits::{ASYNC_PAYLOAD_MAX, CLIENT_CONTEXT_MAX, SYNC_PAYLOAD_MAX};
 use crate::names::{FunctionName, LATEST};
 use crate::payload;
 use crate::rows::Phase;
-use crate::trace;
+use crate::{tenancy, trace};
 
 /// What to run, besides the function itself.
 pub(crate) struct Run {
@@ -29,6 +29,7 @@ pub(crate) struct Run {
     pub(crate) client_context: Option<String>,
     /// The caller's `X-Amzn-Trace-Id`.
     pub(crate) trace: Option<String>,
+    pub(crate) tenant_id: Option<String>,
 }
 
 impl Lambda {
@@ -38,13 +39,14 @@ impl Lambda {
         input: InvocationRequest,
     ) -> Result<InvocationResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        if input.durable_execution_name.is_some() || input.tenant_id.is_some() {
-            return Err(errors::unsupported("durable executions and tenants", "invoke without them").into());
+        if input.durable_execution_name.is_some() {
+            return Err(errors::unsupported("DurableExecutionName", "invoke without it").into());
         }
         let kind = input.invocation_type.unwrap_or(InvocationType::RequestResponse);
         let payload = checked_payload(input.payload, &kind)?;
         let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
         let loaded = self.loaded(&name).await?;
+        tenancy::check_call(loaded.is_per_tenant, input.tenant_id.as_deref())?;
         match kind {
             InvocationType::DryRun => Ok(status(204)),
             InvocationType::Event => {
@@ -58,6 +60,7 @@ impl Lambda {
                     invoked_arn: name.qualified_arn(),
                     client_context,
                     trace: call.context.trace.clone(),
+                    tenant_id: input.tenant_id,
                 };
                 let has_tail = input.log_type == Some(LogType::Tail);
                 Ok(response(self.run(&loaded, run).await?, has_tail))
@@ -81,9 +84,10 @@ impl Lambda {
         if let Some(problem) = loaded.foreign_architecture() {
             return Err(model::invalid_runtime_exception(problem));
         }
-        let Run { payload, request_id, invoked_arn, client_context, trace } = run;
+        let Run { payload, request_id, invoked_arn, client_context, trace, tenant_id } = run;
         let trace_id = trace.and_then(|trace| trace::carried(&trace, &self.parts.random));
-        let request = InvokeRequest { function, payload, request_id, invoked_arn, trace_id, client_context };
+        let request =
+            InvokeRequest { function, payload, request_id, invoked_arn, trace_id, client_context, tenant_id };
         self.parts.runner.run(request).await.map_err(errors::not_run)
     }
 }

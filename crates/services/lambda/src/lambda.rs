@@ -138,6 +138,7 @@ impl Lambda {
     ) -> Result<Arc<Loaded>, LambdaError> {
         let Runnable { which, phase, settings } = runnable;
         let architecture = settings.as_ref().map(|settings| settings.architecture.clone());
+        let is_per_tenant = settings.as_ref().is_some_and(|settings| settings.is_per_tenant);
         let spec = match settings {
             None => None,
             Some(settings) => {
@@ -145,14 +146,14 @@ impl Lambda {
                 let code_dir = self.ensure_unpacked(&settings.code).await?;
                 let code_cache = self.code_cache(&settings).filter(|folder| folder.is_dir());
                 let identity = self.parts.identity.clone();
-                let mut spec = spec::build(&settings, name, which, code_dir, identity);
+                let mut spec = spec::build(&settings, name, which, code_dir, identity)?;
                 spec.code_cache = code_cache;
                 let spec = Arc::new(spec);
                 self.note_live(&settings.code.sha256, &spec);
                 Some(spec)
             }
         };
-        Ok(Arc::new(Loaded { arn: arn.to_owned(), phase, architecture, policy, spec }))
+        Ok(Arc::new(Loaded { arn: arn.to_owned(), phase, architecture, is_per_tenant, policy, spec }))
     }
 
     /// All that the store says of a name, at one moment.

@@ -99,10 +99,12 @@ impl Lambda {
                 return Ok(());
             };
             row.revision_id.clone_from(revision_id);
+            row.seal(&self.parts.identity);
             end_change(&txn, place, &mut row, failure);
             if let Some(number) = row.publishing.take()
                 && let Some(mut version) = rows::get_version(&txn, place, name, number).await?
             {
+                version.settings.seal(&self.parts.identity);
                 version.phase = failure.map_or(Phase::Ready, |reason| Phase::CreateFailed(reason.to_owned()));
                 rows::put(&txn, &keys::version(place, name, number), &version);
             }

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambent_api::Call;
 use lambent_base::Place;
+use lambent_identity::Identity;
 use lambent_model_lambda::{
     FunctionConfiguration, FunctionVersion, ListFunctionsRequest, ListFunctionsResponse,
     ListVersionsByFunctionRequest, ListVersionsByFunctionResponse,
@@ -50,10 +51,11 @@ impl Lambda {
         let has_versions = input.function_version == Some(FunctionVersion::All);
         let mark = input.marker.as_deref().map(Mark::read).transpose()?;
         let (place, mark, max_items) = (call.place(), mark.as_ref(), input.max_items);
+        let identity = &*self.parts.identity;
         let read = self.parts.db.read(|txn| async move {
             let mut listing = Listing::new(max_items);
             if let Some(Mark { name, number: Some(number) }) = mark.filter(|_| has_versions) {
-                listing.add_versions(&txn, place, name, *number).await?;
+                listing.add_versions(&txn, place, identity, name, *number).await?;
             }
             let functions = keys::functions(place).range();
             let mut left = Some(match mark {
@@ -66,9 +68,9 @@ impl Lambda {
                 for (key, row) in page.rows {
                     let row = rows::load_function(&txn, &key, row).await?;
                     let mark = Mark { name: row.name.clone(), number: has_versions.then_some(0) };
-                    listing.add(mark, describe::listed((&row).into(), place, has_versions));
+                    listing.add(mark, describe::listed((&row).into(), place, identity, has_versions));
                     if has_versions {
-                        listing.add_versions(&txn, place, &row.name, 0).await?;
+                        listing.add_versions(&txn, place, identity, &row.name, 0).await?;
                     }
                 }
             }
@@ -88,6 +90,7 @@ impl Lambda {
         let after = input.marker.as_deref().map(Mark::read).transpose()?;
         let after = after.map(|mark| mark.number.unwrap_or(0));
         let max_items = input.max_items;
+        let identity = &*self.parts.identity;
         let read = self.parts.db.read(|txn| async move {
             let row = rows::get_function(&txn, place, name).await?;
             let row =
@@ -95,9 +98,9 @@ impl Lambda {
             let mut listing = Listing::new(max_items);
             if after.is_none() {
                 let mark = Mark { name: name.clone(), number: Some(0) };
-                listing.add(mark, describe::listed((&row).into(), place, true));
+                listing.add(mark, describe::listed((&row).into(), place, identity, true));
             }
-            listing.add_versions(&txn, place, name, after.unwrap_or(0)).await?;
+            listing.add_versions(&txn, place, identity, name, after.unwrap_or(0)).await?;
             Ok::<_, LambdaError>(listing)
         });
         let (versions, next_marker) = read.await?.finish();
@@ -130,6 +133,7 @@ impl Listing {
         &mut self,
         txn: &Txn,
         place: &Place,
+        identity: &Identity,
         name: &str,
         after: u64,
     ) -> Result<(), LambdaError> {
@@ -141,7 +145,7 @@ impl Listing {
         for (_, row) in &page.rows {
             let row = rows::read_version(row)?;
             let mark = Mark { name: name.to_owned(), number: Some(row.number) };
-            self.add(mark, describe::listed(Shown::version(name, &row), place, true));
+            self.add(mark, describe::listed(Shown::version(name, &row), place, identity, true));
         }
         Ok(())
     }

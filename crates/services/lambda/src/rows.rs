@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lambent_base::Place;
+use lambent_identity::Identity;
 use lambent_store::{Txn, get_large, load_large, put_large};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::environment_seal::Variables;
 use crate::errors::LambdaError;
 use crate::keys;
 use crate::names::Which;
+use crate::network::{FileSystemRow, VpcRow};
 
 /// One function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,7 +92,7 @@ pub(crate) struct Settings {
     pub(crate) timeout_s: i32,
     pub(crate) ephemeral_mib: i32,
     /// `None` where the caller never gave an Environment.
-    pub(crate) environment: Option<BTreeMap<String, String>>,
+    pub(crate) environment: Option<Variables>,
     /// `x86_64` or `arm64`.
     pub(crate) architecture: String,
     pub(crate) log_group: String,
@@ -97,6 +100,19 @@ pub(crate) struct Settings {
     /// SnapStart's ApplyOn is PublishedVersions.
     #[serde(default)]
     pub(crate) snap_start: bool,
+    /// `None` where the caller never gave a VpcConfig.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vpc: Option<VpcRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) file_systems: Vec<FileSystemRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kms_key_arn: Option<String>,
+    /// DeadLetterConfig's TargetArn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_letter_arn: Option<String>,
+    /// TenancyConfig's PER_TENANT: one environment serves calls of one tenant only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_per_tenant: bool,
 }
 
 /// A deployment package, by content.
@@ -189,10 +205,18 @@ impl VersionRow {
 
 impl Settings {
     /// Whether a function that has these and one that has the others are the same, whenever they were made.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let known =
-            |settings: &Self| Self { run_revision: String::new(), last_modified_ms: 0, ..settings.clone() };
+    pub(crate) fn is_same(&self, other: &Self, identity: &Identity) -> bool {
+        let known = |settings: &Self| Self {
+            run_revision: String::new(),
+            last_modified_ms: 0,
+            environment: None,
+            ..settings.clone()
+        };
+        // Sealed twice, the same variables are two texts.
+        let variables = |settings: &Self| settings.variables(identity).ok();
         known(self) == known(other)
+            && (self.environment == other.environment
+                || variables(self).is_some_and(|own| variables(other) == Some(own)))
     }
 }
 

@@ -7,6 +7,7 @@ use lambent_base::BoxFuture;
 use lambent_identity::Identity;
 use lambent_pool::{Credentials, CredentialsSource, FunctionKey, FunctionSpec, Needs};
 
+use crate::errors::LambdaError;
 use crate::limits::CREDENTIALS_TTL;
 use crate::names::{FunctionName, LATEST, Which};
 use crate::rows::Settings;
@@ -21,10 +22,10 @@ pub(crate) fn build(
     which: Which,
     code_dir: PathBuf,
     identity: Arc<Identity>,
-) -> FunctionSpec {
+) -> Result<FunctionSpec, LambdaError> {
     let FunctionName { place, name, .. } = name;
-    let variables = settings.environment.iter().flatten();
-    FunctionSpec {
+    let environment = settings.variables(&identity)?.into_iter().collect();
+    Ok(FunctionSpec {
         key: FunctionKey {
             account: place.account.clone(),
             region: place.region.clone(),
@@ -40,7 +41,7 @@ pub(crate) fn build(
         memory_mib: settings.memory_mib.unsigned_abs(),
         timeout_ms: settings.timeout_s.unsigned_abs() * 1000,
         ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
-        environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        environment,
         code_dir,
         opt_dir: None,
         code_cache: None,
@@ -52,18 +53,17 @@ pub(crate) fn build(
             role_arn: settings.role.clone(),
             session_name: name.clone(),
         }),
-    }
+    })
 }
 
 /// What an environment of these settings must be like before it has a function.
-pub(crate) fn needs(settings: &Settings) -> Needs {
-    let variables = settings.environment.iter().flatten();
-    Needs {
+pub(crate) fn needs(settings: &Settings, identity: &Identity) -> Result<Needs, LambdaError> {
+    Ok(Needs {
         runtime: settings.runtime.clone(),
         memory_mib: settings.memory_mib.unsigned_abs(),
         ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
-        environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
-    }
+        environment: settings.variables(identity)?.into_iter().collect(),
+    })
 }
 
 /// Credentials of a function's role; the session is named after the function, as on AWS.

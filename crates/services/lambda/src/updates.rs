@@ -14,7 +14,7 @@ use crate::lambda::Lambda;
 use crate::names::FunctionName;
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings};
-use crate::{configuration, keys, spec};
+use crate::{configuration, keys};
 
 impl Lambda {
     pub(crate) async fn update_function_code(
@@ -54,11 +54,10 @@ impl Lambda {
         let name = unqualified(&input.function_name, call.place())?;
         // Once before the role is looked at, so that the errors come in AWS's order.
         let mut settings = self.row(&name).await?.settings;
-        configuration::update(&mut settings, &input, &name.name)?;
-        if let Some(role_arn) = &input.role {
-            self.check_role(call, role_arn).await?;
-        }
-        let change = |settings: &mut Settings| configuration::update(settings, &input, &name.name);
+        let identity = &*self.parts.identity;
+        configuration::update(&mut settings, &input, &name.name, identity)?;
+        self.check_named(call, &settings, input.role.as_deref()).await?;
+        let change = |settings: &mut Settings| configuration::update(settings, &input, &name.name, identity);
         let with = With { revision: input.revision_id.as_deref(), publish: false };
         self.change(call, &name, with, None, change).await
     }
@@ -82,6 +81,7 @@ impl Lambda {
                 check_changeable(&row, name, with.revision)?;
                 let before: Vec<String> = row.codes().into_iter().map(str::to_owned).collect();
                 begin_change(&mut row);
+                row.seal(&self.parts.identity);
                 change(&mut row.settings)?;
                 row.revision_id.clone_from(&ids.0);
                 row.settings.run_revision.clone_from(&ids.1);
@@ -118,7 +118,7 @@ impl Lambda {
             None => self.shown((&row).into(), name),
             Some(version) => self.shown_version(version, name),
         };
-        self.parts.runner.expect(spec::needs(&row.settings));
+        self.expect(&row.settings);
         self.finish_soon(name.place.clone(), name.name.clone());
         Ok(shown)
     }

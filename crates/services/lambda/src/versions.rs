@@ -70,12 +70,13 @@ impl Lambda {
         let last_key = keys::last_version(place, &row.name);
         let last = rows::get::<u64>(txn, &last_key).await?.unwrap_or(0);
         if let Some(version) = rows::get_version(txn, place, &row.name, last).await?
-            && version.settings.is_same(&row.settings)
+            && version.settings.is_same(&row.settings, &self.parts.identity)
             && !matches!(version.phase, Phase::CreateFailed(_))
         {
             return Ok(version);
         }
         let number = last + 1;
+        row.seal(&self.parts.identity);
         let is_busy = matches!(row.phase, Phase::Creating | Phase::Updating);
         row.publishing = is_busy.then_some(number);
         let version = VersionRow {
@@ -110,7 +111,7 @@ impl Lambda {
     /// A version, by its own ARN.
     pub(crate) fn shown_version(&self, version: &VersionRow, name: &FunctionName) -> FunctionConfiguration {
         let note = self.runtime_note(&version.settings.runtime);
-        describe::whole(Shown::version(&name.name, version), &name.place, true, note)
+        describe::whole(Shown::version(&name.name, version), &name.place, &self.parts.identity, true, note)
     }
 
     /// Deletes one version; no harm where there is none.

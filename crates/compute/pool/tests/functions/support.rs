@@ -214,6 +214,7 @@ impl Bench {
             invoked_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{}", function.key.name),
             trace_id: None,
             client_context: None,
+            tenant_id: None,
         }
     }
 

@@ -252,12 +252,10 @@ async fn what_would_not_act_is_refused_by_name() {
         json!({"PackageType": "Image"}),
         json!({"PublishTo": "LATEST_PUBLISHED"}),
         json!({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:deps:1"]}),
-        json!({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}),
+        json!({"DurableConfig": {"ExecutionTimeout": 60}}),
         json!({"TracingConfig": {"Mode": "Active"}}),
-        json!({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"}}),
         json!({"LoggingConfig": {"LogFormat": "JSON"}}),
         json!({"Runtime": "java21"}),
-        json!({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}),
     ];
     for change in refused {
         let answer = cloud.create("thumb", &zip, change.clone()).await;

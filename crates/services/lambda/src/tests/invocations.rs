@@ -247,6 +247,7 @@ async fn services_invoke_what_the_functions_policy_allows_them() {
         },
         trace: None,
         earlier_attempts: 0,
+        attributes: std::collections::BTreeMap::new(),
     };
     let invoke = async |function: &str, bucket: &str| {
         InvokeFunction::invoke(&*cloud.lambda, invocation(function, bucket)).await

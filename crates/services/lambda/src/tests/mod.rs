@@ -8,6 +8,9 @@ mod configurations;
 mod invocations;
 mod lifecycles;
 mod policies;
+mod sealing;
+mod stored;
+mod tenants;
 mod versions;
 mod zips;
 

@@ -1,0 +1,56 @@
+//! Tenant isolation.
+
+use serde_json::json;
+
+use super::cloud::host;
+use super::{Cloud, zips};
+
+#[tokio::test]
+async fn a_function_with_tenants_wants_one_and_others_want_none() {
+    let cloud = Cloud::new().await;
+    let tenancy = json!({"TenantIsolationMode": "PER_TENANT"});
+    let more = json!({"Architectures": [host()], "TenancyConfig": tenancy});
+    let created = cloud.create("shared", &zips::handler("1"), more).await;
+    assert_eq!(created.json["TenancyConfig"], tenancy, "{created:?}");
+    cloud.settled("shared").await;
+    cloud.create_active("plain", &zips::handler("1")).await;
+
+    cloud.invoke("shared", &[], b"{}").await.expect_error(
+        400,
+        "InvalidParameterValueException",
+        "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try \
+         again.",
+    );
+    cloud.invoke("plain", &[("x-amz-tenant-id", "blue")], b"{}").await.expect_error(
+        400,
+        "InvalidParameterValueException",
+        "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and \
+         try again.",
+    );
+    let refused = cloud.invoke("shared", &[("x-amz-tenant-id", "b#e")], b"{}").await;
+    assert_eq!(refused.json["code"], "ValidationException");
+    assert!(cloud.runner.asked.lock().is_empty());
+
+    assert_eq!(cloud.invoke("shared", &[("x-amz-tenant-id", "blue")], b"{}").await.status, 200);
+    assert_eq!(cloud.invoke("plain", &[], b"{}").await.status, 200);
+    let asked: Vec<_> = cloud.runner.asked.lock().iter().map(|call| call.tenant_id.clone()).collect();
+    assert_eq!(asked, [Some("blue".to_owned()), None]);
+}
+
+#[tokio::test]
+async fn tenants_stay_with_the_function_and_have_no_snapshots() {
+    let cloud = Cloud::new().await;
+    let more = json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
+    cloud.create("shared", &zips::handler("1"), more.clone()).await;
+    cloud.settled("shared").await;
+    let updated =
+        cloud.json("PUT", "/2015-03-31/functions/shared/configuration", json!({"Description": "d"})).await;
+    assert_eq!(updated.json["TenancyConfig"], more["TenancyConfig"]);
+    let snapshots = json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}, "Runtime": "python3.12",
+        "SnapStart": {"ApplyOn": "PublishedVersions"}});
+    cloud.create("other", &zips::handler("1"), snapshots).await.expect_error(
+        400,
+        "InvalidParameterValueException",
+        "SnapStart is not supported for functions with tenant isolation.",
+    );
+}
