@@ -33,7 +33,9 @@ impl Work {
         let attempt = match self.load(row).await {
             Ok(event) => match self.deliverers.get(&event.kind) {
                 Some(deliverer) => deliverer.attempt(&event).await,
-                None => Delivery::Busy(format!("nothing here delivers events of kind `{}`", event.kind)).into(),
+                None => {
+                    Delivery::Busy(format!("nothing here delivers events of kind `{}`", event.kind)).into()
+                }
             },
             Err(error @ BusError::Store(_)) => Delivery::Busy(error.to_string()).into(),
             Err(error) => Delivery::Refused(error.to_string()).into(),

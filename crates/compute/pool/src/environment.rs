@@ -59,6 +59,8 @@ pub(crate) struct Environment {
     pub(crate) idle_since: Duration,
     /// Of one that was forked from a snapshot, until its first call: when that was done.
     pub(crate) restored_at: Option<Duration>,
+    /// Whether it was started before anybody called, and waits for as long as that is wanted.
+    pub(crate) provisioned: bool,
     /// The most memory that it used, as far as is known; what the host does not count is none.
     pub(crate) memory_bytes: u64,
     pub(crate) enclosure: Enclosure,
@@ -103,6 +105,7 @@ impl Environment {
             init_since: now,
             idle_since: now,
             restored_at: None,
+            provisioned: false,
             memory_bytes: 0,
             output,
             reports,

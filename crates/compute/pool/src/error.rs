@@ -23,7 +23,10 @@ pub enum InvokeError {
 /// The `Reason` member of TooManyRequestsException.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThrottleReason {
+    /// All that the account's functions without reserved concurrency may run is under way.
     ConcurrentInvocationLimitExceeded,
+    /// The function asks for more new environments at a time than it may.
+    FunctionInvocationRateLimitExceeded,
     ReservedFunctionConcurrentInvocationLimitExceeded,
 }
 
@@ -32,6 +35,7 @@ impl ThrottleReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ConcurrentInvocationLimitExceeded => "ConcurrentInvocationLimitExceeded",
+            Self::FunctionInvocationRateLimitExceeded => "FunctionInvocationRateLimitExceeded",
             Self::ReservedFunctionConcurrentInvocationLimitExceeded => {
                 "ReservedFunctionConcurrentInvocationLimitExceeded"
             }

@@ -1,13 +1,15 @@
 //! The environments of one function, and how much the next call would gain by one more.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::environment::Environment;
-use crate::function::FunctionKey;
+use crate::function::{FunctionKey, FunctionSpec};
 use crate::leases::Grant;
+use crate::provision::{Provision, ProvisionFailure, Provisioned};
 use crate::stats::Tally;
 
 /// Calls that hold an environment for longer than this are not worth a wait.
@@ -36,8 +38,39 @@ pub(crate) struct Fleet {
     pub(crate) tally: Tally,
     /// How long warm calls hold an environment when they are few; `None` while that is not known or not to be trusted.
     mean_held: Option<Duration>,
+    /// Whether the function has reserved concurrency, as its last call said.
+    pub(crate) has_reserved: bool,
+    /// Wishes for provisioned environments, by version.
+    provisions: HashMap<String, Provision>,
+    scaling: Scaling,
     /// Since when waits were in vain, and until when nobody queues for it (on the pool's monotonic clock).
     distrust: Option<Distrust>,
+}
+
+/// How many environments the function may begin to start: so many at once, and as many again within
+/// [`SCALING_PERIOD`].
+#[derive(Default)]
+struct Scaling {
+    /// What was taken and did not come back yet.
+    taken: f64,
+    counted_at: Duration,
+}
+
+/// Source: AWS Lambda Developer Guide, "Understanding concurrency scaling rates": 1,000 environments every 10 seconds.
+pub(crate) const SCALING_PERIOD: Duration = Duration::from_secs(10);
+
+impl Scaling {
+    fn take(&mut self, rate: usize, now: Duration) -> bool {
+        let rate = rate as f64;
+        let passed = now.saturating_sub(self.counted_at).as_secs_f64() / SCALING_PERIOD.as_secs_f64();
+        self.taken = (self.taken - passed * rate).max(0.0);
+        self.counted_at = now;
+        let may = self.taken + 1.0 <= rate;
+        if may {
+            self.taken += 1.0;
+        }
+        may
+    }
 }
 
 struct Distrust {
@@ -56,6 +89,147 @@ impl Fleet {
     pub(crate) fn concurrency(&mut self) -> usize {
         self.forget_who_gave_up();
         self.busy + self.queue.len()
+    }
+
+    /// The same without those whose environments are provisioned.
+    pub(crate) fn on_demand(&mut self) -> usize {
+        let provisioned: usize = self.provisions.values().map(|provision| provision.busy).sum();
+        self.concurrency().saturating_sub(provisioned)
+    }
+
+    /// Whether one more environment may begin to start; counts it if so.
+    pub(crate) fn may_start(&mut self, rate: usize, now: Duration) -> bool {
+        self.scaling.take(rate, now)
+    }
+
+    /// Takes new wishes over. Gives back what must be ended.
+    pub(crate) fn provision(&mut self, wanted: Vec<(Arc<FunctionSpec>, usize)>) -> Vec<Environment> {
+        let mut old = std::mem::take(&mut self.provisions);
+        for (function, wanted) in wanted {
+            let version = function.key.version.clone();
+            let provision = match old.remove(&version) {
+                Some(old) if old.function.key == function.key => Provision { function, wanted, ..old },
+                _ => Provision::new(function, wanted),
+            };
+            self.provisions.insert(version, provision);
+        }
+        let provisions = &self.provisions;
+        self.idle
+            .extract_if(.., |one| one.provisioned && !provisions.contains_key(&one.key.version))
+            .collect()
+    }
+
+    /// Forgets all that was wanted.
+    pub(crate) fn forget_provisions(&mut self) {
+        self.provisions.clear();
+    }
+
+    /// Forgets what was wanted of a version.
+    pub(crate) fn forget_provision(&mut self, version: &str) {
+        self.provisions.remove(version);
+    }
+
+    pub(crate) fn has_provisions(&self) -> bool {
+        !self.provisions.is_empty()
+    }
+
+    /// How many environments are wanted, over all versions.
+    pub(crate) fn provisioned_in_all(&self) -> usize {
+        self.provisions.values().map(|provision| provision.wanted).sum()
+    }
+
+    pub(crate) fn provisioned(&self, version: &str) -> Option<Provisioned> {
+        let provision = self.provisions.get(version)?;
+        let idle = self.idle.iter().filter(|one| one.provisioned && one.key.version == version).count();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Some(Provisioned {
+            wanted: count(provision.wanted),
+            allocated: count((idle + provision.busy).min(provision.wanted)),
+            failure: provision.failure.clone(),
+        })
+    }
+
+    /// A provisioned environment for a call, the newest first.
+    pub(crate) fn take_provisioned(&mut self, key: &FunctionKey) -> Option<Environment> {
+        if self.provisions.is_empty() {
+            return None;
+        }
+        let at = self.idle.iter().rposition(|one| one.provisioned && *one.key == *key)?;
+        self.went_out(&key.version);
+        Some(self.idle.remove(at))
+    }
+
+    /// A provisioned environment was given to a call.
+    pub(crate) fn went_out(&mut self, version: &str) {
+        if let Some(provision) = self.provisions.get_mut(version) {
+            provision.busy += 1;
+        }
+    }
+
+    /// That call is over.
+    pub(crate) fn came_back(&mut self, version: &str) {
+        if let Some(provision) = self.provisions.get_mut(version) {
+            provision.busy = provision.busy.saturating_sub(1);
+        }
+    }
+
+    /// Whether one that comes back stays provisioned.
+    pub(crate) fn wants_provisioned(&self, key: &FunctionKey) -> bool {
+        let Some(provision) = self.provisions.get(&key.version) else { return false };
+        let idle = self.idle.iter().filter(|one| one.provisioned && *one.key == *key).count();
+        // One that replaces an old one may be one too many for a moment.
+        provision.function.key == *key && idle + provision.busy <= provision.wanted
+    }
+
+    /// Takes out provisioned environments that ended while they waited, and those that are too many, the oldest first.
+    pub(crate) fn spent_provisioned(&mut self, now: Duration, greatest_age: Duration) -> Vec<Environment> {
+        let mut spent: Vec<_> = self.idle.extract_if(.., |one| one.provisioned && one.has_ended()).collect();
+        for (version, provision) in &self.provisions {
+            let is_its = |one: &Environment| one.provisioned && one.key.version == *version;
+            let idle = self.idle.iter().filter(|one| is_its(one)).count();
+            for _ in provision.wanted..(idle + provision.busy) {
+                let its = self.idle.iter().enumerate().filter(|(_, one)| is_its(one));
+                let Some((oldest, _)) = its.min_by_key(|(_, one)| one.started_at) else { break };
+                spent.push(self.idle.remove(oldest));
+            }
+            // What was not replaced in time must not be met by a call.
+            let is_over = |one: &Environment| now.saturating_sub(one.started_at) >= greatest_age * 2;
+            spent.extend(self.idle.extract_if(.., |one| is_its(one) && is_over(one)));
+        }
+        spent
+    }
+
+    /// The next version of which an environment is to be started.
+    pub(crate) fn next_missing(&self, now: Duration, greatest_age: Duration) -> Option<Arc<FunctionSpec>> {
+        let is_missing = |(version, provision): &(&String, &Provision)| {
+            let is_fresh = |one: &&Environment| {
+                let age = now.saturating_sub(one.started_at);
+                one.provisioned && one.key.version == **version && age < greatest_age
+            };
+            provision.missing(self.idle.iter().filter(is_fresh).count(), now) > 0
+        };
+        self.provisions.iter().find(is_missing).map(|(_, provision)| provision.function.clone())
+    }
+
+    pub(crate) fn count_making(&mut self, version: &str) {
+        if let Some(provision) = self.provisions.get_mut(version) {
+            provision.making += 1;
+        }
+    }
+
+    /// A start is over; whether what came of it is still wanted.
+    pub(crate) fn made_provisioned(
+        &mut self,
+        key: &FunctionKey,
+        failure: Option<ProvisionFailure>,
+        now: Duration,
+    ) -> bool {
+        let Some(provision) = self.provisions.get_mut(&key.version) else { return false };
+        if provision.function.key != *key || provision.making == 0 {
+            return false;
+        }
+        provision.made(failure, now);
+        true
     }
 
     /// What a call of a version remembers when it begins: it changes when the version's environments must go.
@@ -123,9 +297,13 @@ impl Fleet {
                 return;
             };
             let Some(environment) = self.take_idle(&queued.key, queued.tenant_id.as_deref()) else { return };
+            let is_provisioned = environment.provisioned;
             match queued.give.send(Grant::Warm(Box::new(environment))) {
                 Ok(()) => {
                     self.busy += 1;
+                    if is_provisioned {
+                        self.went_out(&queued.key.version);
+                    }
                     self.distrust = None;
                 }
                 // It has given up waiting.
@@ -167,13 +345,13 @@ impl Fleet {
 
     /// Whether there is anything to tell of it.
     pub(crate) fn is_known(&self) -> bool {
-        self.busy > 0 || !self.idle.is_empty() || !self.tally.is_empty()
+        self.busy > 0 || !self.idle.is_empty() || !self.tally.is_empty() || self.has_provisions()
     }
 
     /// Whether it has no environments, and nobody waits for one.
     pub(crate) fn is_unused(&mut self) -> bool {
         self.forget_who_gave_up();
-        self.busy == 0 && self.idle.is_empty() && self.queue.is_empty()
+        self.busy == 0 && self.idle.is_empty() && self.queue.is_empty() && !self.has_provisions()
     }
 
     fn forget_who_gave_up(&mut self) {
@@ -214,6 +392,15 @@ mod tests {
         let mut fleet = busy(4, &[500]);
         fleet.forget();
         assert!(fleet.queue(&key(), None, 4, NOW).is_none(), "environments that served end");
+    }
+
+    #[test]
+    fn a_function_grows_by_so_many_environments_in_ten_seconds() {
+        let mut fleet = busy(0, &[]);
+        let grown = |fleet: &mut Fleet, at| (0..5_000).filter(|_| fleet.may_start(1_000, at)).count();
+        assert_eq!(grown(&mut fleet, NOW), 1_000);
+        assert_eq!(grown(&mut fleet, NOW + Duration::from_secs(1)), 100);
+        assert_eq!(grown(&mut fleet, NOW + Duration::from_secs(60)), 1_000);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who may use which environment: warm ones, room for new ones, calls that wait, calls that are turned away.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -11,6 +12,7 @@ use crate::error::ThrottleReason;
 use crate::fleet::Fleet;
 use crate::function::{FunctionKey, FunctionSpec};
 use crate::pool::PoolStats;
+use crate::provision::{ProvisionFailure, Provisioned};
 use crate::stats::{FunctionStats, Recent, Tally};
 
 /// Functions without environments whose counts are kept.
@@ -21,6 +23,8 @@ const MAX_REMEMBERED: usize = 10_000;
 pub(crate) struct Bounds {
     /// Environments alive at once.
     pub(crate) environments: usize,
+    /// Environments of one function that begin to start within [`SCALING_PERIOD`].
+    pub(crate) scaling: usize,
     /// Environments that start at once.
     pub(crate) starting: usize,
     /// Calls of one function that run at once before short ones queue behind each other.
@@ -62,6 +66,18 @@ pub(crate) struct Leases {
     /// Those of them that have their turn to start.
     starting: usize,
     closed: bool,
+    /// By account and region: what functions without reserved concurrency may run at once, provisioned environments apart.
+    unreserved: Vec<(String, String, usize)>,
+}
+
+/// What is to be done about provisioned environments.
+#[derive(Default)]
+pub(crate) struct ProvisionPlan {
+    /// To start, one for each mention.
+    pub(crate) start: Vec<Arc<FunctionSpec>>,
+    pub(crate) ended: Vec<Environment>,
+    /// Whether any are wanted.
+    pub(crate) is_wanted: bool,
 }
 
 struct Waiter {
@@ -77,6 +93,8 @@ pub(crate) struct Held {
     generation: u64,
     /// Whether it tells how long the function's calls take when they are few.
     uncrowded: bool,
+    /// Whether its environment is a provisioned one.
+    pub(crate) provisioned: bool,
 }
 
 /// What a call leaves behind.
@@ -111,7 +129,8 @@ pub(crate) struct Ran {
 impl Leases {
     pub(crate) fn new(bounds: Bounds) -> Self {
         let (functions, waiting) = (HashMap::new(), VecDeque::new());
-        Self { bounds, functions, waiting, total: 0, starting: 0, closed: false }
+        let unreserved = Vec::new();
+        Self { bounds, functions, waiting, total: 0, starting: 0, closed: false, unreserved }
     }
 
     /// An environment for a call, and those that must be ended because they are out of date or in the way. A `patient`
@@ -130,17 +149,24 @@ impl Leases {
             version: spec.key.version.clone(),
             generation: fleet.generation(&spec.key.version),
             uncrowded: false,
+            provisioned: false,
         };
         if self.closed {
             return (Answer::Closed, held, Vec::new());
         }
-        if let Some(limit) = spec.reserved_concurrency
-            && fleet.concurrency() + waiting_for(&self.waiting, &held.name) >= limit as usize
+        fleet.has_reserved = spec.reserved_concurrency.is_some();
+        if tenant_id.is_none()
+            && let Some(warm) = fleet.take_provisioned(&spec.key)
         {
-            let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
-            fleet.tally.throttles += 1;
+            held.uncrowded = fleet.is_uncrowded(self.bounds.parallel);
+            fleet.busy += 1;
+            return (Answer::Granted(Grant::Warm(Box::new(warm))), held, Vec::new());
+        }
+        if let Some(reason) = self.exhausted(spec, &held.name) {
+            self.functions.entry(held.name.clone()).or_default().tally.throttles += 1;
             return (Answer::Throttled(reason), held, Vec::new());
         }
+        let fleet = self.functions.entry(held.name.clone()).or_default();
         let old = |one: &Environment| one.key.version == spec.key.version && *one.key != spec.key;
         let mut ended: Vec<Environment> = fleet.idle.extract_if(.., |one| old(one)).collect();
         self.total -= ended.len();
@@ -157,8 +183,141 @@ impl Leases {
             fleet.busy += 1;
             return (Answer::Granted(Grant::Warm(Box::new(warm))), held, ended);
         }
+        let fleet = self.functions.entry(held.name.clone()).or_default();
+        if !fleet.may_start(self.bounds.scaling, now) {
+            fleet.tally.throttles += 1;
+            let reason = ThrottleReason::FunctionInvocationRateLimitExceeded;
+            return (Answer::Throttled(reason), held, ended);
+        }
         let answer = self.room_for(&spec.key, tenant_id, &mut ended);
         (answer, held, ended)
+    }
+
+    /// Why one more call must not run, if that is so.
+    fn exhausted(&mut self, spec: &FunctionSpec, name: &Name) -> Option<ThrottleReason> {
+        if let Some(limit) = spec.reserved_concurrency {
+            let waiting = waiting_for(&self.waiting, name);
+            let fleet = self.functions.get_mut(name)?;
+            let left = (limit as usize).saturating_sub(fleet.provisioned_in_all());
+            let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+            return (fleet.on_demand() + waiting >= left).then_some(reason);
+        }
+        // There are few places.
+        let here =
+            self.unreserved.iter().find(|(account, region, _)| *account == name.0 && *region == name.1);
+        let limit = here?.2;
+        // Most of the time there are fewer environments than that, whatever they do.
+        if self.total + self.waiting.len() < limit {
+            return None;
+        }
+        let mut running = 0;
+        for (other, fleet) in &mut self.functions {
+            if other.0 == name.0 && other.1 == name.1 && !fleet.has_reserved {
+                running += fleet.on_demand() + waiting_for(&self.waiting, other);
+            }
+        }
+        (running >= limit).then_some(ThrottleReason::ConcurrentInvocationLimitExceeded)
+    }
+
+    /// See [`crate::Pool::limit_unreserved`].
+    pub(crate) fn limit_unreserved(&mut self, account: &str, region: &str, limit: usize) {
+        self.unreserved.retain(|known| known.0 != account || known.1 != region);
+        self.unreserved.push((account.to_owned(), region.to_owned(), limit));
+    }
+
+    /// See [`crate::Pool::provision`]. What is there too much of is ended, or made ordinary, by and by.
+    pub(crate) fn provision(
+        &mut self,
+        account: &str,
+        region: &str,
+        name: &str,
+        wanted: Vec<(Arc<FunctionSpec>, usize)>,
+    ) -> Vec<Environment> {
+        let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
+        if wanted.is_empty() && !self.functions.contains_key(&name) {
+            return Vec::new();
+        }
+        let ended = self.functions.entry(name).or_default().provision(wanted);
+        self.total -= ended.len();
+        ended.into_iter().chain(self.offer_room()).collect()
+    }
+
+    /// See [`crate::Pool::provisioned`].
+    pub(crate) fn provisioned(
+        &self,
+        account: &str,
+        region: &str,
+        name: &str,
+        version: &str,
+    ) -> Option<Provisioned> {
+        let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
+        self.functions.get(&name)?.provisioned(version)
+    }
+
+    pub(crate) fn has_provisions(&self) -> bool {
+        !self.closed && self.functions.values().any(Fleet::has_provisions)
+    }
+
+    /// What is to be done so that provisioned environments are there; what it says to start counts as being started: see
+    /// [`Leases::put_provisioned`].
+    pub(crate) fn plan_provisioned(&mut self, now: Duration, greatest_age: Duration) -> ProvisionPlan {
+        if self.closed {
+            return ProvisionPlan::default();
+        }
+        let mut plan = ProvisionPlan { is_wanted: self.has_provisions(), ..ProvisionPlan::default() };
+        for fleet in self.functions.values_mut().filter(|fleet| fleet.has_provisions()) {
+            plan.ended.extend(fleet.spent_provisioned(now, greatest_age));
+        }
+        self.total -= plan.ended.len();
+        let names: Vec<Name> = self
+            .functions
+            .iter()
+            .filter(|(_, fleet)| fleet.has_provisions())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            while let Some(function) =
+                self.functions.get_mut(&name).and_then(|fleet| fleet.next_missing(now, greatest_age))
+            {
+                if !self.make_room(&mut plan.ended) {
+                    return plan;
+                }
+                self.total += 1;
+                self.starting += 1;
+                if let Some(fleet) = self.functions.get_mut(&name) {
+                    fleet.count_making(&function.key.version);
+                }
+                plan.start.push(function);
+            }
+        }
+        plan
+    }
+
+    /// Takes a provisioned environment that was started. Gives back what must be ended.
+    pub(crate) fn put_provisioned(
+        &mut self,
+        key: &FunctionKey,
+        made: Result<Environment, ProvisionFailure>,
+        now: Duration,
+    ) -> Vec<Environment> {
+        let fleet = self.functions.entry(name_of(key)).or_default();
+        let failure = made.as_ref().err().cloned();
+        let is_wanted = fleet.made_provisioned(key, failure, now) && !self.closed;
+        let mut ended = Vec::new();
+        match made {
+            Ok(environment) if is_wanted => {
+                self.keep(environment);
+                let parallel = self.bounds.parallel;
+                self.functions.entry(name_of(key)).or_default().serve_queue(parallel);
+            }
+            Ok(environment) => {
+                self.total -= 1;
+                ended.push(environment);
+            }
+            Err(_) => self.total -= 1,
+        }
+        ended.extend(self.offer_room());
+        ended
     }
 
     /// Room for a new environment, or a place among those that wait for it.
@@ -192,6 +351,9 @@ impl Leases {
     pub(crate) fn release(&mut self, held: &Held, left: Left, ran: Option<Ran>) -> Vec<Environment> {
         let fleet = self.functions.entry(held.name.clone()).or_default();
         fleet.busy = fleet.busy.saturating_sub(1);
+        if held.provisioned {
+            fleet.came_back(&held.version);
+        }
         if let Some(ran) = ran {
             fleet.tally.recent.note(ran.duration_ms);
             fleet.tally.memory_bytes = ran.memory_bytes;
@@ -221,7 +383,11 @@ impl Leases {
     }
 
     /// Gives an environment to the first call that waits for one like it, else lets it idle.
-    fn keep(&mut self, environment: Environment) {
+    fn keep(&mut self, mut environment: Environment) {
+        if environment.provisioned {
+            let fleet = self.functions.entry(name_of(&environment.key)).or_default();
+            environment.provisioned = fleet.wants_provisioned(&environment.key);
+        }
         if let Some(environment) = self.offer(environment) {
             self.functions.entry(name_of(&environment.key)).or_default().idle.push(environment);
         }
@@ -293,7 +459,7 @@ impl Leases {
     pub(crate) fn take_idle_since(&mut self, then: Duration) -> (Vec<Environment>, Option<Duration>) {
         let mut taken = Vec::new();
         for function in self.functions.values_mut() {
-            taken.extend(function.idle.extract_if(.., |one| one.idle_since <= then));
+            taken.extend(function.idle.extract_if(.., |one| one.idle_since <= then && !one.provisioned));
         }
         self.total -= taken.len();
         // Who waits remembers its fleet's generation.
@@ -303,7 +469,7 @@ impl Leases {
             is_told || !fleet.is_unused() || waiting_for(&self.waiting, name) > 0
         });
         taken.extend(self.offer_room());
-        let left = self.functions.values().flat_map(|function| &function.idle);
+        let left = self.functions.values().flat_map(|function| &function.idle).filter(|one| !one.provisioned);
         (taken, left.map(|one| one.idle_since).min())
     }
 
@@ -312,6 +478,7 @@ impl Leases {
         let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
         let Some(function) = self.functions.get_mut(&name) else { return Vec::new() };
         function.retire();
+        function.forget_provisions();
         function.tally = Tally::default();
         let mut taken = std::mem::take(&mut function.idle);
         self.total -= taken.len();
@@ -330,6 +497,7 @@ impl Leases {
         let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
         let Some(function) = self.functions.get_mut(&name) else { return Vec::new() };
         function.retire_version(version);
+        function.forget_provision(version);
         let mut taken: Vec<_> = function.idle.extract_if(.., |one| one.key.version == version).collect();
         self.total -= taken.len();
         taken.extend(self.offer_room());
@@ -356,10 +524,12 @@ impl Leases {
     }
 
     fn take_longest_idle(&mut self) -> Option<Environment> {
-        let functions = self.functions.values_mut().filter(|function| !function.idle.is_empty());
-        let function = functions.min_by_key(|function| function.idle[0].idle_since)?;
+        let first = |function: &Fleet| function.idle.iter().position(|one| !one.provisioned);
+        let functions = self.functions.values_mut();
+        let longest = functions.filter_map(|function| first(function).map(|at| (function, at)));
+        let (function, at) = longest.min_by_key(|(function, at)| function.idle[*at].idle_since)?;
         self.total -= 1;
-        Some(function.idle.remove(0))
+        Some(function.idle.remove(at))
     }
 
     /// Hands a warm environment to the first call that waits for one like it.
@@ -368,9 +538,14 @@ impl Leases {
         let like = |waiter: &Waiter, one: &Environment| one.serves(&waiter.key, waiter.tenant_id.as_deref());
         while let Some(at) = self.waiting.iter().position(|waiter| like(waiter, &environment)) {
             let Some(waiter) = self.waiting.remove(at) else { break };
+            let is_provisioned = environment.provisioned;
             match waiter.give.send(Grant::Warm(Box::new(environment))) {
                 Ok(()) => {
-                    self.functions.entry(name_of(&waiter.key)).or_default().busy += 1;
+                    let fleet = self.functions.entry(name_of(&waiter.key)).or_default();
+                    fleet.busy += 1;
+                    if is_provisioned {
+                        fleet.went_out(&waiter.key.version);
+                    }
                     return None;
                 }
                 // It has given up waiting.
@@ -425,7 +600,7 @@ fn name_of(key: &FunctionKey) -> Name {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use lambent_base::BoxFuture;
@@ -441,7 +616,7 @@ mod tests {
         }
     }
 
-    fn function() -> FunctionSpec {
+    pub(crate) fn function() -> FunctionSpec {
         FunctionSpec {
             key: FunctionKey {
                 account: "000000000000".to_owned(),
@@ -467,7 +642,7 @@ mod tests {
     }
 
     fn bounded(environments: usize, starting: usize, waiting: usize) -> Leases {
-        Leases::new(Bounds { environments, starting, parallel: 1, waiting })
+        Leases::new(Bounds { environments, scaling: 1_000, starting, parallel: 1, waiting })
     }
 
     #[test]
@@ -514,5 +689,78 @@ mod tests {
         assert!(leases.release(&first[0].1, Left::Nothing, None).is_empty());
         assert!(matches!(fourth.try_recv(), Ok(Grant::Room)));
         assert_eq!(leases.stats(), PoolStats { idle: 0, busy: 3, waiting: 0 });
+    }
+
+    fn with(version: &str, reserved: Option<u32>) -> FunctionSpec {
+        let mut spec = function();
+        version.clone_into(&mut spec.key.version);
+        spec.reserved_concurrency = reserved;
+        spec
+    }
+
+    fn throttle(answer: Answer) -> Option<ThrottleReason> {
+        match answer {
+            Answer::Throttled(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_reservation_is_of_all_versions_and_provisioned_environments_take_their_part() {
+        const RESERVED: ThrottleReason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+        let mut leases = bounded(10, 10, 10);
+        let call = |leases: &mut Leases, version: &str| {
+            throttle(leases.acquire(&with(version, Some(3)), None, true, Duration::ZERO).0)
+        };
+        assert_eq!(call(&mut leases, "1"), None);
+        let provisioned = vec![(Arc::new(with("1", Some(3))), 1)];
+        assert!(leases.provision("000000000000", "us-east-1", "one", provisioned).is_empty());
+        assert_eq!(call(&mut leases, "$LATEST"), None);
+        assert_eq!(call(&mut leases, "1"), Some(RESERVED), "the third is kept for what is provisioned");
+        assert!(leases.provision("000000000000", "us-east-1", "one", Vec::new()).is_empty());
+        assert_eq!(call(&mut leases, "2"), None);
+        assert_eq!(call(&mut leases, "2"), Some(RESERVED));
+        let zero = leases.acquire(&with("3", Some(0)), None, true, Duration::ZERO).0;
+        assert_eq!(throttle(zero), Some(RESERVED));
+    }
+
+    #[test]
+    fn functions_without_a_reservation_share_what_is_left() {
+        let mut leases = bounded(10, 10, 10);
+        leases.limit_unreserved("000000000000", "us-east-1", 2);
+        let named = |name: &str, reserved| {
+            let mut spec = with("$LATEST", reserved);
+            name.clone_into(&mut spec.key.name);
+            spec
+        };
+        let mut call =
+            |name, reserved| throttle(leases.acquire(&named(name, reserved), None, true, Duration::ZERO).0);
+        assert_eq!(call("reserved", Some(5)), None);
+        assert_eq!((call("a", None), call("b", None)), (None, None));
+        for name in ["a", "b", "c"] {
+            assert_eq!(call(name, None), Some(ThrottleReason::ConcurrentInvocationLimitExceeded));
+        }
+        assert_eq!(call("reserved", Some(5)), None);
+    }
+
+    #[test]
+    fn what_is_to_be_provisioned_is_started_once_and_again_when_it_failed() {
+        let mut leases = bounded(10, 10, 10);
+        let spec = Arc::new(with("1", None));
+        leases.provision("000000000000", "us-east-1", "one", vec![(spec.clone(), 2)]);
+        let age = Duration::from_secs(100);
+        assert_eq!(leases.plan_provisioned(Duration::ZERO, age).start.len(), 2);
+        assert!(leases.plan_provisioned(Duration::ZERO, age).start.is_empty());
+        let told = |leases: &Leases| leases.provisioned("000000000000", "us-east-1", "one", "1").unwrap();
+        assert_eq!((told(&leases).wanted, told(&leases).allocated), (2, 0));
+        for _ in 0..2 {
+            let failed = Err(ProvisionFailure::Function);
+            assert!(leases.put_provisioned(&spec.key, failed, Duration::ZERO).is_empty());
+        }
+        assert_eq!(told(&leases).failure, Some(ProvisionFailure::Function));
+        assert!(leases.plan_provisioned(Duration::from_secs(1), age).start.is_empty());
+        assert_eq!(leases.plan_provisioned(Duration::from_secs(9), age).start.len(), 1);
+        // The turns to start are given back apart from the room.
+        assert_eq!(leases.load().living, 1);
     }
 }

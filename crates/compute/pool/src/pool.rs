@@ -51,6 +51,9 @@ pub struct PoolConfig {
     pub data_dir: PathBuf,
     /// The account's concurrency: environments alive at once, over all functions.
     pub max_environments: usize,
+    /// New environments that one function may start within ten seconds; calls beyond are throttled. AWS's default is
+    /// 1,000. Source: AWS Lambda Developer Guide, "Lambda scaling behavior".
+    pub scaling_rate: usize,
     /// Calls that may wait for an environment, over all functions.
     pub max_waiting: usize,
     /// How long a call may wait for an environment before it is throttled.
@@ -83,6 +86,7 @@ impl PoolConfig {
         Self {
             data_dir: data_dir.into(),
             max_environments: 1_000,
+            scaling_rate: 1_000,
             max_waiting: 1_000,
             max_wait: Duration::from_secs(10),
             max_starting: 2 * cores,
@@ -142,6 +146,9 @@ pub(crate) struct Inner {
     tasks: Vec<AbortHandle>,
     pub(crate) leases: Mutex<Leases>,
     pub(crate) reaping: AtomicBool,
+    pub(crate) provisioning: AtomicBool,
+    /// Woken when a provisioned environment ended, or was made.
+    pub(crate) provision_changed: Arc<Notify>,
     pub(crate) freezing: AtomicBool,
     /// Calls that run and environments that are being ended.
     working: AtomicUsize,
@@ -161,6 +168,7 @@ impl Pool {
         let writer = tokio::spawn(async move { writing.write_for_ever(&sink).await });
         let bounds = Bounds {
             environments: config.max_environments,
+            scaling: config.scaling_rate,
             starting: config.max_starting,
             parallel: config.max_parallel,
             waiting: config.max_waiting,
@@ -177,6 +185,8 @@ impl Pool {
             sandbox,
             leases: Mutex::new(Leases::new(bounds)),
             reaping: AtomicBool::new(false),
+            provisioning: AtomicBool::new(false),
+            provision_changed: Arc::default(),
             freezing: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             rested: Notify::new(),
@@ -402,6 +412,9 @@ impl Drop for Lease {
         let is_kept = ended.is_none();
         let returned = self.inner.leases.lock().release(&self.held, left, self.ran);
         self.inner.end(ended.into_iter().chain(returned).collect());
+        if self.held.provisioned {
+            self.inner.provision_changed.notify_one();
+        }
         if is_kept {
             self.inner.freeze_from_now_on();
             self.inner.reap_from_now_on();
@@ -487,10 +500,12 @@ impl Inner {
                     }
                 },
             };
+            let mut held = held;
             let (environment, turn) = match grant {
                 Grant::Warm(environment) => (Some(*environment), None),
                 Grant::Room => (None, Some(self.begin_start())),
             };
+            held.provisioned = environment.as_ref().is_some_and(|one| one.provisioned);
             let since = self.parts.clock.monotonic();
             let inner = self.clone();
             let (reusable, ran, started) = (false, None, false);
@@ -499,7 +514,7 @@ impl Inner {
     }
 
     /// A turn to start, which ends when it is dropped or has lasted too long.
-    fn begin_start(self: &Arc<Self>) -> Turn {
+    pub(crate) fn begin_start(self: &Arc<Self>) -> Turn {
         let (turn, over) = oneshot::channel();
         let inner = self.clone();
         tokio::spawn(async move {

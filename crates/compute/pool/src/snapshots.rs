@@ -22,7 +22,7 @@ use crate::error::InvokeError;
 use crate::function::{FunctionKey, FunctionSpec};
 use crate::pool::{Inner, Working};
 use crate::prepared::Prepared;
-use crate::start::{Kind, Opening, assign, blocking, failed, told};
+use crate::start::{Kind, Opening, SNAP_START, assign, blocking, failed, told};
 use crate::texts;
 
 /// How long a function may take to load, hooks included.
@@ -225,7 +225,7 @@ pub(crate) async fn start_restored(
             None => fork(inner, snapshot.clone(), shell, memory_mib).await,
         }
     };
-    let (forked, opening) = tokio::join!(forked, Opening::of(inner, function, kind, true));
+    let (forked, opening) = tokio::join!(forked, Opening::of(inner, function, kind, Some(SNAP_START)));
     let mut forked = match forked {
         Ok(forked) => forked,
         Err(InvokeError::Environment(why)) => {
@@ -252,7 +252,7 @@ pub(crate) async fn start_restored(
 /// Has a function load, up to where environments can be forked from it.
 async fn take(inner: &Arc<Inner>, function: &FunctionSpec, kind: &Arc<Kind>) -> Result<Taken, NotTaken> {
     let since = inner.parts.clock.monotonic();
-    let opening = Opening::of(inner, function, kind, true).await?;
+    let opening = Opening::of(inner, function, kind, Some(SNAP_START)).await?;
     let (owner, shell) = (inner.clone(), kind.shell.clone());
     let made = blocking(move || owner.sandbox.prepare_snapshot(&shell)).await?;
     let (started, snapshot) = made.map_err(|error| NotTaken::Impossible(error.to_string()))?;

@@ -30,6 +30,9 @@ const MAX_KINDS: usize = 1_000;
 /// What custom runtimes' programs are called.
 const BOOTSTRAP: &str = "bootstrap";
 const INITIALIZATION_TYPE: &str = "AWS_LAMBDA_INITIALIZATION_TYPE";
+/// What it says in environments that were not started for a call.
+pub(crate) const SNAP_START: &str = "snap-start";
+pub(crate) const PROVISIONED: &str = "provisioned-concurrency";
 
 /// What the environments of some functions have in common.
 pub(crate) struct Kind {
@@ -87,10 +90,19 @@ pub(crate) struct Kinds {
 
 /// Starts an environment for a function; its runtime is then on its way to ask for an event.
 pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result<Environment, InvokeError> {
+    start_as(inner, function, None).await
+}
+
+/// The same with another initialization type than on-demand.
+pub(crate) async fn start_as(
+    inner: &Arc<Inner>,
+    function: &FunctionSpec,
+    initialization: Option<&'static str>,
+) -> Result<Environment, InvokeError> {
     let at = inner.parts.clock.monotonic();
     let kind = kind_of(inner, Needs::of(function)).await?;
     let mut note = None;
-    if function.snap_start {
+    if function.snap_start && initialization.is_none() {
         match start_restored(inner, function, &kind).await? {
             Attempt::Started(environment) => return Ok(*environment),
             Attempt::Ordinary(why) => note = why,
@@ -104,7 +116,7 @@ pub(crate) async fn start(inner: &Arc<Inner>, function: &FunctionSpec) -> Result
             None => prepare(inner, &kind.shell).await.map(|new| (new, false)),
         }
     };
-    let (prepared, opening) = tokio::join!(prepared, Opening::of(inner, function, &kind, false));
+    let (prepared, opening) = tokio::join!(prepared, Opening::of(inner, function, &kind, initialization));
     let (prepared, was_ready) = prepared?;
     let opening = match opening {
         Ok(opening) => opening,
@@ -145,16 +157,16 @@ impl<'a> Opening<'a> {
         inner: &Inner,
         function: &'a FunctionSpec,
         kind: &'a Kind,
-        snap_start: bool,
+        initialization: Option<&str>,
     ) -> Result<Self, InvokeError> {
         let credentials = function.credentials.credentials().await.map_err(InvokeError::Credentials)?;
         let parts = &inner.parts;
         let id = lambent_base::text::hex(&parts.random.bytes::<16>());
         let stream = texts::stream_name(parts.clock.unix_ms(), &function.key.version, &id);
         let mut variables = environment_variables(&kind.runtime, function, &credentials, &stream);
-        if snap_start {
+        if let Some(initialization) = initialization {
             variables.retain(|(name, _)| name != INITIALIZATION_TYPE);
-            variables.push((INITIALIZATION_TYPE.to_owned(), "snap-start".to_owned()));
+            variables.push((INITIALIZATION_TYPE.to_owned(), initialization.to_owned()));
         }
         Ok(Self { function, kind, log_stream: stream.into(), variables })
     }

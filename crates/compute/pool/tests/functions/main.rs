@@ -9,6 +9,7 @@ mod compiled;
 mod hostile;
 mod node;
 mod pooling;
+mod provisioned;
 mod python;
 mod snap_start;
 mod starting;
@@ -26,6 +27,7 @@ fn main() {
     trials.extend(snap_start::trials());
     trials.extend(compiled::trials());
     trials.extend(pooling::trials());
+    trials.extend(provisioned::trials());
     trials.extend(hostile::trials());
     trials.extend(waiting::trials());
     trials.extend(starting::trials());
