@@ -17,6 +17,7 @@ use crate::keys;
 use crate::lambda::Lambda;
 use crate::limits::POLICY_BYTES_MAX;
 use crate::names::{FunctionName, LATEST, Which};
+use crate::policy_decision::{Asking, Verdict, Who, decide};
 use crate::policy_document::{document, statement_text};
 use crate::resolve::{Resolved, resolve};
 use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
@@ -24,7 +25,7 @@ use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
 /// The action that an invocation needs.
 pub(crate) const INVOKE: &str = "lambda:InvokeFunction";
 
-const NO_POLICY: &str = "No policy is associated with the given resource.";
+pub(crate) const NO_POLICY: &str = "No policy is associated with the given resource.";
 
 /// A service that wants to invoke a function for a resource of its own.
 pub(crate) struct ServiceCaller<'a> {
@@ -63,7 +64,7 @@ impl Lambda {
                 let old = rows::get::<PolicyRow>(&txn, &key).await?;
                 check_revision(old.as_ref(), target.as_deref(), revision.as_deref())?;
                 let mut policy = old.unwrap_or_default();
-                if policy.statements.iter().any(|known| known.sid == statement.sid) {
+                if policy.has_statement(&statement.sid) {
                     return Err(LambdaError::Api(statement_exists(&statement.sid)));
                 }
                 policy.statements.push(statement.clone());
@@ -96,14 +97,12 @@ impl Lambda {
                 let policy = rows::get::<PolicyRow>(&txn, &key).await?;
                 let mut policy = policy.ok_or_else(|| not_found(NO_POLICY))?;
                 check_revision(Some(&policy), None, input.revision_id.as_deref())?;
-                let before = policy.statements.len();
-                policy.statements.retain(|statement| statement.sid != input.statement_id);
-                if policy.statements.len() == before {
+                if !policy.remove_statement(&input.statement_id) {
                     let sid = &input.statement_id;
                     return Err(not_found(format!("Statement {sid} is not found in resource policy.")));
                 }
                 policy.revision_id.clone_from(revision_id);
-                if policy.statements.is_empty() {
+                if policy.is_empty() {
                     txn.delete(&key);
                 } else {
                     rows::put(&txn, &key, &policy);
@@ -122,11 +121,17 @@ impl Lambda {
         input: GetPolicyRequest,
     ) -> Result<GetPolicyResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let key = &key(&name);
+        let (policy, revision_id) = self.policy_text(&name).await?;
+        Ok(GetPolicyResponse { policy: Some(policy), revision_id: Some(revision_id) })
+    }
+
+    /// The document of a name's policy, and its revision.
+    pub(crate) async fn policy_text(&self, name: &FunctionName) -> Result<(String, String), LambdaError> {
+        let key = &key(name);
         let read = self.parts.db.read(|txn| async move { rows::get::<PolicyRow>(&txn, key).await });
         let policy = read.await?.ok_or_else(|| not_found("The resource you requested does not exist."))?;
         let arn = if name.is_latest() { name.arn() } else { name.qualified_arn() };
-        Ok(GetPolicyResponse { policy: Some(document(&policy, &arn)), revision_id: Some(policy.revision_id) })
+        Ok((document(&policy, &arn), policy.revision_id))
     }
 
     /// The statement that a request asks for, and the revision that it expects.
@@ -172,65 +177,20 @@ impl Lambda {
     }
 }
 
-/// Whether a policy lets a service invoke its function. Conditions that Lambent cannot judge never hold.
+/// Whether a policy lets a service invoke its function.
 pub(crate) fn allows_invoke(policy: Option<&PolicyRow>, caller: &ServiceCaller<'_>) -> bool {
-    policy.is_some_and(|policy| policy.statements.iter().any(|statement| allows(statement, caller)))
-}
-
-fn allows(statement: &StatementRow, caller: &ServiceCaller<'_>) -> bool {
-    let is_meant = match &statement.principal {
-        PrincipalRow::Everyone => true,
-        PrincipalRow::Service(principal) => principal == caller.principal,
-        PrincipalRow::Aws(_) => false,
+    let asking = Asking {
+        action: INVOKE,
+        who: Who::Service(caller.principal),
+        source_arn: Some(caller.source_arn),
+        source_account: Some(caller.source_account),
+        url_auth_type: None,
     };
-    let is_unjudged = statement.principal_org_id.is_some()
-        || statement.event_source_token.is_some()
-        || statement.function_url_auth_type.is_some()
-        || statement.invoked_via_function_url.is_some();
-    is_meant
-        && !is_unjudged
-        && [INVOKE, "lambda:*", "*"].contains(&statement.action.as_str())
-        && statement.source_account.as_deref().is_none_or(|account| account == caller.source_account)
-        && statement.source_arn.as_deref().is_none_or(|pattern| arn_like(pattern, caller.source_arn))
-}
-
-/// IAM's ArnLike: each of the six parts matches by itself, `*` any characters and `?` any one.
-fn arn_like(pattern: &str, arn: &str) -> bool {
-    let (patterns, parts): (Vec<&str>, Vec<&str>) =
-        (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
-    patterns.len() == parts.len()
-        && patterns.iter().zip(parts).all(|(pattern, part)| glob(pattern.as_bytes(), part.as_bytes()))
-}
-
-/// Matches in time that grows with the product of both lengths, whatever the pattern.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut in_text) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while in_text < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, in_text));
-                at += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[in_text] => {
-                at += 1;
-                in_text += 1;
-            }
-            _ => match star {
-                Some((star_at, taken)) => {
-                    star = Some((star_at, taken + 1));
-                    at = star_at + 1;
-                    in_text = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|&byte| byte == b'*')
+    decide(policy, &asking) == Verdict::Allow
 }
 
 /// Fails where a name means nothing. Gives the revision of the version or alias that it means.
-async fn target(txn: &Txn, name: &FunctionName) -> Result<Option<String>, LambdaError> {
+pub(crate) async fn target(txn: &Txn, name: &FunctionName) -> Result<Option<String>, LambdaError> {
     let FunctionName { place, name: bare, .. } = name;
     if txn.get(&keys::function(place, bare)).await?.is_none() {
         return Err(errors::function_not_found(&name.arn()).into());
@@ -246,7 +206,7 @@ async fn target(txn: &Txn, name: &FunctionName) -> Result<Option<String>, Lambda
 }
 
 /// As long as there is no policy, its revision is that of the version or alias on which it will hang.
-fn check_revision(
+pub(crate) fn check_revision(
     policy: Option<&PolicyRow>,
     target: Option<&str>,
     expected: Option<&str>,
@@ -258,7 +218,7 @@ fn check_revision(
     Err(errors::policy_revision_mismatch())
 }
 
-fn check_size(document: &str) -> Result<(), ApiError> {
+pub(crate) fn check_size(document: &str) -> Result<(), ApiError> {
     if document.len() <= POLICY_BYTES_MAX {
         return Ok(());
     }
@@ -284,68 +244,6 @@ fn missing_qualifier(name: &FunctionName) -> ApiError {
     errors::alias_not_found(&name.qualified_arn())
 }
 
-fn not_found(message: impl Into<String>) -> LambdaError {
+pub(crate) fn not_found(message: impl Into<String>) -> LambdaError {
     model::resource_not_found_exception(message).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn arns_match_part_by_part() {
-        assert!(arn_like("arn:aws:s3:::photos", "arn:aws:s3:::photos"));
-        assert!(arn_like("arn:*:s3:::pho?os*", "arn:aws:s3:::photos-2026"));
-        assert!(arn_like("arn:aws:events:*:*:rule/*", "arn:aws:events:us-east-1:000000000000:rule/a:b"));
-        assert!(!arn_like("arn:aws:s3:::photos", "arn:aws:s3:::photos2"));
-        // A star ends at the colon, but in the last part.
-        assert!(!arn_like("arn:aws:*:photos", "arn:aws:s3:::photos"));
-        assert!(!arn_like("*", "arn:aws:s3:::photos"));
-    }
-
-    #[test]
-    fn conditions_that_nobody_can_judge_never_hold() {
-        let statement = StatementRow { action: "lambda:*".to_owned(), ..StatementRow::default() };
-        let caller = ServiceCaller {
-            principal: "s3.amazonaws.com",
-            source_arn: "arn:aws:s3:::photos",
-            source_account: "000000000000",
-        };
-        assert!(allows(&statement, &caller));
-        let refused = [
-            StatementRow { principal_org_id: Some("o-1".to_owned()), ..statement.clone() },
-            StatementRow { event_source_token: Some("t".to_owned()), ..statement.clone() },
-            StatementRow { invoked_via_function_url: Some(true), ..statement.clone() },
-            StatementRow { source_account: Some("111111111111".to_owned()), ..statement.clone() },
-            StatementRow { action: "lambda:GetFunction".to_owned(), ..statement.clone() },
-            StatementRow {
-                principal: PrincipalRow::Service("sns.amazonaws.com".to_owned()),
-                ..statement.clone()
-            },
-            StatementRow { principal: PrincipalRow::Aws(String::new()), ..statement },
-        ];
-        for statement in refused {
-            assert!(!allows(&statement, &caller), "{statement:?}");
-        }
-    }
-
-    /// The definition of globs, in exponential time.
-    fn slow_glob(pattern: &[u8], text: &[u8]) -> bool {
-        match (pattern, text) {
-            ([], []) => true,
-            ([b'*', rest @ ..], _) => (0..=text.len()).any(|taken| slow_glob(rest, &text[taken..])),
-            ([b'?', rest @ ..], [_, after @ ..]) => slow_glob(rest, after),
-            ([byte, rest @ ..], [first, after @ ..]) => byte == first && slow_glob(rest, after),
-            _ => false,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn globs_are_as_defined(pattern in "[ab*?]{0,7}", text in "[ab]{0,7}") {
-            prop_assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), slow_glob(pattern.as_bytes(), text.as_bytes()));
-        }
-    }
 }

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use crate::rows::{PolicyRow, PrincipalRow, StatementRow};
+use crate::rows::{PolicyRow, PrincipalRow, StatementRow, WrittenRow};
 
 /// The whole policy.
 pub(crate) fn document(policy: &PolicyRow, arn: &str) -> String {
-    let statement = policy.statements.iter().map(|statement| shown(statement, arn)).collect();
+    let written = policy.written.iter().map(Shown::Written);
+    let given = policy.statements.iter().map(|statement| Shown::Given(shown(statement, arn)));
+    let statement = written.chain(given).collect();
     to_json(&Document { version: "2012-10-17", id: "default", statement })
 }
 
@@ -20,7 +22,14 @@ pub(crate) fn statement_text(statement: &StatementRow, arn: &str) -> String {
 struct Document<'a> {
     version: &'static str,
     id: &'static str,
-    statement: Vec<Statement<'a>>,
+    statement: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    Written(&'a WrittenRow),
+    Given(Statement<'a>),
 }
 
 #[derive(Serialize)]

@@ -137,7 +137,51 @@ pub(crate) struct CodeRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PolicyRow {
     pub(crate) revision_id: String,
+    /// What PutResourcePolicy was given: it replaces all that was there before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) written: Vec<WrittenRow>,
+    /// What AddPermission was given, since then.
     pub(crate) statements: Vec<StatementRow>,
+}
+
+/// A statement of a whole document; as it is kept, so it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct WrittenRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<String>,
+    pub(crate) effect: Effect,
+    pub(crate) principal: WrittenPrincipal,
+    pub(crate) action: OneOrMore,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<OneOrMore>,
+    /// By operator and key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) condition: Option<BTreeMap<String, BTreeMap<String, OneOrMore>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Effect {
+    Allow,
+    Deny,
+}
+
+/// Whom a statement of a whole document is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum WrittenPrincipal {
+    /// `*`.
+    Everyone(String),
+    /// By kind: `AWS`, `Service`, `Federated`, `CanonicalUser`.
+    Named(BTreeMap<String, OneOrMore>),
+}
+
+/// Policies have a text where they may have an array of texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMore {
+    One(String),
+    More(Vec<String>),
 }
 
 /// What AddPermission was given.
@@ -200,6 +244,34 @@ impl VersionRow {
     /// What an invocation runs; `None` when there is nothing yet.
     pub(crate) fn runnable(&self) -> Option<&Settings> {
         (self.phase == Phase::Ready).then_some(&self.settings)
+    }
+}
+
+impl PolicyRow {
+    pub(crate) fn has_statement(&self, sid: &str) -> bool {
+        self.statements.iter().any(|known| known.sid == sid)
+            || self.written.iter().any(|known| known.sid.as_deref() == Some(sid))
+    }
+
+    /// Whether there was one.
+    pub(crate) fn remove_statement(&mut self, sid: &str) -> bool {
+        let had = self.has_statement(sid);
+        self.statements.retain(|known| known.sid != sid);
+        self.written.retain(|known| known.sid.as_deref() != Some(sid));
+        had
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.statements.is_empty() && self.written.is_empty()
+    }
+}
+
+impl OneOrMore {
+    pub(crate) fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        }
     }
 }
 

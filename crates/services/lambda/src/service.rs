@@ -46,6 +46,12 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::PutResourcePolicy => put_resource_policy, "lambda:PutResourcePolicy",
+            |input, _| input.resource_arn.clone();
+        plain ops::GetResourcePolicy => get_resource_policy, "lambda:GetResourcePolicy",
+            |input, _| input.resource_arn.clone();
+        plain ops::DeleteResourcePolicy => delete_resource_policy, "lambda:DeleteResourcePolicy",
+            |input, _| input.resource_arn.clone();
         plain ops::GetPolicy => get_policy, "lambda:GetPolicy",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
     });

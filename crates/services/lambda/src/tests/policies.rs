@@ -132,3 +132,81 @@ async fn policies_have_a_size() {
     assert_eq!(refused.json["code"], "PolicyLengthExceededException");
     assert!((10..20).contains(&added), "{added}");
 }
+
+/// A whole policy of one thing, by its ARN.
+fn whole(name: &str) -> String {
+    format!("/2026-07-09/resource-policy/{}", arn(name).replace(':', "%3A"))
+}
+
+fn written(effect: &str, action: &str) -> Value {
+    json!({"Sid": effect, "Effect": effect, "Principal": {"Service": "s3.amazonaws.com"}, "Action": action})
+}
+
+async fn put(cloud: &Cloud, name: &str, statements: Value) -> Answer {
+    let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+    cloud.json("PUT", &whole(name), json!({"Policy": policy})).await
+}
+
+#[tokio::test]
+async fn a_whole_policy_replaces_what_was_there() {
+    let cloud = cloud().await;
+    add(&cloud, "old", json!({})).await;
+    let made = put(&cloud, "thumb", json!([written("Allow", "lambda:InvokeFunction")])).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let got = cloud.get(&whole("thumb")).await;
+    assert_eq!(got.json, made.json);
+    let policy: Value = serde_json::from_str(got.json["Policy"].as_str().unwrap()).unwrap();
+    let mut expected = written("Allow", "lambda:InvokeFunction");
+    expected["Resource"] = json!(arn("thumb"));
+    assert_eq!(policy["Statement"], json!([expected]));
+    assert_eq!(add(&cloud, "new", json!({})).await.status, 201);
+    assert_eq!(add(&cloud, "Allow", json!({})).await.status, 409, "that Sid is taken");
+    let both = cloud.get(POLICY).await;
+    assert!(both.json["Policy"].as_str().unwrap().contains("\"Sid\":\"Allow\",\"Effect\":\"Allow\""));
+    assert_eq!(remove(&cloud, "thumb/policy/Allow").await.status, 204);
+    let gone = async |revision: &str| {
+        let uri = format!("{}{revision}", whole("thumb"));
+        cloud.send("DELETE", &uri, &[], Bytes::new()).await
+    };
+    let other = "?RevisionId=00000000-0000-0000-0000-000000000000";
+    assert_eq!(gone(other).await.status, 412);
+    assert_eq!(gone("").await.status, 204);
+    gone("").await.expect_error(
+        404,
+        "ResourceNotFoundException",
+        "No policy is associated with the given resource.",
+    );
+    assert_eq!(cloud.get(&whole("thumb")).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_whole_policy_must_be_about_its_resource() {
+    let cloud = cloud().await;
+    let refused = async |statements: Value, problem: &str| {
+        let answer = put(&cloud, "thumb", statements).await;
+        assert_eq!(
+            (answer.status, answer.json["code"].as_str()),
+            (400, Some("InvalidParameterValueException"))
+        );
+        assert!(answer.json["message"].as_str().unwrap().contains(problem), "{answer:?}");
+    };
+    let with = |member: &str, value: Value| {
+        let mut statement = written("Allow", "lambda:InvokeFunction");
+        statement[member] = value;
+        json!([statement])
+    };
+    refused(json!([]), "no Statement").await;
+    refused(with("Action", json!("s3:GetObject")), "no action of Lambda's").await;
+    refused(with("Resource", json!(arn("other"))), "is not the resource").await;
+    refused(with("Effect", json!("Maybe")), "Maybe").await;
+    refused(with("NotAction", json!("lambda:*")), "unknown field `NotAction`").await;
+    refused(with("Principal", json!({"Robot": "r"})), "no kind of principal").await;
+    refused(with("Principal", json!("me")), "neither * nor an object").await;
+    let one = written("Allow", "lambda:InvokeFunction");
+    refused(json!([one, one]), "the same Sid").await;
+    let absent = put(&cloud, "absent", json!([one])).await;
+    absent.expect_error(404, "ResourceNotFoundException", &format!("Function not found: {}", arn("absent")));
+    let text = cloud.json("PUT", &whole("thumb"), json!({"Policy": "{"})).await;
+    assert_eq!(text.status, 400);
+    assert_eq!(cloud.get(&whole("thumb")).await.status, 404);
+}
