@@ -15,7 +15,10 @@ use crate::lambda::Lambda;
 use crate::limits::SYNC_PAYLOAD_MAX;
 use crate::names::FunctionName;
 use crate::policy::{self, ServiceCaller};
-use crate::trace;
+use crate::{tenancy, trace};
+
+/// The attribute of an event that says whose it is.
+const TENANT: &str = "X-Amz-Tenant-Id";
 
 impl Lambda {
     /// Makes an event durable, to be run soon.
@@ -24,6 +27,7 @@ impl Lambda {
         call: &Call,
         name: &FunctionName,
         payload: bytes::Bytes,
+        tenant_id: Option<String>,
     ) -> Result<(), LambdaError> {
         let arn = Arn::new(
             "lambda",
@@ -37,6 +41,7 @@ impl Lambda {
         let mut event = NewEvent::for_function(arn, Caller::Authorized, payload);
         event.request_id = Some(call.request_id().to_owned());
         event.trace = call.context.trace.clone();
+        event.attributes.extend(tenant_id.map(|tenant_id| (TENANT.to_owned(), tenant_id)));
         let event = &event;
         let committed = self.parts.db.run(|txn| async move {
             self.parts.outbox.put(&txn, event.clone()).await.map(drop).map_err(from_bus)
@@ -45,8 +50,9 @@ impl Lambda {
     }
 
     async fn invoke_as(&self, invocation: Invocation) -> Result<Invoked, InvokeError> {
-        let Invocation { function, payload, request_id, caller, trace, earlier_attempts: _, attributes } =
+        let Invocation { function, payload, request_id, caller, trace, earlier_attempts: _, mut attributes } =
             invocation;
+        let tenant_id = attributes.remove(TENANT).filter(|_| caller == Caller::Authorized);
         if payload.len() > SYNC_PAYLOAD_MAX {
             return Err(InvokeError::PayloadTooLarge { bytes: payload.len(), limit: SYNC_PAYLOAD_MAX });
         }
@@ -60,6 +66,8 @@ impl Lambda {
         if let Some(problem) = loaded.foreign_architecture() {
             return Err(InvokeError::Platform(problem));
         }
+        tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref())
+            .map_err(|error| InvokeError::Platform(error.message))?;
         let request = InvokeRequest {
             function: spec,
             payload,
@@ -68,7 +76,7 @@ impl Lambda {
             trace_id: trace.and_then(|trace| trace::carried(&trace, &self.parts.random)),
             client_context: (!attributes.is_empty())
                 .then(|| serde_json::json!({ "custom": attributes }).to_string()),
-            tenant_id: None,
+            tenant_id,
         };
         match self.parts.runner.run(request).await {
             Ok(invocation) => {

@@ -50,7 +50,7 @@ impl Lambda {
         match kind {
             InvocationType::DryRun => Ok(status(204)),
             InvocationType::Event => {
-                self.enqueue(call, &name, payload).await?;
+                self.enqueue(call, &name, payload, input.tenant_id).await?;
                 Ok(status(202))
             }
             InvocationType::RequestResponse | InvocationType::Unknown(_) => {

@@ -15,6 +15,7 @@ mod snap_start;
 mod starting;
 mod streaming;
 mod support;
+mod tenants;
 mod waiting;
 
 use libtest_mimic::{Arguments, Trial};
@@ -32,5 +33,6 @@ fn main() {
     trials.extend(waiting::trials());
     trials.extend(starting::trials());
     trials.extend(streaming::trials());
+    trials.extend(tenants::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -200,6 +200,12 @@ impl Bench {
         self.pool.invoke(self.request(function, payload)).await
     }
 
+    /// Calls once for a tenant.
+    pub(crate) async fn for_tenant(&self, function: &Arc<FunctionSpec>, tenant_id: &str) -> Answer {
+        let request = InvokeRequest { tenant_id: Some(tenant_id.to_owned()), ..self.request(function, "{}") };
+        Answer(self.pool.invoke(request).await.expect("the call runs"))
+    }
+
     /// Calls once and takes the result as it comes.
     pub(crate) async fn streamed(&self, function: &Arc<FunctionSpec>, payload: &str) -> lambent_pool::Answer {
         let answer = self.pool.invoke_streaming(self.request(function, payload)).await;

@@ -181,7 +181,7 @@ impl Cloud {
     }
 
     /// Runs what is in the outbox.
-    async fn deliver(&self) {
+    pub(super) async fn deliver(&self) {
         let workers = self.workers().await;
         let outbox = &self.lambda.parts.outbox;
         while outbox.backlog().await.unwrap().ready > 0 {

@@ -54,3 +54,23 @@ async fn tenants_stay_with_the_function_and_have_no_snapshots() {
         "SnapStart is not supported for functions with tenant isolation.",
     );
 }
+
+#[tokio::test]
+async fn an_asynchronous_call_stays_its_tenants() {
+    let cloud = Cloud::new().await;
+    let more = json!({"Architectures": [host()], "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
+    cloud.create("shared", &zips::handler("1"), more).await;
+    cloud.settled("shared").await;
+    let event = [("x-amz-invocation-type", "Event"), ("x-amz-tenant-id", "blue")];
+    assert_eq!(cloud.invoke("shared", &event, b"{}").await.status, 202);
+    cloud.invoke("shared", &event[..1], b"{}").await.expect_error(
+        400,
+        "InvalidParameterValueException",
+        "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try \
+         again.",
+    );
+    cloud.deliver().await;
+    let asked = cloud.runner.asked.lock();
+    let tenants: Vec<_> = asked.iter().map(|call| call.tenant_id.as_deref()).collect();
+    assert_eq!((tenants, asked[0].client_context.as_deref()), (vec![Some("blue")], None));
+}
