@@ -10,7 +10,9 @@ use lambent_store::{Export, StoreError};
 use serde::de::DeserializeOwned;
 
 use crate::keys;
-use crate::rows::{AliasRow, CodeRow, FunctionRow, PolicyRow, VersionRow};
+use crate::rows::{
+    AliasRow, CodeRow, FunctionRow, Held, LayerPolicyRow, LayerVersionRow, PolicyRow, VersionRow,
+};
 
 const SERVICE: &str = "lambda";
 const URL_KEY_BYTES: usize = 32;
@@ -27,6 +29,8 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         codes: HashMap::new(),
         kept: HashSet::new(),
         users: HashMap::new(),
+        set_users: HashSet::new(),
+        layer_policies: HashSet::new(),
         unused: HashSet::new(),
         functions: HashSet::new(),
         last_versions: HashMap::new(),
@@ -39,7 +43,10 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         check.function(&key, &row, loaded);
     }
     view.for_each(keys::all_versions(), |key, row| check.version(key, row)).await?;
+    view.for_each(keys::all_layer_versions(), |key, row| check.layer_version(key, row)).await?;
+    view.for_each(keys::all_layer_policies(), |key, row| check.layer_policy(key, row)).await?;
     view.for_each(keys::all_last_versions(), |key, row| check.last_version(key, row)).await?;
+    view.for_each(keys::all_last_layer_versions(), |key, row| check.last_version(key, row)).await?;
     check.reused_numbers();
     view.for_each(keys::all_aliases(), |key, row| check.alias(key, row)).await?;
     view.for_each(keys::all_policies(), |key, row| check.readable::<PolicyRow>("resource policy", key, row))
@@ -55,6 +62,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     check.is_any_lost = check.users.values().any(|sha256| !check.kept.contains(sha256));
     view.for_each(keys::all_code_blobs(), |key, row| check.code_blob(key, row)).await?;
     view.for_each(keys::all_code_users(), |key, row| check.code_user(key, row)).await?;
+    view.for_each(keys::all_layer_set_users(), |key, row| check.layer_set_user(key, row)).await?;
     check.missing();
     if let Some(key) = view.get(keys::URL_KEY).await?.filter(|key| key.len() != URL_KEY_BYTES) {
         check.unreadable(
@@ -79,6 +87,10 @@ struct Check<'a> {
     kept: HashSet<String>,
     /// The keys that functions and versions need below `lambda/code-user/`, with the package.
     users: HashMap<Bytes, String>,
+    /// The keys that functions and versions need below `lambda/layer-set-user/`.
+    set_users: HashSet<Bytes>,
+    /// The keys that policies of layer versions may have.
+    layer_policies: HashSet<Bytes>,
     unused: HashSet<String>,
     /// The keys of all functions.
     functions: HashSet<Bytes>,
@@ -111,9 +123,17 @@ impl Check<'_> {
             (_, Err(why)) => return self.unreadable("function", key, row, &why),
         };
         self.functions.insert(key.clone());
-        for sha256 in function.codes() {
-            let user = keys::code_user(sha256, &place, &function.name).into_bytes();
-            self.users.insert(user, sha256.to_owned());
+        for held in function.held() {
+            match held {
+                Held::Package(sha256) => {
+                    let user = keys::code_user(&sha256, &place, &function.name).into_bytes();
+                    self.users.insert(user, sha256);
+                }
+                Held::LayerSet(digest) => {
+                    let user = keys::layer_set_user(&digest, &place, &function.name).into_bytes();
+                    self.set_users.insert(user);
+                }
+            }
         }
     }
 
@@ -133,8 +153,51 @@ impl Check<'_> {
             let what = format!("version {number} is of a function, {name}, which does not exist");
             return self.findings.stray(SERVICE, what, (key, row));
         }
-        let sha256 = version.settings.code.sha256;
-        self.users.insert(keys::code_version(&sha256, &place, &name, number).into_bytes(), sha256);
+        for held in version.settings.held() {
+            match held {
+                Held::Package(sha256) => {
+                    let user = keys::code_version(&sha256, &place, &name, number).into_bytes();
+                    self.users.insert(user, sha256);
+                }
+                Held::LayerSet(digest) => {
+                    let user = keys::layer_set_version(&digest, &place, &name, number).into_bytes();
+                    self.set_users.insert(user);
+                }
+            }
+        }
+    }
+
+    fn layer_version(&mut self, key: &Bytes, row: &Bytes) {
+        let (place, name, number) = match keys::read_layer_version(key) {
+            Ok(version) => version,
+            Err(why) => return self.unreadable("layer version", key, row, &why),
+        };
+        let version = match serde_json::from_slice::<LayerVersionRow>(row) {
+            Ok(version) => version,
+            Err(why) => return self.unreadable("layer version", key, row, &why),
+        };
+        let last = keys::last_layer_version(&place, &name).into_bytes();
+        let highest = self.last_versions.entry(last).or_default();
+        *highest = number.max(*highest);
+        let sha256 = version.code.sha256;
+        self.users.insert(keys::code_layer(&sha256, &place, &name, number).into_bytes(), sha256);
+        self.layer_policies.insert(keys::layer_policy(&place, &name, number).into_bytes());
+    }
+
+    fn layer_policy(&mut self, key: &Bytes, row: &Bytes) {
+        if !self.layer_policies.contains(key) {
+            let what = format!("{} is a policy of a layer version that does not exist", key.escape_ascii());
+            return self.findings.stray(SERVICE, what, (key, row));
+        }
+        self.readable::<LayerPolicyRow>("layer policy", key, row);
+    }
+
+    fn layer_set_user(&mut self, key: &Bytes, row: &Bytes) {
+        if !self.set_users.remove(key) {
+            let what =
+                format!("{} says that a function needs these layers, but it does not", key.escape_ascii());
+            self.findings.stray(SERVICE, what, (key, row));
+        }
     }
 
     fn alias(&mut self, key: &Bytes, row: &Bytes) {
@@ -236,6 +299,11 @@ impl Check<'_> {
     }
 
     fn missing(&mut self) {
+        for key in std::mem::take(&mut self.set_users) {
+            let what = format!("{} is missing, though a function has these layers", key.escape_ascii());
+            let mend = Mend::Row { key, seen: None, to: Some(Bytes::new()) };
+            self.findings.problem(SERVICE, what, vec![mend]);
+        }
         for (key, sha256) in std::mem::take(&mut self.users) {
             let what = format!("package {sha256} does not know a function that needs it");
             let mend = Mend::Row { key, seen: None, to: Some(Bytes::new()) };

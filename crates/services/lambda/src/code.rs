@@ -49,6 +49,8 @@ pub(crate) struct Package<S> {
     archive: Archive<S>,
     /// Parents come before what they hold.
     items: Vec<Item>,
+    /// Bytes of what was read of it: of all files, after a whole check.
+    pub(crate) unpacked: u64,
 }
 
 /// One thing to make beneath the package's folder.
@@ -118,7 +120,7 @@ pub(crate) fn check<S: ReadAt>(source: S, depth: Depth) -> Result<Package<S>, Co
     if !plan.items.iter().any(|item| !matches!(item.kind, ItemKind::Folder)) {
         return Err(CodeError::Empty);
     }
-    Ok(Package { archive, items: plan.items })
+    Ok(Package { archive, items: plan.items, unpacked })
 }
 
 /// Unpacks a package to `folder`, which does not exist or is whole: it appears at once, by a rename from `scratch`
@@ -134,6 +136,11 @@ pub(crate) fn unpack<S: ReadAt>(
         let _ = remove_folder(scratch);
         return Err(error);
     }
+    put_in_place(scratch, folder)
+}
+
+/// Lets a folder appear at once, whose content is durable.
+pub(crate) fn put_in_place(scratch: &Path, folder: &Path) -> Result<(), LambdaError> {
     match fs::rename(scratch, folder) {
         Ok(()) => {}
         // Somebody else unpacked the same content meanwhile.
@@ -291,7 +298,7 @@ fn refused(entry: &Entry, problem: &'static str) -> CodeError {
     CodeError::Entry { path: String::from_utf8_lossy(&entry.path).into_owned(), problem }
 }
 
-fn make_folder(path: &Path) -> Result<(), LambdaError> {
+pub(crate) fn make_folder(path: &Path) -> Result<(), LambdaError> {
     let made = fs::create_dir(path).and_then(|()| {
         // The mode that mkdir takes is cut by the process's mask.
         fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))

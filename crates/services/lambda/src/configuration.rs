@@ -41,7 +41,6 @@ struct Changes<'a> {
     file_systems: Option<&'a [FileSystemConfig]>,
     kms_key_arn: Option<&'a str>,
     dead_letter: Option<&'a DeadLetterConfig>,
-    layers: Option<&'a [String]>,
     image: Option<&'a ImageConfig>,
     /// Members of which Lambent has nothing: the name, and whether the request has it.
     strange: [(&'static str, bool); 4],
@@ -100,7 +99,6 @@ impl<'a> Changes<'a> {
             file_systems: input.file_system_configs.as_deref(),
             kms_key_arn: input.kms_key_arn.as_deref(),
             dead_letter: input.dead_letter_config.as_ref(),
-            layers: input.layers.as_deref(),
             image: input.image_config.as_ref(),
             strange: [
                 ("DurableConfig", input.durable_config.is_some()),
@@ -128,7 +126,6 @@ impl<'a> Changes<'a> {
             file_systems: input.file_system_configs.as_deref(),
             kms_key_arn: input.kms_key_arn.as_deref(),
             dead_letter: input.dead_letter_config.as_ref(),
-            layers: input.layers.as_deref(),
             image: input.image_config.as_ref(),
             strange: [
                 ("DurableConfig", input.durable_config.is_some()),
@@ -274,6 +271,7 @@ fn defaults(name: &str) -> Settings {
         log_group: default_log_group(name),
         code: CodeRef { sha256: String::new(), size: 0 },
         snap_start: false,
+        layers: Vec::new(),
         vpc: None,
         file_systems: Vec::new(),
         kms_key_arn: None,
@@ -309,7 +307,6 @@ fn log_group(logging: &LoggingConfig, name: &str) -> Result<String, ApiError> {
 fn refuse(changes: &Changes<'_>) -> Result<(), ApiError> {
     let traces = changes.tracing.is_some_and(|tracing| tracing.mode == Some(TracingMode::Active));
     let asked = [
-        ("Layers", changes.layers.is_some_and(|layers| !layers.is_empty()), "put the code into the zip file"),
         ("TracingConfig Active", traces, "use PassThrough"),
         ("ImageConfig", changes.image.is_some(), "leave it out"),
     ];

@@ -6,7 +6,7 @@ use lambent_base::{Place, text};
 use lambent_identity::Identity;
 use lambent_model_lambda::{
     Architecture, EnvironmentError, EnvironmentResponse, EphemeralStorage, FunctionConfiguration,
-    LastUpdateStatus, LastUpdateStatusReasonCode, LogFormat, LoggingConfig, PackageType, Runtime,
+    LastUpdateStatus, LastUpdateStatusReasonCode, Layer, LogFormat, LoggingConfig, PackageType, Runtime,
     RuntimeVersionConfig, SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State,
     StateReasonCode, TracingConfigResponse, TracingMode,
 };
@@ -14,7 +14,7 @@ use lambent_wire::Timestamp;
 
 use crate::errors::NOT_DECRYPTED;
 use crate::names::{LATEST, function_arn};
-use crate::rows::{FunctionRow, Phase, Settings, VersionRow};
+use crate::rows::{FunctionRow, LayerRef, Phase, Settings, VersionRow};
 use crate::{dead_letter_config, network, tenancy};
 
 /// What AWS says while it works on a function, be it new or not.
@@ -93,6 +93,8 @@ pub(crate) fn listed(
         handler: Some(settings.handler.clone()),
         kms_key_arn: settings.kms_key_arn.clone(),
         last_modified: Some(last_modified(settings.last_modified_ms)),
+        layers: Some(settings.layers.iter().map(layer).collect())
+            .filter(|list: &Vec<Layer>| !list.is_empty()),
         logging_config: Some(LoggingConfig {
             log_format: Some(LogFormat::Text),
             log_group: Some(settings.log_group.clone()),
@@ -126,6 +128,14 @@ fn environment(settings: &Settings, identity: &Identity) -> Option<EnvironmentRe
             variables: None,
         },
     })
+}
+
+fn layer(layer: &LayerRef) -> Layer {
+    Layer {
+        arn: Some(layer.arn.clone()),
+        code_size: Some(i64::try_from(layer.code.size).unwrap_or(i64::MAX)),
+        ..Layer::default()
+    }
 }
 
 /// What is asked for, and that published versions have it.
@@ -180,7 +190,7 @@ pub(crate) fn code_digest(settings: &Settings) -> String {
 }
 
 /// As `2026-11-21T16:00:00.000+0000`.
-fn last_modified(unix_ms: i64) -> String {
+pub(crate) fn last_modified(unix_ms: i64) -> String {
     let mut text = Timestamp::from_ms(unix_ms).iso8601_ms();
     if text.ends_with('Z') {
         text.truncate(text.len() - 1);

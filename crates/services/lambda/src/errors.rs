@@ -191,6 +191,14 @@ pub(crate) fn policy_revision_mismatch() -> ApiError {
     revision_mismatch("GetPolicy")
 }
 
+pub(crate) fn layer_policy_revision_mismatch() -> ApiError {
+    revision_mismatch("GetLayerPolicy")
+}
+
+pub(crate) fn statement_not_found(sid: &str) -> ApiError {
+    model::resource_not_found_exception(format!("Statement {sid} is not found in resource policy."))
+}
+
 fn revision_mismatch(operation: &str) -> ApiError {
     model::precondition_failed_exception(format!(
         "The Revision Id provided does not match the latest Revision Id. Call the {operation} API to retrieve \
@@ -232,6 +240,17 @@ pub(crate) fn zip_too_large(limit: usize) -> ApiError {
 
 pub(crate) fn unzipped_too_large(limit: u64) -> ApiError {
     invalid(format!("Unzipped size must be smaller than {limit} bytes"))
+}
+
+pub(crate) fn layers_too_large(limit: u64) -> ApiError {
+    invalid(format!("Layers consume more than the available size of {limit} bytes"))
+}
+
+pub(crate) fn code_with_layers_too_large(bytes: u64, limit: u64) -> ApiError {
+    invalid(format!(
+        "Function code combined with layers exceeds the maximum allowed size of {limit} bytes. The actual size is \
+         {bytes} bytes."
+    ))
 }
 
 pub(crate) fn payload_too_large(length: usize, kind: &str, limit: usize) -> ApiError {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use lambent_blobs::BlobId;
-use lambent_store::Watch;
+use lambent_store::{ScanOptions, Watch};
 
 use crate::code::{self, Depth};
 use crate::errors::LambdaError;
@@ -13,7 +13,7 @@ use crate::keys;
 use crate::lambda::Lambda;
 use crate::limits::SWEEP_RETRY;
 use crate::packages::blocking;
-use crate::rows::{self, CodeRef, CodeRow};
+use crate::rows::{self, CodeRef, CodeRow, Held};
 use crate::spool;
 
 /// What an unpacking that goes on, and a removal that does, are called at their beginning.
@@ -21,6 +21,9 @@ pub(crate) const UNPACKING: &str = ".new-";
 const REMOVING: &str = ".old-";
 /// What follows a package's name in that of the folder with its compiled code (see [`crate::code_cache`]).
 pub(crate) const COMPILED: &str = ".compiled";
+/// What follows the digest of a function's layers in the name of the folder in which they are merged (see
+/// [`crate::layer_folders`]).
+pub(crate) const MERGED: &str = ".opt";
 
 impl Lambda {
     /// The folder of an unpacked package; unpacks it first if need be.
@@ -71,14 +74,14 @@ impl Lambda {
     pub(crate) async fn remove_leftover(&self, name: String) -> Result<bool, LambdaError> {
         // Nobody begins to use a folder between the look at its row and its end. Nor does anybody wait for this.
         let Ok(_lock) = self.folder_lock.try_write() else { return Ok(true) };
-        let sha256 = name.strip_suffix(COMPILED).unwrap_or(&name);
-        let key = keys::code(sha256);
-        let key = &key;
-        let row = self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
-        if row.is_some() {
+        let held = match name.strip_suffix(MERGED) {
+            Some(digest) => Held::LayerSet(digest.to_owned()),
+            None => Held::Package(name.strip_suffix(COMPILED).unwrap_or(&name).to_owned()),
+        };
+        if self.is_needed(&held).await? {
             return Ok(false);
         }
-        if self.is_live(sha256) {
+        if self.is_live(&held) {
             return Ok(true);
         }
         let path = self.code_root().join(name);
@@ -87,6 +90,20 @@ impl Lambda {
             if path.is_dir() { spool::remove_by_rename(&path, &trash) } else { spool::remove_file(&path) }
         });
         removed.await.map(|()| false)
+    }
+
+    async fn is_needed(&self, held: &Held) -> Result<bool, LambdaError> {
+        let read = self.parts.db.read(|txn| async move {
+            match held {
+                Held::Package(sha256) => Ok(rows::get::<CodeRow>(&txn, &keys::code(sha256)).await?.is_some()),
+                Held::LayerSet(digest) => {
+                    let users = keys::layer_set_users(digest).range();
+                    let page = txn.scan(&users, ScanOptions::rows(1).keys_only()).await?;
+                    Ok::<_, LambdaError>(!page.rows.is_empty())
+                }
+            }
+        });
+        read.await
     }
 
     /// Removes the folders of packages that were thrown away; whether some are still in use by environments.

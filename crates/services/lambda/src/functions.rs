@@ -20,7 +20,7 @@ use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
-use crate::{attached, configuration, describe, keys, spec, versions};
+use crate::{attached, configuration, describe, keys, layer_use, spec, versions};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -30,6 +30,9 @@ impl Lambda {
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = new_name(&input.function_name, call.place())?;
         let mut settings = configuration::create(&input, &name.name, &self.parts.identity)?;
+        if let Some(arns) = &input.layers {
+            settings.layers = self.layers_of(call, arns).await?;
+        }
         let tags = configuration::tags(input.tags.take())?;
         self.check_named(call, &settings, Some(&input.role)).await?;
         if self.row(&name).await.is_ok() {
@@ -191,6 +194,7 @@ impl Lambda {
                     return Err(LambdaError::Api(errors::function_exists(&name.name)));
                 }
                 packages::use_code(&txn, package, &name.place, &name.name).await?;
+                layer_use::hold_layers(&txn, &new.settings, &name.place, &name.name).await?;
                 txn.put(&keys::pending(&name.place, &name.name), b"");
                 let mut row = new.clone();
                 let version =
@@ -241,8 +245,8 @@ pub(crate) fn existing(text: &str, qualifier: Option<&str>, place: &Place) -> Re
 async fn delete_rows(txn: &Txn, place: &Place, row: &FunctionRow) -> Result<(), LambdaError> {
     delete_large(txn, &keys::function(place, &row.name)).await?;
     txn.delete(&keys::pending(place, &row.name));
-    for sha256 in row.codes() {
-        packages::drop_code(txn, sha256, place, &row.name);
+    for held in row.held() {
+        packages::let_go(txn, &held, place, &row.name);
     }
     txn.on_commit(keys::CHANGED);
     Ok(())

@@ -14,6 +14,12 @@
 //! | `lambda/code-user/` sha256, account, region, name | empty: the function's row names this code |
 //! | `lambda/code-user/` sha256, account, region, name, number | empty: the version's row names this code |
 //! | `lambda/code-unused/` sha256 | empty: the code may have lost its last user |
+//! | `lambda/code-user/` sha256, `layer`, account, region, name, number | empty: the layer version's row names this code |
+//! | `lambda/layer-set-user/` digest, account, region, name | empty: the function's row names these layers together |
+//! | `lambda/layer-set-user/` digest, account, region, name, number | empty: the version's row names these layers together |
+//! | `lambda/layer-version/` account, region, name, number | [`crate::rows::LayerVersionRow`], JSON |
+//! | `lambda/last-layer-version/` account, region, name | JSON number: the last one that was given; outlives the layer |
+//! | `lambda/layer-policy/` account, region, name, number | [`crate::rows::LayerPolicyRow`], JSON |
 //! | `lambda/url-key` | 32 bytes: signs the URLs from which code is downloaded |
 //!
 //! A digest is 64 lower-case hexadecimal digits.
@@ -32,6 +38,12 @@ const CODE: &[u8] = b"lambda/code/";
 const CODE_BLOB: &[u8] = b"lambda/code-blob/";
 const CODE_USER: &[u8] = b"lambda/code-user/";
 const CODE_UNUSED: &[u8] = b"lambda/code-unused/";
+const LAYER_SET_USER: &[u8] = b"lambda/layer-set-user/";
+const LAYER_VERSION: &[u8] = b"lambda/layer-version/";
+const LAST_LAYER_VERSION: &[u8] = b"lambda/last-layer-version/";
+const LAYER_POLICY: &[u8] = b"lambda/layer-policy/";
+/// Stands where users of code that are functions have their account.
+const LAYER: &str = "layer";
 
 /// The key of [`crate::download`]'s secret.
 pub(crate) const URL_KEY: &[u8] = b"lambda/url-key";
@@ -146,6 +158,81 @@ pub(crate) fn read_code_unused(key: &[u8]) -> Result<String, KeyError> {
     let sha256 = reader.str()?;
     reader.end()?;
     Ok(sha256)
+}
+
+/// Like [`code_user`], for a layer's version.
+pub(crate) fn code_layer(sha256: &str, place: &Place, name: &str, number: u64) -> Key {
+    code_users(sha256).str(LAYER).str(&place.account).str(&place.region).str(name).u64(number)
+}
+
+pub(crate) fn layer_set_user(digest: &str, place: &Place, name: &str) -> Key {
+    layer_set_users(digest).str(&place.account).str(&place.region).str(name)
+}
+
+/// Like [`layer_set_user`], for a published version.
+pub(crate) fn layer_set_version(digest: &str, place: &Place, name: &str, number: u64) -> Key {
+    layer_set_user(digest, place, name).u64(number)
+}
+
+pub(crate) fn layer_set_users(digest: &str) -> Key {
+    Key::new(LAYER_SET_USER).str(digest)
+}
+
+pub(crate) fn all_layer_set_users() -> KeyRange {
+    KeyRange::prefix(LAYER_SET_USER)
+}
+
+pub(crate) fn layer_version(place: &Place, name: &str, number: u64) -> Key {
+    layer_versions(place, name).u64(number)
+}
+
+/// Every version of a layer, by number.
+pub(crate) fn layer_versions(place: &Place, name: &str) -> Key {
+    Key::new(LAYER_VERSION).str(&place.account).str(&place.region).str(name)
+}
+
+/// Every version of every layer of every place.
+pub(crate) fn all_layer_versions() -> KeyRange {
+    KeyRange::prefix(LAYER_VERSION)
+}
+
+/// The place, name and number in a key of [`all_layer_versions`].
+pub(crate) fn read_layer_version(key: &[u8]) -> Result<(Place, String, u64), KeyError> {
+    let mut reader = KeyReader::new(key, LAYER_VERSION)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    let (name, number) = (reader.str()?, reader.u64()?);
+    reader.end()?;
+    Ok((place, name, number))
+}
+
+pub(crate) fn last_layer_version(place: &Place, name: &str) -> Key {
+    last_layer_versions(place).str(name)
+}
+
+/// Every layer of a place that ever was, by name.
+pub(crate) fn last_layer_versions(place: &Place) -> Key {
+    Key::new(LAST_LAYER_VERSION).str(&place.account).str(&place.region)
+}
+
+/// The same of every place.
+pub(crate) fn all_last_layer_versions() -> KeyRange {
+    KeyRange::prefix(LAST_LAYER_VERSION)
+}
+
+/// The layer's name in a key of [`last_layer_versions`].
+pub(crate) fn read_last_layer_version(key: &[u8]) -> Result<String, KeyError> {
+    let mut reader = KeyReader::new(key, LAST_LAYER_VERSION)?;
+    let (_account, _region, name) = (reader.str()?, reader.str()?, reader.str()?);
+    reader.end()?;
+    Ok(name)
+}
+
+pub(crate) fn layer_policy(place: &Place, name: &str, number: u64) -> Key {
+    Key::new(LAYER_POLICY).str(&place.account).str(&place.region).str(name).u64(number)
+}
+
+pub(crate) fn all_layer_policies() -> KeyRange {
+    KeyRange::prefix(LAYER_POLICY)
 }
 
 /// Every function of every place.

@@ -1,5 +1,6 @@
 //! The service's state, and the background work that keeps it true.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -14,7 +15,7 @@ use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
 use crate::resolve::{self, Resolved};
-use crate::rows::{self, AdditionalVersion, FunctionRow, Phase, PolicyRow, Settings};
+use crate::rows::{self, AdditionalVersion, FunctionRow, Held, Phase, PolicyRow, Settings};
 use crate::space::Space;
 use crate::{keys, policy, spec};
 
@@ -51,7 +52,7 @@ struct Runnable {
 
 /// A spec that was handed out: its code must stay as long as anybody has it.
 struct LiveCode {
-    sha256: String,
+    held: BTreeSet<Held>,
     spec: Weak<FunctionSpec>,
 }
 
@@ -143,13 +144,13 @@ impl Lambda {
             None => None,
             Some(settings) => {
                 let _lock = self.folder_lock.read().await;
-                let code_dir = self.ensure_unpacked(&settings.code).await?;
+                let (code_dir, opt_dir) = self.ensure_ready(&settings).await?;
                 let code_cache = self.code_cache(&settings).filter(|folder| folder.is_dir());
                 let identity = self.parts.identity.clone();
-                let mut spec = spec::build(&settings, name, which, code_dir, identity)?;
+                let mut spec = spec::build(&settings, name, which, code_dir, opt_dir, identity)?;
                 spec.code_cache = code_cache;
                 let spec = Arc::new(spec);
-                self.note_live(&settings.code.sha256, &spec);
+                self.note_live(&settings, &spec);
                 Some(spec)
             }
         };
@@ -185,11 +186,11 @@ impl Lambda {
         }
     }
 
-    /// Whether a spec on this code is in use.
-    pub(crate) fn is_live(&self, sha256: &str) -> bool {
+    /// Whether a spec that needs this is in use.
+    pub(crate) fn is_live(&self, held: &Held) -> bool {
         let mut live = self.live.lock();
         live.retain(|code| code.spec.strong_count() > 0);
-        live.iter().any(|code| code.sha256 == sha256)
+        live.iter().any(|code| code.held.contains(held))
     }
 
     /// Where unpacked packages are.
@@ -202,10 +203,10 @@ impl Lambda {
         Space { root: self.code_root(), reserve_bytes: self.parts.disk_reserve_bytes }
     }
 
-    fn note_live(&self, sha256: &str, spec: &Arc<FunctionSpec>) {
+    fn note_live(&self, settings: &Settings, spec: &Arc<FunctionSpec>) {
         let mut live = self.live.lock();
         live.retain(|code| code.spec.strong_count() > 0);
-        live.push(LiveCode { sha256: sha256.to_owned(), spec: Arc::downgrade(spec) });
+        live.push(LiveCode { held: settings.held(), spec: Arc::downgrade(spec) });
     }
 }
 

@@ -13,7 +13,7 @@ use crate::errors::LambdaError;
 use crate::lambda::Lambda;
 use crate::limits::WORK_PAGE_ROWS;
 use crate::names::function_arn;
-use crate::rows::{self, FunctionRow, Phase};
+use crate::rows::{self, FunctionRow, Held, Phase};
 use crate::{keys, packages};
 
 /// How often the end of a change is tried to be written, and the pause after the first failure; it doubles.
@@ -63,7 +63,7 @@ impl Lambda {
         if !is_busy(&row) {
             return self.forget_pending(place, name).await;
         }
-        let unpacked = self.ensure_unpacked(&row.settings.code).await;
+        let unpacked = self.ensure_ready(&row.settings).await;
         if let Err(error) = &unpacked {
             tracing::error!(%error, function = name, "a deployment package could not be unpacked");
         }
@@ -95,7 +95,11 @@ impl Lambda {
             let is_same = |row: &FunctionRow| is_busy(row) && row.settings.run_revision == begun.run_revision;
             let Some(mut row) = row.filter(is_same) else {
                 // Deleted meanwhile, perhaps, and its code unpacked after that was thrown away.
-                packages::mark_unused(&txn, &begun.code.sha256);
+                for held in begun.held() {
+                    if let Held::Package(sha256) = held {
+                        packages::mark_unused(&txn, &sha256);
+                    }
+                }
                 return Ok(());
             };
             row.revision_id.clone_from(revision_id);
@@ -142,9 +146,10 @@ fn end_change(txn: &Txn, place: &Place, row: &mut FunctionRow, failure: Option<&
             _ => Phase::UpdateFailed(reason),
         };
     } else {
-        let replaced = row.previous.take().map(|previous| previous.code.sha256);
-        if let Some(sha256) = replaced.filter(|sha256| *sha256 != row.settings.code.sha256) {
-            packages::drop_code(txn, &sha256, place, &row.name);
+        let before = row.held();
+        row.previous = None;
+        for held in before.difference(&row.held()) {
+            packages::let_go(txn, held, place, &row.name);
         }
         row.phase = Phase::Ready;
     }

@@ -17,6 +17,9 @@ pub(crate) const CODE_NAME_BYTES_MAX: usize = 255;
 /// Folders within folders.
 pub(crate) const CODE_DEPTH_MAX: usize = 64;
 
+/// Layers of one function.
+pub(crate) const LAYERS_MAX: usize = 5;
+
 /// Characters of a function's bare name.
 pub(crate) const FUNCTION_NAME_MAX: usize = 64;
 /// MiB of memory.

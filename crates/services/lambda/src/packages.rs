@@ -8,7 +8,9 @@ use lambent_api::{Body, Call};
 use lambent_base::Place;
 use lambent_blobs::{Blob, BlobId};
 use lambent_bus::pins;
-use lambent_model_lambda::{FunctionCode, S3ObjectStorageMode, UpdateFunctionCodeRequest};
+use lambent_model_lambda::{
+    FunctionCode, LayerVersionContentInput, S3ObjectStorageMode, UpdateFunctionCodeRequest,
+};
 use lambent_store::{ScanOptions, Txn};
 use lambent_wire::ApiError;
 
@@ -18,7 +20,7 @@ use crate::keys;
 use crate::lambda::Lambda;
 use crate::limits::{WORK_PAGE_ROWS, ZIP_BYTES_MAX};
 use crate::parts::{FetchError, ObjectName};
-use crate::rows::{self, CodeRef, CodeRow};
+use crate::rows::{self, CodeRef, CodeRow, Held, Settings};
 use crate::spool::{self, Spool};
 
 /// Where a request says its package is.
@@ -30,6 +32,8 @@ pub(crate) enum PackageSource {
 /// A package that was checked and is kept nowhere yet.
 pub(crate) struct Checked<'a> {
     pub(crate) code: CodeRef,
+    /// Bytes of all files in it.
+    unpacked: u64,
     zip: Spool,
     _slot: tokio::sync::SemaphorePermit<'a>,
 }
@@ -37,6 +41,7 @@ pub(crate) struct Checked<'a> {
 /// A package whose blob is durable, to be named by the next commit.
 pub(crate) struct Staged<'a> {
     pub(crate) code: CodeRef,
+    unpacked: u64,
     blob: BlobId,
     /// The package, where the blob was there before; without it this request made the blob.
     zip: Option<Checked<'a>>,
@@ -51,34 +56,92 @@ pub(crate) async fn use_code(
     place: &Place,
     name: &str,
 ) -> Result<(), LambdaError> {
-    let CodeRef { sha256, size } = &package.code;
-    if kept_blob(txn, sha256).await?.is_none() {
-        if package.zip.is_some() {
-            return Err(LambdaError::PackageGone);
-        }
-        rows::put(txn, &keys::code(sha256), &CodeRow { blob: package.blob.to_bytes(), size: *size });
-        txn.put(&keys::code_blob(package.blob), b"");
-    }
-    txn.put(&keys::code_user(sha256, place, name), b"");
-    txn.delete(&keys::code_unused(sha256));
+    keep_code(txn, package).await?;
+    hold(txn, &Held::Package(package.code.sha256.clone()), place, name);
     Ok(())
 }
 
-/// Names a package by a published version too, in a transaction in which its function names it.
-pub(crate) fn use_by_version(txn: &Txn, sha256: &str, place: &Place, name: &str, number: u64) {
-    txn.put(&keys::code_version(sha256, place, name, number), b"");
+/// Has a package kept, in the transaction that names it.
+pub(crate) async fn keep_code(txn: &Txn, package: &Staged<'_>) -> Result<(), LambdaError> {
+    let CodeRef { sha256, size } = &package.code;
+    let known = rows::get::<CodeRow>(txn, &keys::code(sha256)).await?;
+    let blob = match &known {
+        Some(row) => row.blob,
+        None if package.zip.is_some() => return Err(LambdaError::PackageGone),
+        None => package.blob.to_bytes(),
+    };
+    if known.is_none_or(|row| row.unpacked.is_none()) {
+        rows::put(txn, &keys::code(sha256), &CodeRow { blob, size: *size, unpacked: Some(package.unpacked) });
+        txn.put(&keys::code_blob(BlobId::from_bytes(blob)), b"");
+    }
+    Ok(())
+}
+
+/// Has a function need something that is kept.
+pub(crate) fn hold(txn: &Txn, what: &Held, place: &Place, name: &str) {
+    match what {
+        Held::Package(sha256) => {
+            txn.put(&keys::code_user(sha256, place, name), b"");
+            txn.delete(&keys::code_unused(sha256));
+        }
+        Held::LayerSet(digest) => txn.put(&keys::layer_set_user(digest, place, name), b""),
+    }
+}
+
+/// Lets a function do without it, in the function's own transaction.
+pub(crate) fn let_go(txn: &Txn, what: &Held, place: &Place, name: &str) {
+    match what {
+        Held::Package(sha256) => {
+            txn.delete(&keys::code_user(sha256, place, name));
+            mark_unused(txn, sha256);
+        }
+        Held::LayerSet(digest) => {
+            txn.delete(&keys::layer_set_user(digest, place, name));
+            txn.on_commit(keys::UNUSED);
+        }
+    }
+}
+
+/// Has a published version need what its function needs, in a transaction in which that holds it.
+pub(crate) fn use_by_version(txn: &Txn, settings: &Settings, place: &Place, name: &str, number: u64) {
+    for what in settings.held() {
+        match what {
+            Held::Package(sha256) => {
+                txn.put(&keys::code_version(&sha256, place, name, number), b"");
+                txn.delete(&keys::code_unused(&sha256));
+            }
+            Held::LayerSet(digest) => {
+                txn.put(&keys::layer_set_version(&digest, place, name, number), b"");
+            }
+        }
+    }
+}
+
+/// Lets go of all that a published version needs.
+pub(crate) fn drop_by_version(txn: &Txn, settings: &Settings, place: &Place, name: &str, number: u64) {
+    for what in settings.held() {
+        match what {
+            Held::Package(sha256) => {
+                txn.delete(&keys::code_version(&sha256, place, name, number));
+                mark_unused(txn, &sha256);
+            }
+            Held::LayerSet(digest) => {
+                txn.delete(&keys::layer_set_version(&digest, place, name, number));
+                txn.on_commit(keys::UNUSED);
+            }
+        }
+    }
+}
+
+/// Names a package by a layer's version, in a transaction in which it is kept.
+pub(crate) fn use_by_layer(txn: &Txn, sha256: &str, place: &Place, name: &str, number: u64) {
+    txn.put(&keys::code_layer(sha256, place, name, number), b"");
     txn.delete(&keys::code_unused(sha256));
 }
 
-/// Lets go of a package by a published version.
-pub(crate) fn drop_by_version(txn: &Txn, sha256: &str, place: &Place, name: &str, number: u64) {
-    txn.delete(&keys::code_version(sha256, place, name, number));
-    mark_unused(txn, sha256);
-}
-
-/// Lets go of a package, in the function's own transaction.
-pub(crate) fn drop_code(txn: &Txn, sha256: &str, place: &Place, name: &str) {
-    txn.delete(&keys::code_user(sha256, place, name));
+/// Lets go of a package by a layer's version.
+pub(crate) fn drop_by_layer(txn: &Txn, sha256: &str, place: &Place, name: &str, number: u64) {
+    txn.delete(&keys::code_layer(sha256, place, name, number));
     mark_unused(txn, sha256);
 }
 
@@ -103,6 +166,13 @@ impl PackageSource {
         let object = (input.s3_bucket.take(), input.s3_key.take(), input.s3_object_version.take());
         let is_reference = input.s3_object_storage_mode == Some(S3ObjectStorageMode::Reference);
         Self::of(input.zip_file.take(), object, is_image, is_reference, input.source_kms_key_arn.is_some())
+    }
+
+    /// The package of a layer's new version; takes the zip out of the request.
+    pub(crate) fn of_layer(content: &mut LayerVersionContentInput) -> Result<Self, ApiError> {
+        let object = (content.s3_bucket.take(), content.s3_key.take(), content.s3_object_version.take());
+        let is_reference = content.s3_object_storage_mode == Some(S3ObjectStorageMode::Reference);
+        Self::of(content.zip_file.take(), object, false, is_reference, false)
     }
 
     fn of(
@@ -154,11 +224,11 @@ impl Lambda {
         };
         let checked = blocking(move || {
             let (sha256, size) = zip.digest()?;
-            zip.check().map_err(refused)?;
-            Ok((CodeRef { sha256, size }, zip))
+            let unpacked = zip.check().map_err(refused)?;
+            Ok((CodeRef { sha256, size }, unpacked, zip))
         });
-        let (code, zip) = checked.await?;
-        Ok(Checked { code, zip, _slot: slot })
+        let (code, unpacked, zip) = checked.await?;
+        Ok(Checked { code, unpacked, zip, _slot: slot })
     }
 
     /// Makes a package durable, unless the same content is kept already.
@@ -166,7 +236,10 @@ impl Lambda {
         let sha256 = &checked.code.sha256;
         let kept = self.parts.db.read(|txn| async move { kept_blob(&txn, sha256).await });
         match kept.await? {
-            Some(blob) => Ok(Staged { code: checked.code.clone(), blob, zip: Some(checked) }),
+            Some(blob) => {
+                let (code, unpacked) = (checked.code.clone(), checked.unpacked);
+                Ok(Staged { code, unpacked, blob, zip: Some(checked) })
+            }
             None => self.write_package(checked).await,
         }
     }
@@ -180,8 +253,8 @@ impl Lambda {
     }
 
     async fn write_package<'a>(&self, checked: Checked<'a>) -> Result<Staged<'a>, LambdaError> {
-        let Checked { code, zip, _slot } = checked;
-        Ok(Staged { code, blob: self.write_blob(zip).await?.id, zip: None })
+        let Checked { code, unpacked, zip, _slot } = checked;
+        Ok(Staged { code, unpacked, blob: self.write_blob(zip).await?.id, zip: None })
     }
 
     /// To be called after the commit that should have named the package.

@@ -228,7 +228,7 @@ pub(crate) fn check_size(document: &str) -> Result<(), ApiError> {
     )))
 }
 
-fn statement_exists(sid: &str) -> ApiError {
+pub(crate) fn statement_exists(sid: &str) -> ApiError {
     model::resource_conflict_exception(format!(
         "The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the \
          existing statement."

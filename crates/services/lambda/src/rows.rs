@@ -1,13 +1,14 @@
 //! What the store holds of functions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use lambent_base::Place;
+use lambent_base::{Place, text};
 use lambent_identity::Identity;
 use lambent_store::{Txn, get_large, load_large, put_large};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::environment_seal::Variables;
 use crate::errors::LambdaError;
@@ -113,6 +114,17 @@ pub(crate) struct Settings {
     /// TenancyConfig's PER_TENANT: one environment serves calls of one tenant only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_per_tenant: bool,
+    /// In their order: later ones lie over earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) layers: Vec<LayerRef>,
+}
+
+/// A version of a layer as a function has it, whatever becomes of that version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerRef {
+    /// Of the version.
+    pub(crate) arn: String,
+    pub(crate) code: CodeRef,
 }
 
 /// A deployment package, by content.
@@ -131,6 +143,40 @@ pub(crate) struct CodeRow {
     pub(crate) blob: [u8; 16],
     /// Bytes of the zip.
     pub(crate) size: u64,
+    /// Bytes of all files in it; of packages that were kept before this was noted, nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unpacked: Option<u64>,
+}
+
+/// A version of a layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerVersionRow {
+    pub(crate) number: u64,
+    pub(crate) description: String,
+    pub(crate) license_info: Option<String>,
+    /// `None` where the caller never gave any.
+    pub(crate) compatible_runtimes: Option<Vec<String>>,
+    pub(crate) compatible_architectures: Option<Vec<String>>,
+    /// Milliseconds since 1970.
+    pub(crate) created_ms: i64,
+    pub(crate) code: CodeRef,
+}
+
+/// Who else may use a layer's version; there is no row where there is no statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerPolicyRow {
+    pub(crate) revision_id: String,
+    pub(crate) statements: Vec<LayerStatementRow>,
+}
+
+/// What AddLayerVersionPermission was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerStatementRow {
+    pub(crate) sid: String,
+    pub(crate) action: String,
+    /// `*`, an account's twelve digits, or the ARN of its root.
+    pub(crate) principal: String,
+    pub(crate) organization_id: Option<String>,
 }
 
 /// A function's resource policy; there is no row where there is no statement.
@@ -219,12 +265,10 @@ impl FunctionRow {
         }
     }
 
-    /// The digests of all code that the function may still run.
-    pub(crate) fn codes(&self) -> Vec<&str> {
+    /// All that the function may still run.
+    pub(crate) fn held(&self) -> BTreeSet<Held> {
         let settings = std::iter::once(&self.settings).chain(&self.previous);
-        let mut codes: Vec<&str> = settings.map(|settings| settings.code.sha256.as_str()).collect();
-        codes.dedup();
-        codes
+        settings.flat_map(Settings::held).collect()
     }
 }
 
@@ -238,6 +282,15 @@ impl AliasRow {
     pub(crate) fn leads_to(&self, number: u64) -> bool {
         self.version == Some(number) || self.additional.is_some_and(|other| other.version == number)
     }
+}
+
+/// What is kept as long as a function or a version needs it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Held {
+    /// A package, of a function or a layer, by its digest.
+    Package(String),
+    /// Layers in their order, by the digest of that list.
+    LayerSet(String),
 }
 
 impl VersionRow {
@@ -290,6 +343,22 @@ impl Settings {
             && (self.environment == other.environment
                 || variables(self).is_some_and(|own| variables(other) == Some(own)))
     }
+
+    /// What these settings need.
+    pub(crate) fn held(&self) -> BTreeSet<Held> {
+        let packages = std::iter::once(&self.code).chain(self.layers.iter().map(|layer| &layer.code));
+        let packages = packages.map(|code| Held::Package(code.sha256.clone()));
+        packages.chain(self.layer_set().map(Held::LayerSet)).collect()
+    }
+
+    /// The digest of several layers in their order; of one layer, its package says the same.
+    pub(crate) fn layer_set(&self) -> Option<String> {
+        if self.layers.len() < 2 {
+            return None;
+        }
+        let digests: Vec<&str> = self.layers.iter().map(|layer| layer.code.sha256.as_str()).collect();
+        Some(text::hex(&Sha256::digest(digests.join("\n"))))
+    }
 }
 
 /// Reads a function.
@@ -329,6 +398,11 @@ pub(crate) fn read_alias(row: &[u8]) -> Result<AliasRow, LambdaError> {
 
 /// Reads the row of a version that a scan found.
 pub(crate) fn read_version(row: &[u8]) -> Result<VersionRow, LambdaError> {
+    decode(row)
+}
+
+/// Reads any row that a scan found.
+pub(crate) fn read<T: DeserializeOwned>(row: &[u8]) -> Result<T, LambdaError> {
     decode(row)
 }
 

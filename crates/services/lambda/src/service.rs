@@ -7,6 +7,7 @@ use lambent_api::{Service, operations};
 use lambent_model_lambda::ops;
 
 use crate::lambda::Lambda;
+use crate::layer_names::{layer_resource, layer_version_resource};
 use crate::names::resource;
 
 /// AWS Lambda as the gateway sees it.
@@ -54,6 +55,23 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, _| input.resource_arn.clone();
         plain ops::GetPolicy => get_policy, "lambda:GetPolicy",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::PublishLayerVersion => publish_layer_version, "lambda:PublishLayerVersion",
+            |input, place| layer_resource(&input.layer_name, place);
+        plain ops::GetLayerVersion => get_layer_version, "lambda:GetLayerVersion",
+            |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
+        plain ops::GetLayerVersionByArn => get_layer_version_by_arn, "lambda:GetLayerVersion",
+            |input, _| input.arn.clone();
+        plain ops::DeleteLayerVersion => delete_layer_version, "lambda:DeleteLayerVersion",
+            |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
+        plain ops::ListLayers => list_layers, "lambda:ListLayers", |_, _| "*".to_owned();
+        plain ops::ListLayerVersions => list_layer_versions, "lambda:ListLayerVersions", |_, _| "*".to_owned();
+        plain ops::AddLayerVersionPermission => add_layer_version_permission, "lambda:AddLayerVersionPermission",
+            |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
+        plain ops::RemoveLayerVersionPermission => remove_layer_version_permission,
+            "lambda:RemoveLayerVersionPermission",
+            |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
+        plain ops::GetLayerVersionPolicy => get_layer_version_policy, "lambda:GetLayerVersionPolicy",
+            |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
     });
     service
 }

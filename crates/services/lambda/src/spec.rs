@@ -21,6 +21,7 @@ pub(crate) fn build(
     name: &FunctionName,
     which: Which,
     code_dir: PathBuf,
+    opt_dir: Option<PathBuf>,
     identity: Arc<Identity>,
 ) -> Result<FunctionSpec, LambdaError> {
     let FunctionName { place, name, .. } = name;
@@ -43,7 +44,7 @@ pub(crate) fn build(
         ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
         environment,
         code_dir,
-        opt_dir: None,
+        opt_dir,
         code_cache: None,
         log_group: settings.log_group.clone(),
         snap_start: settings.snap_start && which != Which::Latest && settings.runtime.starts_with("python"),

@@ -44,13 +44,13 @@ impl Spool {
         Ok((text::hex(&hasher.finalize()), self.length()))
     }
 
-    /// Checks the zip whole. Blocks.
-    pub(crate) fn check(&self) -> Result<(), CodeError> {
+    /// Checks the zip whole, and gives the bytes of all files in it. Blocks.
+    pub(crate) fn check(&self) -> Result<u64, CodeError> {
         match self {
-            Self::Memory(bytes) => code::check(bytes.clone(), Depth::Whole).map(drop),
+            Self::Memory(bytes) => Ok(code::check(bytes.clone(), Depth::Whole)?.unpacked),
             Self::File(file) => {
                 let again = file.0.reopen().map_err(crate::archive::ArchiveError::from)?;
-                code::check(again, Depth::Whole).map(drop)
+                Ok(code::check(again, Depth::Whole)?.unpacked)
             }
         }
     }

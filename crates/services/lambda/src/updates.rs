@@ -14,7 +14,7 @@ use crate::lambda::Lambda;
 use crate::names::FunctionName;
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings};
-use crate::{configuration, keys};
+use crate::{configuration, keys, layer_use};
 
 impl Lambda {
     pub(crate) async fn update_function_code(
@@ -57,7 +57,16 @@ impl Lambda {
         let identity = &*self.parts.identity;
         configuration::update(&mut settings, &input, &name.name, identity)?;
         self.check_named(call, &settings, input.role.as_deref()).await?;
-        let change = |settings: &mut Settings| configuration::update(settings, &input, &name.name, identity);
+        let layers = match &input.layers {
+            Some(arns) => Some(self.layers_of(call, arns).await?),
+            None => None,
+        };
+        let change = |settings: &mut Settings| {
+            if let Some(layers) = &layers {
+                settings.layers.clone_from(layers);
+            }
+            configuration::update(settings, &input, &name.name, identity)
+        };
         let with = With { revision: input.revision_id.as_deref(), publish: false };
         self.change(call, &name, with, None, change).await
     }
@@ -79,19 +88,20 @@ impl Lambda {
                 let row = rows::get_function(&txn, &name.place, &name.name).await?;
                 let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
                 check_changeable(&row, name, with.revision)?;
-                let before: Vec<String> = row.codes().into_iter().map(str::to_owned).collect();
+                let before = row.held();
                 begin_change(&mut row);
                 row.seal(&self.parts.identity);
                 change(&mut row.settings)?;
                 row.revision_id.clone_from(&ids.0);
                 row.settings.run_revision.clone_from(&ids.1);
                 row.settings.last_modified_ms = call.time_ms();
-                for sha256 in before.iter().filter(|sha256| !row.codes().contains(&sha256.as_str())) {
-                    packages::drop_code(&txn, sha256, &name.place, &name.name);
+                for held in before.difference(&row.held()) {
+                    packages::let_go(&txn, held, &name.place, &name.name);
                 }
                 if let Some(package) = package {
                     packages::use_code(&txn, package, &name.place, &name.name).await?;
                 }
+                layer_use::hold_layers(&txn, &row.settings, &name.place, &name.name).await?;
                 let published = if with.publish {
                     Some(self.publish(&txn, &name.place, &mut row, None).await?)
                 } else {

@@ -88,7 +88,7 @@ impl Lambda {
         };
         rows::put(txn, &last_key, &number);
         rows::put(txn, &keys::version(place, &row.name, number), &version);
-        packages::use_by_version(txn, &row.settings.code.sha256, place, &row.name, number);
+        packages::use_by_version(txn, &row.settings, place, &row.name, number);
         Ok(version)
     }
 
@@ -150,7 +150,7 @@ pub(crate) async fn delete_some(txn: &Txn, place: &Place, name: &str) -> Result<
 fn delete(txn: &Txn, place: &Place, name: &str, row: &VersionRow) {
     txn.delete(&keys::version(place, name, row.number));
     attached::delete_of_qualifier(txn, place, name, &row.number.to_string());
-    packages::drop_by_version(txn, &row.settings.code.sha256, place, name, row.number);
+    packages::drop_by_version(txn, &row.settings, place, name, row.number);
 }
 
 /// Fails while there is nothing that could be published, and where the caller expects something else.

@@ -251,7 +251,6 @@ async fn what_would_not_act_is_refused_by_name() {
     let refused = [
         json!({"PackageType": "Image"}),
         json!({"PublishTo": "LATEST_PUBLISHED"}),
-        json!({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:deps:1"]}),
         json!({"DurableConfig": {"ExecutionTimeout": 60}}),
         json!({"TracingConfig": {"Mode": "Active"}}),
         json!({"LoggingConfig": {"LogFormat": "JSON"}}),

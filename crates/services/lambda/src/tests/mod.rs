@@ -6,6 +6,7 @@ mod codes;
 mod compilations;
 mod configurations;
 mod invocations;
+mod layers;
 mod lifecycles;
 mod policies;
 mod sealing;
