@@ -9,10 +9,12 @@ use lambent_care::{Findings, Mend};
 use lambent_store::{Export, StoreError};
 use serde::de::DeserializeOwned;
 
+use crate::code_signing::CodeSigningRow;
 use crate::keys;
 use crate::rows::{
     AliasRow, CodeRow, FunctionRow, Held, LayerPolicyRow, LayerVersionRow, PolicyRow, VersionRow,
 };
+use crate::runtime_management::RuntimeManagementRow;
 
 const SERVICE: &str = "lambda";
 const URL_KEY_BYTES: usize = 32;
@@ -43,6 +45,18 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         check.function(&key, &row, loaded);
     }
     view.for_each(keys::all_versions(), |key, row| check.version(key, row)).await?;
+    view.for_each(keys::all_runtime_managements(), |key, row| {
+        check.readable::<RuntimeManagementRow>("runtime management configuration", key, row);
+    })
+    .await?;
+    view.for_each(keys::all_code_signings(), |key, row| {
+        check.readable::<CodeSigningRow>("code signing configuration", key, row);
+    })
+    .await?;
+    view.for_each(keys::all_function_code_signings(), |key, row| {
+        check.readable::<String>("code signing configuration of a function", key, row);
+    })
+    .await?;
     view.for_each(keys::all_layer_versions(), |key, row| check.layer_version(key, row)).await?;
     view.for_each(keys::all_layer_policies(), |key, row| check.layer_policy(key, row)).await?;
     view.for_each(keys::all_last_versions(), |key, row| check.last_version(key, row)).await?;

@@ -55,9 +55,6 @@ pub(crate) fn create(
     if input.package_type.as_ref().is_some_and(|kind| *kind == PackageType::Image) {
         return Err(unsupported("PackageType Image", "deploy a zip file, with PackageType Zip"));
     }
-    if input.code_signing_config_arn.as_deref().is_some_and(|arn| !arn.is_empty()) {
-        return Err(unsupported("CodeSigningConfigArn", "leave it out"));
-    }
     refuse_publish_to(input.publish_to.is_some())?;
     if input.runtime.is_none() || input.handler.is_none() {
         return Err(errors::invalid(

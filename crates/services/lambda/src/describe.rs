@@ -15,6 +15,7 @@ use lambent_wire::Timestamp;
 use crate::errors::NOT_DECRYPTED;
 use crate::names::{LATEST, function_arn};
 use crate::rows::{FunctionRow, LayerRef, Phase, Settings, VersionRow};
+use crate::runtime_management::version_arn;
 use crate::{dead_letter_config, network, tenancy};
 
 /// What AWS says while it works on a function, be it new or not.
@@ -63,7 +64,7 @@ pub(crate) fn whole(
     let runtime = &one.settings.runtime;
     shown.runtime_version_config = Some(RuntimeVersionConfig {
         error: None,
-        runtime_version_arn: Some(format!("arn:aws:lambda:{}::runtime:lambent-{runtime}", place.region)),
+        runtime_version_arn: Some(version_arn(runtime, &place.region)),
     });
     show_phase(&mut shown, one.phase, note);
     shown

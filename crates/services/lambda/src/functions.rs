@@ -20,7 +20,7 @@ use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
-use crate::{attached, configuration, describe, keys, layer_use, spec, versions};
+use crate::{attached, code_signing_use, configuration, describe, keys, layer_use, spec, versions};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -52,7 +52,11 @@ impl Lambda {
             tags,
             publishing: None,
         };
-        let version = self.commit_new(&name, &mut row, staged, input.publish == Some(true)).await?;
+        let with = NewWith {
+            publish: input.publish == Some(true),
+            code_signing_config_arn: input.code_signing_config_arn.filter(|arn| !arn.is_empty()),
+        };
+        let version = self.commit_new(&name, &mut row, staged, &with).await?;
         let mut shown = describe::whole((&row).into(), &name.place, &self.parts.identity, false, None);
         if let Some(version) = version {
             shown.version = Some(version.number.to_string());
@@ -184,7 +188,7 @@ impl Lambda {
         name: &FunctionName,
         row: &mut FunctionRow,
         mut staged: Staged<'_>,
-        publish: bool,
+        with: &NewWith,
     ) -> Result<Option<VersionRow>, LambdaError> {
         let new = &*row;
         let committed = loop {
@@ -195,10 +199,16 @@ impl Lambda {
                 }
                 packages::use_code(&txn, package, &name.place, &name.name).await?;
                 layer_use::hold_layers(&txn, &new.settings, &name.place, &name.name).await?;
+                if let Some(arn) = &with.code_signing_config_arn {
+                    code_signing_use::attach(&txn, &name.place, &name.name, arn).await?;
+                }
                 txn.put(&keys::pending(&name.place, &name.name), b"");
                 let mut row = new.clone();
-                let version =
-                    if publish { Some(self.publish(&txn, &name.place, &mut row, None).await?) } else { None };
+                let version = if with.publish {
+                    Some(self.publish(&txn, &name.place, &mut row, None).await?)
+                } else {
+                    None
+                };
                 rows::put_function(&txn, &name.place, &row).await?;
                 Ok((row, version))
             });
@@ -213,6 +223,12 @@ impl Lambda {
         *row = made;
         Ok(version)
     }
+}
+
+/// What a request asks of a new function besides.
+struct NewWith {
+    publish: bool,
+    code_signing_config_arn: Option<String>,
 }
 
 /// The name of a function to be made.
@@ -245,6 +261,7 @@ pub(crate) fn existing(text: &str, qualifier: Option<&str>, place: &Place) -> Re
 async fn delete_rows(txn: &Txn, place: &Place, row: &FunctionRow) -> Result<(), LambdaError> {
     delete_large(txn, &keys::function(place, &row.name)).await?;
     txn.delete(&keys::pending(place, &row.name));
+    code_signing_use::detach(txn, place, &row.name).await?;
     for held in row.held() {
         packages::let_go(txn, &held, place, &row.name);
     }

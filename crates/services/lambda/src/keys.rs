@@ -20,6 +20,10 @@
 //! | `lambda/layer-version/` account, region, name, number | [`crate::rows::LayerVersionRow`], JSON |
 //! | `lambda/last-layer-version/` account, region, name | JSON number: the last one that was given; outlives the layer |
 //! | `lambda/layer-policy/` account, region, name, number | [`crate::rows::LayerPolicyRow`], JSON |
+//! | `lambda/runtime-management/` account, region, name, qualifier | [`crate::runtime_management::RuntimeManagementRow`], JSON |
+//! | `lambda/code-signing/` account, region, id | [`crate::code_signing::CodeSigningRow`], JSON |
+//! | `lambda/code-signing-user/` account, region, id, name | empty: the function has this configuration |
+//! | `lambda/function-code-signing/` account, region, name | JSON text: the id of the function's configuration |
 //! | `lambda/url-key` | 32 bytes: signs the URLs from which code is downloaded |
 //!
 //! A digest is 64 lower-case hexadecimal digits.
@@ -42,6 +46,10 @@ const LAYER_SET_USER: &[u8] = b"lambda/layer-set-user/";
 const LAYER_VERSION: &[u8] = b"lambda/layer-version/";
 const LAST_LAYER_VERSION: &[u8] = b"lambda/last-layer-version/";
 const LAYER_POLICY: &[u8] = b"lambda/layer-policy/";
+const RUNTIME_MANAGEMENT: &[u8] = b"lambda/runtime-management/";
+const CODE_SIGNING: &[u8] = b"lambda/code-signing/";
+const CODE_SIGNING_USER: &[u8] = b"lambda/code-signing-user/";
+const FUNCTION_CODE_SIGNING: &[u8] = b"lambda/function-code-signing/";
 /// Stands where users of code that are functions have their account.
 const LAYER: &str = "layer";
 
@@ -94,7 +102,7 @@ pub(crate) fn qualified_policy(place: &Place, name: &str, qualifier: &str) -> Ke
 
 /// The kinds of rows that may hang on a function, and on its versions and aliases by their name, and go with them:
 /// keys are the kind, account, region, name, and the qualifier where there is one.
-pub(crate) const ATTACHED: [&[u8]; 1] = [POLICY];
+pub(crate) const ATTACHED: [&[u8]; 2] = [POLICY, RUNTIME_MANAGEMENT];
 
 /// What hangs on a function; the beginning of the keys of what hangs on its versions and aliases.
 pub(crate) fn attached(kind: &[u8], place: &Place, name: &str) -> Key {
@@ -229,6 +237,54 @@ pub(crate) fn read_last_layer_version(key: &[u8]) -> Result<String, KeyError> {
 
 pub(crate) fn layer_policy(place: &Place, name: &str, number: u64) -> Key {
     Key::new(LAYER_POLICY).str(&place.account).str(&place.region).str(name).u64(number)
+}
+
+/// What precedes the qualifier.
+pub(crate) fn runtime_management(place: &Place, name: &str) -> Key {
+    attached(RUNTIME_MANAGEMENT, place, name)
+}
+
+pub(crate) fn all_runtime_managements() -> KeyRange {
+    KeyRange::prefix(RUNTIME_MANAGEMENT)
+}
+
+pub(crate) fn code_signing(place: &Place, id: &str) -> Key {
+    code_signings(place).str(id)
+}
+
+/// Every code signing configuration of a place.
+pub(crate) fn code_signings(place: &Place) -> Key {
+    Key::new(CODE_SIGNING).str(&place.account).str(&place.region)
+}
+
+pub(crate) fn all_code_signings() -> KeyRange {
+    KeyRange::prefix(CODE_SIGNING)
+}
+
+pub(crate) fn code_signing_user(place: &Place, id: &str, name: &str) -> Key {
+    code_signing_users(place, id).str(name)
+}
+
+/// Every function with a configuration, by name.
+pub(crate) fn code_signing_users(place: &Place, id: &str) -> Key {
+    Key::new(CODE_SIGNING_USER).str(&place.account).str(&place.region).str(id)
+}
+
+/// The function's name in a key of [`code_signing_users`].
+pub(crate) fn read_code_signing_user(key: &[u8]) -> Result<String, KeyError> {
+    let mut reader = KeyReader::new(key, CODE_SIGNING_USER)?;
+    let (_account, _region, _id) = (reader.str()?, reader.str()?, reader.str()?);
+    let name = reader.str()?;
+    reader.end()?;
+    Ok(name)
+}
+
+pub(crate) fn function_code_signing(place: &Place, name: &str) -> Key {
+    Key::new(FUNCTION_CODE_SIGNING).str(&place.account).str(&place.region).str(name)
+}
+
+pub(crate) fn all_function_code_signings() -> KeyRange {
+    KeyRange::prefix(FUNCTION_CODE_SIGNING)
 }
 
 pub(crate) fn all_layer_policies() -> KeyRange {

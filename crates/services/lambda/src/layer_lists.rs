@@ -147,7 +147,8 @@ async fn versions_before(
     Ok(found)
 }
 
-fn page_size(max_items: Option<i32>) -> usize {
+/// How many a page of a list shall hold.
+pub(crate) fn page_size(max_items: Option<i32>) -> usize {
     let wanted = max_items.and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE_MAX);
     wanted.clamp(1, PAGE_MAX)
 }

@@ -72,6 +72,34 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
         plain ops::GetLayerVersionPolicy => get_layer_version_policy, "lambda:GetLayerVersionPolicy",
             |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
+        plain ops::TagResource => tag_resource, "lambda:TagResource", |input, _| input.resource.clone();
+        plain ops::UntagResource => untag_resource, "lambda:UntagResource", |input, _| input.resource.clone();
+        plain ops::ListTags => list_tags, "lambda:ListTags", |input, _| input.resource.clone();
+        plain ops::PutRuntimeManagementConfig => put_runtime_management_config,
+            "lambda:PutRuntimeManagementConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::GetRuntimeManagementConfig => get_runtime_management_config,
+            "lambda:GetRuntimeManagementConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::CreateCodeSigningConfig => create_code_signing_config, "lambda:CreateCodeSigningConfig",
+            |_, _| "*".to_owned();
+        plain ops::GetCodeSigningConfig => get_code_signing_config, "lambda:GetCodeSigningConfig",
+            |input, _| input.code_signing_config_arn.clone();
+        plain ops::UpdateCodeSigningConfig => update_code_signing_config, "lambda:UpdateCodeSigningConfig",
+            |input, _| input.code_signing_config_arn.clone();
+        plain ops::DeleteCodeSigningConfig => delete_code_signing_config, "lambda:DeleteCodeSigningConfig",
+            |input, _| input.code_signing_config_arn.clone();
+        plain ops::ListCodeSigningConfigs => list_code_signing_configs, "lambda:ListCodeSigningConfigs",
+            |_, _| "*".to_owned();
+        plain ops::PutFunctionCodeSigningConfig => put_function_code_signing_config,
+            "lambda:PutFunctionCodeSigningConfig", |input, place| resource(&input.function_name, None, place);
+        plain ops::GetFunctionCodeSigningConfig => get_function_code_signing_config,
+            "lambda:GetFunctionCodeSigningConfig", |input, place| resource(&input.function_name, None, place);
+        plain ops::DeleteFunctionCodeSigningConfig => delete_function_code_signing_config,
+            "lambda:DeleteFunctionCodeSigningConfig",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::ListFunctionsByCodeSigningConfig => list_functions_by_code_signing_config,
+            "lambda:ListFunctionsByCodeSigningConfig", |input, _| input.code_signing_config_arn.clone();
     });
     service
 }

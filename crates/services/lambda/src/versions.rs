@@ -17,7 +17,7 @@ use crate::limits::VERSIONS_DELETED_AT_ONCE;
 use crate::names::{FunctionName, Which};
 use crate::resolve::{Resolved, resolve};
 use crate::rows::{self, FunctionRow, Phase, VersionRow};
-use crate::{aliases, attached, configuration, keys, packages};
+use crate::{aliases, attached, configuration, keys, packages, runtime_management};
 
 /// What a qualified name means.
 pub(crate) struct Found {
@@ -89,6 +89,7 @@ impl Lambda {
         rows::put(txn, &last_key, &number);
         rows::put(txn, &keys::version(place, &row.name, number), &version);
         packages::use_by_version(txn, &row.settings, place, &row.name, number);
+        runtime_management::copy_to_version(txn, place, &row.name, number).await?;
         Ok(version)
     }
 

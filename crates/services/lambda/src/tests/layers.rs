@@ -228,7 +228,11 @@ async fn a_layer_of_another_account_needs_its_policy() {
     );
     let find = format!("/2018-10-31/layers?find=LayerVersion&Arn={arn}");
     cloud.get(&find).await.expect_error(403, "AccessDeniedException", &refused);
-    create_with(&cloud, "f", &[arn.clone()]).await.expect_error(403, "AccessDeniedException", &refused);
+    create_with(&cloud, "f", std::slice::from_ref(&arn)).await.expect_error(
+        403,
+        "AccessDeniedException",
+        &refused,
+    );
     let policy = &LayerPolicyRow {
         revision_id: "1".to_owned(),
         statements: vec![LayerStatementRow {
@@ -244,7 +248,7 @@ async fn a_layer_of_another_account_needs_its_policy() {
     });
     put.await.unwrap();
     assert_eq!(cloud.get(&find).await.status, 200);
-    assert_eq!(create_with(&cloud, "f", &[arn.clone()]).await.json["Layers"][0]["Arn"], arn);
+    assert_eq!(create_with(&cloud, "f", std::slice::from_ref(&arn)).await.json["Layers"][0]["Arn"], arn);
 }
 
 #[tokio::test]
@@ -292,7 +296,7 @@ async fn what_a_function_may_not_have_is_refused() {
     );
     refused.expect_error(400, "InvalidParameterValueException", &both);
     let missing = one.replace(":1", ":9");
-    let refused = create_with(&cloud, "f", &[missing.clone()]).await;
+    let refused = create_with(&cloud, "f", std::slice::from_ref(&missing)).await;
     let text = format!("Layer version {missing} does not exist.");
     refused.expect_error(400, "InvalidParameterValueException", &text);
     let unknown = publish(&cloud, "x", &[("f", "1")], json!({"CompatibleRuntimes": ["cobol"]})).await;
@@ -328,7 +332,7 @@ async fn code_and_layers_together_have_a_limit() {
     let layers = "Layers consume more than the available size of 262144000 bytes";
     let refused = create_with(&cloud, "f", &[layer.clone(), other.clone()]).await;
     refused.expect_error(400, "InvalidParameterValueException", layers);
-    let refused = create_with(&cloud, "f", &[layer.clone()]).await;
+    let refused = create_with(&cloud, "f", std::slice::from_ref(&layer)).await;
     let text = "Function code combined with layers exceeds the maximum allowed size of 262144000 bytes. The actual \
                 size is 262144017 bytes.";
     refused.expect_error(400, "InvalidParameterValueException", text);

@@ -11,6 +11,7 @@ mod lifecycles;
 mod policies;
 mod sealing;
 mod stored;
+mod tags;
 mod tenants;
 mod versions;
 mod zips;
