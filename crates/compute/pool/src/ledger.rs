@@ -163,11 +163,16 @@ impl End {
     /// The handler's result, JSON; too large a one is an error.
     pub fn success(payload: Bytes) -> Self {
         if payload.len() > MAX_RESPONSE_BYTES {
-            let object = texts::too_large_object(MAX_RESPONSE_BYTES);
-            return Self::failed(object, "Function.ResponseSizeTooLarge", None);
+            return Self::too_large();
         }
         let outcome = Outcome::Success(payload);
         Self { outcome, error_type: None, line: None, timed_out: false, out_of_memory: false }
+    }
+
+    /// The handler's result was larger than a result may be.
+    pub fn too_large() -> Self {
+        let object = texts::too_large_object(MAX_RESPONSE_BYTES);
+        Self::failed(object, "Function.ResponseSizeTooLarge", None)
     }
 
     /// The handler's own error.

@@ -1,0 +1,107 @@
+//! What an instance is given, and what it is not.
+
+use std::sync::Arc;
+
+use lambent_pool::FunctionSpec;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::add_only_http_to_linker_async;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use crate::error::WasmError;
+use crate::limits::{RANDOM_BYTES_MAX, TICKS_BEFORE_SHIFT};
+use crate::memory::{Budget, Meter, Vitals};
+use crate::output::Output;
+
+/// The state of one instance.
+pub(crate) struct Host {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Closed,
+    table: ResourceTable,
+    meter: Meter,
+}
+
+/// What instances that follow one another in one place have in common.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) variables: Arc<Vec<(String, String)>>,
+    pub(crate) output: Output,
+    pub(crate) vitals: Arc<Vitals>,
+}
+
+/// No way out.
+struct Closed;
+
+/// Everything that any component may import. What is not in it makes a component fail before its first call.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<Host>, WasmError> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(WasmError::Engine)?;
+    add_only_http_to_linker_async(&mut linker).map_err(WasmError::Engine)?;
+    Ok(linker)
+}
+
+/// A store for one instance.
+pub(crate) fn store(
+    engine: &Engine,
+    function: &FunctionSpec,
+    budget: &Arc<Budget>,
+    surroundings: &Surroundings,
+) -> Store<Host> {
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(surroundings.output.clone()).stderr(surroundings.output.clone());
+    wasi.envs(&surroundings.variables);
+    wasi.arg(&function.handler);
+    // They could be made otherwise, and fail only when they are used.
+    wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    wasi.max_random_size(RANDOM_BYTES_MAX);
+    let vitals = surroundings.vitals.clone();
+    let host = Host {
+        wasi: wasi.build(),
+        http: WasiHttpCtx::new(),
+        hooks: Closed,
+        table: ResourceTable::new(),
+        meter: Meter::new(budget.clone(), vitals.clone(), function.memory_mib),
+    };
+    let mut store = Store::new(engine, host);
+    store.limiter(|host| &mut host.meter);
+    store.epoch_deadline_callback(move |_| {
+        vitals.note_busy();
+        Ok(UpdateDeadline::Yield(1))
+    });
+    begin(&mut store);
+    store
+}
+
+/// A call begins in this store.
+pub(crate) fn begin(store: &mut Store<Host>) {
+    store.set_epoch_deadline(TICKS_BEFORE_SHIFT);
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for Closed {
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _done: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+}

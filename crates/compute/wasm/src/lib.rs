@@ -1,0 +1,43 @@
+//! WebAssembly functions: components of WASI 0.2, compiled when they are deployed, mapped at their first use, and run in an
+//! instance of their own for each call.
+//!
+//! Two runtimes: `wasi-http` serves components that export `wasi:http/incoming-handler` (an event of payload format 2.0
+//! becomes a request, the response its result), `wasi-lambda` those that export `lambent:function/handler`, which is
+//! `wit/function.wit`. What is not a component's to have, it is not given: no sockets, no files but those of a `/tmp` of its
+//! own, no requests to the outside.
+//!
+//! A call runs where its caller waits, in the same task, until it has used the processor for some milliseconds; then it goes
+//! on among threads of low priority, so that no loop delays the platform (see [`gears`]).
+
+mod artifact;
+mod engine;
+mod error;
+mod event_call;
+mod functions;
+mod gears;
+mod host;
+mod http_call;
+mod http_event;
+mod limits;
+mod memory;
+mod output;
+mod program;
+mod run;
+mod runner;
+mod ticker;
+mod world;
+
+pub use error::WasmError;
+pub use runner::{Wasm, WasmConfig};
+
+/// The runtime of components that answer HTTP requests.
+pub const WASI_HTTP: &str = "wasi-http";
+/// The runtime of components that take events.
+pub const WASI_LAMBDA: &str = "wasi-lambda";
+/// The environment variable of a function that has its instances reused, where it is `true`.
+pub const REUSE_VARIABLE: &str = "LAMBENT_WASM_REUSE";
+
+/// Whether functions of this runtime are WebAssembly.
+pub fn runs(runtime: &str) -> bool {
+    runtime == WASI_HTTP || runtime == WASI_LAMBDA
+}
