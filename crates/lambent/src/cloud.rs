@@ -34,6 +34,7 @@ use crate::joints::{
 };
 use crate::orphans;
 use crate::owner::{self, OwnerError};
+use crate::runners::Runners;
 use crate::store_id::{self, JoinError, Places};
 use crate::top;
 use crate::up::{Store, UpArgs};
@@ -49,7 +50,7 @@ pub(crate) struct Cloud {
     db: Db,
     nodes: Nodes,
     gateway: Gateway,
-    pool: Pool,
+    runners: Runners,
     meter: Meter,
     deliveries: Workers,
     /// Sweepers and the meter's writer; they end when this is dropped.
@@ -82,6 +83,9 @@ pub(crate) enum StartError {
     Bus(#[from] BusError),
     #[error(transparent)]
     Pool(#[from] PoolError),
+    #[cfg(feature = "wasm")]
+    #[error(transparent)]
+    Wasm(#[from] lambent_wasm::WasmError),
     #[error(
         "functions cannot be let out (--egress): /dev/net/tun: {0}; load the kernel's module `tun`, give the container this device, or leave --egress out"
     )]
@@ -168,7 +172,8 @@ impl Cloud {
             recorder: Arc::new(FunctionMeter(meter.clone())),
         };
         let pool = Pool::new(pool_config, pool_parts)?;
-        let lambda = lambda(&ground, runtimes, pool.clone(), data_dir.root());
+        let runners = runners(&ground, &data_dir, pool.clone())?;
+        let lambda = lambda(&ground, runtimes, runners.clone(), data_dir.root());
         let s3 = s3_parts(&ground, lambda.clone());
         let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter));
         let config =
@@ -192,7 +197,7 @@ impl Cloud {
             logs,
             meter.clone(),
         );
-        Ok(Self { data_dir, _lock: lock, db, nodes, gateway, pool, meter, deliveries, background, stop })
+        Ok(Self { data_dir, _lock: lock, db, nodes, gateway, runners, meter, deliveries, background, stop })
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -206,7 +211,7 @@ impl Cloud {
     /// Lets everything that is under way end, and closes the store. `served` is over when the last request is.
     pub(crate) async fn stop(mut self, served: impl Future<Output = ()>) {
         tokio::join!(served, self.deliveries.shutdown());
-        self.pool.shutdown().await;
+        self.runners.shutdown().await;
         let _ = self.stop.send(true);
         self.background.shutdown().await;
         if let Err(error) = self.meter.flush().await {
@@ -252,7 +257,28 @@ fn way_out(ground: &Ground, arguments: &UpArgs, port: u16) -> Result<Option<Arc<
     Ok(Some(Arc::new(FunctionNetwork(network))))
 }
 
-fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path) -> Arc<Lambda> {
+/// What runs functions; compiled components are sealed with what the master key seals.
+fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, StartError> {
+    #[cfg(feature = "wasm")]
+    {
+        let secret = owner::master_key(data_dir)?;
+        let config = lambent_wasm::WasmConfig {
+            // Whoever joined a cloud has one.
+            secret: secret.unwrap_or_else(|| ground.random.bytes()),
+            random: ground.random.clone(),
+            ledger: pool.ledger(),
+        };
+        let wasm = lambent_wasm::Wasm::new(config)?;
+        Ok(Runners { pool, wasm })
+    }
+    #[cfg(not(feature = "wasm"))]
+    {
+        let _ = (ground, data_dir);
+        Ok(Runners { pool })
+    }
+}
+
+fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, runners: Runners, data_dir: &Path) -> Arc<Lambda> {
     let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone(), ground.readers.clone());
     Lambda::new(LambdaParts {
         db: ground.db.clone(),
@@ -262,7 +288,7 @@ fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, pool: Pool, data_dir: &Path
         identity: ground.identity.clone(),
         outbox: ground.outbox.clone(),
         runtimes,
-        runner: Arc::new(pool),
+        runner: Arc::new(runners),
         objects: Arc::new(PackagesFromS3(reader)),
         data_dir: data_dir.to_path_buf(),
         disk_reserve_bytes: lambent_lambda::limits::DISK_RESERVE_BYTES,

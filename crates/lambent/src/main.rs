@@ -9,6 +9,7 @@ mod data_dir;
 mod joints;
 mod orphans;
 mod owner;
+mod runners;
 mod store_id;
 mod top;
 mod up;

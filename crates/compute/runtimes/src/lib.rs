@@ -10,9 +10,11 @@ mod discover;
 mod environment;
 mod install;
 mod launch;
+mod webassembly;
 
 pub use catalogue::{Catalogue, Family, Interpreter, Runtime, RuntimeError};
 pub use code_cache::{CODE_CACHE_DIR, CODE_CACHE_EXTENSIONS, CODE_CACHE_FILE, code_cache_key};
 pub use environment::{FunctionFacts, variables};
 pub use install::{InstallError, Progress, install, is_installed};
 pub use launch::{ENDPOINT_PORT, Launch, RUNTIME_API_PORT, Start, matters_at_start};
+pub use webassembly::{WASI_HTTP, WASI_LAMBDA, is_webassembly};

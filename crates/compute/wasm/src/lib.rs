@@ -30,14 +30,5 @@ mod world;
 pub use error::WasmError;
 pub use runner::{Wasm, WasmConfig};
 
-/// The runtime of components that answer HTTP requests.
-pub const WASI_HTTP: &str = "wasi-http";
-/// The runtime of components that take events.
-pub const WASI_LAMBDA: &str = "wasi-lambda";
 /// The environment variable of a function that has its instances reused, where it is `true`.
 pub const REUSE_VARIABLE: &str = "LAMBENT_WASM_REUSE";
-
-/// Whether functions of this runtime are WebAssembly.
-pub fn runs(runtime: &str) -> bool {
-    runtime == WASI_HTTP || runtime == WASI_LAMBDA
-}

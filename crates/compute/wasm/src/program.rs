@@ -1,9 +1,9 @@
 //! A component that is ready to be instantiated.
 
+use lambent_runtimes::WASI_HTTP;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::WASI_HTTP;
 use crate::error::WasmError;
 use crate::host::Host;
 use crate::world::FunctionPre;

@@ -124,7 +124,8 @@ impl Wasm {
         let vitals = place.surroundings.vitals.clone();
         let run = Run {
             inner: inner.clone(),
-            reuse: is_reused(&request.function),
+            // An instance that served one tenant serves no other.
+            reuse: is_reused(&request.function) && request.tenant_id.is_none(),
             request,
             program,
             place,

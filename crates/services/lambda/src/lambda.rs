@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use lambent_pool::FunctionSpec;
-use lambent_runtimes::RuntimeError;
+use lambent_runtimes::{RuntimeError, is_webassembly};
 use lambent_store::Txn;
 use parking_lot::Mutex;
 
@@ -138,7 +138,9 @@ impl Lambda {
         policy: Option<PolicyRow>,
     ) -> Result<Arc<Loaded>, LambdaError> {
         let Runnable { which, phase, settings } = runnable;
-        let architecture = settings.as_ref().map(|settings| settings.architecture.clone());
+        // A component runs on any.
+        let native = settings.as_ref().filter(|settings| !is_webassembly(&settings.runtime));
+        let architecture = native.map(|settings| settings.architecture.clone());
         let is_per_tenant = settings.as_ref().is_some_and(|settings| settings.is_per_tenant);
         let spec = match settings {
             None => None,

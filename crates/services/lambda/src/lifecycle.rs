@@ -3,18 +3,20 @@
 //! The row of `lambda/pending/` is written with the change and deleted with its end, so that a process that died between
 //! the two leaves its successor the rest.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::Place;
+use lambent_runtimes::is_webassembly;
 use lambent_store::{ScanOptions, Txn};
 
 use crate::errors::LambdaError;
 use crate::lambda::Lambda;
 use crate::limits::WORK_PAGE_ROWS;
-use crate::names::function_arn;
+use crate::names::{FunctionName, Which, function_arn};
 use crate::rows::{self, FunctionRow, Held, Phase};
-use crate::{keys, packages};
+use crate::{keys, packages, spec};
 
 /// How often the end of a change is tried to be written, and the pause after the first failure; it doubles.
 const SETTLE_ATTEMPTS: u32 = 6;
@@ -63,14 +65,16 @@ impl Lambda {
         if !is_busy(&row) {
             return self.forget_pending(place, name).await;
         }
-        let unpacked = self.ensure_ready(&row.settings).await;
-        if let Err(error) = &unpacked {
-            tracing::error!(%error, function = name, "a deployment package could not be unpacked");
-        }
-        let failure = unpacked.err().map(|error| if error.is_disk_full() { NO_ROOM } else { FAILED });
+        let failure = match self.ensure_ready(&row.settings).await {
+            Ok((code_dir, opt_dir)) => self.unprepared(place, &row, code_dir, opt_dir).await?,
+            Err(error) => {
+                tracing::error!(%error, function = name, "a deployment package could not be unpacked");
+                Some(if error.is_disk_full() { NO_ROOM } else { FAILED }.to_owned())
+            }
+        };
         let mut attempt = 0;
         loop {
-            match self.settle(place, &row, failure).await {
+            match self.settle(place, &row, failure.as_deref()).await {
                 Err(error) if attempt < SETTLE_ATTEMPTS => {
                     tracing::warn!(%error, function = name, "the end of a change is not written yet");
                     tokio::time::sleep(SETTLE_PAUSE * 2_u32.pow(attempt)).await;
@@ -79,6 +83,23 @@ impl Lambda {
                 settled => return settled,
             }
         }
+    }
+
+    /// Why a function that has its code cannot be run, in a sentence, where that is known before its first call.
+    async fn unprepared(
+        &self,
+        place: &Place,
+        row: &FunctionRow,
+        code_dir: PathBuf,
+        opt_dir: Option<PathBuf>,
+    ) -> Result<Option<String>, LambdaError> {
+        if !is_webassembly(&row.settings.runtime) {
+            return Ok(None);
+        }
+        let name = FunctionName { place: place.clone(), name: row.name.clone(), qualifier: None };
+        let identity = self.parts.identity.clone();
+        let spec = spec::build(&row.settings, &name, Which::Latest, code_dir, opt_dir, identity)?;
+        Ok(self.parts.runner.prepare(&spec).await.err())
     }
 
     /// Writes the end of the change that `begun` shows, unless another has taken its place. `failure` is what people read

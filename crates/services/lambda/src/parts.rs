@@ -40,6 +40,12 @@ pub trait Runner: Send + Sync {
     /// A function with these needs was made or changed, and will be called. Returns at once.
     fn expect(&self, function: Needs);
 
+    /// Makes ready what the calls of a function need and what takes long to make, before it is active. An error is a
+    /// sentence for who deployed it. `Ok` where there is nothing to do.
+    fn prepare<'a>(&'a self, _function: &'a FunctionSpec) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Compiles a Node.js function's code, and writes what its cold starts may begin with; gives the number of bytes.
     fn compile<'a>(
         &'a self,

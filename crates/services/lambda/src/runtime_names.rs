@@ -1,6 +1,7 @@
 //! Which runtime identifiers a function may have. Source: AWS Lambda Developer Guide, "Lambda runtimes".
 
 use lambent_model_lambda::Runtime;
+use lambent_runtimes::is_webassembly;
 use lambent_wire::ApiError;
 
 use crate::errors;
@@ -40,6 +41,9 @@ const SNAP_START_PYTHON_MINOR: u32 = 12;
 /// The identifier, where a new function may have it.
 pub(crate) fn checked(runtime: &Runtime) -> Result<String, ApiError> {
     let name = runtime.as_str();
+    if is_webassembly(name) {
+        return Ok(name.to_owned());
+    }
     if matches!(runtime, Runtime::Unknown(_)) {
         return Err(errors::invalid(format!(
             "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: \
@@ -80,6 +84,7 @@ mod tests {
         assert!(!has_snap_start("python3.11") && !has_snap_start("nodejs22.x"));
         assert!(checked(&Runtime::from("nodejs14.x")).unwrap_err().message.contains("no longer supported"));
         assert!(checked(&Runtime::Java21).unwrap_err().message.contains("Lambent does not support"));
+        assert_eq!(checked(&Runtime::from("wasi-http")).unwrap(), "wasi-http");
         let unknown = checked(&Runtime::from("PYTHON3.9")).unwrap_err();
         assert!(unknown.message.starts_with("Value PYTHON3.9 at 'runtime' failed"), "{unknown}");
         assert!(unknown.message.ends_with("provided.al2, java8.al2] or be a valid ARN"), "{unknown}");
