@@ -92,7 +92,7 @@ impl Lambda {
     }
 }
 
-fn checked_payload(payload: Option<Bytes>, kind: &InvocationType) -> Result<Bytes, ApiError> {
+pub(crate) fn checked_payload(payload: Option<Bytes>, kind: &InvocationType) -> Result<Bytes, ApiError> {
     let payload = payload.unwrap_or_default();
     let limit = match kind {
         InvocationType::Event => ASYNC_PAYLOAD_MAX,

@@ -24,6 +24,7 @@ mod errors;
 mod folders;
 mod functions;
 mod invoke;
+mod invoke_async;
 mod keys;
 mod lambda;
 mod layer_folders;

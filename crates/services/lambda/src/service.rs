@@ -43,6 +43,8 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| resource(&input.function_name, None, place);
         plain ops::Invoke => invoke, "lambda:InvokeFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        upload ops::InvokeAsync => invoke_async, "lambda:InvokeAsync",
+            |input, place| resource(&input.function_name, None, place);
         plain ops::AddPermission => add_permission, "lambda:AddPermission",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",

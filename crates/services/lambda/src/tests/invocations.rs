@@ -278,3 +278,21 @@ async fn cost_of_a_warm_invocation() {
         println!("{} bytes: {:?} each", payload.len(), (clock.monotonic() - before) / count);
     }
 }
+
+#[tokio::test]
+async fn the_old_asynchronous_call_is_an_event_too() {
+    let cloud = cloud().await;
+    let call = async |name: &str, payload: &'static [u8]| {
+        let uri = format!("/2014-11-13/functions/{name}/invoke-async/");
+        cloud.send("POST", &uri, &[], Bytes::from_static(payload)).await
+    };
+    assert_eq!(call("thumb", b"{\"n\":1}").await.status, 202);
+    assert_eq!(call("thumb", b"{").await.json["code"], "InvalidRequestContentException");
+    assert_eq!(call("absent", b"{}").await.json["code"], "ResourceNotFoundException");
+    static LARGE: [u8; 1_048_577] = [b'1'; 1_048_577];
+    assert_eq!(call("thumb", &LARGE).await.json["code"], "RequestTooLargeException");
+    assert!(cloud.runner.asked.lock().is_empty());
+    cloud.deliver().await;
+    let asked = cloud.runner.asked.lock();
+    assert_eq!((asked.len(), &asked[0].payload[..]), (1, &b"{\"n\":1}"[..]));
+}
