@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 import packages
+import replay as replays
 from cloud import ACCOUNT, REGION, Cloud
 
 TRUST = {
@@ -134,6 +135,26 @@ def deploy(awslambda, role, unique):
     yield deploy
     for name in made:
         awslambda.delete_function(FunctionName=name)
+
+
+@pytest.fixture
+def replay(cloud, role, unique):
+    """Begins to play a recorded test again; at the end no answer may differ without a known reason."""
+    begun = []
+    client = cloud.client("lambda", parameter_validation=False)
+
+    def replay(test, file="lambda_/test_lambda_api"):
+        begun.append(replays.Replay(client, role, unique, test, file))
+        return begun[-1]
+
+    yield replay
+    for played in begun:
+        played.end()
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in replays.summary():
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -33,10 +33,12 @@ struct Frame {
     seen: u128,
     count: i64,
     at: At,
-    /// Of a list of strings: the first of them, to show the list where it breaks a constraint.
+    /// Of a list or map of scalars: the first of them, to show it where it breaks a constraint.
     shown: Vec<String>,
-    /// What the elements of a list break: AWS reports that once, of the list.
-    broken_by_elements: Vec<String>,
+    /// Whether an element of a list, or a value of a map, breaks a constraint: AWS reports that once, of the whole.
+    is_element_broken: bool,
+    /// The same of a map's keys.
+    is_key_broken: bool,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,8 @@ enum At {
     Start,
     Member(usize),
     Item,
+    /// Before the value of an entry.
+    EntryKey(String),
     Key(String),
 }
 
@@ -59,7 +63,8 @@ impl ReadContext {
             count: 0,
             at: At::Start,
             shown: Vec::new(),
-            broken_by_elements: Vec::new(),
+            is_element_broken: false,
+            is_key_broken: false,
         });
         Ok(())
     }
@@ -88,10 +93,11 @@ impl ReadContext {
     pub fn at_key(&mut self, key: &str) {
         let frame = self.top();
         frame.count += 1;
-        frame.at = At::Key(key.to_owned());
+        frame.at = At::EntryKey(key.to_owned());
         if let Kind::Map(member, _) = frame.shape.kind {
             self.check_string_of(member.target, key);
         }
+        self.top().at = At::Key(key.to_owned());
     }
 
     /// Closes the innermost structure, list or map and checks it as a whole.
@@ -106,12 +112,24 @@ impl ReadContext {
                     }
                 }
             }
-            Kind::List(_) | Kind::Map(..) => {
+            Kind::List(item) => {
                 let shown = || format!("[{}]", frame.shown.join(", "));
                 self.check_length(frame.shape.constraint, frame.count, shown);
-                if !frame.broken_by_elements.is_empty() {
-                    let broken = frame.broken_by_elements.join(", ");
-                    self.violate_here(shown(), format!("Member must satisfy constraint: [{broken}]"));
+                if frame.is_element_broken {
+                    let all = constraints(item.target, true);
+                    self.violate_here(shown(), format!("Member must satisfy constraint: [{all}]"));
+                }
+            }
+            Kind::Map(key, value) => {
+                let shown = || format!("{{{}}}", frame.shown.join(", "));
+                self.check_length(frame.shape.constraint, frame.count, shown);
+                if frame.is_key_broken {
+                    let all = constraints(key.target, false);
+                    self.violate_here(shown(), format!("Map keys must satisfy constraint: [{all}]"));
+                }
+                if frame.is_element_broken {
+                    let all = constraints(value.target, true);
+                    self.violate_here(shown(), format!("Map value must satisfy constraint: [{all}]"));
                 }
             }
             _ => {}
@@ -145,12 +163,7 @@ impl ReadContext {
 
     /// Checks a string, or the value of an enum, at the current place.
     pub fn check_string(&mut self, value: &str) {
-        if let Some(frame) = self.frames.last_mut()
-            && matches!(frame.at, At::Item)
-            && frame.shown.len() < limits::ELEMENTS_SHOWN_MAX
-        {
-            frame.shown.push(value.to_owned());
-        }
+        self.show(value);
         self.check_string_of(self.target(), value);
     }
 
@@ -166,6 +179,7 @@ impl ReadContext {
         if matches!(target.kind, Kind::Integer) && i32::try_from(value).is_err() {
             return Err(self.type_error("an integer of 32 bits", value));
         }
+        self.show(value);
         let Constraint { min, max, .. } = target.constraint;
         if let Some(min) = min.filter(|min| value < *min) {
             self.violate_here(value, format!("Member must have value greater than or equal to {min}"));
@@ -174,6 +188,25 @@ impl ReadContext {
             self.violate_here(value, format!("Member must have value less than or equal to {max}"));
         }
         Ok(())
+    }
+
+    /// Checks a floating-point number at the current place. What is no number breaks every bound.
+    pub fn check_double(&mut self, value: f64) {
+        // As AWS writes it: with a fraction, be it zero.
+        self.show(format!("{value:?}"));
+        let Constraint { min, max, .. } = self.target().constraint;
+        if let Some(min) = min.map(bound).filter(|min| value < *min || value.is_nan()) {
+            self.violate_here(
+                format!("{value:?}"),
+                format!("Member must have value greater than or equal to {min:?}"),
+            );
+        }
+        if let Some(max) = max.map(bound).filter(|max| value > *max || value.is_nan()) {
+            self.violate_here(
+                format!("{value:?}"),
+                format!("Member must have value less than or equal to {max:?}"),
+            );
+        }
     }
 
     /// An error for a value of the wrong type at the current place.
@@ -198,7 +231,7 @@ impl ReadContext {
                     lower_first(members[*index].name)
                 }
                 (At::Item, _) => format!("{}.member", frame.count),
-                (At::Key(key), _) => format!("{key}.member"),
+                (At::Key(key) | At::EntryKey(key), _) => format!("{key}.member"),
                 _ => continue,
             };
             if !path.is_empty() {
@@ -240,17 +273,30 @@ impl ReadContext {
         }
     }
 
-    fn violate_here(&mut self, value: impl Display, constraint: String) {
-        if let Some(frame) = self.frames.last_mut()
-            && matches!(frame.at, At::Item)
-        {
-            if !frame.broken_by_elements.contains(&constraint) {
-                frame.broken_by_elements.push(constraint);
-            }
-            return;
+    /// Remembers a scalar of a list or map, in case that has to be shown.
+    fn show(&mut self, value: impl Display) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        let text = match &frame.at {
+            At::Item => value.to_string(),
+            At::Key(key) => format!("{key}={value}"),
+            _ => return,
+        };
+        if frame.shown.len() < limits::ELEMENTS_SHOWN_MAX {
+            frame.shown.push(text);
         }
-        let shown = (!self.target().sensitive).then(|| value.to_string());
-        self.violate(Some(shown), self.path(), &constraint);
+    }
+
+    fn violate_here(&mut self, value: impl Display, constraint: String) {
+        let target = self.target();
+        if let Some(frame) = self.frames.last_mut() {
+            match frame.at {
+                At::EntryKey(_) => return frame.is_key_broken = true,
+                At::Item | At::Key(_) => return frame.is_element_broken = true,
+                _ => {}
+            }
+        }
+        let is_hidden = target.sensitive || holds_secrets(target);
+        self.violate(Some((!is_hidden).then(|| value.to_string())), self.path(), &constraint);
     }
 
     /// `value` is `None` for null, `Some(None)` for one that must not be shown.
@@ -269,6 +315,43 @@ impl ReadContext {
     fn top(&mut self) -> &mut Frame {
         self.frames.last_mut().expect("codecs open a frame before they move in it")
     }
+}
+
+/// Whether a list or map may not be shown, as its elements must not.
+fn holds_secrets(shape: &Shape) -> bool {
+    match shape.kind {
+        Kind::List(item) => item.target.sensitive,
+        Kind::Map(key, value) => key.target.sensitive || value.target.sensitive,
+        _ => false,
+    }
+}
+
+/// All that a shape asks of an element of a list or map, in AWS's order: where one constraint is broken, all are named.
+fn constraints(shape: &Shape, is_required: bool) -> String {
+    let Constraint { min, max, pattern } = shape.constraint;
+    let mut all = Vec::new();
+    let (what, shown): (_, fn(i64) -> String) = match shape.kind {
+        Kind::Float | Kind::Double => ("value", |limit| format!("{:?}", bound(limit))),
+        Kind::Integer | Kind::Long => ("value", |limit| limit.to_string()),
+        _ => ("length", |limit| limit.to_string()),
+    };
+    if let Kind::Enum(values) = shape.kind {
+        all.push(format!("Member must satisfy enum value set: [{}]", values.join(", ")));
+    }
+    all.extend(max.map(|max| format!("Member must have {what} less than or equal to {}", shown(max))));
+    all.extend(min.map(|min| format!("Member must have {what} greater than or equal to {}", shown(min))));
+    all.extend(pattern.map(|pattern| format!("Member must satisfy regular expression pattern: {pattern}")));
+    if is_required {
+        all.push("Member must not be null".to_owned());
+    }
+    all.join(", ")
+}
+
+/// A bound of a model, for floating-point numbers.
+fn bound(limit: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "the models' bounds are small")]
+    let limit = limit as f64;
+    limit
 }
 
 fn lower_first(name: &str) -> String {
@@ -324,7 +407,10 @@ mod tests {
         let of_list = "Value '[ab, ABCD]' at 'names' failed to satisfy constraint: ";
         let length = "Member must have length less than or equal to";
         assert!(message.contains(&format!("{of_list}{length} 1")), "{message}");
-        let elements = format!("[{length} 3, Member must satisfy regular expression pattern: [a-z]+]");
+        let elements = format!(
+            "[{length} 3, Member must have length greater than or equal to 1, Member must satisfy regular expression \
+             pattern: [a-z]+, Member must not be null]"
+        );
         assert!(
             message.contains(&format!("{of_list}Member must satisfy constraint: {elements}")),
             "{message}"
@@ -334,6 +420,37 @@ mod tests {
                 "Value null at 'functionName' failed to satisfy constraint: Member must not be null"
             )
         );
+    }
+
+    static WEIGHT: Shape = Shape::new("Weight", Kind::Double).min(0).max(1);
+    static WEIGHTS: Shape =
+        Shape::new("Weights", Kind::Map(&Member::new("key", &NAME), &Member::new("value", &WEIGHT)));
+
+    #[test]
+    fn maps_are_reported_as_a_whole() {
+        let told = |key: &str, value: f64| {
+            let mut context = ReadContext::default();
+            context.open(&WEIGHTS).unwrap();
+            context.at_key(key);
+            context.check_double(value);
+            context.close();
+            context.violation_message()
+        };
+        assert_eq!(told("a", 0.5), None);
+        let whole = |shown: &str, which: &str, all: &str| {
+            Some(format!(
+                "1 validation error detected: Value '{shown}' at '' failed to satisfy constraint: Map {which} must \
+                 satisfy constraint: [{all}]"
+            ))
+        };
+        let range = "Member must have value less than or equal to 1.0, Member must have value greater than or equal \
+                     to 0.0, Member must not be null";
+        assert_eq!(told("a", 2.0), whole("{a=2.0}", "value", range));
+        assert_eq!(told("a", -1.0), whole("{a=-1.0}", "value", range));
+        assert_eq!(told("a", f64::NAN), whole("{a=NaN}", "value", range));
+        let name = "Member must have length less than or equal to 3, Member must have length greater than or equal to \
+                    1, Member must satisfy regular expression pattern: [a-z]+";
+        assert_eq!(told("A", 0.5), whole("{A=0.5}", "keys", name));
     }
 
     #[test]

@@ -386,25 +386,27 @@ impl Reader for JsonReader<'_> {
     }
 
     fn double(&mut self) -> Result<f64, ReadError> {
-        match self.peek_token()? {
+        let value = match self.peek_token()? {
             b'-' | b'0'..=b'9' => {
                 let number = self.take_number()?;
-                number.parse().map_err(|_| self.syntax("unreadable number"))
+                number.parse().map_err(|_| self.syntax("unreadable number"))?
             }
             b'"' => {
                 let start = self.position;
                 match self.take_string()?.as_ref() {
-                    "NaN" => Ok(f64::NAN),
-                    "Infinity" => Ok(f64::INFINITY),
-                    "-Infinity" => Ok(f64::NEG_INFINITY),
+                    "NaN" => f64::NAN,
+                    "Infinity" => f64::INFINITY,
+                    "-Infinity" => f64::NEG_INFINITY,
                     _ => {
                         self.position = start;
-                        Err(self.wrong_type())
+                        return Err(self.wrong_type());
                     }
                 }
             }
-            _ => Err(self.wrong_type()),
-        }
+            _ => return Err(self.wrong_type()),
+        };
+        self.context.check_double(value);
+        Ok(value)
     }
 
     fn timestamp(&mut self) -> Result<Timestamp, ReadError> {

@@ -43,18 +43,20 @@ pub(super) fn long(context: &mut ReadContext, text: &str) -> Result<i64, ReadErr
     Ok(value)
 }
 
-pub(super) fn double(context: &ReadContext, text: &str) -> Result<f64, ReadError> {
+pub(super) fn double(context: &mut ReadContext, text: &str) -> Result<f64, ReadError> {
     let text = text.trim_ascii();
     // `parse` also takes words such as `inf`, which AWS does not.
-    match text {
-        "NaN" => Ok(f64::NAN),
-        "Infinity" => Ok(f64::INFINITY),
-        "-Infinity" => Ok(f64::NEG_INFINITY),
+    let value = match text {
+        "NaN" => f64::NAN,
+        "Infinity" => f64::INFINITY,
+        "-Infinity" => f64::NEG_INFINITY,
         _ if text.ends_with(|last: char| last.is_ascii_digit() || last == '.') => {
-            text.parse().map_err(|_| context.type_error("a number", text))
+            text.parse().map_err(|_| context.type_error("a number", text))?
         }
-        _ => Err(context.type_error("a number", text)),
-    }
+        _ => return Err(context.type_error("a number", text)),
+    };
+    context.check_double(value);
+    Ok(value)
 }
 
 pub(super) fn timestamp(context: &ReadContext, text: &str) -> Result<Timestamp, ReadError> {
