@@ -332,6 +332,7 @@ fn spec(name: &str, runtime: &str, dir: &Path, revision: &str) -> FunctionSpec {
         environment: Vec::new(),
         code_dir: dir.to_owned(),
         opt_dir: None,
+        image: None,
         log_group: "/aws/lambda/measure".to_owned(),
         code_cache: None,
         snap_start: false,

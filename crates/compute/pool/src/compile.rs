@@ -50,6 +50,9 @@ impl Pool {
 
 /// A function's files, as its environments see them.
 pub(crate) fn binds_of(function: &FunctionSpec) -> Vec<Bind> {
+    if function.image.is_some() {
+        return Vec::new();
+    }
     // It may be thrown away at any time.
     let compiled =
         |source: &PathBuf| Bind { source: source.clone(), target: CODE_CACHE_DIR.to_owned(), optional: true };

@@ -144,6 +144,7 @@ impl Reports {
             match Report::read(&packet[..length]) {
                 Report::Exited(status) => return Poll::Ready(Event::Exited(status)),
                 Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
+                Report::NotEntered { errno } => return Poll::Ready(Event::NotEntered(errno)),
                 Report::Failed { detail } => return Poll::Ready(Event::Broken(detail)),
                 Report::Waiting => self.waiting = true,
                 Report::Ready { .. } => {}

@@ -33,6 +33,8 @@ pub(crate) enum Event {
     Exited(ExitStatus),
     /// It could not even be executed: the errno.
     NotExecuted(i32),
+    /// Nor could the folder be entered in which it should start: the errno.
+    NotEntered(i32),
     /// It could not be finished, by no fault of the function's.
     Broken(String),
     /// The time given had passed.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lambent_base::BoxFuture;
+use lambent_runtimes::Image;
 
 /// Names one runnable state of a function: environments are shared by calls with equal keys, and by no others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +43,8 @@ pub struct FunctionSpec {
     /// What its environments have as `/opt`: all its layers merged into one folder, under the same conditions; `None` for
     /// a function without layers.
     pub opt_dir: Option<PathBuf>,
+    /// The container image that it is, in place of a runtime, a package and layers.
+    pub image: Option<Arc<Image>>,
     /// A folder with what [`crate::Pool::compile`] made of this code, if there is one; what does not fit is not used.
     pub code_cache: Option<PathBuf>,
     /// LoggingConfig.LogGroup, usually `/aws/lambda/NAME`.

@@ -633,6 +633,7 @@ pub(crate) mod tests {
             environment: Vec::new(),
             code_dir: "/nowhere".into(),
             opt_dir: None,
+            image: None,
             log_group: "/aws/lambda/one".to_owned(),
             code_cache: None,
             snap_start: false,

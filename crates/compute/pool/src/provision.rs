@@ -215,6 +215,7 @@ impl Inner {
                 Event::TimedOut => break "timeout".to_owned(),
                 Event::Exited(_) => break "error\tError Type: Runtime.ExitError".to_owned(),
                 Event::NotExecuted(_) => break "error\tError Type: Runtime.InvalidEntrypoint".to_owned(),
+                Event::NotEntered(_) => break "error\tError Type: Runtime.InvalidWorkingDir".to_owned(),
                 Event::Broken(detail) => return Err(ProvisionFailure::Platform(detail)),
                 Event::Stopped => {
                     return Err(ProvisionFailure::Platform(InvokeError::ShuttingDown.to_string()));

@@ -296,6 +296,7 @@ mod tests {
             runtime_api_port: 1,
             endpoint_port: 2,
             egress: false,
+            image: None,
         })
     }
 

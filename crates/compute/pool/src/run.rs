@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lambent_base::Until;
-use lambent_sandbox::ExitStatus;
+use lambent_sandbox::{ExitStatus, TASK_DIR};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -151,16 +151,37 @@ impl Run<'_> {
                     deadline.reset(Instant::now() + timeout);
                 }
                 // Whatever ended it, it was not this event.
-                Event::Exited(_) | Event::Broken(_) | Event::NotExecuted(_) | Event::Stopped if !fresh => {
+                Event::Exited(_)
+                | Event::Broken(_)
+                | Event::NotExecuted(_)
+                | Event::NotEntered(_)
+                | Event::Stopped
+                    if !fresh =>
+                {
                     return Err(self.gone().await);
                 }
                 Event::Stopped => break self.stopped(),
                 Event::Exited(status) => break self.exited(status),
                 Event::Broken(detail) => return Err(NotRun::Broken(detail)),
                 Event::NotExecuted(errno) => {
-                    let is_there = self.request.function.code_dir.join("bootstrap").exists();
-                    let message = texts::entrypoint_message(&self.request.request_id, errno, is_there);
+                    let function = &self.request.function;
+                    let message = match &function.image {
+                        Some(image) => {
+                            texts::program_message(&self.request.request_id, errno, &image.program)
+                        }
+                        None => {
+                            let is_there = function.code_dir.join("bootstrap").exists();
+                            texts::entrypoint_message(&self.request.request_id, errno, is_there)
+                        }
+                    };
                     let kind = "Runtime.InvalidEntrypoint";
+                    break self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
+                }
+                Event::NotEntered(errno) => {
+                    let image = self.request.function.image.as_ref();
+                    let folder = image.map_or(TASK_DIR, |image| image.work_dir.as_str());
+                    let message = texts::work_dir_message(&self.request.request_id, errno, folder);
+                    let kind = "Runtime.InvalidWorkingDir";
                     break self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
                 }
             }
@@ -236,7 +257,7 @@ impl Run<'_> {
                 }
                 Event::Exited(status) => return self.exited(status),
                 // Said before a runtime's program starts, and that one has asked for its event.
-                Event::NotExecuted(_) | Event::Broken(_) => {}
+                Event::NotExecuted(_) | Event::NotEntered(_) | Event::Broken(_) => {}
                 Event::TimedOut => return self.timed_out(),
                 Event::Stopped => return self.stopped(),
             }

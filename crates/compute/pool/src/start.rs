@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lambent_runtimes::{
-    ENDPOINT_PORT, Family, FunctionFacts, Launch, RUNTIME_API_PORT, Runtime, Start, matters_at_start,
+    ENDPOINT_PORT, Family, FunctionFacts, Image, Launch, RUNTIME_API_PORT, Runtime, Start, matters_at_start,
     variables,
 };
-use lambent_sandbox::{Assignment, Bind, Boot, OPT_DIR, Shell};
+use lambent_sandbox::{Assignment, Bind, Boot, ImageRoot, OPT_DIR, Shell};
 use parking_lot::Mutex;
 
 use crate::compile::binds_of;
@@ -49,6 +49,8 @@ pub struct Needs {
     pub ephemeral_mib: u32,
     /// Environment.Variables: some make a difference while an interpreter starts.
     pub environment: Vec<(String, String)>,
+    /// A container image, in place of a runtime.
+    pub image: Option<Arc<Image>>,
 }
 
 impl Needs {
@@ -58,6 +60,7 @@ impl Needs {
             memory_mib: function.memory_mib,
             ephemeral_mib: function.ephemeral_mib,
             environment: function.environment.clone(),
+            image: function.image.clone(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Needs {
             memory_mib: self.memory_mib,
             ephemeral_mib: self.ephemeral_mib,
             with_function: self.environment.iter().any(|(name, _)| matters_at_start(name)),
+            image: self.image.clone(),
         }
     }
 }
@@ -80,6 +84,7 @@ struct KindKey {
     /// Whether a variable of the function's own makes a difference while an interpreter starts, so that none is started
     /// without it.
     with_function: bool,
+    image: Option<Arc<Image>>,
 }
 
 /// Kinds that were looked up, which reads the disk.
@@ -186,7 +191,10 @@ impl<'a> Opening<'a> {
             stream: log_stream.clone(),
         };
         let mut log = EnvironmentLog::new(to, inner.parts.clock.clone());
-        log.say(first_line(&kind.runtime.identifier, &function.key.region));
+        // An image has no runtime with a version.
+        if function.image.is_none() {
+            log.say(first_line(&kind.runtime.identifier, &function.key.region));
+        }
         if let Some(note) = &kind.runtime.note {
             log.say(format!("[WARN]\t{note}\n"));
         }
@@ -204,10 +212,17 @@ pub(crate) async fn kind_of(inner: &Arc<Inner>, needs: Needs) -> Result<Arc<Kind
     let (owner, asked) = (inner.clone(), key.clone());
     // The first question looks at the disk, and may run a program.
     let found = blocking(move || {
-        let resolved = owner.parts.runtimes.resolve(&asked.runtime);
-        let runtime = resolved.map_err(|error| InvokeError::RuntimeUnavailable(error.to_string()))?;
-        let launch = Launch::new(&runtime, &owner.config.data_dir, asked.memory_mib, asked.with_function)
-            .map_err(|error| InvokeError::Environment(error.to_string()))?;
+        let data_dir = &owner.config.data_dir;
+        let (runtime, launch) = match &asked.image {
+            Some(image) => (image.runtime(), Launch::of_image(image, data_dir, asked.memory_mib)),
+            None => {
+                let resolved = owner.parts.runtimes.resolve(&asked.runtime);
+                let runtime = resolved.map_err(|error| InvokeError::RuntimeUnavailable(error.to_string()))?;
+                let launch = Launch::new(&runtime, data_dir, asked.memory_mib, asked.with_function);
+                (runtime, launch)
+            }
+        };
+        let launch = launch.map_err(|error| InvokeError::Environment(error.to_string()))?;
         let shell = shell_of(launch, asked.ephemeral_mib, owner.parts.egress.is_some());
         Ok(Arc::new(Kind { runtime, shell: Arc::new(shell) }))
     });
@@ -239,7 +254,10 @@ pub(crate) async fn assign(
     variables: Vec<(String, String)>,
 ) -> Result<Prepared, InvokeError> {
     // Our bootstraps ask for their function even if they are started with it; nobody else may be told.
-    let is_ours = Family::of(&function.runtime) != Some(Family::Provided);
+    let is_ours = match &function.image {
+        Some(image) => image.interpreter.is_some(),
+        None => Family::of(&function.runtime) != Some(Family::Provided),
+    };
     let told = is_ours.then(|| told(&variables));
     let with_function = matches!(prepared.shell.boot, Boot::Later { .. });
     let env = if with_function { variables } else { Vec::new() };
@@ -300,11 +318,14 @@ fn environment_variables(
         session_token: &credentials.session_token,
         own: &function.environment,
     };
-    variables(runtime, &facts)
+    match &function.image {
+        Some(image) => image.variables(&facts),
+        None => variables(runtime, &facts),
+    }
 }
 
 fn shell_of(launch: Launch, scratch_mib: u32, egress: bool) -> Shell {
-    let Launch { binds, links, start, program, args, env } = launch;
+    let Launch { binds, links, start, program, args, env, root } = launch;
     let bind = |(source, target, optional)| Bind { source, target, optional };
     Shell {
         binds: binds.into_iter().map(bind).collect(),
@@ -320,5 +341,6 @@ fn shell_of(launch: Launch, scratch_mib: u32, egress: bool) -> Shell {
         runtime_api_port: RUNTIME_API_PORT,
         endpoint_port: ENDPOINT_PORT,
         egress,
+        image: root.map(|(tree, work_dir)| ImageRoot { tree, work_dir }),
     }
 }

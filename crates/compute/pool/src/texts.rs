@@ -107,18 +107,33 @@ pub(crate) fn entrypoint_message(request_id: &str, errno: i32, is_there: bool) -
         let places = "[/var/task/bootstrap /opt/bootstrap]";
         return format!("RequestId: {request_id} Error: Couldn't find valid bootstrap(s): {places}");
     }
-    let why = match errno {
+    program_message(request_id, errno, "/var/task/bootstrap")
+}
+
+/// A program that cannot be executed.
+pub(crate) fn program_message(request_id: &str, errno: i32, program: &str) -> String {
+    format!("RequestId: {request_id} Error: fork/exec {program}: {}", reason(errno))
+}
+
+/// A working directory that is none.
+pub(crate) fn work_dir_message(request_id: &str, errno: i32, folder: &str) -> String {
+    format!("RequestId: {request_id} Error: chdir {folder}: {}", reason(errno))
+}
+
+fn reason(errno: i32) -> String {
+    match errno {
         NOT_FOUND => "no such file or directory".to_owned(),
         NOT_PERMITTED => "permission denied".to_owned(),
         NOT_A_PROGRAM => "exec format error".to_owned(),
+        NOT_A_FOLDER => "not a directory".to_owned(),
         other => format!("errno {other}"),
-    };
-    format!("RequestId: {request_id} Error: fork/exec /var/task/bootstrap: {why}")
+    }
 }
 
 const NOT_FOUND: i32 = 2;
 const NOT_A_PROGRAM: i32 = 8;
 const NOT_PERMITTED: i32 = 13;
+const NOT_A_FOLDER: i32 = 20;
 
 pub(crate) fn too_large_object(max_bytes: usize) -> Bytes {
     let message = format!("Response payload size exceeded maximum allowed payload size ({max_bytes} bytes).");

@@ -14,6 +14,7 @@ import time
 API = "/2018-06-01/runtime"
 # The platform's side of the API, on the environment's own loopback.
 API_ADDRESS = "127.0.0.1:9001"
+# Where the function's own code is, unless it is told otherwise: that of a container image lies where the image says.
 TASK_ROOT = "/var/task"
 # Where packages are that came with the runtime, and not with the function.
 RUNTIME_PACKAGES = "/var/runtime"
@@ -207,14 +208,19 @@ def set_up_logging():
     logging.getLogger().addHandler(handler)
 
 
+def task_root():
+    return os.environ.get("LAMBDA_TASK_ROOT", TASK_ROOT)
+
+
 def set_up_paths():
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     own = os.path.dirname(os.path.abspath(__file__))
     layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
     first = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path and path not in sys.path]
-    sys.path[:] = [TASK_ROOT, *layers, *first, *(path for path in sys.path if path != own), f"{own}/packages"]
+    root = task_root()
+    sys.path[:] = [root, *layers, *first, *(path for path in sys.path if path != own), f"{own}/packages"]
     # What was known of these folders was known before the function was there. (The others are as they were.)
-    for place in (TASK_ROOT, *layers):
+    for place in (root, *layers):
         sys.path_importer_cache.pop(place, None)
 
 
@@ -374,7 +380,7 @@ def take_function(connection):
         time.tzset()
     fd = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
     LogHandler.fd = None if fd is None else int(fd)
-    os.chdir(TASK_ROOT)
+    os.chdir(task_root())
     Context.set_up()
     set_up_paths()
     prefer_own_packages(sys.path[:3])

@@ -55,7 +55,8 @@ pub fn variables(runtime: &Runtime, facts: &FunctionFacts<'_>) -> Vec<(String, S
     variables
 }
 
-fn set_reserved(runtime: &Runtime, facts: &FunctionFacts<'_>, set: &mut impl FnMut(&str, String)) {
+/// Sets what a function's own variables cannot replace.
+pub(crate) fn set_reserved(runtime: &Runtime, facts: &FunctionFacts<'_>, set: &mut impl FnMut(&str, String)) {
     let reserved = [
         ("_HANDLER", facts.handler),
         ("AWS_REGION", facts.region),

@@ -28,7 +28,7 @@ const FALLBACKS: [(&str, &str); 1] =
 /// Where AWS keeps its own interpreters; tracebacks show it.
 const LANGUAGE_DIR: &str = "/var/lang";
 const PACKAGES_DIR: &str = "/var/runtime";
-const BOOTSTRAP_DIR: &str = "/var/rapid";
+pub(crate) const BOOTSTRAP_DIR: &str = "/var/rapid";
 /// Defaults that matter when a program starts; functions see them, too.
 pub(crate) const START_DEFAULTS: [(&str, &str); 2] = [
     ("LANG", "C.UTF-8"),
@@ -52,6 +52,8 @@ pub struct Launch {
     pub args: Vec<String>,
     /// What the program's own variables are before it has a function; one that starts with its function has that one's.
     pub env: Vec<(String, String)>,
+    /// A container image's tree, which is the whole root, and the folder in it where the program starts.
+    pub root: Option<(PathBuf, String)>,
 }
 
 /// When the runtime's program starts, seen from the function.
@@ -78,12 +80,10 @@ impl Launch {
                 program: CUSTOM_BOOTSTRAP.to_owned(),
                 args: vec![CUSTOM_BOOTSTRAP.to_owned()],
                 env: Vec::new(),
+                root: None,
             });
         };
-        let bootstraps = data_dir.join("runtimes/bootstraps");
-        BOOTSTRAPS.iter().try_for_each(|(file, text)| write_if_different(&bootstraps, file, text))?;
-        let fallbacks = bootstraps.join("packages");
-        FALLBACKS.iter().try_for_each(|(file, text)| write_if_different(&fallbacks, file, text))?;
+        let bootstraps = make_bootstraps(data_dir)?;
         let packages = Catalogue::packages_dir(data_dir, interpreter.family);
         let mut launch = Self {
             binds: vec![(bootstraps, BOOTSTRAP_DIR.to_owned(), false)],
@@ -92,6 +92,7 @@ impl Launch {
             program: String::new(),
             args: Vec::new(),
             env: START_DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            root: None,
         };
         if packages.is_dir() {
             launch.binds.push((packages, PACKAGES_DIR.to_owned(), false));
@@ -142,6 +143,15 @@ impl Launch {
             self.binds.push((interpreter.prefix.clone(), LANGUAGE_DIR.to_owned(), false));
         }
     }
+}
+
+/// Our bootstraps' folder, with all of them on disk.
+pub(crate) fn make_bootstraps(data_dir: &Path) -> io::Result<PathBuf> {
+    let bootstraps = data_dir.join("runtimes/bootstraps");
+    BOOTSTRAPS.iter().try_for_each(|(file, text)| write_if_different(&bootstraps, file, text))?;
+    let fallbacks = bootstraps.join("packages");
+    FALLBACKS.iter().try_for_each(|(file, text)| write_if_different(&fallbacks, file, text))?;
+    Ok(bootstraps)
 }
 
 /// How large Node's heap may become, in MiB, in a function of so much memory.

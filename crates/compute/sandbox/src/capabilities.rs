@@ -174,5 +174,6 @@ fn probe_shell() -> Shell {
         runtime_api_port: 9001,
         endpoint_port: 4566,
         egress: false,
+        image: None,
     }
 }

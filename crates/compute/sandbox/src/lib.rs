@@ -44,4 +44,4 @@ pub use forge::run_if_forge;
 pub use link::{ExitStatus, MAX_REPORT, Report};
 pub use sandbox::{Sandbox, SandboxConfig, Started};
 pub use snapshots::Snapshot;
-pub use spec::{Assignment, Bind, Boot, OPT_DIR, Shell, TASK_DIR};
+pub use spec::{Assignment, Bind, Boot, ImageRoot, OPT_DIR, Shell, TASK_DIR};

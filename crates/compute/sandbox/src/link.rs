@@ -27,6 +27,8 @@ pub enum Report {
     Failed { detail: String },
     /// The runtime program could not be executed: the errno of `execve`.
     NotExecuted { errno: i32 },
+    /// The folder in which it should start could not be entered: the errno of `chdir`.
+    NotEntered { errno: i32 },
     /// The runtime program ended.
     Exited(ExitStatus),
 }

@@ -22,6 +22,18 @@ pub struct Shell {
     pub endpoint_port: u16,
     /// Whether it has a network device, whose descriptor comes with [`crate::Started::tun`].
     pub egress: bool,
+    /// What is its root in place of the host's base system.
+    pub image: Option<ImageRoot>,
+}
+
+/// A container image, unpacked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ImageRoot {
+    /// Shown read-only, without set-uid and devices. It has real folders where something is mounted: `/dev`, `/proc`, `/tmp`,
+    /// `/var/empty`, the binds' targets; and the files `/etc/hosts` and `/etc/resolv.conf`.
+    pub tree: PathBuf,
+    /// An absolute path inside, where the program starts.
+    pub work_dir: String,
 }
 
 /// How the runtime's program comes to life. Programs are absolute paths inside; the first argument is the program's name.

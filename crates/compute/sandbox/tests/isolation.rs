@@ -70,6 +70,7 @@ fn of(boot: Boot) -> Shell {
         runtime_api_port: 9001,
         endpoint_port: 4566,
         egress: false,
+        image: None,
     }
 }
 

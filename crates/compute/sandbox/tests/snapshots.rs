@@ -177,6 +177,7 @@ fn python() -> Shell {
         runtime_api_port: 9001,
         endpoint_port: 4566,
         egress: false,
+        image: None,
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn build(
         environment,
         code_dir,
         opt_dir,
+        image: None,
         code_cache: None,
         log_group: settings.log_group.clone(),
         snap_start: settings.snap_start && which != Which::Latest && settings.runtime.starts_with("python"),
@@ -64,6 +65,7 @@ pub(crate) fn needs(settings: &Settings, identity: &Identity) -> Result<Needs, L
         memory_mib: settings.memory_mib.unsigned_abs(),
         ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
         environment: settings.variables(identity)?.into_iter().collect(),
+        image: None,
     })
 }
 

@@ -88,6 +88,7 @@ fn again(function: &FunctionSpec, version: u32, code_cache: Option<&Path>) -> Ar
         environment: function.environment.clone(),
         code_dir: function.code_dir.clone(),
         opt_dir: function.opt_dir.clone(),
+        image: None,
         log_group: function.log_group.clone(),
         code_cache: code_cache.map(Path::to_owned),
         credentials: function.credentials.clone(),

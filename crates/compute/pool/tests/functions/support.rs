@@ -184,6 +184,7 @@ impl Bench {
             environment: Vec::new(),
             code_dir,
             opt_dir: None,
+            image: None,
             log_group: format!("/aws/lambda/{NAME}-{number}"),
             code_cache: None,
             snap_start: false,

@@ -141,6 +141,7 @@ async fn expected() {
         memory_mib: function.memory_mib,
         ephemeral_mib: function.ephemeral_mib,
         environment: Vec::new(),
+        image: None,
     };
     (0..5).for_each(|_| bench.pool.expect(needs()));
     until("one for each that was announced", || bench.pool.ready() == 5).await;

@@ -3,6 +3,7 @@
 //! It has mounts of its own, which the host does not see and which go with it, and a single thread. It makes templates,
 //! and mounts code in environments that are there already. See [`template`] for what a template does.
 
+mod image_root;
 mod init;
 mod mounts;
 mod restore;

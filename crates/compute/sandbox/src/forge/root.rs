@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, umount2};
 
-use super::Step;
 use super::init::tun::RESOLVER;
 use super::mounts::{FOREIGN, mount_one, set_attributes};
+use super::{Step, image_root};
 use crate::orders::TemplateOrders;
 use crate::spec::{BASE_SYSTEM, Bind, INSIDE_GID, INSIDE_UID, MERGED, TASK_DIR};
 
@@ -34,12 +34,18 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
     ("dev/stdout", "/proc/self/fd/1"),
     ("dev/stderr", "/proc/self/fd/2"),
 ];
+/// Of `/etc/hosts`.
+pub(super) const HOSTS: &str = "127.0.0.1 localhost lambda\n::1 localhost\n";
 /// Shown in place of folders that are hidden.
 pub(super) const EMPTY_FOLDER: &str = "/var/empty";
 
 /// Builds the root on the orders' mount point and makes it this process's root.
 pub(super) fn build(orders: &TemplateOrders) -> Step<()> {
     mount_one(None, Path::new("/"), None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
+    if let Some(image) = &orders.shell.image {
+        image_root::lay_out(image, orders)?;
+        return enter(&orders.mount_point);
+    }
     let root = &orders.mount_point;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount_one(Some("tmpfs"), root, Some("tmpfs"), flags, Some(ROOT_OPTIONS))?;
@@ -53,8 +59,7 @@ pub(super) fn build(orders: &TemplateOrders) -> Step<()> {
     }
     mount_devices(root)?;
     if !orders.root {
-        // In a user namespace a process may mount a new one only where it sees one already.
-        mount_one(Some("proc"), &root.join("proc"), Some("proc"), flags, None)?;
+        mount_first_proc(root)?;
     }
     enter(root)
 }
@@ -78,8 +83,14 @@ fn bind_all(orders: &TemplateOrders) -> Step<()> {
     orders.shell.binds.iter().try_for_each(|one| bind(one, root, whole_tree))
 }
 
+/// What a user namespace needs: in one a process may mount a new `/proc` only where it sees one already.
+pub(super) fn mount_first_proc(root: &Path) -> Step<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount_one(Some("proc"), &root.join("proc"), Some("proc"), flags, None)
+}
+
 /// Binds one host path, read-only. In a user namespace mounts beneath it must come along (`whole_tree`).
-fn bind(bind: &Bind, root: &Path, whole_tree: bool) -> Step<()> {
+pub(super) fn bind(bind: &Bind, root: &Path, whole_tree: bool) -> Step<()> {
     let target = inside(root, &bind.target);
     let source = &bind.source;
     match fs::metadata(source) {
@@ -93,7 +104,7 @@ fn bind(bind: &Bind, root: &Path, whole_tree: bool) -> Step<()> {
     set_attributes(&target, FOREIGN, whole_tree)
 }
 
-fn mount_devices(root: &Path) -> Step<()> {
+pub(super) fn mount_devices(root: &Path) -> Step<()> {
     for name in DEVICES {
         let target = root.join("dev").join(name);
         make_file(&target)?;
@@ -114,18 +125,22 @@ fn enter(root: &Path) -> Step<()> {
 
 fn write_etc(root: &Path, egress: bool) -> Step<()> {
     let etc = root.join("etc");
-    let resolver = if egress { format!("nameserver {RESOLVER}\n") } else { String::new() };
     let files = [
         ("passwd", format!("sbx_user1051:x:{INSIDE_UID}:{INSIDE_GID}::/tmp:/usr/sbin/nologin\n")),
         ("group", format!("sbx_user1051:x:{INSIDE_GID}:\n")),
-        ("hosts", "127.0.0.1 localhost lambda\n::1 localhost\n".to_owned()),
+        ("hosts", HOSTS.to_owned()),
         ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
-        ("resolv.conf", resolver),
+        ("resolv.conf", resolver(egress)),
     ];
     for (name, text) in files {
         fs::write(etc.join(name), text).map_err(|error| format!("write /etc/{name}: {error}"))?;
     }
     Ok(())
+}
+
+/// Of `/etc/resolv.conf`.
+pub(super) fn resolver(egress: bool) -> String {
+    if egress { format!("nameserver {RESOLVER}\n") } else { String::new() }
 }
 
 fn inside(root: &Path, path: &str) -> PathBuf {

@@ -31,7 +31,7 @@ pub(super) fn become_runtime(
     };
     let prepared = prepare(template, given, built);
     let report = match prepared.and_then(|()| start(&template.orders.shell, given, turn.0)) {
-        Ok(errno) => Report::NotExecuted { errno },
+        Ok(report) => report,
         Err(detail) => Report::Failed { detail },
     };
     wait_for_turn(turn.0);
@@ -96,8 +96,8 @@ fn restrict(fence: &OwnedFd) -> Step<()> {
     if result == 0 { Ok(()) } else { Err(format!("fence its files: {}", std::io::Error::last_os_error())) }
 }
 
-/// The errno with which the program could not be executed.
-fn start(shell: &Shell, given: &Given, turn: &OwnedFd) -> Step<i32> {
+/// Why the program could not be executed.
+fn start(shell: &Shell, given: &Given, turn: &OwnedFd) -> Step<Report> {
     match (&shell.boot, &given.orders) {
         (Boot::Later { program, args }, Some(orders)) => {
             wait_for_turn(turn);
@@ -110,12 +110,15 @@ fn start(shell: &Shell, given: &Given, turn: &OwnedFd) -> Step<i32> {
             }
             let ExecOrders { instead, env } =
                 serde_json::from_slice(&packet).map_err(|error| format!("understand its orders: {error}"))?;
-            std::env::set_current_dir(TASK_DIR).map_err(|error| format!("enter {TASK_DIR}: {error}"))?;
+            let work_dir = shell.image.as_ref().map_or(TASK_DIR, |image| image.work_dir.as_str());
+            if let Err(errno) = nix::unistd::chdir(work_dir) {
+                return Ok(Report::NotEntered { errno: errno as i32 });
+            }
             let (program, args) = instead.as_ref().map_or((program, args), |(program, args)| (program, args));
-            Ok(execute(program, args, &env))
+            Ok(Report::NotExecuted { errno: execute(program, args, &env) })
         }
         (Boot::Now { program, args, env } | Boot::Fork { program, args, env }, _) => {
-            Ok(execute(program, args, env))
+            Ok(Report::NotExecuted { errno: execute(program, args, env) })
         }
         (Boot::Later { .. }, None) => Err("wait for its function: it has no socket".to_owned()),
     }

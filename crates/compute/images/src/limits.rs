@@ -1,0 +1,48 @@
+//! What images may be like. Sources: AWS Lambda Developer Guide, "Lambda quotas" (10 GB uncompressed, all layers); the OCI
+//! image and distribution specifications.
+
+use std::time::Duration;
+
+/// Bytes of all layers, unpacked.
+pub const UNPACKED_BYTES_MAX: u64 = 10 << 30;
+/// Bytes of all layers as they are sent.
+pub const PACKED_BYTES_MAX: u64 = 10 << 30;
+/// Layers of one image: what container engines take.
+pub const LAYERS_MAX: usize = 127;
+/// Files, folders and links of all layers together.
+pub const ENTRIES_MAX: usize = 1_000_000;
+/// Bytes of a manifest or an index: what registries must at least take.
+pub(crate) const MANIFEST_BYTES_MAX: usize = 4 << 20;
+/// Bytes of an image's configuration.
+pub(crate) const CONFIG_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a token server's answer.
+pub(crate) const TOKEN_BYTES_MAX: usize = 256 << 10;
+/// Bytes of the operator's file of credentials.
+pub(crate) const CREDENTIALS_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a path, or of a link's target, in a layer.
+pub(crate) const PATH_BYTES_MAX: usize = 4_096;
+/// Bytes of one component of a path.
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+/// Folders within folders.
+pub(crate) const DEPTH_MAX: usize = 256;
+/// Bytes of the records that precede an entry of a tar file.
+pub(crate) const TAR_RECORDS_BYTES_MAX: u64 = 1 << 20;
+/// Indexes within indexes.
+pub(crate) const INDEX_DEPTH_MAX: usize = 2;
+/// Bytes of an image's name, with everything.
+pub(crate) const REFERENCE_BYTES_MAX: usize = 1_024;
+/// Variables of an image's configuration.
+pub(crate) const VARIABLES_MAX: usize = 1_000;
+/// Bytes of memory that a zstd frame may ask for.
+pub(crate) const ZSTD_WINDOW_MAX: u64 = 128 << 20;
+
+/// How often a registry may send a request on.
+pub(crate) const REDIRECTS_MAX: usize = 5;
+/// How long a connection may take to be made.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long nothing may come.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to find out what a name means: CreateFunction waits for it.
+pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes read from disk at a time.
+pub(crate) const PIECE_BYTES: usize = 256 << 10;

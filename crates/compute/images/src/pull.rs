@@ -1,0 +1,155 @@
+//! Fetching an image whole, as the one archive that is kept of it.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::Response;
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt;
+
+use crate::archive::{INDEX_FILE, LAYOUT, LAYOUT_FILE, blob_path, index_of};
+use crate::digest::Digest;
+use crate::error::ImageError;
+use crate::limits::PIECE_BYTES;
+use crate::manifest::MANIFEST_TYPES;
+use crate::reference::Reference;
+use crate::sources::{Images, Resolved, Source};
+use crate::tar::{BLOCK_BYTES, header_of, padding_of};
+
+/// Of the end of a tar file.
+const END_BYTES: usize = 2 * BLOCK_BYTES;
+
+/// The archive of an image, piece by piece. A piece is handed out before the digest of what it belongs to is known; an
+/// error says that all of them are worth nothing.
+pub struct Pull<'a> {
+    source: Source<'a>,
+    parts: VecDeque<Part>,
+    current: Option<Transfer>,
+}
+
+enum Part {
+    Ready(Bytes),
+    Layer { digest: Digest, size: u64 },
+}
+
+/// A layer that is coming in.
+struct Transfer {
+    from: From,
+    digest: Digest,
+    size: u64,
+    left: u64,
+    hasher: Sha256,
+}
+
+enum From {
+    Registry(Response),
+    Disk(tokio::fs::File),
+}
+
+impl Images {
+    /// Begins to fetch an image that was found.
+    pub fn pull(&self, resolved: &Resolved) -> Result<Pull<'_>, ImageError> {
+        let reference = Reference::parse(&resolved.uri)?;
+        let source = self.source(&reference.place)?;
+        let Resolved { digest, manifest_bytes, manifest, config_bytes, .. } = resolved;
+        // An image manifest of either kind: readers look into it.
+        let index = index_of(digest, manifest_bytes.len(), MANIFEST_TYPES[1]);
+        let small = [
+            (LAYOUT_FILE.to_owned(), Bytes::from_static(LAYOUT.as_bytes())),
+            (INDEX_FILE.to_owned(), index.into()),
+            (blob_path(digest), manifest_bytes.clone()),
+            (blob_path(&manifest.config.digest), config_bytes.clone()),
+        ];
+        let mut parts: VecDeque<Part> =
+            small.iter().map(|(path, content)| Part::Ready(whole_file(path, content))).collect();
+        for layer in &manifest.layers {
+            let header = header_of(&blob_path(&layer.digest), layer.size);
+            parts.push_back(Part::Ready(Bytes::copy_from_slice(&header)));
+            parts.push_back(Part::Layer { digest: layer.digest, size: layer.size });
+            parts.push_back(Part::Ready(zeros(padding_of(layer.size))));
+        }
+        parts.push_back(Part::Ready(Bytes::from_static(&[0; END_BYTES])));
+        Ok(Pull { source, parts, current: None })
+    }
+}
+
+impl Pull<'_> {
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ImageError> {
+        loop {
+            if let Some(transfer) = &mut self.current {
+                match transfer.next(&self.source).await? {
+                    Some(piece) => return Ok(Some(piece)),
+                    None => self.current = None,
+                }
+            }
+            match self.parts.pop_front() {
+                None => return Ok(None),
+                Some(Part::Ready(bytes)) if bytes.is_empty() => {}
+                Some(Part::Ready(bytes)) => return Ok(Some(bytes)),
+                Some(Part::Layer { digest, size }) => {
+                    self.current = Some(Transfer::begin(&self.source, digest, size).await?);
+                }
+            }
+        }
+    }
+}
+
+impl Transfer {
+    async fn begin(source: &Source<'_>, digest: Digest, size: u64) -> Result<Self, ImageError> {
+        let from = match source {
+            Source::Registry(registry) => From::Registry(registry.blob(&digest).await?),
+            Source::Layout(layout) => From::Disk(tokio::fs::File::from_std(layout.blob(&digest)?)),
+        };
+        Ok(Self { from, digest, size, left: size, hasher: Sha256::new() })
+    }
+
+    async fn next(&mut self, source: &Source<'_>) -> Result<Option<Bytes>, ImageError> {
+        let piece = match (&mut self.from, source) {
+            (From::Registry(response), Source::Registry(registry)) => registry.more(response).await?,
+            (From::Disk(file), _) => read_piece(file).await?,
+            (From::Registry(_), Source::Layout(_)) => None,
+        };
+        let Some(piece) = piece else { return self.end().map(|()| None) };
+        let left = self.left.checked_sub(piece.len() as u64);
+        self.left = left.ok_or_else(|| self.wrong_length("more"))?;
+        self.hasher.update(&piece);
+        Ok(Some(piece))
+    }
+
+    fn end(&mut self) -> Result<(), ImageError> {
+        if self.left > 0 {
+            return Err(self.wrong_length("fewer"));
+        }
+        let got = Digest::finish(std::mem::take(&mut self.hasher));
+        if got == self.digest {
+            return Ok(());
+        }
+        let (expected, got) = (self.digest.to_string(), got.to_string());
+        Err(ImageError::WrongDigest { what: "a layer".to_owned(), expected, got })
+    }
+
+    fn wrong_length(&self, how: &str) -> ImageError {
+        ImageError::malformed(
+            format!("the layer {}", self.digest),
+            format!("it has {how} bytes than {}", self.size),
+        )
+    }
+}
+
+async fn read_piece(file: &mut tokio::fs::File) -> Result<Option<Bytes>, ImageError> {
+    let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+    let count = file.read_buf(&mut piece).await.map_err(|error| ImageError::io("read", "a layer", error))?;
+    Ok((count > 0).then(|| piece.freeze()))
+}
+
+fn whole_file(path: &str, content: &Bytes) -> Bytes {
+    let length = content.len() as u64;
+    [header_of(path, length).as_slice(), content, &zeros(padding_of(length))].concat().into()
+}
+
+/// Less than a block of them.
+fn zeros(length: u64) -> Bytes {
+    const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+    Bytes::from_static(&ZEROS).slice(..usize::try_from(length).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES))
+}
