@@ -267,6 +267,7 @@ fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, S
             secret: secret.unwrap_or_else(|| ground.random.bytes()),
             random: ground.random.clone(),
             ledger: pool.ledger(),
+            shutdown_grace: pool.shutdown_grace(),
         };
         let wasm = lambent_wasm::Wasm::new(config)?;
         Ok(Runners { pool, wasm })

@@ -57,6 +57,33 @@ pub struct FunctionSpec {
     pub credentials: Arc<dyn CredentialsSource>,
 }
 
+impl FunctionSpec {
+    /// A function as CreateFunction makes it where nothing else is said: 128 MiB, 3 seconds, nothing besides its code.
+    pub fn new(
+        key: FunctionKey,
+        (runtime, handler): (&str, &str),
+        code_dir: PathBuf,
+        credentials: Arc<dyn CredentialsSource>,
+    ) -> Self {
+        Self {
+            log_group: format!("/aws/lambda/{}", key.name),
+            key,
+            runtime: runtime.to_owned(),
+            handler: handler.to_owned(),
+            memory_mib: 128,
+            timeout_ms: 3_000,
+            ephemeral_mib: 512,
+            environment: Vec::new(),
+            code_dir,
+            opt_dir: None,
+            code_cache: None,
+            snap_start: false,
+            reserved_concurrency: None,
+            credentials,
+        }
+    }
+}
+
 /// Temporary credentials of a function's role.
 #[derive(Clone)]
 pub struct Credentials {

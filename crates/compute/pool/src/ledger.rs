@@ -11,10 +11,13 @@ use crate::api::MAX_RESPONSE_BYTES;
 use crate::function::FunctionSpec;
 use crate::invocation::{ErrorKind, Invocation, InvokeRequest, Outcome};
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, LogStream, Logs};
-use crate::parts::Recorder;
+use crate::parts::{LogSink, Recorder};
 use crate::pool::Pool;
 use crate::record::{Measured, record};
 use crate::texts;
+
+/// Log bytes held for a slow sink where there is no pool.
+const LOG_BYTES: usize = 16 << 20;
 
 /// The log's writer and the recorder of a pool. Cheap to clone.
 #[derive(Clone)]
@@ -69,6 +72,15 @@ impl Pool {
 }
 
 impl Ledger {
+    /// One of its own, for who runs calls without a pool. Must be made within a tokio runtime, in which lines are written
+    /// for as long as that is there.
+    pub fn new(clock: Clock, random: Random, sink: Arc<dyn LogSink>, recorder: Arc<dyn Recorder>) -> Self {
+        let logs = Arc::new(Logs::new(LOG_BYTES));
+        let writing = logs.clone();
+        tokio::spawn(async move { writing.write_for_ever(&sink).await });
+        Self { logs, clock, random, recorder }
+    }
+
     /// Begins a log stream.
     pub fn open(&self, function: &FunctionSpec) -> Journal {
         let id = lambent_base::text::hex(&self.random.bytes::<16>());

@@ -314,6 +314,11 @@ impl Pool {
         known.into_iter().map(with_percentiles).collect()
     }
 
+    /// How long a shutdown waits for running calls.
+    pub fn shutdown_grace(&self) -> Duration {
+        self.inner.config.shutdown_grace
+    }
+
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }

@@ -213,13 +213,15 @@ const FETCH: (&str, &str, &str) = (
     r#"(import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
        (import "wasi:http/types@0.2.0" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
        (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-authority" (func $authority (param i32 i32 i32 i32) (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-path-with-query" (func $path (param i32 i32 i32 i32) (result i32)))
        (import "wasi:http/outgoing-handler@0.2.0" "handle" (func $send (param i32 i32 i32 i32)))
        (import "wasi:http/types@0.2.0" "[method]future-incoming-response.subscribe" (func $subscribe (param i32) (result i32)))
        (import "wasi:http/types@0.2.0" "[method]future-incoming-response.get" (func $get (param i32 i32)))
        (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
-       (data (i32.const 600) "127.0.0.1:80")"#,
+       (data (i32.const 600) "127.0.0.1:80/")"#,
     r#"(local.set $s (call $request (call $fields)))
        (drop (call $authority (local.get $s) (i32.const 1) (i32.const 600) (i32.const 12)))
+       (drop (call $path (local.get $s) (i32.const 1) (i32.const 612) (i32.const 1)))
        (call $send (local.get $s) (i32.const 0) (i32.const 0) (i32.const 64))
        (if (i32.load8_u (i32.const 64)) (then (return (call $digits (i32.const 1)))))
        (local.set $s (i32.load (i32.const 72)))

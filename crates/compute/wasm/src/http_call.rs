@@ -1,6 +1,9 @@
 //! Calls of components that answer HTTP requests.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -19,6 +22,12 @@ use crate::limits::RESPONSE_BYTES_MAX;
 
 type Sent = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
+/// How a call ended, and whether the component has returned from it.
+pub(crate) struct Answered {
+    pub(crate) end: End,
+    pub(crate) has_returned: bool,
+}
+
 /// What came of a request.
 enum Answer {
     Whole(http::Response<Bytes>),
@@ -28,16 +37,26 @@ enum Answer {
     None,
 }
 
+impl Answered {
+    fn whole(end: End) -> Self {
+        Self { end, has_returned: true }
+    }
+
+    fn broken_off(end: End) -> Self {
+        Self { end, has_returned: false }
+    }
+}
+
 /// Makes a request of the event, and a result of the response.
 pub(crate) async fn call(
     store: &mut Store<Host>,
     proxy: &Proxy,
     request: &InvokeRequest,
     deadline_ms: u64,
-) -> wasmtime::Result<End> {
+) -> wasmtime::Result<Answered> {
     let asked = match Asked::read(request, deadline_ms) {
         Ok(asked) => asked,
-        Err(problem) => return Ok(End::error("Runtime.MalformedEvent", &problem)),
+        Err(problem) => return Ok(Answered::whole(End::error("Runtime.MalformedEvent", &problem))),
     };
     let (is_event, scheme) = (asked.is_event, if asked.is_https { Scheme::Https } else { Scheme::Http });
     let (sender, sent) = oneshot::channel();
@@ -56,9 +75,10 @@ pub(crate) async fn call(
         sender.lock().take();
         handled
     };
-    let (handled, answer) = tokio::join!(handled, receive(sent));
-    handled?;
-    Ok(match answer {
+    let Some(answer) = both(handled, receive(sent)).await? else {
+        return Ok(Answered::broken_off(End::too_large()));
+    };
+    Ok(Answered::whole(match answer {
         Answer::Whole(response) if is_event => End::success(crate::http_event::result(&response)),
         Answer::Whole(response) => crate::http_event::plain_result(response),
         Answer::TooLarge => End::too_large(),
@@ -66,7 +86,42 @@ pub(crate) async fn call(
         Answer::None => {
             End::error("Runtime.NoResponse", "The component returned without having set a response.")
         }
+    }))
+}
+
+/// Lets the component run until it has returned, and takes its response meanwhile; `None` where that grew too large before.
+async fn both(
+    handled: impl Future<Output = wasmtime::Result<()>>,
+    received: impl Future<Output = Answer>,
+) -> wasmtime::Result<Option<Answer>> {
+    let (mut handled, mut has_returned) = (pin!(handled), false);
+    // Without a share in the task's turns: that nothing is there must mean that nothing is there.
+    let mut received = pin!(tokio::task::unconstrained(received));
+    let mut answer = None;
+    poll_fn(|context| {
+        if !has_returned && let Poll::Ready(returned) = handled.as_mut().poll(context) {
+            has_returned = true;
+            if let Err(error) = returned {
+                return Poll::Ready(Err(error));
+            }
+        }
+        if answer.is_none()
+            && let Poll::Ready(received) = received.as_mut().poll(context)
+        {
+            answer = Some(received);
+        }
+        match (has_returned, &answer) {
+            (true, Some(_)) => Poll::Ready(Ok(answer.take())),
+            // Nobody is there who could write the rest.
+            (true, None) => {
+                let why = "The component returned before its response was whole.";
+                Poll::Ready(Ok(Some(Answer::Failed(why.to_owned()))))
+            }
+            (false, Some(Answer::TooLarge)) => Poll::Ready(Ok(None)),
+            (false, _) => Poll::Pending,
+        }
     })
+    .await
 }
 
 async fn receive(sent: oneshot::Receiver<Sent>) -> Answer {

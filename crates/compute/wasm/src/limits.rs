@@ -46,7 +46,5 @@ pub(crate) const REUSES_MAX: u32 = 10_000;
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// They are replaced when they are so old, as their credentials end.
 pub(crate) const AGE_MAX: Duration = Duration::from_secs(6 * 3600);
-/// How long a shutdown waits for running calls.
-pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// Bytes of an HTTP response's body, and so of what an event's answer is made of.
 pub(crate) const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024;

@@ -12,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::functions::{Exports, Instance, Place};
 use crate::host;
+use crate::http_call::Answered;
 use crate::limits::REUSES_MAX;
 use crate::memory::Vitals;
 use crate::output::Output;
@@ -192,13 +193,14 @@ impl Guest {
             }
             Exports::Event(function) => {
                 let told = (self.log_stream.as_str(), self.deadline_ms);
-                event_call::call(&mut instance.store, function, &self.request, told).await
+                let called = event_call::call(&mut instance.store, function, &self.request, told).await;
+                called.map(|end| Answered { end, has_returned: true })
             }
         };
         match called {
-            Ok(end) => {
-                let kept = (self.reuse && instance.calls < REUSES_MAX).then_some(instance);
-                Ended { end, init_ms, instance: kept }
+            Ok(Answered { end, has_returned }) => {
+                let is_good = self.reuse && has_returned && instance.calls < REUSES_MAX;
+                Ended { end, init_ms, instance: is_good.then_some(instance) }
             }
             Err(error) => Ended { end: self.broken(&error), init_ms, instance: None },
         }

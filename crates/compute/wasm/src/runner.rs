@@ -19,9 +19,7 @@ use crate::error::WasmError;
 use crate::functions::{Functions, Place};
 use crate::gears::{self, Gears};
 use crate::host::{self, Host, Surroundings};
-use crate::limits::{
-    COMPILATIONS_MAX, COMPILATIONS_WAITING_MAX, IDLE_TIMEOUT, INSTANCES_MAX, MEMORY_SHARE, SHUTDOWN_GRACE,
-};
+use crate::limits::{COMPILATIONS_MAX, COMPILATIONS_WAITING_MAX, IDLE_TIMEOUT, INSTANCES_MAX, MEMORY_SHARE};
 use crate::memory::Budget;
 use crate::program::Program;
 use crate::run::Run;
@@ -37,6 +35,8 @@ pub struct WasmConfig {
     pub random: Random,
     /// Where calls are told of.
     pub ledger: Ledger,
+    /// How long a shutdown waits for running calls before it ends them.
+    pub shutdown_grace: Duration,
 }
 
 /// Runs WebAssembly functions. Cheap to clone.
@@ -60,6 +60,7 @@ pub(crate) struct Inner {
     compilations: Semaphore,
     compilations_waiting: Semaphore,
     reaping: AtomicBool,
+    shutdown_grace: Duration,
     /// True once running calls are given up.
     killing: watch::Sender<bool>,
 }
@@ -82,6 +83,7 @@ impl Wasm {
             compilations: Semaphore::new(COMPILATIONS_MAX),
             compilations_waiting: Semaphore::new(COMPILATIONS_WAITING_MAX),
             reaping: AtomicBool::new(false),
+            shutdown_grace: config.shutdown_grace,
             killing: watch::Sender::new(false),
             engine,
         };
@@ -142,6 +144,11 @@ impl Wasm {
         inner.gears.run(vitals, Box::pin(call)).await.ok_or(InvokeError::ShuttingDown)
     }
 
+    /// Whether any call runs.
+    pub fn is_running(&self) -> bool {
+        self.inner.calls.available_permits() < INSTANCES_MAX as usize
+    }
+
     /// Forgets a function that was deleted; its calls end as they would.
     pub fn retire(&self, account: &str, region: &str, name: &str) {
         let own = (account, region, name);
@@ -162,7 +169,7 @@ impl Wasm {
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         let rested = async { inner.calls.acquire_many(INSTANCES_MAX).await.map(drop) };
-        if tokio::time::timeout(SHUTDOWN_GRACE, rested).await.is_err() {
+        if tokio::time::timeout(inner.shutdown_grace, rested).await.is_err() {
             inner.killing.send_replace(true);
             let told = async { inner.calls.acquire_many(INSTANCES_MAX).await.map(drop) };
             // Each has only its record to write now.
