@@ -39,6 +39,12 @@ const RUNTIMES: &str = "LAMBENT_TEST_RUNTIMES";
 const RUST_FUNCTION: &str = "LAMBENT_TEST_RUST_FUNCTION";
 /// Its package, and its program.
 const RUST_FUNCTION_PACKAGE: &str = "lambent-test-function";
+/// Tells them where the JavaScript SDK is installed.
+const JS_SDK: &str = "LAMBENT_TEST_JS";
+/// Tells them where the program with the Rust SDK is.
+const RUST_SDK: &str = "LAMBENT_TEST_RUST_SDK";
+/// That program, a workspace of its own below `tests/`.
+const RUST_SDK_PROGRAM: &str = "lambent-test-rust-sdk";
 
 const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|escape|js] [-- RUNNER ARGUMENTS]";
 
@@ -61,14 +67,16 @@ pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
     let home = home()?;
     let python = python_environment()?;
     let runtimes = runtimes(&binary)?;
-    let function = rust_function()?;
+    let mut given = vec![(RUNTIMES, runtimes.clone()), (RUST_FUNCTION, rust_function()?)];
     let mut tally = Tally::default();
     let arguments = options.runner_arguments.as_slice();
     let wants = |suite| options.only.is_none_or(|only| only == suite);
-    for (suite, folder) in [(Suite::Python, END_TO_END), (Suite::Escape, ESCAPE)] {
-        if wants(suite) {
-            tally = tally.plus(pytest_suite(folder, &python, &binary, &runtimes, &function, arguments)?);
-        }
+    if wants(Suite::Escape) {
+        tally = tally.plus(pytest_suite(ESCAPE, &python, &binary, &given, arguments)?);
+    }
+    if wants(Suite::Python) {
+        given.extend([(JS_SDK, js_sdk(&home)?), (RUST_SDK, rust_sdk()?)]);
+        tally = tally.plus(pytest_suite(END_TO_END, &python, &binary, &given, arguments)?);
     }
     if wants(Suite::Js) {
         tally = tally.plus(js_suite(&home, &binary, &runtimes, arguments)?);
@@ -117,6 +125,19 @@ pub(crate) fn rust_function() -> anyhow::Result<PathBuf> {
         RUST_FUNCTION_PACKAGE,
     ]))?;
     Ok(tools::target_dir().join("ci").join(RUST_FUNCTION_PACKAGE))
+}
+
+/// Builds the program that uses the Rust SDK: a minute of CPU time, once.
+fn rust_sdk() -> anyhow::Result<PathBuf> {
+    let mut build = tools::cargo(&[
+        "build",
+        "--locked",
+        "--manifest-path",
+        "tests/clients/rust/Cargo.toml",
+        "--target-dir",
+    ]);
+    tools::run(build.arg(tools::target_dir()))?;
+    Ok(tools::target_dir().join("debug").join(RUST_SDK_PROGRAM))
 }
 
 /// What is installed for the tests lies here.
@@ -168,21 +189,29 @@ fn pytest_suite(
     folder: &str,
     programs: &Path,
     binary: &Path,
-    runtimes: &Path,
-    function: &Path,
+    given: &[(&str, PathBuf)],
     arguments: &[String],
 ) -> anyhow::Result<Tally> {
     println!("{folder} suite");
     let mut pytest = Command::new(programs.join("python"));
     pytest.current_dir(tools::root().join("tests").join(folder)).args(["-m", "pytest"]).args(arguments);
-    pytest.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes).env("PYTHONDONTWRITEBYTECODE", "1");
-    pytest.env(RUST_FUNCTION, function);
+    pytest.env("LAMBENT_BIN", binary).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.envs(given.iter().map(|(name, path)| (name, path)));
     run_counted(&mut pytest)
 }
 
 /// The JavaScript tests run from a copy, as their modules must lie beside them and the clone stays clean.
 fn js_suite(home: &Path, binary: &Path, runtimes: &Path, arguments: &[String]) -> anyhow::Result<Tally> {
     println!("js suite");
+    let folder = js_sdk(home)?;
+    copy_files(&tools::root().join("tests/e2e-js"), &folder)?;
+    let mut node = Command::new("node");
+    node.current_dir(&folder).args(["--test", "--test-reporter=spec"]).args(arguments);
+    run_counted(node.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes))
+}
+
+/// Installs the JavaScript SDK; gives the folder.
+fn js_sdk(home: &Path) -> anyhow::Result<PathBuf> {
     let source = tools::root().join("tests/e2e-js");
     let folder = home.join("js");
     once_for(&source.join("package-lock.json"), &folder, || {
@@ -191,10 +220,7 @@ fn js_suite(home: &Path, binary: &Path, runtimes: &Path, arguments: &[String]) -
         tools::run(Command::new("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))
             .context("node and npm are needed (Debian: nodejs, npm)")
     })?;
-    copy_files(&source, &folder)?;
-    let mut node = Command::new("node");
-    node.current_dir(&folder).args(["--test", "--test-reporter=spec"]).args(arguments);
-    run_counted(node.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes))
+    Ok(folder)
 }
 
 /// Does the work unless `folder` was already made from this very `list`.
