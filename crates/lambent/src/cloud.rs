@@ -156,7 +156,7 @@ impl Cloud {
         let logs = Logs::new(ground.db.clone(), ground.clock.clone(), ground.random.clone());
         let prices = arguments.prices.as_deref().map_or_else(|| Ok(Prices::aws()), Prices::read)?;
         let meter = Meter::new(ground.db.clone(), ground.clock.clone(), prices);
-        let runtimes = Arc::new(Catalogue::new());
+        let runtimes = Arc::new(Catalogue::with_installed(data_dir.root()));
         let pool_config = PoolConfig {
             allow_weak_isolation: arguments.allow_weak_isolation,
             idle_timeout: Duration::from_secs(arguments.keep_alive.into()),

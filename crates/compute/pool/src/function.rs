@@ -76,6 +76,7 @@ impl FunctionSpec {
             environment: Vec::new(),
             code_dir,
             opt_dir: None,
+            image: None,
             code_cache: None,
             snap_start: false,
             reserved_concurrency: None,

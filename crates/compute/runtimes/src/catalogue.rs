@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::discover;
+use crate::interpreters::fetched_dir;
+use crate::names::is_runtime;
 
 /// A language whose runtimes Lambent can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,14 +48,29 @@ pub enum RuntimeError {
     #[error("expected a runtime that Lambent runs (python3.*, nodejs*, provided*), got `{0}`")]
     UnknownIdentifier(String),
     #[error(
+        "`{0}` cannot run on this host, as Lambent has Python, Node.js and custom runtimes only: deploy the function as a \
+         container image, or with a bootstrap of its own for provided.al2023"
+    )]
+    NotRun(String),
+    #[error(
         "expected {program} on this host to run `{identifier}`, found none: install {program} and start again"
     )]
     NoInterpreter { identifier: String, program: &'static str },
 }
 
+impl RuntimeError {
+    /// Why an identifier that is of no family has no runtime.
+    pub(crate) fn of_unknown(identifier: &str) -> Self {
+        let identifier = identifier.to_owned();
+        if is_runtime(&identifier) { Self::NotRun(identifier) } else { Self::UnknownIdentifier(identifier) }
+    }
+}
+
 /// The interpreters of this host, looked for when first asked about.
 #[derive(Debug, Default)]
 pub struct Catalogue {
+    /// Where [`crate::install_interpreter`] has put some, too.
+    data_dir: Option<PathBuf>,
     python: OnceLock<Vec<Interpreter>>,
     node: OnceLock<Vec<Interpreter>>,
 }
@@ -101,11 +118,16 @@ impl Catalogue {
         Self::default()
     }
 
+    /// The same, with the interpreters that were installed beneath the platform's data directory.
+    pub fn with_installed(data_dir: &Path) -> Self {
+        Self { data_dir: Some(data_dir.to_owned()), ..Self::default() }
+    }
+
     /// A catalogue of given interpreters.
     pub fn of(interpreters: Vec<Interpreter>) -> Self {
         let (node, rest): (Vec<_>, Vec<_>) =
             interpreters.into_iter().partition(|one| one.family == Family::Node);
-        Self { python: OnceLock::from(rest), node: OnceLock::from(node) }
+        Self { data_dir: None, python: OnceLock::from(rest), node: OnceLock::from(node) }
     }
 
     /// The interpreters of a family, oldest first. The first question looks at the host's disk; for Node it may run
@@ -113,14 +135,17 @@ impl Catalogue {
     pub fn interpreters(&self, family: Family) -> &[Interpreter] {
         match family {
             Family::Python => self.python.get_or_init(discover::pythons),
-            Family::Node => self.node.get_or_init(discover::nodes),
+            Family::Node => self.node.get_or_init(|| {
+                let fetched = self.data_dir.as_ref().map(|data_dir| fetched_dir(data_dir, family));
+                discover::nodes(fetched.as_deref())
+            }),
             Family::Provided => &[],
         }
     }
 
     /// What a function of this runtime runs on here.
     pub fn resolve(&self, identifier: &str) -> Result<Runtime, RuntimeError> {
-        let unknown = || RuntimeError::UnknownIdentifier(identifier.to_owned());
+        let unknown = || RuntimeError::of_unknown(identifier);
         let family = Family::of(identifier).ok_or_else(unknown)?;
         let runtime =
             |interpreter, note| Runtime { identifier: identifier.to_owned(), family, interpreter, note };
@@ -153,7 +178,7 @@ fn nearest(interpreters: &[Interpreter], wanted: (u32, u32)) -> Option<&Interpre
 }
 
 /// (3, 12) of `python3.12`, (20, 0) of `nodejs20.x`.
-fn version_of(identifier: &str) -> Option<(u32, u32)> {
+pub(crate) fn version_of(identifier: &str) -> Option<(u32, u32)> {
     if let Some(minor) = identifier.strip_prefix("python3.") {
         return Some((3, minor.parse().ok()?));
     }
@@ -192,6 +217,7 @@ mod tests {
         assert!(catalogue.resolve("python3.12").unwrap_err().to_string().contains("install python3"));
         assert!(catalogue.resolve("cobol").unwrap_err().to_string().contains("`cobol`"));
         assert!(catalogue.resolve("nodejs").is_err());
+        assert!(matches!(catalogue.resolve("java21"), Err(RuntimeError::NotRun(_))));
         assert_eq!(catalogue.resolve("provided.al2023").unwrap().interpreter, None);
     }
 }

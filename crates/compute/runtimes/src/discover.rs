@@ -36,10 +36,13 @@ pub(crate) fn pythons() -> Vec<Interpreter> {
     found.into_values().collect()
 }
 
-/// Every Node.js of this host, one for each major version, oldest first.
-pub(crate) fn nodes() -> Vec<Interpreter> {
+/// Every Node.js of this host, one for each major version, oldest first; where there is none of a version, of those in
+/// `fetched`, the newest.
+pub(crate) fn nodes(fetched: Option<&Path>) -> Vec<Interpreter> {
     let mut found = BTreeMap::new();
-    for folder in folders(&NODE_MANAGERS) {
+    let fetched =
+        fetched.map(|folder| versions_in(folder).into_iter().rev().map(|version| version.join("bin")));
+    for folder in folders(&NODE_MANAGERS).into_iter().chain(fetched.into_iter().flatten()) {
         for name in ["node", "nodejs", "installation/bin/node"] {
             if let Some(one) = node(&folder.join(name)) {
                 found.entry(one.version).or_insert(one);
@@ -57,13 +60,19 @@ fn folders(managers: &[&str]) -> Vec<PathBuf> {
     folders.extend(USUAL_FOLDERS.map(PathBuf::from));
     let home = lambent_base::env::var("HOME").map(PathBuf::from);
     for manager in managers.iter().filter_map(|manager| Some(home.as_ref()?.join(manager))) {
-        let mut versions: Vec<PathBuf> =
-            fs::read_dir(manager).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        versions.sort();
+        let versions = versions_in(&manager);
         folders.extend(versions.iter().map(|version| version.join("bin")));
         folders.extend(versions);
     }
     folders
+}
+
+/// What a folder of installations holds, in the order of names.
+fn versions_in(folder: &Path) -> Vec<PathBuf> {
+    let mut versions: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    versions.sort();
+    versions
 }
 
 /// The installation that a file named like Python belongs to. The standard library beside it is the proof: shims and

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::catalogue::{Catalogue, Family, Interpreter};
+use crate::catalogue::{Catalogue, Family, Interpreter, RuntimeError};
 
 const REQUIREMENTS: &str = include_str!("../packages/python/requirements.txt");
 const PACKAGE: &str = include_str!("../packages/nodejs/package.json");
@@ -37,6 +37,15 @@ pub enum InstallError {
     NothingToInstall,
     #[error("expected {0} on this host, found none: install it and try again")]
     NoInstaller(&'static str),
+    #[error(
+        "expected Python {major}.{minor} on this host, found none, and no registry of packages has it: install it (a package \
+         of your system, `pyenv install {major}.{minor}` or `uv python install {major}.{minor}`), and start the cloud again"
+    )]
+    NoPython { major: u32, minor: u32 },
+    #[error(transparent)]
+    NotRun(RuntimeError),
+    #[error("npm's package {package} is not the version that was asked for")]
+    Strange { package: String },
     #[error("expected to write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("{program} could not be run: {source}")]
@@ -102,7 +111,7 @@ fn publish(family: Family, new: &Path, target: &Path) -> Result<(), InstallError
 }
 
 /// Functions run as users who own nothing, whatever the umask of the one who installs.
-fn make_readable(path: &Path) -> io::Result<()> {
+pub(crate) fn make_readable(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     if found.is_symlink() {
         return Ok(());
@@ -167,7 +176,17 @@ fn install_node(new: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), In
     let mut command = Command::new("npm");
     command.args(["ci", "--omit=dev", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=http"]);
     command.current_dir(new);
-    // npm says what it fetches on its error output; without a terminal it says nothing else.
+    run_npm(command, total, progress)?;
+    progress(Progress { done: total, total, message: "Node.js packages are installed".to_owned() });
+    Ok(())
+}
+
+/// Runs npm to its end. It says what it fetches on its error output; without a terminal it says nothing else.
+pub(crate) fn run_npm(
+    mut command: Command,
+    total: u32,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), InstallError> {
     let (mut done, mut said) = (0, Vec::new());
     let mut child = start("npm", &mut command)?;
     let stderr = child.stderr.take().map(BufReader::new);
@@ -179,9 +198,7 @@ fn install_node(new: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), In
             said.push(line);
         }
     }
-    finish("npm", child, || said.join("\n"))?;
-    progress(Progress { done: total, total, message: "Node.js packages are installed".to_owned() });
-    Ok(())
+    finish("npm", child, || said.join("\n"))
 }
 
 /// `client-s3-3.1.0` of an address that ends in `/client-s3-3.1.0.tgz`.
@@ -238,7 +255,7 @@ fn finish(
     Err(InstallError::Failed { program, status: status.to_string(), said: said.trim().to_owned() })
 }
 
-fn write<T>(act: impl FnOnce() -> io::Result<T>, path: &Path) -> Result<T, InstallError> {
+pub(crate) fn write<T>(act: impl FnOnce() -> io::Result<T>, path: &Path) -> Result<T, InstallError> {
     act().map_err(|source| InstallError::Write { path: path.to_owned(), source })
 }
 

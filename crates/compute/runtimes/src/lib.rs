@@ -10,7 +10,9 @@ mod discover;
 mod environment;
 mod image;
 mod install;
+mod interpreters;
 mod launch;
+mod names;
 mod webassembly;
 
 pub use catalogue::{Catalogue, Family, Interpreter, Runtime, RuntimeError};
@@ -18,5 +20,7 @@ pub use code_cache::{CODE_CACHE_DIR, CODE_CACHE_EXTENSIONS, CODE_CACHE_FILE, cod
 pub use environment::{FunctionFacts, variables};
 pub use image::Image;
 pub use install::{InstallError, Progress, install, is_installed};
+pub use interpreters::install_interpreter;
 pub use launch::{ENDPOINT_PORT, Launch, RUNTIME_API_PORT, Start, matters_at_start};
+pub use names::{CURRENT_RUNTIMES, DEPRECATED_RUNTIMES, is_runtime};
 pub use webassembly::{WASI_HTTP, WASI_LAMBDA, is_webassembly};

@@ -36,7 +36,7 @@ pub enum CliError {
     Install(#[from] lambent_runtimes::InstallError),
     #[error(transparent)]
     Sandbox(#[from] lambent_sandbox::SandboxError),
-    #[error("expected a runtime that has packages to install (python, nodejs), got `{0}`")]
+    #[error("expected a runtime that can be installed (as nodejs22.x, or python, nodejs), got `{0}`")]
     UnknownRuntime(String),
     #[error("expected a Python with pip on this host, found none")]
     NoPip,

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use lambent_runtimes::{Catalogue, Family, install, is_installed};
+use lambent_runtimes::{
+    CURRENT_RUNTIMES, Catalogue, DEPRECATED_RUNTIMES, Family, Runtime, RuntimeError, install,
+    install_interpreter, is_installed,
+};
 
 use crate::cloud::DataArg;
 use crate::table::table;
@@ -21,14 +24,15 @@ pub struct RuntimeArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum RuntimeCommand {
-    /// Show the interpreters of this host, and whether the AWS SDK is installed for them
+    /// Show which of AWS's runtimes this host runs, and on what
     List {
         #[command(flatten)]
         data: DataArg,
     },
-    /// Install the packages that AWS's runtimes carry (boto3, the AWS SDK for JavaScript)
+    /// Install a runtime: its interpreter if need be, and the packages that AWS's runtimes carry (boto3, the AWS SDK for
+    /// JavaScript)
     Install {
-        /// python or nodejs
+        /// A runtime, as nodejs22.x; or python or nodejs, for their packages only
         name: String,
         #[command(flatten)]
         data: DataArg,
@@ -64,47 +68,75 @@ pub(crate) fn install_with_progress(
 }
 
 fn add(name: &str, data: &Path) -> Result<u8, CliError> {
+    let catalogue = Catalogue::with_installed(data);
     let family = match name {
-        "python" => Some(Family::Python),
-        "nodejs" | "node" => Some(Family::Node),
-        _ => Family::of(name).filter(|family| *family != Family::Provided),
+        "python" => Family::Python,
+        "nodejs" | "node" => Family::Node,
+        _ => {
+            let is_known = CURRENT_RUNTIMES.contains(&name);
+            let family = Family::of(name).filter(|family| is_known && *family != Family::Provided);
+            if family.is_none() && !is_known {
+                return Err(CliError::UnknownRuntime(name.to_owned()));
+            }
+            add_interpreter(name, &catalogue, data)?;
+            family.ok_or_else(|| CliError::UnknownRuntime(name.to_owned()))?
+        }
     };
-    let family = family.ok_or_else(|| CliError::UnknownRuntime(name.to_owned()))?;
     let there = is_installed(family, data);
-    install_with_progress(family, &Catalogue::new(), data)?;
+    install_with_progress(family, &catalogue, data)?;
     let folder = Catalogue::packages_dir(data, family);
     let what = if there { "were there already" } else { "are installed" };
     ui::say(format_args!("The packages of {} {what}, in {}.", family.name(), folder.display()));
     Ok(exit::DONE)
 }
 
-fn list(data: &Path) -> Result<u8, CliError> {
-    let catalogue = Catalogue::new();
-    let mut rows = Vec::new();
-    for family in [Family::Python, Family::Node] {
-        let packages = if is_installed(family, data) { "installed" } else { "not installed" };
-        let interpreters = catalogue.interpreters(family);
-        for one in interpreters {
-            let program = one.program.display().to_string();
-            rows.push(vec![identifier(family, one.version), packages.to_owned(), program]);
-        }
-        if interpreters.is_empty() {
-            let none = "no interpreter on this host".to_owned();
-            rows.push(vec![family.name().to_owned(), packages.to_owned(), none]);
-        }
+/// Has the very version of a runtime on this host.
+fn add_interpreter(name: &str, catalogue: &Catalogue, data: &Path) -> Result<(), CliError> {
+    let exact = catalogue.resolve(name).ok().filter(|runtime| runtime.note.is_none());
+    if let Some(there) = exact.and_then(|runtime| runtime.interpreter) {
+        ui::say(format_args!("{name} was there already: {}.", there.program.display()));
+        return Ok(());
     }
-    rows.push(vec![
-        "provided.al2023".to_owned(),
-        "not needed".to_owned(),
-        "the function's own bootstrap".to_owned(),
-    ]);
-    ui::print(&table(&[("RUNTIME", LEFT), ("AWS SDK", LEFT), ("RUNS ON", LEFT)], &rows))?;
+    let mut steps = None;
+    let interpreter = install_interpreter(name, catalogue, data, &mut |progress| {
+        let steps = steps.get_or_insert_with(|| Steps::start("Installing an interpreter with npm"));
+        steps.step(progress.done, progress.total, &progress.message);
+    })?;
+    drop(steps);
+    let program = interpreter.program.display();
+    ui::say(format_args!("{name} is installed: {program}. A cloud that runs uses it when it starts again."));
+    Ok(())
+}
+
+fn list(data: &Path) -> Result<u8, CliError> {
+    let catalogue = Catalogue::with_installed(data);
+    let current = CURRENT_RUNTIMES.iter().map(|name| row(name, &catalogue, data));
+    let deprecated = DEPRECATED_RUNTIMES.iter().map(|name| {
+        let cells = [*name, "deprecated", "", "no function can be made or changed with it"];
+        cells.map(str::to_owned).to_vec()
+    });
+    let rows: Vec<Vec<String>> = current.chain(deprecated).collect();
+    let head = [("RUNTIME", LEFT), ("STATE", LEFT), ("AWS SDK", LEFT), ("RUNS ON", LEFT)];
+    ui::print(&table(&head, &rows))?;
     Ok(exit::DONE)
 }
 
-fn identifier(family: Family, (major, minor): (u32, u32)) -> String {
-    match family {
-        Family::Node => format!("nodejs{major}.x"),
-        _ => format!("python{major}.{minor}"),
-    }
+/// A runtime, how well this host has it, whether its packages are installed, and what runs it.
+fn row(name: &str, catalogue: &Catalogue, data: &Path) -> Vec<String> {
+    let sdk = match Family::of(name) {
+        Some(Family::Provided) | None => "",
+        Some(family) if is_installed(family, data) => "installed",
+        Some(_) => "not installed",
+    };
+    let (state, runs_on) = match catalogue.resolve(name) {
+        Ok(Runtime { interpreter: None, .. }) => ("exact", "the function's own bootstrap".to_owned()),
+        Ok(Runtime { interpreter: Some(one), note, .. }) => {
+            (if note.is_none() { "exact" } else { "nearest version" }, one.program.display().to_string())
+        }
+        Err(RuntimeError::NoInterpreter { .. }) => {
+            ("missing", format!("`lambent runtime install {name}` says more"))
+        }
+        Err(_) => ("missing", "a container image, or a bootstrap of its own for provided.al2023".to_owned()),
+    };
+    vec![name.to_owned(), state.to_owned(), sdk.to_owned(), runs_on]
 }

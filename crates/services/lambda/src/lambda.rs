@@ -183,7 +183,9 @@ impl Lambda {
     pub(crate) fn runtime_note(&self, identifier: &str) -> Option<String> {
         match self.parts.runtimes.resolve(identifier) {
             Ok(runtime) => runtime.note,
-            Err(error @ RuntimeError::NoInterpreter { .. }) => Some(error.to_string()),
+            Err(error @ (RuntimeError::NoInterpreter { .. } | RuntimeError::NotRun(_))) => {
+                Some(error.to_string())
+            }
             Err(RuntimeError::UnknownIdentifier(_)) => None,
         }
     }

@@ -14,7 +14,7 @@ use crate::lambda::Lambda;
 use crate::names::FunctionName;
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings};
-use crate::{configuration, keys, layer_use};
+use crate::{configuration, keys, layer_use, runtime_names};
 
 impl Lambda {
     pub(crate) async fn update_function_code(
@@ -92,6 +92,7 @@ impl Lambda {
                 begin_change(&mut row);
                 row.seal(&self.parts.identity);
                 change(&mut row.settings)?;
+                runtime_names::check_not_retired(&row.settings.runtime)?;
                 row.revision_id.clone_from(&ids.0);
                 row.settings.run_revision.clone_from(&ids.1);
                 row.settings.last_modified_ms = call.time_ms();

@@ -48,7 +48,8 @@ impl Lambda {
             let row = rows::get_function(&txn, &name.place, &name.name).await?;
             let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
             check_publishable(&row, name, input)?;
-            let last = rows::get::<u64>(&txn, &keys::last_version(&name.place, &name.name)).await?.unwrap_or(0);
+            let last =
+                rows::get::<u64>(&txn, &keys::last_version(&name.place, &name.name)).await?.unwrap_or(0);
             let version = self.publish(&txn, &name.place, &mut row, input.description.as_deref()).await?;
             if version.number > last {
                 row.revision_id.clone_from(revision_id);

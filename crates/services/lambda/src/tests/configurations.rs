@@ -254,7 +254,6 @@ async fn what_would_not_act_is_refused_by_name() {
         json!({"DurableConfig": {"ExecutionTimeout": 60}}),
         json!({"TracingConfig": {"Mode": "Active"}}),
         json!({"LoggingConfig": {"LogFormat": "JSON"}}),
-        json!({"Runtime": "java21"}),
     ];
     for change in refused {
         let answer = cloud.create("thumb", &zip, change.clone()).await;
