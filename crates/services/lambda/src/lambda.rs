@@ -85,7 +85,7 @@ impl Lambda {
     /// when one may have died), and throws unused packages away.
     pub async fn mind(self: &Arc<Self>, mut gone: lambent_store::Watch) {
         let mut unused = self.parts.db.watch(keys::UNUSED);
-        let (mut resumed, mut swept) = (false, false);
+        let (mut resumed, mut swept, mut sealed) = (false, false, false);
         loop {
             if !resumed {
                 resumed = succeeded("unfinished changes of functions", self.resume_pending().await);
@@ -93,7 +93,10 @@ impl Lambda {
             if !swept {
                 swept = succeeded("unused deployment packages", self.sweep().await);
             }
-            let is_done = resumed && swept;
+            if !sealed {
+                sealed = succeeded("environment variables in the clear", self.seal_all().await);
+            }
+            let is_done = resumed && swept && sealed;
             tokio::select! {
                 () = gone.changed() => resumed = false,
                 () = unused.changed() => swept = false,

@@ -18,6 +18,7 @@ mod configuration;
 mod dead_letter_config;
 mod describe;
 mod download;
+mod environment_migration;
 mod environment_seal;
 mod environment_variables;
 mod errors;

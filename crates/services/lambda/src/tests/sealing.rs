@@ -9,6 +9,7 @@ use super::cloud::{arn, host, place};
 use super::{Cloud, zips};
 use crate::environment_seal::Variables;
 use crate::errors::LambdaError;
+use crate::keys;
 use crate::rows::{self, FunctionRow};
 
 const SECRET: &str = "correct-horse-battery-staple";
@@ -106,6 +107,37 @@ async fn variables_of_an_older_release_open_and_are_sealed_by_the_next_change() 
     assert_eq!(updated.json["Environment"], json!({"Variables": {"DB_PASSWORD": SECRET}}));
     cloud.settled("thumb").await;
     assert!(!is_in_the_store(&cloud).await);
+}
+
+#[tokio::test]
+async fn what_nobody_changes_any_more_is_sealed_too() {
+    let cloud = Cloud::new().await;
+    cloud.create_active("thumb", &zips::handler("1")).await;
+    let published = cloud.json("POST", "/2015-03-31/functions/thumb/versions", json!({})).await;
+    assert_eq!(published.json["Version"], "1");
+    let clear = Variables::Clear(BTreeMap::from([("DB_PASSWORD".to_owned(), SECRET.to_owned())]));
+    let written = cloud.db.run(|txn| {
+        let clear = clear.clone();
+        async move {
+            let mut function = rows::get_function(&txn, &place(), "thumb").await?.unwrap();
+            function.settings.environment = Some(clear.clone());
+            rows::put_function(&txn, &place(), &function).await?;
+            let mut version = rows::get_version(&txn, &place(), "thumb", 1).await?.unwrap();
+            version.settings.environment = Some(clear);
+            rows::put(&txn, &keys::version(&place(), "thumb", 1), &version);
+            Ok::<_, LambdaError>(())
+        }
+    });
+    written.await.unwrap();
+    assert!(is_in_the_store(&cloud).await);
+    let cloud = cloud.restarted().await;
+    cloud.lambda.seal_all().await.unwrap();
+    assert!(!is_in_the_store(&cloud).await);
+    for name in ["thumb", "thumb:1"] {
+        let shown = cloud.get(&format!("/2015-03-31/functions/{name}/configuration")).await;
+        assert_eq!(shown.json["Environment"], json!({"Variables": {"DB_PASSWORD": SECRET}}));
+        assert_eq!(cloud.invoke(name, &[], b"{}").await.status, 200);
+    }
 }
 
 #[tokio::test]
