@@ -24,7 +24,6 @@ mod starts;
 mod store;
 mod table;
 mod warm;
-mod wasm;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -40,14 +39,14 @@ const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
 NAME is one of floor, identity, get, put, logs, big, floors, warm, cold, scale-out, burst, start, restart, idle, postgres,
-store, outbox, wasm.
+store, outbox.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 18] = [
+const PARTS: [Part; 17] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
@@ -65,7 +64,6 @@ const PARTS: [Part; 18] = [
     ("postgres", shared::measure),
     ("store", store::measure),
     ("outbox", store::measure_outbox),
-    ("wasm", wasm::measure),
 ];
 
 /// Connections that each kind of request is measured with.
@@ -158,7 +156,6 @@ fn build_and_run(arguments: &[String]) -> anyhow::Result<()> {
         "--package=lambent-store",
         "--package=lambent-bus",
         "--package=xtask",
-        "--features=lambent/wasm",
         "--bins",
         "--example=floor",
         "--example=store_bench",

@@ -20,9 +20,7 @@ use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
-use crate::{
-    attached, code_signing_use, configuration, describe, image_config, keys, layer_use, spec, versions,
-};
+use crate::{attached, code_signing_use, configuration, describe, keys, layer_use, spec, versions};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -32,9 +30,6 @@ impl Lambda {
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = new_name(&input.function_name, call.place())?;
         let mut settings = configuration::create(&input, &name.name, &self.parts.identity)?;
-        if settings.image.is_some() && input.layers.as_ref().is_some_and(|arns| !arns.is_empty()) {
-            return Err(errors::not_for_images("Layers are").into());
-        }
         if let Some(arns) = &input.layers {
             settings.layers = self.layers_of(call, arns).await?;
         }
@@ -43,16 +38,8 @@ impl Lambda {
         if self.row(&name).await.is_ok() {
             return Err(errors::function_exists(&name.name).into());
         }
-        let staged = match &mut settings.image {
-            Some(image) => {
-                let uri = input.code.image_uri.take().ok_or_else(|| errors::no_image_uri("creating"))?;
-                self.found_image(&uri, &settings.architecture, image).await?
-            }
-            None => {
-                let source = PackageSource::of_new(&mut input.code)?;
-                self.keep(self.checked(call, source).await?).await?
-            }
-        };
+        let source = PackageSource::of_new(&mut input.code)?;
+        let staged = self.keep(self.checked(call, source).await?).await?;
         settings.run_revision = self.parts.random.uuid();
         settings.last_modified_ms = call.time_ms();
         settings.code = staged.code.clone();
@@ -86,17 +73,13 @@ impl Lambda {
     ) -> Result<GetFunctionResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         let found = self.found(&name).await?;
-        let settings = found.shown().settings();
-        let code = match &settings.image {
-            Some(image) => image_config::location(image),
-            None => FunctionCodeLocation {
-                location: Some(self.code_url(&call.context.endpoint, &settings.code).await?),
+        let location = self.code_url(&call.context.endpoint, &found.shown().settings().code).await?;
+        Ok(GetFunctionResponse {
+            code: Some(FunctionCodeLocation {
+                location: Some(location),
                 repository_type: Some("S3".to_owned()),
                 ..FunctionCodeLocation::default()
-            },
-        };
-        Ok(GetFunctionResponse {
-            code: Some(code),
+            }),
             configuration: Some(self.shown(found.shown(), &name)),
             tags: Some(found.function.tags).filter(|tags| !tags.is_empty()),
             ..GetFunctionResponse::default()
@@ -151,10 +134,6 @@ impl Lambda {
 
     /// Has environments prepared for a function that was made or changed.
     pub(crate) fn expect(&self, settings: &Settings) {
-        // An image is expected when it is there.
-        if settings.image.is_some() {
-            return;
-        }
         // Without its variables it does not start, which its caller is told.
         if let Ok(needs) = spec::needs(settings, &self.parts.identity) {
             self.parts.runner.expect(needs);

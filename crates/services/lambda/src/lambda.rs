@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::cache::{Cache, Loaded, Routes};
 use crate::errors::{self, LambdaError};
-use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, PULLS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
+use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
 use crate::resolve::{self, Resolved};
@@ -27,8 +27,6 @@ pub struct Lambda {
     pub(crate) folder_lock: tokio::sync::RwLock<()>,
     /// How many packages are on their way at once, from their arrival until they are kept.
     pub(crate) check_slots: tokio::sync::Semaphore,
-    /// How many container images are fetched at once.
-    pub(crate) pull_slots: tokio::sync::Semaphore,
     /// How many packages are unpacked at once.
     pub(crate) unpack_slots: tokio::sync::Semaphore,
     /// How many functions' code is compiled at once.
@@ -66,7 +64,6 @@ impl Lambda {
             cache: Cache::default(),
             folder_lock: tokio::sync::RwLock::default(),
             check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
-            pull_slots: tokio::sync::Semaphore::new(PULLS_MAX),
             unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
             compile_slots: tokio::sync::Semaphore::new(COMPILATIONS_MAX),
             live: Mutex::default(),
@@ -155,8 +152,7 @@ impl Lambda {
                 let (code_dir, opt_dir) = self.ensure_ready(&settings).await?;
                 let code_cache = self.code_cache(&settings).filter(|folder| folder.is_dir());
                 let identity = self.parts.identity.clone();
-                let mut spec = spec::build(&settings, name, which, code_dir.clone(), opt_dir, identity)?;
-                self.add_image(&mut spec, &settings, &code_dir)?;
+                let mut spec = spec::build(&settings, name, which, code_dir, opt_dir, identity)?;
                 spec.code_cache = code_cache;
                 let spec = Arc::new(spec);
                 self.note_live(&settings, &spec);

@@ -24,8 +24,6 @@ mod environment_variables;
 mod errors;
 mod folders;
 mod functions;
-mod image_config;
-mod images;
 mod invoke;
 mod invoke_async;
 mod keys;

@@ -8,7 +8,6 @@ use lambent_base::{BoxFuture, Clock, Place, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
 use lambent_identity::Identity;
-use lambent_images::Images;
 use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool};
 use lambent_runtimes::Catalogue;
 use lambent_store::Db;
@@ -27,8 +26,6 @@ pub struct LambdaParts {
     pub runner: Arc<dyn Runner>,
     /// Where `S3Bucket` and `S3Key` of a function's code are read.
     pub objects: Arc<dyn FetchObject>,
-    /// Where container images come from.
-    pub images: Images,
     /// The platform's data directory: packages are unpacked to `code/` in it.
     pub data_dir: PathBuf,
     /// Bytes that code leaves free on the disk, usually [`crate::limits::DISK_RESERVE_BYTES`].

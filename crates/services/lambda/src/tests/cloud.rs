@@ -93,7 +93,6 @@ impl Cloud {
         let options = BlobOptions { reserve_bytes: 0 };
         let blobs = data.path().join("blobs");
         let lambda = Lambda::new(LambdaParts {
-            images: lambent_images::Images::new(lambent_images::ImagesConfig::default()).unwrap(),
             db: db.clone(),
             blobs: BlobStore::open(&blobs, options, clock.clone(), random.clone()).unwrap(),
             outbox: Outbox::new(db.clone(), clock.clone(), random.clone()),
