@@ -25,7 +25,6 @@ ANYTHING = {
     "display-name",
     "host-id",
     "i-d",
-    "lambda-url",
     "log-result",
     "owner-id",
     "sequencer",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lambent_base::BoxFuture;
 
 use crate::event::{Event, NewEvent, RetryPolicy};
-use crate::ports::{Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns};
+use crate::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, Outgoing, Targets};
 
 /// The first pause after the records of runs could not be kept; it doubles up to [`MAX_KEEP_PAUSE`].
 const FIRST_KEEP_PAUSE: Duration = Duration::from_millis(100);
@@ -108,6 +108,34 @@ impl Deliver for DeliverToFunctions {
                 Box::new(events) as Box<dyn Fn(End) -> Vec<NewEvent> + Send + Sync>
             });
             Attempt { delivery, retry: Some(plan.retry), follow }
+        })
+    }
+}
+
+/// Delivers what functions hand on, to whoever has the target's service.
+#[derive(Clone)]
+pub struct DeliverToTargets(pub Arc<Targets>);
+
+impl Deliver for DeliverToTargets {
+    fn deliver<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Delivery> {
+        Box::pin(async {
+            let Caller::Role { role_arn, source } = &event.caller else {
+                return Delivery::Refused("no role says who hands it on".to_owned());
+            };
+            let Some(target) = self.0.of(&event.target.service) else {
+                return Delivery::Refused(format!("nothing here takes it for {}", event.target));
+            };
+            let outgoing = Outgoing {
+                target: event.target.clone(),
+                role_arn: role_arn.clone(),
+                source: source.clone(),
+                body: event.payload.clone(),
+                attributes: event.attributes.clone(),
+                id: event.request_id.clone(),
+                created_ms: event.created_ms,
+                trace: event.trace.clone(),
+            };
+            target.deliver(outgoing).await
         })
     }
 }

@@ -31,7 +31,9 @@ mod workers;
 pub use at_work::is_any_node_at_work;
 pub use check::check;
 pub use dead::DeadLetter;
-pub use deliver::{Attempt, DESTINATION, Deliver, DeliverToFunctions, Delivery, End, FUNCTION};
+pub use deliver::{
+    Attempt, DESTINATION, Deliver, DeliverToFunctions, DeliverToTargets, Delivery, End, FUNCTION,
+};
 pub use error::BusError;
 pub use event::{Event, MAX_PAYLOAD_BYTES, NewEvent, RetryPolicy};
 pub use leases::Lease;

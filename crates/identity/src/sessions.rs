@@ -137,6 +137,19 @@ impl Identity {
         Ok(self.session(&role, session_name, seconds, None))
     }
 
+    /// A role as a service acts in its name that its trust policy names: for decisions.
+    pub async fn role_as_service(
+        &self,
+        service: &str,
+        role_arn: &str,
+        session_name: &str,
+    ) -> Result<Caller, IdentityError> {
+        /// It is asked anew for each decision.
+        const SECONDS: i64 = 900;
+        let session = self.assume_role_as_service(service, role_arn, session_name, SECONDS).await?;
+        Ok(self.credential(&session.access_key_id, Some(&session.session_token)).await?.caller)
+    }
+
     fn trusted_by_service(&self, role: &Role, service: &str) -> Result<Effect, IdentityError> {
         self.trusted(role, |principal| matches!(principal, Principal::Service(name) if name == service))
     }

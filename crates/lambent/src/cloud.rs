@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
-use lambent_bus::ports::{InvokeFunction, MayInvoke};
-use lambent_bus::{BusError, Deliver, DeliverToFunctions, Nodes, Outbox, Workers};
+use lambent_bus::ports::{InvokeFunction, MayInvoke, Targets};
+use lambent_bus::{BusError, Deliver, DeliverToFunctions, DeliverToTargets, Nodes, Outbox, Workers};
 use lambent_egress::{Network, NetworkConfig, ResolverSource};
 use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
@@ -105,6 +105,7 @@ struct Ground {
     blobs: BlobStore,
     identity: Arc<Identity>,
     outbox: Outbox,
+    targets: Arc<Targets>,
     readers: OpenReaders,
     nodes: Nodes,
 }
@@ -133,7 +134,8 @@ impl Ground {
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let readers = OpenReaders::new(&db, &nodes, clock.clone());
-        let ground = Self { clock, random, db, blobs, identity: Arc::new(identity), outbox, readers, nodes };
+        let (identity, targets) = (Arc::new(identity), Arc::default());
+        let ground = Self { clock, random, db, blobs, identity, outbox, targets, readers, nodes };
         Ok((ground, owner.region))
     }
 }
@@ -160,6 +162,8 @@ impl Cloud {
         let pool_config = PoolConfig {
             allow_weak_isolation: arguments.allow_weak_isolation,
             idle_timeout: Duration::from_secs(arguments.keep_alive.into()),
+            max_environments: arguments.concurrency as usize,
+            scaling_rate: arguments.scaling_rate as usize,
             ..PoolConfig::new(data_dir.root())
         };
         let pool_parts = PoolParts {
@@ -173,8 +177,11 @@ impl Cloud {
         };
         let pool = Pool::new(pool_config, pool_parts)?;
         let runners = runners(&ground, &data_dir, pool.clone())?;
-        let lambda = lambda(&ground, runtimes, runners.clone(), data_dir.root());
+        let lambda = lambda(&ground, runtimes, runners.clone(), (data_dir.root(), arguments.concurrency));
         let s3 = s3_parts(&ground, lambda.clone());
+        let targets = ground.targets.clone();
+        targets.add("lambda", lambda.as_target());
+        targets.add("s3", lambent_s3::bucket_target(s3.clone(), ground.identity.clone()));
         let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter));
         let config =
             GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
@@ -186,7 +193,11 @@ impl Cloud {
         let invoke: Arc<dyn InvokeFunction> = lambda.clone();
         let runs = Arc::new(EndedRuns { pool: pool.clone(), meter: meter.clone() });
         let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions { functions: invoke, runs });
-        let deliverers = HashMap::from([(lambent_bus::FUNCTION.to_owned(), functions)]);
+        let targets: Arc<dyn Deliver> = Arc::new(DeliverToTargets(targets));
+        let deliverers = HashMap::from([
+            (lambent_bus::FUNCTION.to_owned(), functions),
+            (lambent_bus::DESTINATION.to_owned(), targets),
+        ]);
         let deliveries = outbox.start(&nodes, deliverers).await?;
         spawn_background(
             &mut background,
@@ -279,7 +290,12 @@ fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, S
     }
 }
 
-fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, runners: Runners, data_dir: &Path) -> Arc<Lambda> {
+fn lambda(
+    ground: &Ground,
+    runtimes: Arc<Catalogue>,
+    runners: Runners,
+    (data_dir, concurrency): (&Path, u32),
+) -> Arc<Lambda> {
     let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone(), ground.readers.clone());
     Lambda::new(LambdaParts {
         db: ground.db.clone(),
@@ -290,6 +306,8 @@ fn lambda(ground: &Ground, runtimes: Arc<Catalogue>, runners: Runners, data_dir:
         outbox: ground.outbox.clone(),
         runtimes,
         runner: Arc::new(runners),
+        account_concurrency: concurrency,
+        targets: ground.targets.clone(),
         objects: Arc::new(PackagesFromS3(reader)),
         data_dir: data_dir.to_path_buf(),
         disk_reserve_bytes: lambent_lambda::limits::DISK_RESERVE_BYTES,

@@ -1,9 +1,11 @@
 //! What runs functions: the pool, and WebAssembly where this binary has it.
 
+use std::sync::Arc;
+
 use lambent_api::BoxFuture;
 use lambent_base::Place;
 use lambent_lambda::Runner;
-use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool};
+use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
 use lambent_runtimes::is_webassembly;
 #[cfg(feature = "wasm")]
 use lambent_wasm::Wasm;
@@ -87,6 +89,18 @@ impl Runner for Runners {
         into: std::fs::File,
     ) -> BoxFuture<'a, Result<u64, InvokeError>> {
         Runner::compile(&self.pool, function, into)
+    }
+
+    fn limit_unreserved(&self, place: &Place, limit: usize) {
+        Runner::limit_unreserved(&self.pool, place, limit);
+    }
+
+    fn provision(&self, place: &Place, name: &str, wanted: Vec<(Arc<FunctionSpec>, usize)>) {
+        Runner::provision(&self.pool, place, name, wanted);
+    }
+
+    fn provisioned(&self, place: &Place, name: &str, version: &str) -> Option<Provisioned> {
+        Runner::provisioned(&self.pool, place, name, version)
     }
 
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {

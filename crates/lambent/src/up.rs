@@ -53,6 +53,12 @@ pub(crate) struct UpArgs {
     /// How long an environment that nobody calls is kept ready for its function's next call
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keep_alive: u32,
+    /// The account's concurrency: how many calls of all functions run at once on this node
+    #[arg(long, value_name = "CALLS", default_value_t = lambent_lambda::limits::ACCOUNT_CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) concurrency: u32,
+    /// How many environments one function may start within ten seconds
+    #[arg(long, value_name = "ENVIRONMENTS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) scaling_rate: u32,
     /// What functions may reach beyond this cloud: none, public (globally routable addresses), or a list of ranges, as
     /// public,10.1.0.0/16. Other functions, this host and metadata services are never reached
     #[arg(long, value_name = "none|public|CIDR,...", default_value = "none")]

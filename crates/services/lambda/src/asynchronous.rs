@@ -3,19 +3,26 @@
 //! An event is in the outbox before its 202 is sent; the outbox's workers come back with it through [`InvokeFunction`],
 //! once or, after failures, again. Source: AWS Lambda Developer Guide, "Invoking a Lambda function asynchronously".
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use lambent_api::Call;
 use lambent_base::{Arn, BoxFuture, Place};
-use lambent_bus::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, MayInvoke, PortError};
-use lambent_bus::{BusError, NewEvent};
+use lambent_bus::ports::{
+    Caller, EventPlan, Follow, Invocation, InvokeError, InvokeFunction, Invoked, MayInvoke, PortError,
+};
+use lambent_bus::{BusError, Event, NewEvent, RetryPolicy};
 use lambent_pool::{InvokeError as PoolError, InvokeRequest, Outcome};
 
 use crate::cache::Loaded;
+use crate::destinations::HandOn;
 use crate::errors::{self, LambdaError};
+use crate::event_invoke::{self, EventInvokeRow};
 use crate::lambda::Lambda;
 use crate::limits::SYNC_PAYLOAD_MAX;
 use crate::names::FunctionName;
 use crate::policy::{self, ServiceCaller};
-use crate::{tenancy, trace};
+use crate::{recursion, tenancy};
 
 /// The attribute of an event that says whose it is.
 const TENANT: &str = "X-Amz-Tenant-Id";
@@ -49,6 +56,32 @@ impl Lambda {
         committed.await
     }
 
+    /// What the function's owner wants done with an event, as it is configured now.
+    async fn plan_of(&self, event: &Event) -> Result<EventPlan, InvokeError> {
+        let platform = |error: LambdaError| InvokeError::Platform(error.to_string());
+        let name = &name_of(&event.target)?;
+        let loaded = self.load_target(&event.target).await?;
+        let read = self.parts.db.read(|txn| async move { event_invoke::get(&txn, name).await });
+        let config = read.await.map_err(platform)?.unwrap_or_default();
+        let retry = retry_of(&config, event.retry);
+        let age_ms = self.parts.clock.unix_ms().saturating_sub(event.created_ms).max(0).unsigned_abs();
+        let has_targets =
+            config.on_success.is_some() || config.on_failure.is_some() || loaded.dead_letter_arn.is_some();
+        let follow = loaded.role.clone().filter(|_| has_targets).map(|role_arn| {
+            let now_ms = self.parts.clock.unix_ms();
+            let traced = recursion::step(event.trace.as_deref(), &name.arn(), now_ms, &self.parts.random);
+            Arc::new(HandOn {
+                clock: self.parts.clock.clone(),
+                role_arn,
+                function: name.clone(),
+                config,
+                dead_letter_arn: loaded.dead_letter_arn.clone(),
+                trace: Some(traced.header),
+            }) as Arc<dyn Follow>
+        });
+        Ok(EventPlan { retry, is_overdue: Duration::from_millis(age_ms) >= retry.max_age, follow })
+    }
+
     async fn invoke_as(&self, invocation: Invocation) -> Result<Invoked, InvokeError> {
         let Invocation { function, payload, request_id, caller, trace, earlier_attempts: _, mut attributes } =
             invocation;
@@ -68,12 +101,21 @@ impl Lambda {
         }
         tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref())
             .map_err(|error| InvokeError::Platform(error.message))?;
+        if spec.reserved_concurrency == Some(0) {
+            return Err(InvokeError::NoConcurrency(function));
+        }
+        let name = name_of(&function)?;
+        let traced = self.traced(&name, trace.as_deref()).await;
+        let header = match traced.map_err(|error| InvokeError::Platform(error.to_string()))? {
+            Ok(header) => header,
+            Err(loops) => return Err(InvokeError::Recursive(function, loops)),
+        };
         let request = InvokeRequest {
             function: spec,
             payload,
             request_id,
             invoked_arn: function.to_string(),
-            trace_id: trace.and_then(|trace| trace::carried(&trace, &self.parts.random)),
+            trace_id: Some(header),
             client_context: (!attributes.is_empty())
                 .then(|| serde_json::json!({ "custom": attributes }).to_string()),
             tenant_id,
@@ -96,18 +138,23 @@ impl Lambda {
         }
     }
 
-    async fn load_target(&self, function: &Arn) -> Result<std::sync::Arc<Loaded>, InvokeError> {
-        let missing = || InvokeError::NoSuchFunction(function.clone());
-        let place = Place { account: function.account.clone(), region: function.region.clone() };
-        let name = FunctionName::parse(&function.to_string(), None, &place).map_err(|_| missing())?;
-        let found = self.load(&name).await;
-        found.map_err(|error| InvokeError::Platform(error.to_string()))?.ok_or_else(missing)
+    async fn load_target(&self, function: &Arn) -> Result<Arc<Loaded>, InvokeError> {
+        let found = self.load(&name_of(function)?).await;
+        let found = found.map_err(|error| InvokeError::Platform(error.to_string()))?;
+        found.ok_or_else(|| InvokeError::NoSuchFunction(function.clone()))
     }
 }
 
 impl InvokeFunction for Lambda {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, InvokeError>> {
         Box::pin(self.invoke_as(invocation))
+    }
+
+    fn plan<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, EventPlan> {
+        Box::pin(async {
+            let plan = self.plan_of(event).await;
+            plan.unwrap_or(EventPlan { retry: event.retry, is_overdue: false, follow: None })
+        })
     }
 }
 
@@ -124,6 +171,23 @@ impl MayInvoke for Lambda {
                 Err(error) => Err(PortError(error.to_string())),
             }
         })
+    }
+}
+
+fn name_of(function: &Arn) -> Result<FunctionName, InvokeError> {
+    let place = Place { account: function.account.clone(), region: function.region.clone() };
+    FunctionName::parse(&function.to_string(), None, &place)
+        .map_err(|_| InvokeError::NoSuchFunction(function.clone()))
+}
+
+/// The retries that a configuration asks for; what it leaves out is as the event has it.
+fn retry_of(config: &EventInvokeRow, own: RetryPolicy) -> RetryPolicy {
+    let retries = config.max_retries.map(i32::unsigned_abs);
+    let age = config.max_age_s.map(|age| Duration::from_secs(age.unsigned_abs().into()));
+    RetryPolicy {
+        max_attempts: retries.map_or(own.max_attempts, |retries| retries + 1),
+        max_age: age.unwrap_or(own.max_age),
+        ..own
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct Loaded {
     pub(crate) architecture: Option<String>,
     /// Of what would run now.
     pub(crate) is_per_tenant: bool,
+    /// Of what would run now; `None` while there is nothing to run.
+    pub(crate) role: Option<String>,
+    pub(crate) dead_letter_arn: Option<String>,
     /// Of the name, not of what it leads to.
     pub(crate) policy: Option<PolicyRow>,
     /// `None` while there is nothing to run.

@@ -65,6 +65,12 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     view.for_each(keys::all_aliases(), |key, row| check.alias(key, row)).await?;
     view.for_each(keys::all_policies(), |key, row| check.readable::<PolicyRow>("resource policy", key, row))
         .await?;
+    for kind in keys::ATTACHED.iter().filter(|kind| **kind != keys::POLICY) {
+        view.for_each(lambent_store::KeyRange::prefix(kind), |key, row| {
+            check.readable::<serde_json::Value>("a configuration", key, row);
+        })
+        .await?;
+    }
     view.for_each(keys::all_pending().range(), |key, row| {
         if let Err(why) = keys::read_pending(key) {
             check.unreadable("a mark of a pending function", key, row, &why);

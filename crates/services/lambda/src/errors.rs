@@ -98,6 +98,10 @@ pub(crate) const DISK_FULL: &str =
 pub(crate) const NOT_DECRYPTED: &str = "Lambda was unable to decrypt the environment variables because KMS access was \
                                         denied. Please check the function's KMS key settings.";
 
+/// What AWS says of a function that set itself off too often.
+pub(crate) const RECURSIVE: &str = "Lambda has detected your function being invoked in a recursive loop with other \
+                                    Amazon Web Services resources and stopped your function's invocation.";
+
 /// InvalidParameterValueException with these words.
 pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
     model::invalid_parameter_value_exception(message)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lambent_api::Call;
 use lambent_base::Place;
 use lambent_model_lambda::{
-    CreateFunctionRequest, DeleteFunctionRequest, DeleteFunctionResponse, FunctionCodeLocation,
+    Concurrency, CreateFunctionRequest, DeleteFunctionRequest, DeleteFunctionResponse, FunctionCodeLocation,
     FunctionConfiguration, GetFunctionConfigurationRequest, GetFunctionRequest, GetFunctionResponse,
 };
 use lambent_store::{Txn, delete_large};
@@ -20,7 +20,9 @@ use crate::names::{FunctionName, LATEST, Which};
 use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
-use crate::{attached, code_signing_use, configuration, describe, keys, layer_use, spec, versions};
+use crate::{
+    attached, code_signing_use, concurrency, configuration, describe, keys, layer_use, spec, versions,
+};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -74,7 +76,13 @@ impl Lambda {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         let found = self.found(&name).await?;
         let location = self.code_url(&call.context.endpoint, &found.shown().settings().code).await?;
+        let (place, bare) = (&name.place, &name.name);
+        let reserved =
+            self.parts.db.read(|txn| async move { concurrency::reserved(&txn, place, bare).await });
+        let reserved = reserved.await?.map(concurrency::shown);
         Ok(GetFunctionResponse {
+            concurrency: reserved
+                .map(|reserved| Concurrency { reserved_concurrent_executions: Some(reserved) }),
             code: Some(FunctionCodeLocation {
                 location: Some(location),
                 repository_type: Some("S3".to_owned()),
@@ -123,11 +131,14 @@ impl Lambda {
     pub(crate) async fn check_named(
         &self,
         call: &Call,
-        _settings: &Settings,
+        settings: &Settings,
         role: Option<&str>,
     ) -> Result<(), LambdaError> {
         if let Some(role_arn) = role {
             self.check_role(call, role_arn).await?;
+        }
+        if let Some(target) = &settings.dead_letter_arn {
+            self.check_dead_letters(&settings.role, target).await?;
         }
         Ok(())
     }

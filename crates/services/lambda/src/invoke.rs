@@ -18,7 +18,7 @@ use crate::limits::{ASYNC_PAYLOAD_MAX, CLIENT_CONTEXT_MAX, SYNC_PAYLOAD_MAX};
 use crate::names::{FunctionName, LATEST};
 use crate::payload;
 use crate::rows::Phase;
-use crate::{tenancy, trace};
+use crate::tenancy;
 
 /// What to run, besides the function itself.
 pub(crate) struct Run {
@@ -63,7 +63,7 @@ impl Lambda {
                     tenant_id: input.tenant_id,
                 };
                 let has_tail = input.log_type == Some(LogType::Tail);
-                Ok(response(self.run(&loaded, run).await?, has_tail))
+                Ok(response(self.run(&name, &loaded, run).await?, has_tail))
             }
         }
     }
@@ -77,18 +77,24 @@ impl Lambda {
     }
 
     /// Runs a loaded function.
-    pub(crate) async fn run(&self, loaded: &Loaded, run: Run) -> Result<Invocation, ApiError> {
+    pub(crate) async fn run(
+        &self,
+        name: &FunctionName,
+        loaded: &Loaded,
+        run: Run,
+    ) -> Result<Invocation, LambdaError> {
         let function = loaded.spec.clone().ok_or_else(|| {
             errors::not_active(if loaded.phase == Phase::Creating { "Pending" } else { "Failed" })
         })?;
         if let Some(problem) = loaded.foreign_architecture() {
-            return Err(model::invalid_runtime_exception(problem));
+            return Err(model::invalid_runtime_exception(problem).into());
         }
         let Run { payload, request_id, invoked_arn, client_context, trace, tenant_id } = run;
-        let trace_id = trace.and_then(|trace| trace::carried(&trace, &self.parts.random));
+        let traced = self.traced(name, trace.as_deref()).await?;
+        let trace_id = Some(traced.map_err(|_| model::recursive_invocation_exception(errors::RECURSIVE))?);
         let request =
             InvokeRequest { function, payload, request_id, invoked_arn, trace_id, client_context, tenant_id };
-        self.parts.runner.run(request).await.map_err(errors::not_run)
+        Ok(self.parts.runner.run(request).await.map_err(errors::not_run)?)
     }
 }
 

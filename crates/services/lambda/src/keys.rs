@@ -8,6 +8,10 @@
 //! | `lambda/alias/` account, region, name, alias | [`crate::rows::AliasRow`], JSON |
 //! | `lambda/policy/` account, region, name | [`crate::rows::PolicyRow`], JSON |
 //! | `lambda/policy/` account, region, name, qualifier | the same, of a version or an alias |
+//! | `lambda/concurrency/` account, region, name | [`crate::concurrency::ConcurrencyRow`], JSON |
+//! | `lambda/provisioned/` account, region, name, qualifier | [`crate::provisioned::ProvisionedRow`], JSON |
+//! | `lambda/event-invoke/` account, region, name, qualifier | [`crate::event_invoke::EventInvokeRow`], JSON |
+//! | `lambda/recursion/` account, region, name | [`crate::recursion::RecursionRow`], JSON |
 //! | `lambda/pending/` account, region, name | empty: the function is being created or updated |
 //! | `lambda/code/` sha256 | [`crate::rows::CodeRow`], JSON: where the deployment package is kept |
 //! | `lambda/code-blob/` blob's id | empty: a code row names this blob |
@@ -36,7 +40,11 @@ const FUNCTION: &[u8] = b"lambda/function/";
 const VERSION: &[u8] = b"lambda/version/";
 const LAST_VERSION: &[u8] = b"lambda/last-version/";
 const ALIAS: &[u8] = b"lambda/alias/";
-const POLICY: &[u8] = b"lambda/policy/";
+pub(crate) const POLICY: &[u8] = b"lambda/policy/";
+const CONCURRENCY: &[u8] = b"lambda/concurrency/";
+const PROVISIONED: &[u8] = b"lambda/provisioned/";
+const EVENT_INVOKE: &[u8] = b"lambda/event-invoke/";
+const RECURSION: &[u8] = b"lambda/recursion/";
 const PENDING: &[u8] = b"lambda/pending/";
 const CODE: &[u8] = b"lambda/code/";
 const CODE_BLOB: &[u8] = b"lambda/code-blob/";
@@ -102,11 +110,80 @@ pub(crate) fn qualified_policy(place: &Place, name: &str, qualifier: &str) -> Ke
 
 /// The kinds of rows that may hang on a function, and on its versions and aliases by their name, and go with them:
 /// keys are the kind, account, region, name, and the qualifier where there is one.
-pub(crate) const ATTACHED: [&[u8]; 2] = [POLICY, RUNTIME_MANAGEMENT];
+pub(crate) const ATTACHED: [&[u8]; 6] =
+    [POLICY, RUNTIME_MANAGEMENT, CONCURRENCY, PROVISIONED, EVENT_INVOKE, RECURSION];
 
 /// What hangs on a function; the beginning of the keys of what hangs on its versions and aliases.
 pub(crate) fn attached(kind: &[u8], place: &Place, name: &str) -> Key {
     Key::new(kind).str(&place.account).str(&place.region).str(name)
+}
+
+pub(crate) fn concurrency(place: &Place, name: &str) -> Key {
+    attached(CONCURRENCY, place, name)
+}
+
+/// Every reservation of a place, by function.
+pub(crate) fn concurrencies(place: &Place) -> Key {
+    Key::new(CONCURRENCY).str(&place.account).str(&place.region)
+}
+
+/// The place and function in a key of [`concurrencies`].
+pub(crate) fn read_concurrency(key: &[u8]) -> Result<(Place, String), KeyError> {
+    let mut reader = KeyReader::new(key, CONCURRENCY)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    let name = reader.str()?;
+    reader.end()?;
+    Ok((place, name))
+}
+
+pub(crate) fn provisioned(place: &Place, name: &str, qualifier: &str) -> Key {
+    provisioned_of(place, name).str(qualifier)
+}
+
+/// What is provisioned of a function, by qualifier.
+pub(crate) fn provisioned_of(place: &Place, name: &str) -> Key {
+    attached(PROVISIONED, place, name)
+}
+
+/// What is provisioned in a place, by function and qualifier.
+pub(crate) fn provisioned_in(place: &Place) -> Key {
+    Key::new(PROVISIONED).str(&place.account).str(&place.region)
+}
+
+/// What is provisioned anywhere.
+pub(crate) fn all_provisioned() -> KeyRange {
+    KeyRange::prefix(PROVISIONED)
+}
+
+/// The place, function and qualifier in a key of [`all_provisioned`].
+pub(crate) fn read_provisioned(key: &[u8]) -> Result<(Place, String, String), KeyError> {
+    read_qualified(key, PROVISIONED)
+}
+
+pub(crate) fn event_invoke(place: &Place, name: &str, qualifier: &str) -> Key {
+    event_invokes(place, name).str(qualifier)
+}
+
+/// Every configuration of a function's asynchronous invocations, by qualifier.
+pub(crate) fn event_invokes(place: &Place, name: &str) -> Key {
+    attached(EVENT_INVOKE, place, name)
+}
+
+/// The place, function and qualifier in a key of [`event_invokes`].
+pub(crate) fn read_event_invoke(key: &[u8]) -> Result<(Place, String, String), KeyError> {
+    read_qualified(key, EVENT_INVOKE)
+}
+
+pub(crate) fn recursion(place: &Place, name: &str) -> Key {
+    attached(RECURSION, place, name)
+}
+
+fn read_qualified(key: &[u8], kind: &'static [u8]) -> Result<(Place, String, String), KeyError> {
+    let mut reader = KeyReader::new(key, kind)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    let (name, qualifier) = (reader.str()?, reader.str()?);
+    reader.end()?;
+    Ok((place, name, qualifier))
 }
 
 pub(crate) fn pending(place: &Place, name: &str) -> Key {
@@ -188,6 +265,11 @@ pub(crate) fn layer_set_users(digest: &str) -> Key {
 
 pub(crate) fn all_layer_set_users() -> KeyRange {
     KeyRange::prefix(LAYER_SET_USER)
+}
+
+/// Every version of every layer of a place.
+pub(crate) fn layers_in(place: &Place) -> Key {
+    Key::new(LAYER_VERSION).str(&place.account).str(&place.region)
 }
 
 pub(crate) fn layer_version(place: &Place, name: &str, number: u64) -> Key {
@@ -371,7 +453,11 @@ mod tests {
         let version = version(&place, "thumb", 12);
         assert_eq!(read_version(&version).unwrap(), (place.clone(), "thumb".to_owned(), 12));
         let alias = alias(&place, "thumb", "live");
-        assert_eq!(read_alias(&alias).unwrap(), (place, "thumb".to_owned(), "live".to_owned()));
+        assert_eq!(read_alias(&alias).unwrap(), (place.clone(), "thumb".to_owned(), "live".to_owned()));
+        let qualified = (place.clone(), "thumb".to_owned(), "live".to_owned());
+        assert_eq!(read_provisioned(&provisioned(&place, "thumb", "live")).unwrap(), qualified);
+        assert_eq!(read_event_invoke(&event_invoke(&place, "thumb", "live")).unwrap(), qualified);
+        assert_eq!(read_concurrency(&concurrency(&place, "thumb")).unwrap(), (place, "thumb".to_owned()));
         assert_eq!(read_code_unused(&code_unused("ab12")).unwrap(), "ab12");
     }
 }

@@ -10,6 +10,7 @@ use lambent_store::Txn;
 use parking_lot::Mutex;
 
 use crate::cache::{Cache, Loaded, Routes};
+use crate::concurrency::Shares;
 use crate::errors::{self, LambdaError};
 use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
@@ -31,6 +32,8 @@ pub struct Lambda {
     pub(crate) unpack_slots: tokio::sync::Semaphore,
     /// How many functions' code is compiled at once.
     pub(crate) compile_slots: tokio::sync::Semaphore,
+    /// The functions that the pool keeps provisioned environments of: account, region, name.
+    pub(crate) provisioned: tokio::sync::Mutex<BTreeSet<(String, String, String)>>,
     live: Mutex<Vec<LiveCode>>,
 }
 
@@ -40,6 +43,9 @@ struct Target {
     /// With its part of the calls.
     additional: Option<(f64, Runnable)>,
     policy: Option<PolicyRow>,
+    /// The function's reserved concurrency, and what all without one share.
+    reserved: Option<u32>,
+    unreserved: u32,
 }
 
 /// What the store says of something that may run.
@@ -66,6 +72,7 @@ impl Lambda {
             check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
             unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
             compile_slots: tokio::sync::Semaphore::new(COMPILATIONS_MAX),
+            provisioned: tokio::sync::Mutex::default(),
             live: Mutex::default(),
         })
     }
@@ -76,6 +83,7 @@ impl Lambda {
         // The watches begin here, so that nothing committed after this is missed.
         let changed = self.parts.db.watch(keys::CHANGED);
         let unused = self.parts.db.watch(keys::UNUSED);
+        self.mind_provisioned();
         tokio::spawn(clear_on_change(Arc::downgrade(self), changed));
         tokio::spawn(crate::folders::tidy_on_change(Arc::downgrade(self), unused));
         Ok(())
@@ -113,6 +121,24 @@ impl Lambda {
         Ok(found.ok_or_else(|| errors::function_not_found(&name.qualified_arn()))?)
     }
 
+    /// The settings of what a name leads to, as they were given last.
+    pub(crate) async fn settings(
+        &self,
+        name: &FunctionName,
+        which: Which,
+    ) -> Result<Option<Settings>, LambdaError> {
+        let (place, bare) = (&name.place, &name.name);
+        let read = self.parts.db.read(|txn| async move {
+            Ok::<_, LambdaError>(match which {
+                Which::Latest => rows::get_function(&txn, place, bare).await?.map(|row| row.settings),
+                Which::Published(number) => {
+                    rows::get_version(&txn, place, bare, number).await?.map(|row| row.settings)
+                }
+            })
+        });
+        read.await
+    }
+
     /// A function, or a version of it by its number or an alias, with all that an invocation needs; from memory if it can be.
     /// `None` where the name means nothing. An alias of two versions gives one of them by chance.
     pub(crate) async fn load(&self, name: &FunctionName) -> Result<Option<Arc<Loaded>>, LambdaError> {
@@ -121,12 +147,13 @@ impl Lambda {
             return Ok(Some(loaded));
         }
         let began = self.cache.generation();
-        let Some(Target { main, additional, policy }) = self.target(name).await? else { return Ok(None) };
-        let additional = match additional {
+        let Some(target) = self.target(name).await? else { return Ok(None) };
+        self.parts.runner.limit_unreserved(&name.place, target.unreserved as usize);
+        let additional = match &target.additional {
             None => None,
-            Some((weight, other)) => Some((weight, self.prepared(name, &arn, other, policy.clone()).await?)),
+            Some((weight, other)) => Some((*weight, self.prepared(name, &arn, other, &target).await?)),
         };
-        let routes = Routes { main: self.prepared(name, &arn, main, policy).await?, additional };
+        let routes = Routes { main: self.prepared(name, &arn, &target.main, &target).await?, additional };
         let picked = routes.pick(&self.parts.random);
         self.cache.put(began, routes);
         Ok(Some(picked))
@@ -137,10 +164,13 @@ impl Lambda {
         &self,
         name: &FunctionName,
         arn: &str,
-        runnable: Runnable,
-        policy: Option<PolicyRow>,
+        runnable: &Runnable,
+        target: &Target,
     ) -> Result<Arc<Loaded>, LambdaError> {
         let Runnable { which, phase, settings } = runnable;
+        let (phase, policy) = (phase.clone(), target.policy.clone());
+        let role = settings.as_ref().map(|settings| settings.role.clone());
+        let dead_letter_arn = settings.as_ref().and_then(|settings| settings.dead_letter_arn.clone());
         // A component runs on any.
         let native = settings.as_ref().filter(|settings| !is_webassembly(&settings.runtime));
         let architecture = native.map(|settings| settings.architecture.clone());
@@ -149,17 +179,27 @@ impl Lambda {
             None => None,
             Some(settings) => {
                 let _lock = self.folder_lock.read().await;
-                let (code_dir, opt_dir) = self.ensure_ready(&settings).await?;
-                let code_cache = self.code_cache(&settings).filter(|folder| folder.is_dir());
+                let (code_dir, opt_dir) = self.ensure_ready(settings).await?;
+                let code_cache = self.code_cache(settings).filter(|folder| folder.is_dir());
                 let identity = self.parts.identity.clone();
-                let mut spec = spec::build(&settings, name, which, code_dir, opt_dir, identity)?;
+                let mut spec = spec::build(settings, name, *which, code_dir, opt_dir, identity)?;
+                spec.reserved_concurrency = target.reserved;
                 spec.code_cache = code_cache;
                 let spec = Arc::new(spec);
                 self.note_live(&settings, &spec);
                 Some(spec)
             }
         };
-        Ok(Arc::new(Loaded { arn: arn.to_owned(), phase, architecture, is_per_tenant, policy, spec }))
+        Ok(Arc::new(Loaded {
+            arn: arn.to_owned(),
+            phase,
+            architecture,
+            is_per_tenant,
+            role,
+            dead_letter_arn,
+            policy,
+            spec,
+        }))
     }
 
     /// All that the store says of a name, at one moment.
@@ -177,7 +217,10 @@ impl Lambda {
                 }
             };
             let policy = rows::get(&txn, &policy::key(name)).await?;
-            Ok::<_, LambdaError>(Some(Target { main, additional, policy }))
+            let shares = Shares::read(&txn, &name.place, self.parts.account_concurrency).await?;
+            let reserved = shares.reserved.get(&name.name).copied();
+            let unreserved = shares.unreserved();
+            Ok::<_, LambdaError>(Some(Target { main, additional, policy, reserved, unreserved }))
         });
         read.await
     }

@@ -4,6 +4,7 @@
 //! services invoke functions through its [`lambent_bus::ports::InvokeFunction`].
 #![forbid(unsafe_code)]
 
+mod account_settings;
 mod aliases;
 mod archive;
 mod asynchronous;
@@ -14,15 +15,19 @@ mod code;
 mod code_cache;
 mod code_signing;
 mod code_signing_use;
+mod concurrency;
 mod configuration;
 mod dead_letter_config;
 mod describe;
+mod destinations;
 mod download;
 mod environment_migration;
 mod environment_seal;
 mod environment_variables;
 mod errors;
+mod event_invoke;
 mod folders;
+mod function_target;
 mod functions;
 mod invoke;
 mod invoke_async;
@@ -46,6 +51,8 @@ mod payload;
 mod policy;
 mod policy_decision;
 mod policy_document;
+mod provisioned;
+mod recursion;
 mod resolve;
 mod resource_policy;
 mod rows;

@@ -35,6 +35,20 @@ pub(crate) const TAGS_MAX: usize = 50;
 /// Bytes of a resource policy's document.
 pub(crate) const POLICY_BYTES_MAX: usize = 20_480;
 
+/// What an account may run at once unless it is told otherwise.
+pub const ACCOUNT_CONCURRENCY: u32 = 1_000;
+/// What has to be left for functions without reserved concurrency, where an account may run more than this at once; and
+/// where it may not.
+pub(crate) const UNRESERVED_MIN: u32 = 100;
+pub(crate) const UNRESERVED_MIN_SMALL: u32 = 10;
+/// Bytes of all deployment packages together that AWS lets an account have. (Here the disk decides.)
+pub(crate) const TOTAL_CODE_BYTES_MAX: u64 = 80_530_636_800;
+/// How often a function may be called again because of one event.
+pub(crate) const RECURSIONS_MAX: u32 = 16;
+/// Bytes of an invocation record: with more it is told without the response.
+pub(crate) const RECORD_BYTES_MAX: usize = lambent_bus::MAX_PAYLOAD_BYTES;
+/// Characters of a dead letter's ErrorMessage.
+pub(crate) const DEAD_LETTER_MESSAGE_MAX: usize = 1_024;
 /// Bytes of a synchronous invocation's payload.
 pub const SYNC_PAYLOAD_MAX: usize = 6_291_456;
 /// Bytes of an asynchronous invocation's payload.

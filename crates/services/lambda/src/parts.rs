@@ -7,8 +7,9 @@ use lambent_api::Body;
 use lambent_base::{BoxFuture, Clock, Place, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
+use lambent_bus::ports::Targets;
 use lambent_identity::Identity;
-use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool};
+use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
 use lambent_runtimes::Catalogue;
 use lambent_store::Db;
 
@@ -24,6 +25,10 @@ pub struct LambdaParts {
     pub runtimes: Arc<Catalogue>,
     /// Usually the [`Pool`].
     pub runner: Arc<dyn Runner>,
+    /// What the account may run at once, usually [`crate::limits::ACCOUNT_CONCURRENCY`].
+    pub account_concurrency: u32,
+    /// Where functions may hand records and dead letters on to.
+    pub targets: Arc<Targets>,
     /// Where `S3Bucket` and `S3Key` of a function's code are read.
     pub objects: Arc<dyn FetchObject>,
     /// The platform's data directory: packages are unpacked to `code/` in it.
@@ -53,6 +58,17 @@ pub trait Runner: Send + Sync {
         into: std::fs::File,
     ) -> BoxFuture<'a, Result<u64, InvokeError>>;
 
+    /// What all functions of a place without reserved concurrency may run at once from now on, provisioned environments
+    /// apart.
+    fn limit_unreserved(&self, place: &Place, limit: usize);
+
+    /// From now on these versions of a function have so many environments that wait before anybody calls, and no others of
+    /// it. Returns at once.
+    fn provision(&self, place: &Place, name: &str, wanted: Vec<(Arc<FunctionSpec>, usize)>);
+
+    /// What there is of that for a version.
+    fn provisioned(&self, place: &Place, name: &str, version: &str) -> Option<Provisioned>;
+
     /// Lets go of a function's environments: it was deleted.
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()>;
 
@@ -75,6 +91,18 @@ impl Runner for Pool {
         into: std::fs::File,
     ) -> BoxFuture<'a, Result<u64, InvokeError>> {
         Box::pin(Pool::compile(self, function, into))
+    }
+
+    fn limit_unreserved(&self, place: &Place, limit: usize) {
+        Pool::limit_unreserved(self, &place.account, &place.region, limit);
+    }
+
+    fn provision(&self, place: &Place, name: &str, wanted: Vec<(Arc<FunctionSpec>, usize)>) {
+        Pool::provision(self, &place.account, &place.region, name, wanted);
+    }
+
+    fn provisioned(&self, place: &Place, name: &str, version: &str) -> Option<Provisioned> {
+        Pool::provisioned(self, &place.account, &place.region, name, version)
     }
 
     fn retire<'a>(&'a self, place: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {

@@ -45,6 +45,42 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         upload ops::InvokeAsync => invoke_async, "lambda:InvokeAsync",
             |input, place| resource(&input.function_name, None, place);
+        plain ops::PutFunctionConcurrency => put_function_concurrency, "lambda:PutFunctionConcurrency",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::GetFunctionConcurrency => get_function_concurrency, "lambda:GetFunctionConcurrency",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::DeleteFunctionConcurrency => delete_function_concurrency, "lambda:DeleteFunctionConcurrency",
+            |input, place| resource(&input.function_name, None, place);
+        plain ops::PutProvisionedConcurrencyConfig => put_provisioned_concurrency_config,
+            "lambda:PutProvisionedConcurrencyConfig",
+            |input, place| resource(&input.function_name, Some(&input.qualifier), place);
+        plain ops::GetProvisionedConcurrencyConfig => get_provisioned_concurrency_config,
+            "lambda:GetProvisionedConcurrencyConfig",
+            |input, place| resource(&input.function_name, Some(&input.qualifier), place);
+        plain ops::DeleteProvisionedConcurrencyConfig => delete_provisioned_concurrency_config,
+            "lambda:DeleteProvisionedConcurrencyConfig",
+            |input, place| resource(&input.function_name, Some(&input.qualifier), place);
+        plain ops::ListProvisionedConcurrencyConfigs => list_provisioned_concurrency_configs,
+            "lambda:ListProvisionedConcurrencyConfigs", |input, place| resource(&input.function_name, None, place);
+        plain ops::PutFunctionEventInvokeConfig => put_function_event_invoke_config,
+            "lambda:PutFunctionEventInvokeConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::UpdateFunctionEventInvokeConfig => update_function_event_invoke_config,
+            "lambda:UpdateFunctionEventInvokeConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::GetFunctionEventInvokeConfig => get_function_event_invoke_config,
+            "lambda:GetFunctionEventInvokeConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::DeleteFunctionEventInvokeConfig => delete_function_event_invoke_config,
+            "lambda:DeleteFunctionEventInvokeConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::ListFunctionEventInvokeConfigs => list_function_event_invoke_configs,
+            "lambda:ListFunctionEventInvokeConfigs", |input, place| resource(&input.function_name, None, place);
+        plain ops::PutFunctionRecursionConfig => put_function_recursion_config,
+            "lambda:PutFunctionRecursionConfig", |input, place| resource(&input.function_name, None, place);
+        plain ops::GetFunctionRecursionConfig => get_function_recursion_config,
+            "lambda:GetFunctionRecursionConfig", |input, place| resource(&input.function_name, None, place);
+        plain ops::GetAccountSettings => get_account_settings, "lambda:GetAccountSettings", |_, _| "*".to_owned();
         plain ops::AddPermission => add_permission, "lambda:AddPermission",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",

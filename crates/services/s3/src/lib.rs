@@ -25,6 +25,7 @@ mod reading;
 mod rows;
 mod service;
 mod sweeper;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -34,3 +35,4 @@ pub use gc::referenced;
 pub use readers::OpenReaders;
 pub use service::{S3Parts, service};
 pub use sweeper::Sweeper;
+pub use target::bucket_target;

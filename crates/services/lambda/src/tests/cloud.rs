@@ -11,9 +11,12 @@ use lambent_api::{Body, CallContext, Incoming, Service};
 use lambent_base::{BoxFuture, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
+use lambent_bus::ports::Targets;
 use lambent_identity::{Identity, MasterKey, Role, RootKey};
 use lambent_model_lambda::ops;
-use lambent_pool::{FunctionSpec, Invocation, InvocationRecord, InvokeError, InvokeRequest, Needs, Outcome};
+use lambent_pool::{
+    FunctionSpec, Invocation, InvocationRecord, InvokeError, InvokeRequest, Needs, Outcome, Provisioned,
+};
 use lambent_runtimes::{Catalogue, Family, Interpreter};
 use lambent_store::Db;
 use lambent_wire::{ApiError, Labels, ProtocolKind, Routed, Router};
@@ -92,6 +95,7 @@ impl Cloud {
         let objects = Arc::new(FakeObjects::default());
         let options = BlobOptions { reserve_bytes: 0 };
         let blobs = data.path().join("blobs");
+        let targets = Arc::new(Targets::default());
         let lambda = Lambda::new(LambdaParts {
             db: db.clone(),
             blobs: BlobStore::open(&blobs, options, clock.clone(), random.clone()).unwrap(),
@@ -101,10 +105,13 @@ impl Cloud {
             identity: identity.clone(),
             runtimes: Arc::new(Catalogue::of(vec![python(11), node()])),
             runner: runner.clone(),
+            account_concurrency: 1_000,
+            targets: targets.clone(),
             objects: objects.clone(),
             data_dir: data.path().to_owned(),
             disk_reserve_bytes,
         });
+        targets.add("lambda", lambda.as_target());
         lambda.remove_leftovers().await.unwrap();
         let service = service(&lambda);
         let router = Router::new(&ops::SERVICE);
@@ -135,6 +142,14 @@ impl Cloud {
             revision: 0,
         };
         self.identity.create_role(role).await.unwrap();
+    }
+
+    /// Allows a role this from now on.
+    pub(crate) async fn allow(&self, role: &str, action: &str, resource: &str) {
+        let policy = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": action, "Resource": resource}]});
+        let role = lambent_identity::RoleName { account: ACCOUNT, name: role };
+        self.identity.put_role_policy(role, action, &policy.to_string()).await.unwrap();
     }
 
     /// Sends a request as the account's root; errors come as an answer with `code` and `message`.
@@ -304,6 +319,9 @@ pub(crate) struct FakeRunner {
     pub(crate) expected: Mutex<Vec<String>>,
     /// Revisions of functions that were compiled.
     pub(crate) compiled: Mutex<Vec<String>>,
+    /// The newest wish for each version, by name and version; and what it is told that there is.
+    pub(crate) provisioned: Mutex<BTreeMap<String, Provisioned>>,
+    pub(crate) unreserved: Mutex<Option<usize>>,
     /// Answers to come, the next last; the event itself where there is none.
     pub(crate) answers: Mutex<Vec<Result<Outcome, InvokeError>>>,
 }
@@ -351,6 +369,23 @@ impl Runner for FakeRunner {
             into.write_all(b"compiled").unwrap();
             Ok(8)
         })
+    }
+
+    fn limit_unreserved(&self, _: &Place, limit: usize) {
+        *self.unreserved.lock() = Some(limit);
+    }
+
+    fn provision(&self, _: &Place, name: &str, wanted: Vec<(Arc<FunctionSpec>, usize)>) {
+        let mut provisioned = self.provisioned.lock();
+        provisioned.retain(|known, _| !known.starts_with(&format!("{name}:")));
+        for (spec, wanted) in wanted {
+            let there = Provisioned { wanted: u32::try_from(wanted).unwrap(), ..Provisioned::default() };
+            provisioned.insert(format!("{name}:{}", spec.key.version), there);
+        }
+    }
+
+    fn provisioned(&self, _: &Place, name: &str, version: &str) -> Option<Provisioned> {
+        self.provisioned.lock().get(&format!("{name}:{version}")).cloned()
     }
 
     fn retire<'a>(&'a self, _: &'a Place, name: &'a str) -> BoxFuture<'a, ()> {

@@ -10,7 +10,9 @@ use lambent_base::BoxFuture;
 use lambent_bus::ports::{
     Caller, Invocation, InvokeError as PortError, InvokeFunction, KeepRuns, PortError as NotKept,
 };
-use lambent_bus::{Backlog, Deliver, DeliverToFunctions, FUNCTION, Nodes, Workers};
+use lambent_bus::{
+    Backlog, DESTINATION, Deliver, DeliverToFunctions, DeliverToTargets, FUNCTION, Nodes, Workers,
+};
 use lambent_pool::{ErrorKind, InvokeError, Outcome, ThrottleReason};
 use serde_json::json;
 
@@ -158,8 +160,10 @@ async fn the_callers_trace_goes_on_now_and_later() {
     cloud.invoke("thumb", &[], b"{}").await;
     cloud.deliver().await;
     let asked = cloud.runner.asked.lock();
-    let traces: Vec<_> = asked.iter().map(|request| request.trace_id.as_deref()).collect();
-    assert_eq!(traces, [Some(trace), None, Some(trace)]);
+    let traces: Vec<_> = asked.iter().map(|request| request.trace_id.as_deref().unwrap()).collect();
+    assert!(traces[0].starts_with(trace) && traces[2] == traces[0], "{traces:?}");
+    assert!(traces[1].starts_with("Root=1-") && !traces[1].starts_with(trace), "{traces:?}");
+    assert!(traces.iter().all(|trace| trace.contains(";Lineage=1:") && trace.ends_with(":0")), "{traces:?}");
 }
 
 /// Nobody bills these runs.
@@ -172,16 +176,18 @@ impl KeepRuns for NoRuns {
 }
 
 impl Cloud {
-    async fn workers(&self) -> Workers {
+    pub(crate) async fn workers(&self) -> Workers {
         let functions = DeliverToFunctions { functions: self.lambda.clone(), runs: Arc::new(NoRuns) };
         let functions: Arc<dyn Deliver> = Arc::new(functions);
+        let targets: Arc<dyn Deliver> = Arc::new(DeliverToTargets(self.lambda.parts.targets.clone()));
         let outbox = &self.lambda.parts.outbox;
         let nodes = Nodes::join(self.db.clone(), self.random.clone()).await.unwrap();
-        outbox.start(&nodes, HashMap::from([(FUNCTION.to_owned(), functions)])).await.unwrap()
+        let deliverers = HashMap::from([(FUNCTION.to_owned(), functions), (DESTINATION.to_owned(), targets)]);
+        outbox.start(&nodes, deliverers).await.unwrap()
     }
 
     /// Runs what is in the outbox.
-    pub(super) async fn deliver(&self) {
+    pub(crate) async fn deliver(&self) {
         let workers = self.workers().await;
         let outbox = &self.lambda.parts.outbox;
         while outbox.backlog().await.unwrap().ready > 0 {

@@ -66,8 +66,9 @@ async fn what_a_network_lacks_is_said() {
 #[tokio::test]
 async fn keys_and_dead_letter_targets_are_shown_and_emptied() {
     let cloud = Cloud::new().await;
-    let (key, queue) =
-        ("arn:aws:kms:us-east-1:000000000000:key/1", "arn:aws:sqs:us-east-1:000000000000:dead");
+    let (key, queue) = ("arn:aws:kms:us-east-1:000000000000:key/1", super::cloud::arn("dead"));
+    cloud.create_active("dead", &zips::handler("2")).await;
+    cloud.allow("thumbnailer", "lambda:InvokeFunction", &queue).await;
     let given = json!({"KMSKeyArn": key, "DeadLetterConfig": {"TargetArn": queue}});
     let created = cloud.create("thumb", &zips::handler("1"), given).await;
     assert_eq!(created.json["KMSKeyArn"], key);

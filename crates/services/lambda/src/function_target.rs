@@ -1,0 +1,82 @@
+//! Functions as targets of what other functions hand on.
+
+use std::sync::{Arc, Weak};
+
+use lambent_base::{Arn, BoxFuture, Place};
+use lambent_bus::ports::{Caller, DeliverTo, Outgoing, PortError};
+use lambent_bus::{BusError, Delivery, NewEvent};
+
+use crate::lambda::Lambda;
+use crate::names::FunctionName;
+
+const ACTION: &str = "lambda:InvokeFunction";
+
+/// Invokes functions asynchronously, in the name of another function's role.
+struct FunctionTarget(Weak<Lambda>);
+
+impl Lambda {
+    /// Functions, for [`lambent_bus::ports::Targets`].
+    pub fn as_target(self: &Arc<Self>) -> Arc<dyn DeliverTo> {
+        Arc::new(FunctionTarget(Arc::downgrade(self)))
+    }
+
+    async fn take_over(&self, outgoing: Outgoing) -> Delivery {
+        let Outgoing { target, role_arn, source, body, attributes, id, trace, .. } = outgoing;
+        if !self.role_may(&role_arn, ACTION, target.to_string()).await {
+            return Delivery::Refused(format!(
+                "the role {role_arn} of {source} may not {ACTION} on {target}, or does not trust Lambda"
+            ));
+        }
+        match exists(self, &target).await {
+            Ok(true) => {}
+            Ok(false) => return Delivery::Refused(format!("function {target} does not exist")),
+            Err(error) => return Delivery::Busy(error.to_string()),
+        }
+        let event = &NewEvent {
+            request_id: Some(id),
+            trace,
+            attributes,
+            ..NewEvent::for_function(target, Caller::Authorized, body)
+        };
+        let put = self
+            .parts
+            .db
+            .run(|txn| async move { self.parts.outbox.put(&txn, event.clone()).await.map(drop) });
+        match put.await {
+            Ok(()) => Delivery::Done,
+            Err(error @ BusError::PayloadTooLarge { .. }) => Delivery::Refused(error.to_string()),
+            Err(error) => Delivery::Busy(error.to_string()),
+        }
+    }
+}
+
+async fn exists(lambda: &Lambda, target: &Arn) -> Result<bool, PortError> {
+    let place = Place { account: target.account.clone(), region: target.region.clone() };
+    let Ok(name) = FunctionName::parse(&target.to_string(), None, &place) else { return Ok(false) };
+    let found = lambda.resolve(&name).await.map_err(|error| PortError(error.to_string()))?;
+    Ok(found.is_some())
+}
+
+impl DeliverTo for FunctionTarget {
+    fn permission(&self, target: &Arn) -> (&'static str, String) {
+        (ACTION, target.to_string())
+    }
+
+    fn exists<'a>(&'a self, target: &'a Arn) -> BoxFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move {
+            match self.0.upgrade() {
+                Some(lambda) => exists(&lambda, target).await,
+                None => Err(PortError("the platform is stopping".to_owned())),
+            }
+        })
+    }
+
+    fn deliver(&self, outgoing: Outgoing) -> BoxFuture<'_, Delivery> {
+        Box::pin(async move {
+            match self.0.upgrade() {
+                Some(lambda) => lambda.take_over(outgoing).await,
+                None => Delivery::Busy("the platform is stopping".to_owned()),
+            }
+        })
+    }
+}
