@@ -25,6 +25,7 @@ ANYTHING = {
     "display-name",
     "host-id",
     "i-d",
+    "lambda-url",
     "log-result",
     "owner-id",
     "sequencer",

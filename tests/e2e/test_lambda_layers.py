@@ -356,3 +356,36 @@ def test_layers_of_another_account_are_nobodys_here(awslambda, deploy):
     assert expected in asked["Error"]["Message"]
     asked = error(lambda: awslambda.get_layer_version_by_arn(Arn=theirs))
     assert asked["Error"]["Code"] == "AccessDeniedException"
+
+
+WRAPPER = '#!/bin/sh\nexport WRAPPED="by $0"\nexec "$@"\n'
+
+
+@pytest.mark.parametrize("runtime", ["python3.12", "nodejs22.x"])
+def test_a_layers_wrapper_starts_the_interpreter(awslambda, deploy, layer, runtime):
+    tools = layer({"wrap": WRAPPER}, {"wrap": 0o755})
+    code = {
+        "python3.12": packages.python("""
+            import os
+            def handler(event, context): return [os.environ["WRAPPED"], os.environ["OWN"], os.environ["_HANDLER"]]
+        """),
+        "nodejs22.x": packages.node("""
+            export const handler = async () => [process.env.WRAPPED, process.env.OWN, process.env._HANDLER]
+        """),
+    }[runtime]
+    variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrap", "OWN": "x"}
+    name = deploy(code, Runtime=runtime, Layers=[tools], Environment={"Variables": variables})
+    assert call(awslambda, name) == ["by /opt/wrap", "x", "index.handler"]
+    assert call(awslambda, name) == ["by /opt/wrap", "x", "index.handler"]
+
+
+def test_a_wrapper_that_is_not_there_as_recorded(awslambda, deploy):
+    recorded = snapshot("lambda_/test_lambda", "TestLambdaErrors::test_lambda_runtime_wrapper_not_found")
+    variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/idontexist"}
+    name = deploy("def handler(event, context): return 1", Environment={"Variables": variables})
+    answer = awslambda.invoke(FunctionName=name)
+    expected = recorded["invocation_error"]
+    problem = json.load(answer["Payload"])
+    assert answer["FunctionError"] == expected["FunctionError"]
+    assert problem["errorType"] == expected["Payload"]["errorType"]
+    assert problem["errorMessage"].endswith(expected["Payload"]["errorMessage"].split("<uuid>")[1])

@@ -24,6 +24,7 @@ mod starts;
 mod store;
 mod table;
 mod warm;
+mod wasm;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -39,14 +40,14 @@ const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
 NAME is one of floor, identity, get, put, logs, big, floors, warm, cold, scale-out, burst, start, restart, idle, postgres,
-store, outbox.
+store, outbox, wasm.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 17] = [
+const PARTS: [Part; 18] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
@@ -64,6 +65,7 @@ const PARTS: [Part; 17] = [
     ("postgres", shared::measure),
     ("store", store::measure),
     ("outbox", store::measure_outbox),
+    ("wasm", wasm::measure),
 ];
 
 /// Connections that each kind of request is measured with.
@@ -156,6 +158,7 @@ fn build_and_run(arguments: &[String]) -> anyhow::Result<()> {
         "--package=lambent-store",
         "--package=lambent-bus",
         "--package=xtask",
+        "--features=lambent/wasm",
         "--bins",
         "--example=floor",
         "--example=store_bench",

@@ -46,6 +46,9 @@ const RUST_SDK: &str = "LAMBENT_TEST_RUST_SDK";
 /// That program, a workspace of its own below `tests/`.
 const RUST_SDK_PROGRAM: &str = "lambent-test-rust-sdk";
 
+/// Tells the suites where the WebAssembly components are.
+const COMPONENTS: &str = "LAMBENT_TEST_COMPONENTS";
+
 const USAGE: &str = "usage: cargo xtask e2e [--bin PATH] [--only python|escape|js] [-- RUNNER ARGUMENTS]";
 
 /// Runs the suites; an error when a test fails.
@@ -75,7 +78,7 @@ pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
         tally = tally.plus(pytest_suite(ESCAPE, &python, &binary, &given, arguments)?);
     }
     if wants(Suite::Python) {
-        given.extend([(JS_SDK, js_sdk(&home)?), (RUST_SDK, rust_sdk()?)]);
+        given.extend([(JS_SDK, js_sdk(&home)?), (RUST_SDK, rust_sdk()?), (COMPONENTS, components()?)]);
         tally = tally.plus(pytest_suite(END_TO_END, &python, &binary, &given, arguments)?);
     }
     if wants(Suite::Js) {
@@ -110,7 +113,8 @@ fn parse(arguments: &[String]) -> anyhow::Result<Options> {
 }
 
 fn build() -> anyhow::Result<PathBuf> {
-    tools::run(&mut tools::cargo(&["build", "--locked", "--profile", "ci", "--package", "lambent"]))?;
+    let package = ["--package", "lambent", "--features", "wasm"];
+    tools::run(tools::cargo(&["build", "--locked", "--profile", "ci"]).args(package))?;
     Ok(tools::target_dir().join("ci/lambent"))
 }
 
@@ -138,6 +142,15 @@ fn rust_sdk() -> anyhow::Result<PathBuf> {
     ]);
     tools::run(build.arg(tools::target_dir()))?;
     Ok(tools::target_dir().join("debug").join(RUST_SDK_PROGRAM))
+}
+
+/// Writes the WebAssembly components that were made by hand; gives the folder.
+pub(crate) fn components() -> anyhow::Result<PathBuf> {
+    let folder = home()?.join("components");
+    let mut make =
+        tools::cargo(&["run", "--locked", "--quiet", "--package", "lambent-test-components", "--"]);
+    tools::run(make.arg(&folder))?;
+    Ok(folder)
 }
 
 /// What is installed for the tests lies here.

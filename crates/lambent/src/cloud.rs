@@ -14,6 +14,7 @@ use lambent_egress::{Network, NetworkConfig, ResolverSource};
 use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
 use lambent_identity::Identity;
+use lambent_images::{Images, ImagesConfig};
 use lambent_lambda::{Lambda, LambdaError, LambdaParts};
 use lambent_logs::Logs;
 use lambent_metering::{Meter, PriceError, Prices};
@@ -90,6 +91,8 @@ pub(crate) enum StartError {
         "functions cannot be let out (--egress): /dev/net/tun: {0}; load the kernel's module `tun`, give the container this device, or leave --egress out"
     )]
     Egress(std::io::Error),
+    #[error("container images cannot be fetched from registries: {0}")]
+    Images(String),
     #[error(transparent)]
     Prices(#[from] PriceError),
     #[error(transparent)]
@@ -177,7 +180,8 @@ impl Cloud {
         };
         let pool = Pool::new(pool_config, pool_parts)?;
         let runners = runners(&ground, &data_dir, pool.clone())?;
-        let lambda = lambda(&ground, runtimes, runners.clone(), (data_dir.root(), arguments.concurrency));
+        let settings = (data_dir.root(), images(arguments)?, arguments.concurrency);
+        let lambda = lambda(&ground, runtimes, runners.clone(), settings);
         let s3 = s3_parts(&ground, lambda.clone());
         let targets = ground.targets.clone();
         targets.add("lambda", lambda.as_target());
@@ -290,11 +294,21 @@ fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, S
     }
 }
 
+/// Where container images come from, as far as the operator allows.
+fn images(arguments: &UpArgs) -> Result<Images, StartError> {
+    let config = ImagesConfig {
+        folder: arguments.images.clone(),
+        registries: arguments.registry.clone(),
+        credentials: arguments.registry_credentials.clone(),
+    };
+    Images::new(config).map_err(StartError::Images)
+}
+
 fn lambda(
     ground: &Ground,
     runtimes: Arc<Catalogue>,
     runners: Runners,
-    (data_dir, concurrency): (&Path, u32),
+    (data_dir, images, concurrency): (&Path, Images, u32),
 ) -> Arc<Lambda> {
     let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone(), ground.readers.clone());
     Lambda::new(LambdaParts {
@@ -309,6 +323,7 @@ fn lambda(
         account_concurrency: concurrency,
         targets: ground.targets.clone(),
         objects: Arc::new(PackagesFromS3(reader)),
+        images,
         data_dir: data_dir.to_path_buf(),
         disk_reserve_bytes: lambent_lambda::limits::DISK_RESERVE_BYTES,
     })

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use lambent_egress::Policy;
+use lambent_images::RegistryRule;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -63,6 +64,16 @@ pub(crate) struct UpArgs {
     /// public,10.1.0.0/16. Other functions, this host and metadata services are never reached
     #[arg(long, value_name = "none|public|CIDR,...", default_value = "none")]
     pub(crate) egress: Policy,
+    /// A folder with container images that functions may name `oci:NAME`: each is an OCI layout in a subfolder
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) images: Option<PathBuf>,
+    /// A registry that functions' container images may come from: HOST[:PORT], http://HOST[:PORT] for one without TLS, or * for
+    /// all that are publicly reachable; repeat it for more
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) registry: Vec<RegistryRule>,
+    /// Users and passwords of registries, in a file like that of container engines: {"auths": {"HOST": {"auth": "BASE64"}}}
+    #[arg(long, value_name = "FILE", env = "LAMBENT_REGISTRY_CREDENTIALS")]
+    pub(crate) registry_credentials: Option<PathBuf>,
     /// Run functions even where this host cannot isolate them fully (see `lambent doctor`)
     #[arg(long)]
     pub(crate) allow_weak_isolation: bool,

@@ -28,7 +28,7 @@ const DEPLOY_CONNECTIONS: usize = 16;
 const BUNDLE_BYTES: usize = 5_000_000;
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a function is made of. All but [`Kind::Hold`] return their event.
+/// What a function is made of. All but [`Kind::Hold`] and [`Kind::HttpComponent`] return their event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Python,
@@ -43,6 +43,10 @@ pub(super) enum Kind {
     BundleAsIs,
     /// On AWS's own Rust runtime, as `provided.al2023`.
     Rust,
+    /// A WebAssembly component that takes events.
+    Component,
+    /// One that answers requests: it says `hello world` to all.
+    HttpComponent,
     /// Python: it sleeps for the event's `hold` seconds, and says when it began and when it ended, in Unix seconds, and
     /// the log stream of its environment.
     Hold,
@@ -58,6 +62,8 @@ impl Kind {
             Self::Bundle => "Node with 5 MB of code",
             Self::BundleAsIs => "Node with 5 MB of code, not compiled ahead",
             Self::Rust => "Rust (lambda_runtime)",
+            Self::Component => "WebAssembly",
+            Self::HttpComponent => "WebAssembly (wasi:http)",
         }
     }
 
@@ -66,6 +72,8 @@ impl Kind {
             Self::Python | Self::Boto3 | Self::Client | Self::Hold => "python3.13",
             Self::Node | Self::Bundle | Self::BundleAsIs => "nodejs22.x",
             Self::Rust => "provided.al2023",
+            Self::Component => "wasi-lambda",
+            Self::HttpComponent => "wasi-http",
         }
     }
 
@@ -88,6 +96,8 @@ impl Kind {
                 "import time\ndef handler(event, context):\n    began = time.time()\n    time.sleep(event['hold'])\n    \
                  return {'began': began, 'ended': time.time(), 'log_stream': context.log_stream_name}\n",
             ),
+            Self::Component => return component("event-echo"),
+            Self::HttpComponent => return component("http-sized"),
             Self::Rust => {
                 let program = e2e::rust_function()?;
                 let bytes = std::fs::read(&program)
@@ -97,6 +107,12 @@ impl Kind {
         };
         Ok((name, text.as_bytes().to_vec(), 0o644))
     }
+}
+
+fn component(name: &str) -> anyhow::Result<(&'static str, Vec<u8>, u32)> {
+    let path = e2e::components()?.join(format!("{name}.wasm"));
+    let bytes = std::fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
+    Ok(("index.wasm", bytes, 0o644))
 }
 
 /// Code as a bundler would write it: many functions, of which few are called.

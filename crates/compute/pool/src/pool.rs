@@ -89,7 +89,7 @@ impl PoolConfig {
             scaling_rate: 1_000,
             max_waiting: 1_000,
             max_wait: Duration::from_secs(10),
-            max_starting: 2 * cores,
+            max_starting: 4 * cores,
             max_parallel: cores,
             idle_timeout: Duration::from_secs(300),
             freeze_after: FREEZE_AFTER,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lambent_runtimes::{
-    ENDPOINT_PORT, Family, FunctionFacts, Image, Launch, RUNTIME_API_PORT, Runtime, Start, matters_at_start,
-    variables,
+    ENDPOINT_PORT, EXEC_WRAPPER, Family, FunctionFacts, Image, Launch, RUNTIME_API_PORT, Runtime, Start,
+    matters_at_start, variables,
 };
 use lambent_sandbox::{Assignment, Bind, Boot, ImageRoot, OPT_DIR, Shell};
 use parking_lot::Mutex;
@@ -27,6 +27,9 @@ const MAX_OPEN_FILES: u32 = 1_024;
 const MAX_PROCESSES: u32 = 1_024;
 /// Kinds whose shells are remembered; there are a few for each runtime that is in use.
 const MAX_KINDS: usize = 1_000;
+const SHELL: &str = "/bin/sh";
+/// Executes the word after it, with those that follow.
+const EXECUTE: &str = "exec \"$0\" \"$@\"";
 /// What custom runtimes' programs are called.
 const BOOTSTRAP: &str = "bootstrap";
 const INITIALIZATION_TYPE: &str = "AWS_LAMBDA_INITIALIZATION_TYPE";
@@ -261,13 +264,21 @@ pub(crate) async fn assign(
     let told = is_ours.then(|| told(&variables));
     let with_function = matches!(prepared.shell.boot, Boot::Later { .. });
     let env = if with_function { variables } else { Vec::new() };
+    let wrapped = match &prepared.shell.boot {
+        Boot::Later { program, args } if is_ours && function.image.is_none() => {
+            let wrapper = env.iter().find(|(name, _)| name == EXEC_WRAPPER);
+            wrapper.map(|(_, wrapper)| wrapped(wrapper, program, args))
+        }
+        _ => None,
+    };
     let layered = if is_ours { None } else { function.opt_dir.clone().zip(Some(function.code_dir.clone())) };
     let mut assignment =
         Assignment { binds: binds_of(function), instead: None, env, memory_mib: function.memory_mib };
     let mut prepared = prepared;
     // A thread that may block, also for the end of one that cannot be assigned.
     let assigned = blocking(move || {
-        assignment.instead = layered.and_then(|(opt_dir, code_dir)| layers_bootstrap(&opt_dir, &code_dir));
+        let layered = layered.and_then(|(opt_dir, code_dir)| layers_bootstrap(&opt_dir, &code_dir));
+        assignment.instead = wrapped.or(layered);
         match prepared.assign(&assignment, told) {
             Ok(()) => Ok(prepared),
             Err(error) => {
@@ -277,6 +288,13 @@ pub(crate) async fn assign(
         }
     });
     assigned.await?
+}
+
+/// A wrapper that is to execute a program. By a shell, so that one that is not there, or cannot be executed, ends like any
+/// program's: with 127 or 126, and a line in the log.
+fn wrapped(wrapper: &str, program: &str, args: &[String]) -> (String, Vec<String>) {
+    let words = [SHELL, "-c", EXECUTE, wrapper, program].map(str::to_owned);
+    (SHELL.to_owned(), words.into_iter().chain(args.iter().skip(1).cloned()).collect())
 }
 
 /// The program of a custom runtime that comes in a layer, for a function that brings none itself.

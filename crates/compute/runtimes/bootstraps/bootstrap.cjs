@@ -415,8 +415,11 @@ function dieOf(connection, title, error, code) {
 
 /** Becomes the function that the platform names, as far as variables go. */
 function becomeFunction(env) {
-  for (const name of Object.keys(process.env)) delete process.env[name];
-  Object.assign(process.env, env);
+  // A wrapper started this with the function's variables, as it wants them.
+  if (!process.env.AWS_LAMBDA_EXEC_WRAPPER) {
+    for (const name of Object.keys(process.env)) delete process.env[name];
+    Object.assign(process.env, env);
+  }
   if (env._LAMBDA_TELEMETRY_LOG_FD) logFd = Number(env._LAMBDA_TELEMETRY_LOG_FD);
   delete process.env._LAMBDA_TELEMETRY_LOG_FD;
   process.chdir(env.LAMBDA_TASK_ROOT);

@@ -15,6 +15,7 @@ API = "/2018-06-01/runtime"
 # The platform's side of the API, on the environment's own loopback.
 API_ADDRESS = "127.0.0.1:9001"
 # Where the function's own code is, unless it is told otherwise: that of a container image lies where the image says.
+EXEC_WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 TASK_ROOT = "/var/task"
 # Where packages are that came with the runtime, and not with the function.
 RUNTIME_PACKAGES = "/var/runtime"
@@ -374,8 +375,10 @@ def take_function(connection):
     if status != 200:
         # The platform has no function for this environment any more.
         os._exit(0)
-    os.environ.clear()
-    os.environ.update(json.loads(body)["env"])
+    # A wrapper started this with the function's variables, as it wants them.
+    if EXEC_WRAPPER not in os.environ:
+        os.environ.clear()
+        os.environ.update(json.loads(body)["env"])
     if "TZ" in os.environ:
         time.tzset()
     fd = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)

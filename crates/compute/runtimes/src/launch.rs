@@ -159,6 +159,10 @@ pub(crate) fn node_heap_mib(memory_mib: u32) -> u32 {
     memory_mib * NODE_HEAP_PERCENT / 100
 }
 
+/// Names a program that executes the interpreter in place of the platform, often one of a layer.
+/// Source: AWS Lambda Developer Guide, "Modifying the runtime environment", "Wrapper scripts".
+pub const EXEC_WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
+
 /// Variables that an interpreter or the C library looks at once, when the program starts, begin with one of these.
 const START_PREFIXES: [&str; 9] =
     ["LD_", "GLIBC_", "MALLOC_", "LC_", "UV_", "PYTHON", "OPENSSL_", "SSL_CERT_", "NODE_"];
@@ -167,7 +171,9 @@ const NOT_AT_START: [&str; 3] = ["PYTHONPATH", "NODE_PATH", "NODE_ENV"];
 
 /// Whether a function's own variable makes a difference already while an interpreter starts.
 pub fn matters_at_start(name: &str) -> bool {
-    let is_one = name == "LANG" || START_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let is_one = name == "LANG"
+        || name == EXEC_WRAPPER
+        || START_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     is_one && !NOT_AT_START.contains(&name)
 }
 
@@ -219,9 +225,15 @@ mod tests {
 
     #[test]
     fn variables_that_may_name_code_are_known() {
-        for name in
-            ["NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "LD_PRELOAD", "PYTHONSTARTUP", "OPENSSL_CONF", "LANG"]
-        {
+        for name in [
+            "NODE_OPTIONS",
+            "NODE_EXTRA_CA_CERTS",
+            "LD_PRELOAD",
+            "PYTHONSTARTUP",
+            "OPENSSL_CONF",
+            "LANG",
+            EXEC_WRAPPER,
+        ] {
             assert!(matters_at_start(name), "{name}");
         }
         for name in ["COLOUR", "NODE_ENV", "NODE_PATH", "PYTHONPATH", "TZ", "LANGUAGE"] {

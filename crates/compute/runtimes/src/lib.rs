@@ -21,6 +21,6 @@ pub use environment::{FunctionFacts, variables};
 pub use image::Image;
 pub use install::{InstallError, Progress, install, is_installed};
 pub use interpreters::install_interpreter;
-pub use launch::{ENDPOINT_PORT, Launch, RUNTIME_API_PORT, Start, matters_at_start};
+pub use launch::{ENDPOINT_PORT, EXEC_WRAPPER, Launch, RUNTIME_API_PORT, Start, matters_at_start};
 pub use names::{CURRENT_RUNTIMES, DEPRECATED_RUNTIMES, is_runtime};
 pub use webassembly::{WASI_HTTP, WASI_LAMBDA, is_webassembly};

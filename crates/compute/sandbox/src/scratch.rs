@@ -20,7 +20,7 @@ use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use rustix::fs::{AtFlags, FallocateFlags, Gid, Mode, OFlags, Uid, chmodat, chownat, fallocate, unlinkat};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_create_exclusive,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_create_exclusive, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen,
 };
 
@@ -48,8 +48,7 @@ pub(crate) struct Scratch {
     left: Mutex<VecDeque<Backing>>,
 }
 
-/// Disks kept for the next environments. Attaching a new one takes longer than emptying a used one, since the kernel
-/// syncs what it attaches.
+/// Disks kept for the next environments. Attaching a new one takes longer than emptying a used one.
 const MAX_LEFT: usize = 64;
 
 /// The disk of one environment.
@@ -89,9 +88,11 @@ impl Scratch {
                 return Ok(Disk { mount, backing });
             }
         }
+        // Attached while it is empty, since the kernel syncs what it attaches.
         let file = self.unnamed()?;
-        copy_sparse(&template, &file)?;
+        file.set_len(u64::from(mib) << 20)?;
         let backing = attach(file, mib)?;
+        backing.fill(&template)?;
         Ok(Disk { mount: mount(&backing.path, owner)?, backing })
     }
 
@@ -137,15 +138,19 @@ impl Scratch {
     }
 
     fn template(&self, mib: u32) -> io::Result<PathBuf> {
-        let path = self.folder.join(format!("empty-{mib}.ext4"));
+        let path = self.folder.join(format!("bare-{mib}.ext4"));
         let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
             return Ok(path);
         }
-        let new = self.folder.join(format!("empty-{mib}.new"));
-        let file = File::create(&new)?;
+        let new = self.folder.join(format!("bare-{mib}.new"));
+        let file = File::create_new(&new).or_else(|_| {
+            fs::remove_file(&new)?;
+            File::create_new(&new)
+        })?;
         file.set_len(u64::from(mib) << 20)?;
         make_file_system(&new)?;
+        strip(&new, mib)?;
         // What has its name is whole, also after a power cut.
         file.sync_all()?;
         fs::rename(&new, &path)?;
@@ -199,6 +204,18 @@ fn make_file_system(path: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("mkfs.ext4 said: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
+/// Takes away what mkfs makes and a function has no use for, and lets only the owner in.
+fn strip(path: &Path, mib: u32) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let backing = attach(file, mib)?;
+    let disk = mount(&backing.path, 0)?;
+    unlinkat(&disk, "lost+found", AtFlags::REMOVEDIR)?;
+    chmodat(&disk, ".", Mode::RWXU, AtFlags::empty())?;
+    drop(disk);
+    // Fails while it is mounted: what was changed would not be in the file yet.
+    backing.hold_alone()?.sync_all()
+}
+
 /// Copies the parts that hold data; the rest is a hole, or was made one.
 fn copy_sparse(source: &File, target: &File) -> io::Result<()> {
     target.set_len(source.metadata()?.len())?;
@@ -222,6 +239,8 @@ fn copy_sparse(source: &File, target: &File) -> io::Result<()> {
 fn mount(device: &Path, owner: u32) -> io::Result<OwnedFd> {
     let context = fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", device)?;
+    // The kernel would write all tables of inodes, 2 MiB of a usual disk, which next to nobody uses.
+    fsconfig_set_flag(&context, "noinit_itable")?;
     // Never a file system that is already there; kernels before 6.6 do not know the difference, see `hold_alone`.
     match fsconfig_create_exclusive(&context) {
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INVAL) => fsconfig_create(&context)?,
@@ -231,10 +250,7 @@ fn mount(device: &Path, owner: u32) -> io::Result<OwnedFd> {
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOATIME;
     let disk = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    // mkfs makes it; a function has no use for it.
-    let _ = unlinkat(&disk, "lost+found", AtFlags::REMOVEDIR);
     chownat(&disk, "", Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)), AtFlags::EMPTY_PATH)?;
-    chmodat(&disk, ".", Mode::RWXU, AtFlags::empty())?;
     Ok(disk)
 }
 

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::code_signing::CodeSigningRow;
 use crate::keys;
 use crate::rows::{
-    AliasRow, CodeRow, FunctionRow, Held, LayerPolicyRow, LayerVersionRow, PolicyRow, VersionRow,
+    AliasRow, CodeRow, FunctionRow, Held, LayerPolicyRow, LayerVersionRow, Phase, PolicyRow, Settings,
+    VersionRow,
 };
 use crate::runtime_management::RuntimeManagementRow;
 
@@ -31,6 +32,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         codes: HashMap::new(),
         kept: HashSet::new(),
         users: HashMap::new(),
+        coming: HashSet::new(),
         set_users: HashSet::new(),
         layer_policies: HashSet::new(),
         unused: HashSet::new(),
@@ -79,7 +81,9 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     .await?;
     view.for_each(keys::all_code_unused().range(), |key, row| check.unused(key, row)).await?;
     view.for_each(keys::all_codes(), |key, row| check.code(key, row)).await?;
-    check.is_any_lost = check.users.values().any(|sha256| !check.kept.contains(sha256));
+    let is_lost =
+        |(user, sha256): (&Bytes, &String)| !check.kept.contains(sha256) && !check.coming.contains(user);
+    check.is_any_lost = check.users.iter().any(is_lost);
     view.for_each(keys::all_code_blobs(), |key, row| check.code_blob(key, row)).await?;
     view.for_each(keys::all_code_users(), |key, row| check.code_user(key, row)).await?;
     view.for_each(keys::all_layer_set_users(), |key, row| check.layer_set_user(key, row)).await?;
@@ -99,6 +103,10 @@ fn last_version_mend(key: Bytes, seen: Option<Bytes>, number: u64) -> Mend {
     Mend::Row { key, seen, to: Some(number.to_string().into()) }
 }
 
+fn is_image(settings: &Settings, sha256: &str) -> bool {
+    settings.image.is_some() && settings.code.sha256 == sha256
+}
+
 struct Check<'a> {
     findings: &'a mut Findings,
     /// The package of each blob; `true` once the blob's own row was seen.
@@ -107,6 +115,8 @@ struct Check<'a> {
     kept: HashSet<String>,
     /// The keys that functions and versions need below `lambda/code-user/`, with the package.
     users: HashMap<Bytes, String>,
+    /// Those of them whose image may not have been fetched yet, or could not be.
+    coming: HashSet<Bytes>,
     /// The keys that functions and versions need below `lambda/layer-set-user/`.
     set_users: HashSet<Bytes>,
     /// The keys that policies of layer versions may have.
@@ -147,6 +157,9 @@ impl Check<'_> {
             match held {
                 Held::Package(sha256) => {
                     let user = keys::code_user(&sha256, &place, &function.name).into_bytes();
+                    if function.phase != Phase::Ready && is_image(&function.settings, &sha256) {
+                        self.coming.insert(user.clone());
+                    }
                     self.users.insert(user, sha256);
                 }
                 Held::LayerSet(digest) => {
@@ -177,6 +190,9 @@ impl Check<'_> {
             match held {
                 Held::Package(sha256) => {
                     let user = keys::code_version(&sha256, &place, &name, number).into_bytes();
+                    if version.phase != Phase::Ready && is_image(&version.settings, &sha256) {
+                        self.coming.insert(user.clone());
+                    }
                     self.users.insert(user, sha256);
                 }
                 Held::LayerSet(digest) => {
@@ -300,7 +316,7 @@ impl Check<'_> {
 
     fn code_user(&mut self, key: &Bytes, row: &Bytes) {
         match self.users.remove(key) {
-            Some(sha256) if !self.kept.contains(&sha256) => {
+            Some(sha256) if !self.kept.contains(&sha256) && !self.coming.contains(key) => {
                 let what = format!(
                     "package {sha256} is needed by a function, but is missing; restore it from a backup"
                 );

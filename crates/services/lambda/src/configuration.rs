@@ -15,8 +15,10 @@ use lambent_wire::ApiError;
 
 use crate::environment_seal::Variables;
 use crate::errors::{self, unsupported};
-use crate::rows::{CodeRef, Settings};
-use crate::{dead_letter_config, environment_variables, limits, network, runtime_names, tenancy};
+use crate::rows::{CodeRef, ImageRow, Settings};
+use crate::{
+    dead_letter_config, environment_variables, image_config, limits, network, runtime_names, tenancy,
+};
 
 const MEMORY_DEFAULT_MIB: i32 = 128;
 const TIMEOUT_DEFAULT_S: i32 = 3;
@@ -52,16 +54,18 @@ pub(crate) fn create(
     name: &str,
     identity: &Identity,
 ) -> Result<Settings, ApiError> {
-    if input.package_type.as_ref().is_some_and(|kind| *kind == PackageType::Image) {
-        return Err(unsupported("PackageType Image", "deploy a zip file, with PackageType Zip"));
+    let is_image = input.package_type.as_ref().is_some_and(|kind| *kind == PackageType::Image);
+    if is_image && input.code_signing_config_arn.is_some() {
+        return Err(errors::not_for_images("Code signing is"));
     }
     refuse_publish_to(input.publish_to.is_some())?;
-    if input.runtime.is_none() || input.handler.is_none() {
+    if !is_image && (input.runtime.is_none() || input.handler.is_none()) {
         return Err(errors::invalid(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
         ));
     }
     let mut settings = defaults(name);
+    settings.image = is_image.then(ImageRow::default);
     settings.architecture = architecture(input.architectures.as_deref())?.unwrap_or(X86_64).to_owned();
     tenancy::apply(&mut settings, input.tenancy_config.as_ref());
     apply(&mut settings, &Changes::of_new(input), name, identity)?;
@@ -142,6 +146,10 @@ fn apply(
     identity: &Identity,
 ) -> Result<(), ApiError> {
     refuse(changes)?;
+    image_config::apply(settings, changes.image)?;
+    if settings.image.is_some() && (changes.runtime.is_some() || changes.handler.is_some()) {
+        return Err(errors::not_for_images("The Runtime and Handler parameters are"));
+    }
     if let Some(runtime) = changes.runtime {
         settings.runtime = runtime_names::checked(runtime)?;
     }
@@ -195,6 +203,9 @@ fn apply_numbers(settings: &mut Settings, changes: &Changes<'_>) -> Result<(), A
 
 /// What members forbid each other.
 fn check_together(settings: &Settings) -> Result<(), ApiError> {
+    if settings.snap_start && settings.image.is_some() {
+        return Err(errors::not_for_images("SnapStart is"));
+    }
     if settings.snap_start && !runtime_names::has_snap_start(&settings.runtime) {
         return Err(errors::no_snap_start(&settings.runtime));
     }
@@ -269,6 +280,7 @@ fn defaults(name: &str) -> Settings {
         code: CodeRef { sha256: String::new(), size: 0 },
         snap_start: false,
         layers: Vec::new(),
+        image: None,
         vpc: None,
         file_systems: Vec::new(),
         kms_key_arn: None,
@@ -303,10 +315,7 @@ fn log_group(logging: &LoggingConfig, name: &str) -> Result<String, ApiError> {
 /// Members that ask for what Lambent does not have.
 fn refuse(changes: &Changes<'_>) -> Result<(), ApiError> {
     let traces = changes.tracing.is_some_and(|tracing| tracing.mode == Some(TracingMode::Active));
-    let asked = [
-        ("TracingConfig Active", traces, "use PassThrough"),
-        ("ImageConfig", changes.image.is_some(), "leave it out"),
-    ];
+    let asked = [("TracingConfig Active", traces, "use PassThrough")];
     for (member, is_asked, instead) in asked {
         if is_asked {
             return Err(unsupported(member, instead));

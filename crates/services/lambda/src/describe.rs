@@ -16,7 +16,7 @@ use crate::errors::NOT_DECRYPTED;
 use crate::names::{LATEST, function_arn};
 use crate::rows::{FunctionRow, LayerRef, Phase, Settings, VersionRow};
 use crate::runtime_management::version_arn;
-use crate::{dead_letter_config, network, tenancy};
+use crate::{dead_letter_config, image_config, images, network, tenancy};
 
 /// What AWS says while it works on a function, be it new or not.
 const BUSY: &str = "The function is being created.";
@@ -62,7 +62,7 @@ pub(crate) fn whole(
 ) -> FunctionConfiguration {
     let mut shown = listed(one, place, identity, is_qualified);
     let runtime = &one.settings.runtime;
-    shown.runtime_version_config = Some(RuntimeVersionConfig {
+    shown.runtime_version_config = one.settings.image.is_none().then(|| RuntimeVersionConfig {
         error: None,
         runtime_version_arn: Some(version_arn(runtime, &place.region)),
     });
@@ -91,7 +91,8 @@ pub(crate) fn listed(
         file_system_configs: network::shown_file_systems(&settings.file_systems),
         function_arn: Some(if is_qualified { format!("{arn}:{version}") } else { arn }),
         function_name: Some(name.to_owned()),
-        handler: Some(settings.handler.clone()),
+        handler: settings.image.is_none().then(|| settings.handler.clone()),
+        image_config_response: settings.image.as_ref().and_then(image_config::shown),
         kms_key_arn: settings.kms_key_arn.clone(),
         last_modified: Some(last_modified(settings.last_modified_ms)),
         layers: Some(settings.layers.iter().map(layer).collect())
@@ -102,10 +103,10 @@ pub(crate) fn listed(
             ..LoggingConfig::default()
         }),
         memory_size: Some(settings.memory_mib),
-        package_type: Some(PackageType::Zip),
+        package_type: Some(if settings.image.is_some() { PackageType::Image } else { PackageType::Zip }),
         revision_id: Some(revision_id.to_owned()),
         role: Some(settings.role.clone()),
-        runtime: Some(Runtime::from(settings.runtime.as_str())),
+        runtime: settings.image.is_none().then(|| Runtime::from(settings.runtime.as_str())),
         snap_start: Some(snap_start(settings, number.is_some())),
         tenancy_config: tenancy::shown(settings),
         timeout: Some(settings.timeout_s),
@@ -150,7 +151,6 @@ fn snap_start(settings: &Settings, is_published: bool) -> SnapStartResponse {
 }
 
 fn show_phase(shown: &mut FunctionConfiguration, phase: &Phase, note: Option<String>) {
-    let internal = StateReasonCode::InternalError;
     match phase {
         Phase::Creating => {
             shown.state = Some(State::Pending);
@@ -160,7 +160,7 @@ fn show_phase(shown: &mut FunctionConfiguration, phase: &Phase, note: Option<Str
         Phase::CreateFailed(reason) => {
             shown.state = Some(State::Failed);
             shown.state_reason = Some(reason.clone());
-            shown.state_reason_code = Some(internal);
+            shown.state_reason_code = Some(StateReasonCode::from(reason_code(reason)));
             shown.last_update_status = Some(LastUpdateStatus::Failed);
         }
         Phase::Ready | Phase::Updating | Phase::UpdateFailed(_) => {
@@ -179,14 +179,23 @@ fn show_phase(shown: &mut FunctionConfiguration, phase: &Phase, note: Option<Str
         Phase::UpdateFailed(reason) => {
             shown.last_update_status = Some(LastUpdateStatus::Failed);
             shown.last_update_status_reason = Some(reason.clone());
-            shown.last_update_status_reason_code = Some(LastUpdateStatusReasonCode::InternalError);
+            shown.last_update_status_reason_code =
+                Some(LastUpdateStatusReasonCode::from(reason_code(reason)));
         }
         Phase::Creating | Phase::CreateFailed(_) => {}
     }
 }
 
-/// The zip's digest in base64, as CodeSha256 has it.
+/// AWS's code for a reason.
+fn reason_code(reason: &str) -> &'static str {
+    images::reason_code(reason).unwrap_or("InternalError")
+}
+
+/// The zip's digest in base64, as CodeSha256 has it; an image's in hexadecimal digits.
 pub(crate) fn code_digest(settings: &Settings) -> String {
+    if settings.image.is_some() {
+        return settings.code.sha256.clone();
+    }
     BASE64.encode(text::unhex(&settings.code.sha256).unwrap_or_default())
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lambent_blobs::BlobError;
+use lambent_images::ImageError;
 use lambent_model_lambda::errors as model;
 use lambent_pool::InvokeError;
 use lambent_store::StoreError;
@@ -35,6 +36,8 @@ pub enum LambdaError {
     DiskFull { path: PathBuf },
     #[error("cannot put an event into the outbox: {0}")]
     Event(String),
+    #[error("a container image: {0}")]
+    Image(Arc<ImageError>),
     #[error("a worker thread ended without a result: {0}")]
     Worker(String),
 }
@@ -54,6 +57,9 @@ impl LambdaError {
 
     /// Whether nothing can be kept before somebody makes room.
     pub(crate) fn is_disk_full(&self) -> bool {
+        if let Self::Image(error) = self {
+            return error.is_disk_full();
+        }
         matches!(self, Self::DiskFull { .. } | Self::Store(StoreError::DiskFull { .. }))
     }
 
@@ -220,6 +226,19 @@ pub(crate) fn code_changed(given: &str, current: &str) -> ApiError {
         "CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({current}). Please try again with \
          the CodeSHA256 in $LATEST."
     ))
+}
+
+/// `doing` is `creating` or `updating`.
+pub(crate) fn image_for_zip(doing: &str) -> ApiError {
+    invalid(format!("Please don't provide ImageUri when {doing} a function with packageType Zip."))
+}
+
+pub(crate) fn no_image_uri(doing: &str) -> ApiError {
+    invalid(format!("Please provide ImageUri when {doing} a function with packageType Image."))
+}
+
+pub(crate) fn not_for_images(what: &str) -> ApiError {
+    invalid(format!("{what} not supported for functions created with container images."))
 }
 
 pub(crate) fn role_not_assumable() -> ApiError {

@@ -21,7 +21,8 @@ use crate::packages::{self, PackageSource, Staged};
 use crate::rows::{self, FunctionRow, Phase, Settings, VersionRow};
 use crate::spec::SERVICE_PRINCIPAL;
 use crate::{
-    attached, code_signing_use, concurrency, configuration, describe, keys, layer_use, spec, versions,
+    attached, code_signing_use, concurrency, configuration, describe, image_config, keys, layer_use, spec,
+    versions,
 };
 
 impl Lambda {
@@ -32,6 +33,9 @@ impl Lambda {
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = new_name(&input.function_name, call.place())?;
         let mut settings = configuration::create(&input, &name.name, &self.parts.identity)?;
+        if settings.image.is_some() && input.layers.as_ref().is_some_and(|arns| !arns.is_empty()) {
+            return Err(errors::not_for_images("Layers are").into());
+        }
         if let Some(arns) = &input.layers {
             settings.layers = self.layers_of(call, arns).await?;
         }
@@ -40,8 +44,16 @@ impl Lambda {
         if self.row(&name).await.is_ok() {
             return Err(errors::function_exists(&name.name).into());
         }
-        let source = PackageSource::of_new(&mut input.code)?;
-        let staged = self.keep(self.checked(call, source).await?).await?;
+        let staged = match &mut settings.image {
+            Some(image) => {
+                let uri = input.code.image_uri.take().ok_or_else(|| errors::no_image_uri("creating"))?;
+                self.found_image(&uri, &settings.architecture, image).await?
+            }
+            None => {
+                let source = PackageSource::of_new(&mut input.code)?;
+                self.keep(self.checked(call, source).await?).await?
+            }
+        };
         settings.run_revision = self.parts.random.uuid();
         settings.last_modified_ms = call.time_ms();
         settings.code = staged.code.clone();
@@ -75,19 +87,23 @@ impl Lambda {
     ) -> Result<GetFunctionResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         let found = self.found(&name).await?;
-        let location = self.code_url(&call.context.endpoint, &found.shown().settings().code).await?;
         let (place, bare) = (&name.place, &name.name);
         let reserved =
             self.parts.db.read(|txn| async move { concurrency::reserved(&txn, place, bare).await });
         let reserved = reserved.await?.map(concurrency::shown);
-        Ok(GetFunctionResponse {
-            concurrency: reserved
-                .map(|reserved| Concurrency { reserved_concurrent_executions: Some(reserved) }),
-            code: Some(FunctionCodeLocation {
-                location: Some(location),
+        let settings = found.shown().settings();
+        let code = match &settings.image {
+            Some(image) => image_config::location(image),
+            None => FunctionCodeLocation {
+                location: Some(self.code_url(&call.context.endpoint, &settings.code).await?),
                 repository_type: Some("S3".to_owned()),
                 ..FunctionCodeLocation::default()
-            }),
+            },
+        };
+        Ok(GetFunctionResponse {
+            code: Some(code),
+            concurrency: reserved
+                .map(|reserved| Concurrency { reserved_concurrent_executions: Some(reserved) }),
             configuration: Some(self.shown(found.shown(), &name)),
             tags: Some(found.function.tags).filter(|tags| !tags.is_empty()),
             ..GetFunctionResponse::default()
@@ -145,6 +161,10 @@ impl Lambda {
 
     /// Has environments prepared for a function that was made or changed.
     pub(crate) fn expect(&self, settings: &Settings) {
+        // An image is expected when it is there.
+        if settings.image.is_some() {
+            return;
+        }
         // Without its variables it does not start, which its caller is told.
         if let Ok(needs) = spec::needs(settings, &self.parts.identity) {
             self.parts.runner.expect(needs);

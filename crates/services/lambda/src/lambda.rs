@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::cache::{Cache, Loaded, Routes};
 use crate::concurrency::Shares;
 use crate::errors::{self, LambdaError};
-use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
+use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, PULLS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
 use crate::resolve::{self, Resolved};
@@ -28,6 +28,8 @@ pub struct Lambda {
     pub(crate) folder_lock: tokio::sync::RwLock<()>,
     /// How many packages are on their way at once, from their arrival until they are kept.
     pub(crate) check_slots: tokio::sync::Semaphore,
+    /// How many container images are fetched at once.
+    pub(crate) pull_slots: tokio::sync::Semaphore,
     /// How many packages are unpacked at once.
     pub(crate) unpack_slots: tokio::sync::Semaphore,
     /// How many functions' code is compiled at once.
@@ -70,6 +72,7 @@ impl Lambda {
             cache: Cache::default(),
             folder_lock: tokio::sync::RwLock::default(),
             check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
+            pull_slots: tokio::sync::Semaphore::new(PULLS_MAX),
             unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
             compile_slots: tokio::sync::Semaphore::new(COMPILATIONS_MAX),
             provisioned: tokio::sync::Mutex::default(),
@@ -182,11 +185,12 @@ impl Lambda {
                 let (code_dir, opt_dir) = self.ensure_ready(settings).await?;
                 let code_cache = self.code_cache(settings).filter(|folder| folder.is_dir());
                 let identity = self.parts.identity.clone();
-                let mut spec = spec::build(settings, name, *which, code_dir, opt_dir, identity)?;
+                let mut spec = spec::build(settings, name, *which, code_dir.clone(), opt_dir, identity)?;
+                self.add_image(&mut spec, settings, &code_dir)?;
                 spec.reserved_concurrency = target.reserved;
                 spec.code_cache = code_cache;
                 let spec = Arc::new(spec);
-                self.note_live(&settings, &spec);
+                self.note_live(settings, &spec);
                 Some(spec)
             }
         };

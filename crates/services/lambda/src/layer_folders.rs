@@ -22,6 +22,9 @@ impl Lambda {
         &self,
         settings: &Settings,
     ) -> Result<(PathBuf, Option<PathBuf>), LambdaError> {
+        if settings.image.is_some() {
+            return Ok((self.ensure_image(&settings.code).await?, None));
+        }
         let code_dir = self.ensure_unpacked(&settings.code).await?;
         let mut layers = Vec::new();
         for layer in &settings.layers {

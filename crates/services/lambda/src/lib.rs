@@ -29,6 +29,8 @@ mod event_invoke;
 mod folders;
 mod function_target;
 mod functions;
+mod image_config;
+mod images;
 mod invoke;
 mod invoke_async;
 mod keys;

@@ -16,7 +16,7 @@ use crate::lambda::Lambda;
 use crate::limits::WORK_PAGE_ROWS;
 use crate::names::{FunctionName, Which, function_arn};
 use crate::rows::{self, FunctionRow, Held, Phase};
-use crate::{keys, packages, spec};
+use crate::{images, keys, packages, spec};
 
 /// How often the end of a change is tried to be written, and the pause after the first failure; it doubles.
 const SETTLE_ATTEMPTS: u32 = 6;
@@ -65,11 +65,19 @@ impl Lambda {
         if !is_busy(&row) {
             return self.forget_pending(place, name).await;
         }
-        let failure = match self.ensure_ready(&row.settings).await {
-            Ok((code_dir, opt_dir)) => self.unprepared(place, &row, code_dir, opt_dir).await?,
+        let fetched = match self.fetch_image(place, &row).await {
+            Ok(()) => self.ensure_ready(&row.settings).await,
+            Err(error) => Err(error),
+        };
+        let failure = match fetched {
+            Ok((code_dir, opt_dir)) => {
+                self.expect_image(&row.settings, &code_dir);
+                self.unprepared(place, &row, code_dir, opt_dir).await?
+            }
+            Err(error) if error.is_disk_full() => Some(NO_ROOM.to_owned()),
             Err(error) => {
-                tracing::error!(%error, function = name, "a deployment package could not be unpacked");
-                Some(if error.is_disk_full() { NO_ROOM } else { FAILED }.to_owned())
+                tracing::error!(%error, function = name, "a function's code could not be fetched or unpacked");
+                Some(images::reason(&error).unwrap_or_else(|| FAILED.to_owned()))
             }
         };
         let mut attempt = 0;

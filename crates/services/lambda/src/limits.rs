@@ -62,6 +62,8 @@ pub(crate) const PAGE_MAX: usize = 50;
 pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
 /// Deployment packages that are fetched, checked and stored at once; further requests wait.
 pub(crate) const CHECKS_MAX: usize = 4;
+/// Container images that are fetched at once; further functions stay pending.
+pub(crate) const PULLS_MAX: usize = 2;
 /// Deployment packages that are unpacked at once.
 pub(crate) const UNPACKINGS_MAX: usize = 2;
 /// Functions whose code is compiled at once.

@@ -42,9 +42,18 @@ pub(crate) struct Checked<'a> {
 pub(crate) struct Staged<'a> {
     pub(crate) code: CodeRef,
     unpacked: u64,
-    blob: BlobId,
+    /// `None` for a container image, which is fetched when a function names it (see [`crate::images`]).
+    blob: Option<BlobId>,
     /// The package, where the blob was there before; without it this request made the blob.
     zip: Option<Checked<'a>>,
+}
+
+impl Staged<'_> {
+    /// A container image that is not fetched yet, by its manifest's digest.
+    pub(crate) fn of_image(sha256: String) -> Self {
+        // AWS says of every image that it has no size.
+        Self { code: CodeRef { sha256, size: 0 }, unpacked: 0, blob: None, zip: None }
+    }
 }
 
 /// Names a package by a function, in the function's own transaction.
@@ -56,7 +65,9 @@ pub(crate) async fn use_code(
     place: &Place,
     name: &str,
 ) -> Result<(), LambdaError> {
-    keep_code(txn, package).await?;
+    if package.blob.is_some() {
+        keep_code(txn, package).await?;
+    }
     hold(txn, &Held::Package(package.code.sha256.clone()), place, name);
     Ok(())
 }
@@ -65,10 +76,10 @@ pub(crate) async fn use_code(
 pub(crate) async fn keep_code(txn: &Txn, package: &Staged<'_>) -> Result<(), LambdaError> {
     let CodeRef { sha256, size } = &package.code;
     let known = rows::get::<CodeRow>(txn, &keys::code(sha256)).await?;
-    let blob = match &known {
-        Some(row) => row.blob,
-        None if package.zip.is_some() => return Err(LambdaError::PackageGone),
-        None => package.blob.to_bytes(),
+    let blob = match (&known, package.blob) {
+        (Some(row), _) => row.blob,
+        (None, Some(blob)) if package.zip.is_none() => blob.to_bytes(),
+        (None, _) => return Err(LambdaError::PackageGone),
     };
     if known.is_none_or(|row| row.unpacked.is_none()) {
         rows::put(txn, &keys::code(sha256), &CodeRow { blob, size: *size, unpacked: Some(package.unpacked) });
@@ -157,7 +168,10 @@ impl PackageSource {
         let is_image = code.image_uri.is_some();
         let object = (code.s3_bucket.take(), code.s3_key.take(), code.s3_object_version.take());
         let is_reference = code.s3_object_storage_mode == Some(S3ObjectStorageMode::Reference);
-        Self::of(code.zip_file.take(), object, is_image, is_reference, code.source_kms_key_arn.is_some())
+        if is_image {
+            return Err(errors::image_for_zip("creating"));
+        }
+        Self::of(code.zip_file.take(), object, is_reference, code.source_kms_key_arn.is_some())
     }
 
     /// The package of a function's new code; takes the zip out of the request.
@@ -165,26 +179,25 @@ impl PackageSource {
         let is_image = input.image_uri.is_some();
         let object = (input.s3_bucket.take(), input.s3_key.take(), input.s3_object_version.take());
         let is_reference = input.s3_object_storage_mode == Some(S3ObjectStorageMode::Reference);
-        Self::of(input.zip_file.take(), object, is_image, is_reference, input.source_kms_key_arn.is_some())
+        if is_image {
+            return Err(errors::image_for_zip("updating"));
+        }
+        Self::of(input.zip_file.take(), object, is_reference, input.source_kms_key_arn.is_some())
     }
 
     /// The package of a layer's new version; takes the zip out of the request.
     pub(crate) fn of_layer(content: &mut LayerVersionContentInput) -> Result<Self, ApiError> {
         let object = (content.s3_bucket.take(), content.s3_key.take(), content.s3_object_version.take());
         let is_reference = content.s3_object_storage_mode == Some(S3ObjectStorageMode::Reference);
-        Self::of(content.zip_file.take(), object, false, is_reference, false)
+        Self::of(content.zip_file.take(), object, is_reference, false)
     }
 
     fn of(
         zip: Option<bytes::Bytes>,
         object: (Option<String>, Option<String>, Option<String>),
-        is_image: bool,
         is_reference: bool,
         is_encrypted: bool,
     ) -> Result<Self, ApiError> {
-        if is_image {
-            return Err(errors::unsupported("ImageUri", "deploy a zip file"));
-        }
         if is_reference {
             return Err(errors::unsupported("S3ObjectStorageMode REFERENCE", "use COPY"));
         }
@@ -238,7 +251,7 @@ impl Lambda {
         match kept.await? {
             Some(blob) => {
                 let (code, unpacked) = (checked.code.clone(), checked.unpacked);
-                Ok(Staged { code, unpacked, blob, zip: Some(checked) })
+                Ok(Staged { code, unpacked, blob: Some(blob), zip: Some(checked) })
             }
             None => self.write_package(checked).await,
         }
@@ -254,19 +267,17 @@ impl Lambda {
 
     async fn write_package<'a>(&self, checked: Checked<'a>) -> Result<Staged<'a>, LambdaError> {
         let Checked { code, unpacked, zip, _slot } = checked;
-        Ok(Staged { code, unpacked, blob: self.write_blob(zip).await?.id, zip: None })
+        Ok(Staged { code, unpacked, blob: Some(self.write_blob(zip).await?.id), zip: None })
     }
 
     /// To be called after the commit that should have named the package.
     pub(crate) async fn settle_staged<T>(&self, staged: Staged<'_>, committed: &Result<T, LambdaError>) {
         // After any other error nobody knows whether the commit happened: then the blobs' own sweep decides.
         let is_settled = matches!(committed, Ok(_) | Err(LambdaError::Api(_)));
-        if staged.zip.is_some() || !is_settled {
-            return;
-        }
-        let named = self.referenced_blobs(vec![staged.blob]).await;
+        let Some(blob) = staged.blob.filter(|_| staged.zip.is_none() && is_settled) else { return };
+        let named = self.referenced_blobs(vec![blob]).await;
         if named.is_ok_and(|named| named.is_empty())
-            && let Err(error) = self.parts.blobs.delete(staged.blob).await
+            && let Err(error) = self.parts.blobs.delete(blob).await
         {
             tracing::warn!(%error, "the blob of a package that nobody names stays until it is swept");
         }

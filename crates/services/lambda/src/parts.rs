@@ -9,6 +9,7 @@ use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
 use lambent_bus::ports::Targets;
 use lambent_identity::Identity;
+use lambent_images::Images;
 use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
 use lambent_runtimes::Catalogue;
 use lambent_store::Db;
@@ -31,6 +32,8 @@ pub struct LambdaParts {
     pub targets: Arc<Targets>,
     /// Where `S3Bucket` and `S3Key` of a function's code are read.
     pub objects: Arc<dyn FetchObject>,
+    /// Where container images come from.
+    pub images: Images,
     /// The platform's data directory: packages are unpacked to `code/` in it.
     pub data_dir: PathBuf,
     /// Bytes that code leaves free on the disk, usually [`crate::limits::DISK_RESERVE_BYTES`].

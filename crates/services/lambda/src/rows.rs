@@ -117,6 +117,28 @@ pub(crate) struct Settings {
     /// In their order: later ones lie over earlier ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<LayerRef>,
+    /// PackageType is Image: then `code` is the image's manifest, and runtime and handler are empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<ImageRow>,
+}
+
+/// Where a function's container image came from, and what is executed otherwise than it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImageRow {
+    /// As the caller wrote it.
+    pub(crate) uri: String,
+    /// The same with the manifest's digest.
+    pub(crate) resolved: String,
+    /// ImageConfig, where there is anything in it.
+    pub(crate) config: Option<ImageConfigRow>,
+}
+
+/// ImageConfig's members.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImageConfigRow {
+    pub(crate) entry_point: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
+    pub(crate) working_directory: Option<String>,
 }
 
 /// A version of a layer as a function has it, whatever becomes of that version.

@@ -13,7 +13,7 @@ use crate::functions::unqualified;
 use crate::lambda::Lambda;
 use crate::names::FunctionName;
 use crate::packages::{self, PackageSource, Staged};
-use crate::rows::{self, FunctionRow, Phase, Settings};
+use crate::rows::{self, FunctionRow, ImageRow, Phase, Settings};
 use crate::{configuration, keys, layer_use, runtime_names};
 
 impl Lambda {
@@ -25,8 +25,13 @@ impl Lambda {
         let name = unqualified(&input.function_name, call.place())?;
         configuration::refuse_publish_to(input.publish_to.is_some())?;
         let architecture = configuration::architecture(input.architectures.as_deref())?;
-        let revision = input.revision_id.take();
-        check_changeable(&self.row(&name).await?, &name, revision.as_deref())?;
+        let revision = input.revision_id.clone();
+        let row = self.row(&name).await?;
+        check_changeable(&row, &name, revision.as_deref())?;
+        if let Some(image) = row.settings.image.clone() {
+            let architecture = architecture.unwrap_or(&row.settings.architecture);
+            return self.update_image(call, &name, input, (image, architecture)).await;
+        }
         let checked = self.checked(call, PackageSource::of_update(&mut input)?).await?;
         let code = checked.code.clone();
         let change = |settings: &mut Settings| {
@@ -46,6 +51,34 @@ impl Lambda {
         self.change(call, &name, with, Some(staged), change).await
     }
 
+    /// The same for a container image, of which `before` says what it is now.
+    async fn update_image(
+        self: &Arc<Self>,
+        call: &Call,
+        name: &FunctionName,
+        input: UpdateFunctionCodeRequest,
+        (before, architecture): (ImageRow, &str),
+    ) -> Result<FunctionConfiguration, LambdaError> {
+        let uri = input.image_uri.as_ref().ok_or_else(|| errors::no_image_uri("updating"))?;
+        let mut image = before;
+        let staged = self.found_image(uri, architecture, &mut image).await?;
+        let code = staged.code.clone();
+        let change = |settings: &mut Settings| {
+            settings.code = code.clone();
+            architecture.clone_into(&mut settings.architecture);
+            let config = settings.image.take().and_then(|before| before.config);
+            settings.image = Some(ImageRow { config, ..image.clone() });
+            Ok(())
+        };
+        if input.dry_run == Some(true) {
+            let mut row = self.row(name).await?;
+            change(&mut row.settings)?;
+            return Ok(self.shown((&row).into(), name));
+        }
+        let with = With { revision: input.revision_id.as_deref(), publish: input.publish == Some(true) };
+        self.change(call, name, with, Some(staged), change).await
+    }
+
     pub(crate) async fn update_function_configuration(
         self: &Arc<Self>,
         call: &Call,
@@ -57,6 +90,9 @@ impl Lambda {
         let identity = &*self.parts.identity;
         configuration::update(&mut settings, &input, &name.name, identity)?;
         self.check_named(call, &settings, input.role.as_deref()).await?;
+        if settings.image.is_some() && input.layers.as_ref().is_some_and(|arns| !arns.is_empty()) {
+            return Err(errors::not_for_images("Layers are").into());
+        }
         let layers = match &input.layers {
             Some(arns) => Some(self.layers_of(call, arns).await?),
             None => None,

@@ -122,7 +122,7 @@ async fn what_cannot_be_called_is_told_when_it_is_deployed() {
 #[tokio::test]
 async fn the_component_is_found_within_the_package_only() {
     let platform = Platform::new();
-    let outside = platform.package("outside.wasm", &crate::guests::one("event-echo"));
+    let outside = platform.package("outside.wasm", &lambent_test_components::one("event-echo"));
     let code_dir = platform.package("readme.txt", b"nothing here");
     let refused = |handler: &str| {
         let mut spec = function("event-echo", &code_dir);
@@ -138,7 +138,7 @@ async fn the_component_is_found_within_the_package_only() {
     }
     std::os::unix::fs::symlink(outside.join("outside.wasm"), code_dir.join("link.wasm")).unwrap();
     assert!(refused("link").await.contains("found 0"));
-    std::fs::write(code_dir.join("one.wasm"), crate::guests::one("event-echo")).unwrap();
+    std::fs::write(code_dir.join("one.wasm"), lambent_test_components::one("event-echo")).unwrap();
     let mut spec = function("event-echo", &code_dir);
     spec.handler = "anything.at_all".to_owned();
     platform.wasm.prepare(&spec).await.unwrap();

@@ -1,8 +1,5 @@
 //! Calls of components that were written by hand.
 
-#[path = "../../guests/mod.rs"]
-mod guests;
-
 mod artifacts;
 mod ends;
 mod instances;

@@ -14,8 +14,6 @@ use lambent_pool::{
 use lambent_wasm::{Wasm, WasmConfig};
 use parking_lot::Mutex;
 
-use crate::guests;
-
 pub(crate) struct Platform {
     pub(crate) wasm: Wasm,
     pub(crate) told: Arc<Told>,
@@ -81,7 +79,7 @@ impl Platform {
 
     /// A function that is one of the guests.
     pub(crate) fn guest(&self, name: &str) -> FunctionSpec {
-        let code_dir = self.package("app.wasm", &guests::one(name));
+        let code_dir = self.package("app.wasm", &lambent_test_components::one(name));
         function(name, &code_dir)
     }
 

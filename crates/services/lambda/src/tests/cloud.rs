@@ -97,6 +97,7 @@ impl Cloud {
         let blobs = data.path().join("blobs");
         let targets = Arc::new(Targets::default());
         let lambda = Lambda::new(LambdaParts {
+            images: lambent_images::Images::new(lambent_images::ImagesConfig::default()).unwrap(),
             db: db.clone(),
             blobs: BlobStore::open(&blobs, options, clock.clone(), random.clone()).unwrap(),
             outbox: Outbox::new(db.clone(), clock.clone(), random.clone()),

@@ -56,12 +56,15 @@ const HTTP_IMPORTS: &str = r#"
 
 /// Begins a response with the status on the stack, and leaves its stream.
 const HTTP: &str = r#"
-  (data (i32.const 512) "content-typetext/plain")
+  (data (i32.const 512) "content-typetext/plaincontent-length12")
+  (global $sized (mut i32) (i32.const 0))
   (global $outgoing (mut i32) (i32.const 0))
   (func $begin (param $out i32) (param $code i32) (result i32)
     (local $headers i32) (local $made i32)
     (local.set $headers (call $fields))
     (call $append (local.get $headers) (i32.const 512) (i32.const 12) (i32.const 524) (i32.const 10) (i32.const 64))
+    (if (global.get $sized) (then (call $append
+      (local.get $headers) (i32.const 534) (i32.const 14) (i32.const 548) (i32.const 2) (i32.const 64))))
     (local.set $made (call $response (local.get $headers)))
     (drop (call $status (local.get $made) (local.get $code)))
     (call $body (local.get $made) (i32.const 32))
@@ -76,7 +79,15 @@ const HTTP: &str = r#"
 "#;
 
 /// Names, and what each does on a request (`$in`, to be answered on `$out`).
-const HTTP_GUESTS: [(&str, &str); 7] = [
+const HTTP_GUESTS: [(&str, &str); 8] = [
+    // It says how long its answer is, as simple clients want to know.
+    (
+        "http-sized",
+        r#"(global.set $sized (i32.const 1))
+           (local.set $s (call $begin (local.get $out) (i32.const 200)))
+           (call $flush (local.get $s) (i32.const 1024) (i32.const 12) (i32.const 48))
+           (call $end (local.get $s))"#,
+    ),
     (
         "http-hello",
         r#"(local.set $s (call $begin (local.get $out) (i32.const 200)))
@@ -233,7 +244,7 @@ const FETCH: (&str, &str, &str) = (
 );
 
 /// All components, by name.
-pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
+pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let http = HTTP_GUESTS.iter().map(|(name, code)| (*name, component("http", &http_module(code))));
     let events = EVENT_GUESTS.iter().chain([&FETCH]);
     let events = events.map(|(name, items, code)| (*name, component("event", &event_module(items, code))));
@@ -241,8 +252,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// One of them.
-#[allow(dead_code, reason = "not every user of this file wants one by one")]
-pub(crate) fn one(name: &str) -> Vec<u8> {
+pub fn one(name: &str) -> Vec<u8> {
     all().into_iter().find(|(known, _)| *known == name).expect("a guest of this name").1
 }
 
@@ -272,8 +282,10 @@ fn event_module(items: &str, code: &str) -> String {
 fn component(world: &str, module: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).expect("a module by hand");
     let mut resolve = Resolve::default();
-    resolve.push_str("function.wit", include_str!("../wit/function.wit")).expect("our world");
-    let package = resolve.push_str("guests.wit", include_str!("guests.wit")).expect("the guests' worlds");
+    resolve
+        .push_str("function.wit", include_str!("../../../../crates/compute/wasm/wit/function.wit"))
+        .expect("our world");
+    let package = resolve.push_str("guests.wit", include_str!("../guests.wit")).expect("the guests' worlds");
     let world = resolve.select_world(&[package], Some(world)).expect("one of the two");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
     let encoder = ComponentEncoder::default().module(&module).expect("a module of this world");
