@@ -3,6 +3,8 @@
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+const MEMORY: &str = r#"(memory (export "memory") 2)"#;
+
 /// Functions that a guest of either world has: memory, and room in it for what the host hands over.
 const COMMON: &str = r#"
   (memory (export "memory") 2)
@@ -158,7 +160,7 @@ const EVENT_GUESTS: [(&str, &str, &str); 19] = [
         r#"(loop $more (br_if $more (i32.ne (memory.grow (i32.const 64)) (i32.const -1))))
            (call $digits (i32.shr_u (memory.size) (i32.const 4)))"#,
     ),
-    ("event-large", "(memory $more 3000)", "(call $digits (i32.const 1))"),
+    ("event-large", "(memory (export \"memory\") 3000)", "(call $digits (i32.const 1))"),
     (
         "event-spin",
         "",
@@ -271,8 +273,13 @@ fn event_module(items: &str, code: &str) -> String {
     let (imports, rest): (Vec<&str>, Vec<&str>) =
         items.lines().map(str::trim).partition(|line| line.starts_with("(import"));
     let (imports, rest) = (imports.join("\n"), rest.join("\n"));
+    // One memory, and no more than one.
+    let common = match rest.contains("(memory") {
+        true => COMMON.replacen(MEMORY, "", 1),
+        false => COMMON.to_owned(),
+    };
     format!(
-        r#"(module {imports} {COMMON} {rest} {EVENT}
+        r#"(module {imports} {common} {rest} {EVENT}
   (func $handle (export "lambent:function/handler@0.1.0#handle") (param $p i32) (result i32)
     (local $s i32) (local $n i32)
     {code}))"#
