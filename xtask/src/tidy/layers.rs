@@ -14,11 +14,12 @@ const LAYERS: [&str; 12] = [
 const SERVICE_CONTRACT: &str = "lambent-api";
 
 /// Foreign crates that belong to one place: the name, the folder that may use it, and why.
-const OWNED: [(&str, &str, &str); 5] = [
+const OWNED: [(&str, &str, &str); 6] = [
     ("fjall", "crates/store", "only the store knows its engine"),
     ("tokio-postgres", "crates/store", "only the store knows its engine"),
     ("quick-xml", "crates/wire", "only `wire` knows XML"),
     ("seccompiler", "crates/compute/sandbox", "only the sandbox confines processes"),
+    ("wasmtime", "crates/compute/wasm", "only it knows the engine of WebAssembly"),
     ("landlock", "crates/compute/sandbox", "only the sandbox confines processes"),
 ];
 
