@@ -1,6 +1,7 @@
 //! The outbox on the memory engine, with time moved by hand.
 
 mod checks;
+mod follows;
 mod lost_answers;
 mod nodes;
 
