@@ -209,10 +209,7 @@ fn check_together(settings: &Settings) -> Result<(), ApiError> {
     if settings.snap_start && !runtime_names::has_snap_start(&settings.runtime) {
         return Err(errors::no_snap_start(&settings.runtime));
     }
-    if settings.snap_start && settings.is_per_tenant {
-        return Err(errors::invalid("SnapStart is not supported for functions with tenant isolation."));
-    }
-    Ok(())
+    if settings.snap_start { tenancy::refuse(settings, "SnapStart") } else { Ok(()) }
 }
 
 /// The one architecture of a list, if there is one.

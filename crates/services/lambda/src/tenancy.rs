@@ -31,3 +31,11 @@ pub(crate) fn check_call(is_per_tenant: bool, tenant_id: Option<&str>) -> Result
         _ => Ok(()),
     }
 }
+
+/// Fails where a function that keeps its tenants apart cannot have something, in which no call names its tenant.
+pub(crate) fn refuse(settings: &Settings, what: &str) -> Result<(), ApiError> {
+    if settings.is_per_tenant {
+        return Err(errors::invalid(format!("{what} is not supported for functions with tenant isolation.")));
+    }
+    Ok(())
+}

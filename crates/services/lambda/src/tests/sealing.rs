@@ -162,4 +162,15 @@ async fn variables_that_do_not_open_are_said_and_never_replaced_by_none() {
     );
     cloud.invoke("thumb", &[], b"{}").await.expect_error(502, "KMSAccessDeniedException", message);
     assert!(cloud.runner.asked.lock().is_empty());
+
+    // Other changes leave them as they are; new variables take their place.
+    let change = async |body: Value| {
+        let changed = cloud.json("PUT", "/2015-03-31/functions/thumb/configuration", body).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        cloud.settled("thumb").await.json
+    };
+    assert_eq!(change(json!({"Description": "d"})).await["Environment"]["Error"]["Message"], message);
+    let set = json!({"Variables": {"DB_PASSWORD": "another"}});
+    assert_eq!(change(json!({"Environment": set})).await["Environment"], set);
+    assert_eq!(cloud.invoke("thumb", &[], b"{}").await.status, 200);
 }
