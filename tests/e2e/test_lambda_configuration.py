@@ -51,6 +51,14 @@ def test_variables_are_nowhere_in_the_clear(own_cloud, tmp_path):
     functions = cloud.start().client("lambda")
     assert functions.invoke(FunctionName="keeper", Qualifier="1")["Payload"].read() == b"true"
     assert functions.get_function_configuration(FunctionName="keeper")["Environment"] == variables
+    # A new master key: what the old one had sealed goes over to it.
+    cloud.stop()
+    old = (cloud.data / "master-key").read_text()
+    functions = cloud.start("--new-keys").client("lambda")
+    assert (cloud.data / "master-key").read_text() != old
+    assert not (cloud.data / "master-keys-retired").exists()
+    assert functions.invoke(FunctionName="keeper", Qualifier="1")["Payload"].read() == b"true"
+    assert functions.get_function_configuration(FunctionName="keeper")["Environment"] == variables
 
 
 def found_in(folder):

@@ -13,7 +13,7 @@ use lambent_bus::{BusError, Deliver, DeliverToFunctions, DeliverToTargets, Nodes
 use lambent_egress::{Network, NetworkConfig, ResolverSource};
 use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
-use lambent_identity::Identity;
+use lambent_identity::{Identity, MasterKey};
 use lambent_images::{Images, ImagesConfig};
 use lambent_lambda::{Lambda, LambdaError, LambdaParts};
 use lambent_logs::Logs;
@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::blobs::{self, OpenBlobsError};
 use crate::care_paths;
-use crate::data_dir::{DataDir, DataDirError};
+use crate::data_dir::{DataDir, DataDirError, RETIRED_KEYS};
 use crate::joints::{
     self, EndedRuns, FunctionLogs, FunctionMeter, FunctionNetwork, PackagesFromS3, SandboxEndpoint,
 };
@@ -135,6 +135,11 @@ impl Ground {
         let (owner, master) = owner::join(&db, data_dir, &random).await?;
         let nodes = Nodes::join(db.clone(), random.clone()).await?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
+        let retired: Vec<_> = data_dir.retired_keys()?.into_iter().map(MasterKey::new).collect();
+        if !retired.is_empty() {
+            lambent_lambda::reseal(&db, &identity, &retired).await?;
+            data_dir.remove(RETIRED_KEYS)?;
+        }
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let readers = OpenReaders::new(&db, &nodes, clock.clone());
         let (identity, targets) = (Arc::new(identity), Arc::default());

@@ -23,6 +23,9 @@ pub(crate) const ROOT_KEY: &str = "root-key.json";
 /// Under which secrets are sealed.
 pub(crate) const MASTER_KEY: &str = "master-key";
 
+/// Master keys that another has replaced, one on a line, until nothing is sealed under them.
+pub(crate) const RETIRED_KEYS: &str = "master-keys-retired";
+
 /// A directory that holds one cloud.
 pub(crate) struct DataDir {
     root: PathBuf,
@@ -83,6 +86,24 @@ impl DataDir {
 
     pub(crate) fn keep_master_key(&self, text: &str) -> Result<(), DataDirError> {
         write_new(&self.path(MASTER_KEY), text.as_bytes())
+    }
+
+    /// Keeps the master key among those that were replaced, if there is one.
+    pub(crate) fn retire_master_key(&self) -> Result<(), DataDirError> {
+        let Some(key) = read(&self.path(MASTER_KEY))? else { return Ok(()) };
+        let before = read(&self.path(RETIRED_KEYS))?.unwrap_or_default();
+        write_new(&self.path(RETIRED_KEYS), format!("{before}{}\n", key.trim()).as_bytes())?;
+        self.remove(MASTER_KEY)
+    }
+
+    /// The master keys that were replaced, and under which something may still be sealed.
+    pub(crate) fn retired_keys(&self) -> Result<Vec<[u8; 32]>, DataDirError> {
+        let text = read(&self.path(RETIRED_KEYS))?.unwrap_or_default();
+        let keys = text.lines().map(|line| unhex(line.trim()).and_then(|key| key.try_into().ok()));
+        keys.collect::<Option<_>>().ok_or_else(|| DataDirError::Damaged {
+            path: self.path(RETIRED_KEYS),
+            expected: "lines of 64 hexadecimal digits",
+        })
     }
 
     /// Refuses a directory that a later version of this program has written; says whether there is a note of its format.

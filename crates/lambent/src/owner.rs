@@ -110,10 +110,11 @@ pub(crate) fn opens(key: &str, sealed: &[u8]) -> bool {
     key.is_some_and(|key| open(&MasterKey::new(key), sealed).is_some())
 }
 
-/// Forgets who owned the cloud and the keys of this node, so that [`join`] makes keys as at a first start.
+/// Forgets who owned the cloud and the keys of this node, so that [`join`] makes keys as at a first start. The master key
+/// stays among the retired until what was sealed under it is sealed anew.
 pub(crate) async fn forget(db: &Db, directory: &DataDir) -> Result<(), OwnerError> {
     directory.remove(ROOT_KEY)?;
-    directory.remove(MASTER_KEY)?;
+    directory.retire_master_key()?;
     let forgotten = db.run(|txn| async move {
         txn.delete(ROW);
         Ok::<_, StoreError>(())

@@ -67,6 +67,7 @@ pub(crate) fn create(
     let mut settings = defaults(name);
     settings.image = is_image.then(ImageRow::default);
     settings.architecture = architecture(input.architectures.as_deref())?.unwrap_or(X86_64).to_owned();
+    settings.source_kms_key_arn = source_key(input.code.source_kms_key_arn.as_deref());
     tenancy::apply(&mut settings, input.tenancy_config.as_ref());
     apply(&mut settings, &Changes::of_new(input), name, identity)?;
     Ok(settings)
@@ -212,6 +213,11 @@ fn check_together(settings: &Settings) -> Result<(), ApiError> {
     if settings.snap_start { tenancy::refuse(settings, "SnapStart") } else { Ok(()) }
 }
 
+/// The key that new code comes with, if there is one.
+pub(crate) fn source_key(arn: Option<&str>) -> Option<String> {
+    arn.filter(|arn| !arn.is_empty()).map(str::to_owned)
+}
+
 /// The one architecture of a list, if there is one.
 pub(crate) fn architecture(list: Option<&[Architecture]>) -> Result<Option<&'static str>, ApiError> {
     match list {
@@ -281,6 +287,7 @@ fn defaults(name: &str) -> Settings {
         vpc: None,
         file_systems: Vec::new(),
         kms_key_arn: None,
+        source_kms_key_arn: None,
         dead_letter_arn: None,
         is_per_tenant: false,
     }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use lambent_identity::Identity;
+use lambent_identity::{Identity, MasterKey};
 use serde::{Deserialize, Serialize};
 
 use crate::errors::LambdaError;
@@ -30,13 +30,20 @@ impl Variables {
         Self::Sealed(BASE64.encode(identity.seal(PURPOSE, &plain)))
     }
 
-    fn open(&self, identity: &Identity) -> Result<BTreeMap<String, String>, LambdaError> {
-        let sealed = match self {
-            Self::Clear(variables) => return Ok(variables.clone()),
-            Self::Sealed(sealed) => BASE64.decode(sealed).ok(),
-        };
-        let plain = sealed.and_then(|sealed| identity.open(PURPOSE, &sealed));
-        plain.and_then(|plain| serde_json::from_slice(&plain).ok()).ok_or(LambdaError::Unsealed)
+    pub(crate) fn open(&self, identity: &Identity) -> Result<BTreeMap<String, String>, LambdaError> {
+        self.opened(|sealed| identity.open(PURPOSE, sealed)).ok_or(LambdaError::Unsealed)
+    }
+
+    /// The same under another key than the cloud's.
+    pub(crate) fn open_with(&self, key: &MasterKey) -> Option<BTreeMap<String, String>> {
+        self.opened(|sealed| key.open(PURPOSE.as_bytes(), sealed))
+    }
+
+    fn opened(&self, open: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<BTreeMap<String, String>> {
+        match self {
+            Self::Clear(variables) => Some(variables.clone()),
+            Self::Sealed(sealed) => serde_json::from_slice(&open(&BASE64.decode(sealed).ok()?)?).ok(),
+        }
     }
 }
 
@@ -52,11 +59,11 @@ impl Settings {
         self.environment.as_ref().map_or_else(|| Ok(BTreeMap::new()), |variables| variables.open(identity))
     }
 
-    /// Seals what an older release wrote in the clear.
-    pub(crate) fn seal(&mut self, identity: &Identity) {
-        if let Some(Variables::Clear(variables)) = &self.environment {
-            self.environment = Some(Variables::seal(variables, identity));
-        }
+    /// Seals what an older release wrote in the clear; whether there was any.
+    pub(crate) fn seal(&mut self, identity: &Identity) -> bool {
+        let Some(Variables::Clear(variables)) = &self.environment else { return false };
+        self.environment = Some(Variables::seal(variables, identity));
+        true
     }
 }
 

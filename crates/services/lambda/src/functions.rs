@@ -97,6 +97,7 @@ impl Lambda {
             None => FunctionCodeLocation {
                 location: Some(self.code_url(&call.context.endpoint, &settings.code).await?),
                 repository_type: Some("S3".to_owned()),
+                source_kms_key_arn: settings.source_kms_key_arn.clone(),
                 ..FunctionCodeLocation::default()
             },
         };

@@ -74,6 +74,7 @@ mod versions;
 
 pub use check::{check, named_blob};
 pub use download::CODE_PATH;
+pub use environment_migration::reseal;
 pub use errors::LambdaError;
 pub use lambda::Lambda;
 pub use parts::{FetchError, FetchObject, LambdaParts, ObjectName, Runner};

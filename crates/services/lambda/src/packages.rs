@@ -171,7 +171,7 @@ impl PackageSource {
         if is_image {
             return Err(errors::image_for_zip("creating"));
         }
-        Self::of(code.zip_file.take(), object, is_reference, code.source_kms_key_arn.is_some())
+        Self::of(code.zip_file.take(), object, is_reference)
     }
 
     /// The package of a function's new code; takes the zip out of the request.
@@ -182,27 +182,23 @@ impl PackageSource {
         if is_image {
             return Err(errors::image_for_zip("updating"));
         }
-        Self::of(input.zip_file.take(), object, is_reference, input.source_kms_key_arn.is_some())
+        Self::of(input.zip_file.take(), object, is_reference)
     }
 
     /// The package of a layer's new version; takes the zip out of the request.
     pub(crate) fn of_layer(content: &mut LayerVersionContentInput) -> Result<Self, ApiError> {
         let object = (content.s3_bucket.take(), content.s3_key.take(), content.s3_object_version.take());
         let is_reference = content.s3_object_storage_mode == Some(S3ObjectStorageMode::Reference);
-        Self::of(content.zip_file.take(), object, is_reference, false)
+        Self::of(content.zip_file.take(), object, is_reference)
     }
 
     fn of(
         zip: Option<bytes::Bytes>,
         object: (Option<String>, Option<String>, Option<String>),
         is_reference: bool,
-        is_encrypted: bool,
     ) -> Result<Self, ApiError> {
         if is_reference {
             return Err(errors::unsupported("S3ObjectStorageMode REFERENCE", "use COPY"));
-        }
-        if is_encrypted {
-            return Err(errors::unsupported("SourceKMSKeyArn", "leave it out"));
         }
         match (zip, object) {
             (Some(zip), (None, None, None)) => Ok(Self::Inline(zip)),

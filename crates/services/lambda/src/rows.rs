@@ -108,6 +108,9 @@ pub(crate) struct Settings {
     pub(crate) file_systems: Vec<FileSystemRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kms_key_arn: Option<String>,
+    /// The SourceKMSKeyArn that came with the code; shown, and not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source_kms_key_arn: Option<String>,
     /// DeadLetterConfig's TargetArn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dead_letter_arn: Option<String>,

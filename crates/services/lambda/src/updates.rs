@@ -34,8 +34,10 @@ impl Lambda {
         }
         let checked = self.checked(call, PackageSource::of_update(&mut input)?).await?;
         let code = checked.code.clone();
+        let key = configuration::source_key(input.source_kms_key_arn.as_deref());
         let change = |settings: &mut Settings| {
             settings.code = code.clone();
+            settings.source_kms_key_arn.clone_from(&key);
             if let Some(architecture) = architecture {
                 architecture.clone_into(&mut settings.architecture);
             }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lambent_identity::MasterKey;
 use lambent_store::KeyRange;
 use serde_json::{Value, json};
 
@@ -173,4 +176,38 @@ async fn variables_that_do_not_open_are_said_and_never_replaced_by_none() {
     let set = json!({"Variables": {"DB_PASSWORD": "another"}});
     assert_eq!(change(json!({"Environment": set})).await["Environment"], set);
     assert_eq!(cloud.invoke("thumb", &[], b"{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn variables_under_a_key_that_was_replaced_are_sealed_anew() {
+    let cloud = Cloud::new().await;
+    cloud.create("thumb", &zips::handler("1"), with_secret()).await;
+    cloud.settled("thumb").await;
+    cloud.json("POST", "/2015-03-31/functions/thumb/versions", json!({})).await;
+    // The cloud's own key is of sevens.
+    let foreign = MasterKey::new([8; 32]);
+    let plain = serde_json::to_vec(&json!({"DB_PASSWORD": SECRET})).unwrap();
+    let sealed = foreign.seal(&cloud.random, b"lambda environment variables", &plain);
+    let foreign_row = Variables::Sealed(BASE64.encode(sealed));
+    let written = cloud.db.run(|txn| {
+        let sealed = foreign_row.clone();
+        async move {
+            let mut version = rows::get_version(&txn, &place(), "thumb", 1).await?.unwrap();
+            version.settings.environment = Some(sealed);
+            rows::put(&txn, &keys::version(&place(), "thumb", 1), &version);
+            Ok::<_, LambdaError>(())
+        }
+    });
+    written.await.unwrap();
+    let shown =
+        async || cloud.get("/2015-03-31/functions/thumb:1/configuration").await.json["Environment"].clone();
+    assert!(shown().await["Error"].is_object());
+    let before = row(&cloud, "thumb").await;
+    let identity = &cloud.lambda.parts.identity;
+    crate::reseal(&cloud.db, identity, &[MasterKey::new([9; 32])]).await.unwrap();
+    assert!(shown().await["Error"].is_object(), "not under that key");
+    crate::reseal(&cloud.db, identity, &[MasterKey::new([9; 32]), foreign]).await.unwrap();
+    assert_eq!(shown().await, json!({"Variables": {"DB_PASSWORD": SECRET}}));
+    assert_eq!(row(&cloud, "thumb").await, before, "what opens stays as it is");
+    assert!(!is_in_the_store(&cloud).await);
 }

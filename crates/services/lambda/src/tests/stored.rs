@@ -1,5 +1,7 @@
 //! Members that are kept and shown, and not acted on: shapes and words as recorded answers have them.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::cloud::host;
@@ -81,6 +83,21 @@ async fn keys_and_dead_letter_targets_are_shown_and_emptied() {
     );
     let json = updated(&cloud, json!({"KMSKeyArn": "", "DeadLetterConfig": {"TargetArn": ""}})).await;
     assert_eq!((json.get("KMSKeyArn"), json.get("DeadLetterConfig")), (None, None));
+}
+
+#[tokio::test]
+async fn the_key_of_a_package_is_shown_with_it() {
+    let cloud = Cloud::new().await;
+    let (key, zip) = ("arn:aws:kms:us-east-1:000000000000:key/2", zips::handler("1"));
+    let code = json!({"ZipFile": BASE64.encode(&zip), "SourceKMSKeyArn": key});
+    let created = cloud.create("thumb", &zip, json!({"Code": code})).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    cloud.settled("thumb").await;
+    let shown = async || cloud.get("/2015-03-31/functions/thumb").await.json["Code"].clone();
+    assert_eq!(shown().await["SourceKMSKeyArn"], key);
+    let code = json!({"ZipFile": BASE64.encode(&zip)});
+    assert_eq!(cloud.json("PUT", "/2015-03-31/functions/thumb/code", code).await.status, 200);
+    assert_eq!(shown().await.get("SourceKMSKeyArn"), None);
 }
 
 #[tokio::test]
