@@ -249,7 +249,6 @@ async fn what_would_not_act_is_refused_by_name() {
     let cloud = Cloud::new().await;
     let zip = zips::handler("1");
     let refused = [
-        json!({"PackageType": "Image"}),
         json!({"PublishTo": "LATEST_PUBLISHED"}),
         json!({"DurableConfig": {"ExecutionTimeout": 60}}),
         json!({"TracingConfig": {"Mode": "Active"}}),
