@@ -27,7 +27,19 @@ impl Identity {
         action: &'static str,
         resource: String,
     ) -> Result<Authorized, IdentityError> {
-        self.decide(caller, action, &resource).await?;
+        self.authorize_beside(caller, action, resource, false).await
+    }
+
+    /// [`Identity::authorize`] for a resource with a policy of its own: where that one allows (`granted`), the caller's own
+    /// policies need not, but may deny.
+    pub async fn authorize_beside(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        resource: String,
+        granted: bool,
+    ) -> Result<Authorized, IdentityError> {
+        self.decide(caller, action, &resource, granted).await?;
         Ok(Authorized::new(Arc::new(caller.clone()), action, resource))
     }
 
@@ -42,7 +54,7 @@ impl Identity {
         let caller = Arc::new(caller.clone());
         let mut decisions = Vec::with_capacity(wanted.len());
         for Wanted { action, resource } in wanted {
-            decisions.push(match self.decide(&caller, action, &resource).await {
+            decisions.push(match self.decide(&caller, action, &resource, false).await {
                 Ok(()) => Ok(Authorized::new(Arc::clone(&caller), action, resource)),
                 Err(denied @ IdentityError::Denied(_)) => Err(denied),
                 Err(failure) => return Err(failure),
@@ -51,13 +63,22 @@ impl Identity {
         Ok(decisions)
     }
 
-    async fn decide(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), IdentityError> {
+    async fn decide(
+        &self,
+        caller: &Caller,
+        action: &str,
+        resource: &str,
+        granted: bool,
+    ) -> Result<(), IdentityError> {
         let effect = match &caller.kind {
             _ if action == ALWAYS_ALLOWED => Effect::Allow,
             CallerKind::Root => Effect::Allow,
             CallerKind::RoleSession { role_name, session_policy, .. } => {
                 let resource = self.with_role_path(action, resource).await?;
-                let by_role = self.role_effect(caller, role_name, action, &resource).await?;
+                let by_role = match self.role_effect(caller, role_name, action, &resource).await? {
+                    Effect::Nothing if granted => Effect::Allow,
+                    decided => decided,
+                };
                 session_policy
                     .as_ref()
                     .map_or(by_role, |policy| both(by_role, policy.effect_on(action, &resource)))
@@ -236,6 +257,27 @@ mod tests {
         identity.delete_role_policy(NAME, "read").await.unwrap();
         identity.delete_role(NAME).await.unwrap();
         assert!(identity.authorize_each(&caller, wishes).await.is_err(), "a session without its role");
+    }
+
+    #[tokio::test]
+    async fn what_a_resource_grants_a_role_may_still_deny() {
+        let (identity, _) = identity();
+        identity.create_role(role("worker")).await.unwrap();
+        let narrow = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+        let policy = r#"{"Statement":{"Effect":"Deny","Action":"s3:PutObject","Resource":"*"}}"#;
+        identity.put_role_policy(NAME, "deny", policy).await.unwrap();
+        let session = identity.assume_role(&identity.root_caller(), request(Some(narrow))).await.unwrap();
+        let caller =
+            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
+        for (action, granted, allowed) in [
+            ("s3:GetObject", true, true),
+            ("s3:GetObject", false, false),
+            ("s3:PutObject", true, false),
+            ("lambda:InvokeFunction", true, false),
+        ] {
+            let decided = identity.authorize_beside(&caller, action, "x".into(), granted).await;
+            assert_eq!(decided.is_ok(), allowed, "{action} {granted}");
+        }
     }
 
     #[tokio::test]

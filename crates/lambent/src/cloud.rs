@@ -15,7 +15,7 @@ use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
 use lambent_identity::{Identity, MasterKey};
 use lambent_images::{Images, ImagesConfig};
-use lambent_lambda::{Lambda, LambdaError, LambdaParts};
+use lambent_lambda::{Lambda, LambdaError, LambdaParts, LambdaUrls};
 use lambent_logs::Logs;
 use lambent_metering::{Meter, PriceError, Prices};
 use lambent_pool::{Egress, Pool, PoolConfig, PoolError, PoolParts};
@@ -186,7 +186,7 @@ impl Cloud {
         let pool = Pool::new(pool_config, pool_parts)?;
         let runners = runners(&ground, &data_dir, pool.clone())?;
         let settings = (data_dir.root(), images(arguments)?, arguments.concurrency);
-        let lambda = lambda(&ground, runtimes, runners.clone(), settings);
+        let lambda = lambda(&ground, runtimes, runners.clone(), settings, &arguments.domain);
         let s3 = s3_parts(&ground, lambda.clone());
         let targets = ground.targets.clone();
         targets.add("lambda", lambda.as_target());
@@ -314,6 +314,7 @@ fn lambda(
     runtimes: Arc<Catalogue>,
     runners: Runners,
     (data_dir, images, concurrency): (&Path, Images, u32),
+    domain: &str,
 ) -> Arc<Lambda> {
     let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone(), ground.readers.clone());
     Lambda::new(LambdaParts {
@@ -329,6 +330,7 @@ fn lambda(
         targets: ground.targets.clone(),
         objects: Arc::new(PackagesFromS3(reader)),
         images,
+        domain: domain.to_owned(),
         data_dir: data_dir.to_path_buf(),
         disk_reserve_bytes: lambent_lambda::limits::DISK_RESERVE_BYTES,
     })
@@ -358,6 +360,7 @@ fn paths(
         ],
         root_paths: care_paths::paths(&ground.db, &ground.clock),
         downloads: vec![joints::code_downloads(lambda.clone())],
+        urls: Some(Arc::new(LambdaUrls(lambda.clone()))),
         health: Some(joints::health(ground.db.clone())),
     }
 }

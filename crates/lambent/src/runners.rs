@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lambent_api::BoxFuture;
 use lambent_base::Place;
 use lambent_lambda::Runner;
-use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
+use lambent_pool::{Answer, FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
 use lambent_runtimes::is_webassembly;
 #[cfg(feature = "wasm")]
 use lambent_wasm::Wasm;
@@ -67,6 +67,15 @@ impl Runner for Runners {
         match is_webassembly(&request.function.runtime) {
             true => self.run_webassembly(request),
             false => Runner::run(&self.pool, request),
+        }
+    }
+
+    fn run_streaming(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Answer, InvokeError>> {
+        match is_webassembly(&request.function.runtime) {
+            true => {
+                Box::pin(async move { Ok(Answer::Whole(Box::new(self.run_webassembly(request).await?))) })
+            }
+            false => Runner::run_streaming(&self.pool, request),
         }
     }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::authenticate::{Claim, Meant};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, errors};
+use crate::{Inner, errors, limits};
 
 pub(crate) const PREFIX: &str = "/_lambent/";
 /// Answered without a signature.
@@ -125,7 +125,8 @@ async fn run(
 ) -> Result<Answer, ApiError> {
     let style = ErrorStyle::RestJson;
     let claim = Claim::of(parts, SIGNING_NAME).map_err(|error| errors::from_aws(error.aws_error(style)))?;
-    let meant = Meant { service: SIGNING_NAME, operation: "", style };
+    let max = limits::buffered_body_max(SIGNING_NAME);
+    let meant = Meant { service: SIGNING_NAME, operation: "", style, max };
     let authenticated = inner.authenticate(parts, &claim, meant, body).await?;
     let path = parts.uri.path();
     let query = parts.uri.query().unwrap_or_default().to_owned();

@@ -38,6 +38,8 @@ pub(crate) struct Meant {
     /// Empty where only the body tells.
     pub(crate) operation: &'static str,
     pub(crate) style: ErrorStyle,
+    /// Bytes of the body, where it is read before the operation runs.
+    pub(crate) max: usize,
 }
 
 /// A signature as the request claims it.
@@ -127,12 +129,11 @@ impl Inner {
     }
 
     /// Reads a body into memory, within the service's bound and the gateway's.
-    async fn buffer(
+    pub(crate) async fn buffer(
         &self,
         body: Arriving,
-        Meant { service, operation, style }: Meant,
+        Meant { service, operation, style, max }: Meant,
     ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
-        let max = limits::buffered_body_max(service);
         let expected = body.incoming.size_hint().exact().unwrap_or(max as u64).min(max as u64);
         let permit = self.memory_for(expected, style).await?;
         let too_large = errors::too_large(service, operation, max);

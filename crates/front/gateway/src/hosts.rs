@@ -1,4 +1,5 @@
-//! S3's virtual-hosted style: the bucket in the host name, turned into path style before anything else looks.
+//! What host names mean: S3's virtual-hosted style (the bucket in the host name, turned into path style before anything
+//! else looks), and function URLs.
 
 use http::Uri;
 use http::request::Parts;
@@ -18,6 +19,14 @@ pub(crate) fn bucket_of<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
         None => name.strip_suffix(".s3").unwrap_or(name),
     };
     (!bucket.is_empty()).then_some(bucket)
+}
+
+/// Id and region of the function URL that a host is, as in `ID.lambda-url.us-east-1.localhost:4566`.
+pub(crate) fn url_of<'a>(host: &'a str, domain: &str) -> Option<(&'a str, &'a str)> {
+    let name = host.split(':').next().unwrap_or(host);
+    let (id, region) = name.strip_suffix(domain)?.strip_suffix('.')?.split_once(".lambda-url.")?;
+    let is_label = |text: &str| !text.is_empty() && !text.contains('.');
+    (is_label(id) && is_label(region)).then_some((id, region))
 }
 
 /// The path-style form of a virtual-hosted request's URI.
@@ -50,6 +59,22 @@ mod tests {
             ("photos.s3.example.org", None),
         ] {
             assert_eq!(bucket_of(host, "localhost"), bucket, "{host}");
+        }
+    }
+
+    #[test]
+    fn function_urls_are_found_in_host_names() {
+        for (host, url) in [
+            ("abc.lambda-url.us-east-1.localhost:4566", Some(("abc", "us-east-1"))),
+            ("abc.lambda-url.eu-west-1.localhost", Some(("abc", "eu-west-1"))),
+            ("a.b.lambda-url.us-east-1.localhost", None),
+            ("abc.lambda-url.us-east-1.example.org", None),
+            ("lambda-url.us-east-1.localhost", None),
+            ("abc.lambda-url.localhost", None),
+            (".lambda-url.us-east-1.localhost", None),
+            ("photos.localhost", None),
+        ] {
+            assert_eq!(url_of(host, "localhost"), url, "{host}");
         }
     }
 }

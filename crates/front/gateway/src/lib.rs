@@ -15,12 +15,13 @@ mod repoll;
 mod server;
 mod target;
 mod timer;
+mod urls;
 
 pub use admin::{Admin, AdminHandler, Download, DownloadHandler, RootHandler, RootPath};
 
 use std::sync::Arc;
 
-use lambent_api::Service;
+use lambent_api::{FunctionUrls, Service};
 use lambent_base::{Clock, Random};
 use lambent_identity::Identity;
 use lambent_sigv4::SigningKeyCache;
@@ -32,7 +33,7 @@ use tokio::sync::Semaphore;
 pub struct GatewayConfig {
     /// The region that the cloud answers for; credential scopes may name others.
     pub region: String,
-    /// The suffix under which buckets are host names, as `localhost` in `photos.s3.localhost`.
+    /// The suffix under which buckets and function URLs are host names, as `localhost` in `photos.s3.localhost`.
     pub domain: String,
     /// With request bodies that are slow to come.
     pub patience: limits::Patience,
@@ -46,6 +47,8 @@ pub struct Paths {
     /// Beside `admin`, for the root key alone.
     pub root_paths: Vec<RootPath>,
     pub downloads: Vec<Download>,
+    /// Hosts that are functions.
+    pub urls: Option<Arc<dyn FunctionUrls>>,
     /// Asked by `/_lambent/health`.
     pub health: Option<HealthCheck>,
 }
@@ -67,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) admin: Vec<Admin>,
     pub(crate) root_paths: Vec<RootPath>,
     pub(crate) downloads: Vec<Download>,
+    pub(crate) urls: Option<Arc<dyn FunctionUrls>>,
     pub(crate) health: Option<HealthCheck>,
     /// KiB that buffered request bodies may take together.
     pub(crate) buffers: Arc<Semaphore>,
@@ -98,6 +102,7 @@ impl Gateway {
             admin: paths.admin,
             root_paths: paths.root_paths,
             downloads: paths.downloads,
+            urls: paths.urls,
             health: paths.health,
             buffers: Arc::new(Semaphore::new(limits::BUFFERED_TOTAL_KIB)),
             connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),

@@ -43,6 +43,10 @@ pub fn buffered_body_max(signing_name: &str) -> usize {
     }
 }
 
+/// Bytes of the body of a request to a function URL: what fits into a synchronous invocation.
+/// Source: AWS Lambda Developer Guide, "Lambda quotas" (6 MB).
+pub const URL_BODY_BYTES_MAX: usize = 6_291_456;
+
 /// How patient the gateway is with request bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {

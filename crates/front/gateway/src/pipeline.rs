@@ -15,7 +15,7 @@ use lambent_wire::{ProtocolKind, Routed};
 use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Entry, Inner, admin, body_in, errors, hosts, limits};
+use crate::{Entry, Inner, admin, body_in, errors, hosts, limits, urls};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer in the service's own form.
 pub(crate) async fn handle(
@@ -30,6 +30,10 @@ pub(crate) async fn handle(
     let context = inner.context(&parts, peer);
     if parts.uri.path().starts_with(admin::PREFIX) {
         return admin::answer(&inner, &parts, body, context).await;
+    }
+    if let Some(url) = hosts::url_of(hosts::host_of(&parts), &inner.config.domain) {
+        let (id, region) = (url.0.to_ascii_lowercase(), url.1.to_owned());
+        return urls::answer(&inner, (&id, &region), parts, body, context).await;
     }
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let request_id = context.request_id.clone();
@@ -78,7 +82,8 @@ impl Inner {
             Some(Routed::Operation(info, _)) => info.name,
             _ => "",
         };
-        self.authenticate(parts, &claim, Meant { service, operation, style }, body).await
+        let max = limits::buffered_body_max(service);
+        self.authenticate(parts, &claim, Meant { service, operation, style, max }, body).await
     }
 
     /// Routes, reads the body as the operation wants it, runs.

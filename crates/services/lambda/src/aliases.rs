@@ -24,6 +24,7 @@ use crate::limits::{PAGE_MAX, WORK_PAGE_ROWS};
 use crate::names::{FunctionName, LATEST};
 use crate::resolve::resolve;
 use crate::rows::{self, AdditionalVersion, AliasRow};
+use crate::urls;
 
 /// The model's own words for what a name may be.
 const NAME_PATTERN: &str = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)";
@@ -145,6 +146,7 @@ impl Lambda {
             if rows::get_alias(&txn, place, bare, alias).await?.is_some() {
                 txn.delete(&keys::alias(place, bare, alias));
                 attached::delete_of_qualifier(&txn, place, bare, alias);
+                urls::delete_of_alias(&txn, place, bare, alias).await?;
                 txn.on_commit(keys::CHANGED);
             }
             Ok(())

@@ -6,6 +6,7 @@ use lambent_store::{ScanOptions, Txn};
 use crate::errors::LambdaError;
 use crate::keys;
 use crate::limits::ROWS_DELETED_AT_ONCE;
+use crate::urls;
 
 /// Deletes what hangs on one version or alias.
 pub(crate) fn delete_of_qualifier(txn: &Txn, place: &Place, name: &str, qualifier: &str) {
@@ -18,6 +19,10 @@ pub(crate) fn delete_of_qualifier(txn: &Txn, place: &Place, name: &str, qualifie
 /// whether this was the rest.
 pub(crate) async fn delete_some(txn: &Txn, place: &Place, name: &str) -> Result<bool, LambdaError> {
     let mut room = ROWS_DELETED_AT_ONCE;
+    room -= urls::delete_some(txn, place, name, room).await?;
+    if room == 0 {
+        return Ok(false);
+    }
     let kinds = keys::ATTACHED.iter().map(|kind| keys::attached(kind, place, name));
     for prefix in kinds.chain([keys::aliases(place, name)]) {
         let page = txn.scan(&prefix.range(), ScanOptions::rows(room).keys_only()).await?;

@@ -16,6 +16,7 @@ use crate::rows::{
     VersionRow,
 };
 use crate::runtime_management::RuntimeManagementRow;
+use crate::urls::{UrlRow, UrlTargetRow};
 
 const SERVICE: &str = "lambda";
 const URL_KEY_BYTES: usize = 32;
@@ -73,6 +74,9 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         })
         .await?;
     }
+    view.for_each(keys::all_urls(), |key, row| check.readable::<UrlRow>("function URL", key, row)).await?;
+    view.for_each(keys::all_url_ids(), |key, row| check.readable::<UrlTargetRow>("id of a URL", key, row))
+        .await?;
     view.for_each(keys::all_pending().range(), |key, row| {
         if let Err(why) = keys::read_pending(key) {
             check.unreadable("a mark of a pending function", key, row, &why);

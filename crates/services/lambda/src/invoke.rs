@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lambent_api::Call;
 use lambent_model_lambda::{InvocationRequest, InvocationResponse, InvocationType, LogType, errors as model};
-use lambent_pool::{Invocation, InvokeRequest, Outcome};
+use lambent_pool::{Answer, Invocation, InvokeRequest, Outcome};
 use lambent_wire::ApiError;
 
 use crate::cache::Loaded;
@@ -83,6 +83,27 @@ impl Lambda {
         loaded: &Loaded,
         run: Run,
     ) -> Result<Invocation, LambdaError> {
+        let request = self.request(name, loaded, run).await?;
+        Ok(self.parts.runner.run(request).await.map_err(errors::not_run)?)
+    }
+
+    /// Runs a loaded function, and gives its result while it comes.
+    pub(crate) async fn run_streaming(
+        &self,
+        name: &FunctionName,
+        loaded: &Loaded,
+        run: Run,
+    ) -> Result<Answer, LambdaError> {
+        let request = self.request(name, loaded, run).await?;
+        Ok(self.parts.runner.run_streaming(request).await.map_err(errors::not_run)?)
+    }
+
+    async fn request(
+        &self,
+        name: &FunctionName,
+        loaded: &Loaded,
+        run: Run,
+    ) -> Result<InvokeRequest, LambdaError> {
         let function = loaded.spec.clone().ok_or_else(|| {
             errors::not_active(if loaded.phase == Phase::Creating { "Pending" } else { "Failed" })
         })?;
@@ -92,9 +113,7 @@ impl Lambda {
         let Run { payload, request_id, invoked_arn, client_context, trace, tenant_id } = run;
         let traced = self.traced(name, trace.as_deref()).await?;
         let trace_id = Some(traced.map_err(|_| model::recursive_invocation_exception(errors::RECURSIVE))?);
-        let request =
-            InvokeRequest { function, payload, request_id, invoked_arn, trace_id, client_context, tenant_id };
-        Ok(self.parts.runner.run(request).await.map_err(errors::not_run)?)
+        Ok(InvokeRequest { function, payload, request_id, invoked_arn, trace_id, client_context, tenant_id })
     }
 }
 
@@ -118,7 +137,7 @@ pub(crate) fn checked_payload(payload: Option<Bytes>, kind: &InvocationType) -> 
     Ok(payload)
 }
 
-fn read_client_context(encoded: &str) -> Result<String, ApiError> {
+pub(crate) fn read_client_context(encoded: &str) -> Result<String, ApiError> {
     let refused = || {
         model::invalid_request_content_exception(
             "Client context must be a valid Base64-encoded JSON object of no more than 3583 bytes.",

@@ -12,6 +12,8 @@
 //! | `lambda/provisioned/` account, region, name, qualifier | [`crate::provisioned::ProvisionedRow`], JSON |
 //! | `lambda/event-invoke/` account, region, name, qualifier | [`crate::event_invoke::EventInvokeRow`], JSON |
 //! | `lambda/recursion/` account, region, name | [`crate::recursion::RecursionRow`], JSON |
+//! | `lambda/url/` account, region, name, alias if it is one's | [`crate::urls::UrlRow`], JSON: a function URL |
+//! | `lambda/url-id/` region, id | [`crate::urls::UrlTargetRow`], JSON: whose URL it is |
 //! | `lambda/pending/` account, region, name | empty: the function is being created or updated |
 //! | `lambda/code/` sha256 | [`crate::rows::CodeRow`], JSON: where the deployment package is kept |
 //! | `lambda/code-blob/` blob's id | empty: a code row names this blob |
@@ -36,6 +38,8 @@ use lambent_base::Place;
 use lambent_blobs::BlobId;
 use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
+use crate::names::FunctionName;
+
 const FUNCTION: &[u8] = b"lambda/function/";
 const VERSION: &[u8] = b"lambda/version/";
 const LAST_VERSION: &[u8] = b"lambda/last-version/";
@@ -45,6 +49,8 @@ const CONCURRENCY: &[u8] = b"lambda/concurrency/";
 const PROVISIONED: &[u8] = b"lambda/provisioned/";
 const EVENT_INVOKE: &[u8] = b"lambda/event-invoke/";
 const RECURSION: &[u8] = b"lambda/recursion/";
+const URL: &[u8] = b"lambda/url/";
+const URL_ID: &[u8] = b"lambda/url-id/";
 const PENDING: &[u8] = b"lambda/pending/";
 const CODE: &[u8] = b"lambda/code/";
 const CODE_BLOB: &[u8] = b"lambda/code-blob/";
@@ -184,6 +190,31 @@ fn read_qualified(key: &[u8], kind: &'static [u8]) -> Result<(Place, String, Str
     let (name, qualifier) = (reader.str()?, reader.str()?);
     reader.end()?;
     Ok((place, name, qualifier))
+}
+
+/// The URL of a function or an alias.
+pub(crate) fn url(name: &FunctionName) -> Key {
+    match &name.qualifier {
+        None => urls(name),
+        Some(alias) => urls(name).str(alias),
+    }
+}
+
+/// The URLs of a function and of its aliases.
+pub(crate) fn urls(FunctionName { place, name, .. }: &FunctionName) -> Key {
+    attached(URL, place, name)
+}
+
+pub(crate) fn url_id(region: &str, id: &str) -> Key {
+    Key::new(URL_ID).str(region).str(id)
+}
+
+pub(crate) fn all_urls() -> KeyRange {
+    KeyRange::prefix(URL)
+}
+
+pub(crate) fn all_url_ids() -> KeyRange {
+    KeyRange::prefix(URL_ID)
 }
 
 pub(crate) fn pending(place: &Place, name: &str) -> Key {

@@ -18,12 +18,14 @@ use crate::parts::LambdaParts;
 use crate::resolve::{self, Resolved};
 use crate::rows::{self, AdditionalVersion, FunctionRow, Held, Phase, PolicyRow, Settings};
 use crate::space::Space;
+use crate::urls::UrlCache;
 use crate::{keys, policy, spec};
 
 /// AWS Lambda, on the parts it was given.
 pub struct Lambda {
     pub(crate) parts: LambdaParts,
     pub(crate) cache: Cache,
+    pub(crate) urls: UrlCache,
     /// Held for reading by who begins to use an unpacked package, and for writing by who removes one.
     pub(crate) folder_lock: tokio::sync::RwLock<()>,
     /// How many packages are on their way at once, from their arrival until they are kept.
@@ -70,6 +72,7 @@ impl Lambda {
         Arc::new(Self {
             parts,
             cache: Cache::default(),
+            urls: UrlCache::default(),
             folder_lock: tokio::sync::RwLock::default(),
             check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
             pull_slots: tokio::sync::Semaphore::new(PULLS_MAX),
@@ -291,5 +294,6 @@ async fn clear_on_change(lambda: Weak<Lambda>, mut changed: lambent_store::Watch
         changed.changed().await;
         let Some(lambda) = lambda.upgrade() else { return };
         lambda.cache.clear();
+        lambda.urls.clear();
     }
 }

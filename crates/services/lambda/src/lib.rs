@@ -64,12 +64,14 @@ mod service;
 mod space;
 mod spec;
 mod spool;
+mod streams;
 mod tags;
 mod tenancy;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod updates;
+mod urls;
 mod versions;
 
 pub use check::{check, named_blob};
@@ -79,3 +81,4 @@ pub use errors::LambdaError;
 pub use lambda::Lambda;
 pub use parts::{FetchError, FetchObject, LambdaParts, ObjectName, Runner};
 pub use service::service;
+pub use urls::LambdaUrls;

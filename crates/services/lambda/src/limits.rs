@@ -60,6 +60,10 @@ pub(crate) const CLIENT_CONTEXT_MAX: usize = 3_583;
 pub(crate) const PAGE_MAX: usize = 50;
 /// Functions whose rows and specs are held in memory.
 pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
+/// Function URLs that are held in memory.
+pub(crate) const CACHED_URLS_MAX: usize = 10_000;
+/// Bytes with which a streamed response describes itself.
+pub(crate) const RESPONSE_PRELUDE_MAX: usize = 64 * 1024;
 /// Deployment packages that are fetched, checked and stored at once; further requests wait.
 pub(crate) const CHECKS_MAX: usize = 4;
 /// Container images that are fetched at once; further functions stay pending.

@@ -10,7 +10,7 @@ use lambent_bus::Outbox;
 use lambent_bus::ports::Targets;
 use lambent_identity::Identity;
 use lambent_images::Images;
-use lambent_pool::{FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
+use lambent_pool::{Answer, FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
 use lambent_runtimes::Catalogue;
 use lambent_store::Db;
 
@@ -34,6 +34,8 @@ pub struct LambdaParts {
     pub objects: Arc<dyn FetchObject>,
     /// Where container images come from.
     pub images: Images,
+    /// The suffix of function URLs' hosts, as `localhost`.
+    pub domain: String,
     /// The platform's data directory: packages are unpacked to `code/` in it.
     pub data_dir: PathBuf,
     /// Bytes that code leaves free on the disk, usually [`crate::limits::DISK_RESERVE_BYTES`].
@@ -44,6 +46,11 @@ pub struct LambdaParts {
 pub trait Runner: Send + Sync {
     /// Runs one call to its end.
     fn run(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Invocation, InvokeError>>;
+
+    /// Runs one call, and gives its result while it comes where whoever runs it can do that.
+    fn run_streaming(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Answer, InvokeError>> {
+        Box::pin(async move { Ok(Answer::Whole(Box::new(self.run(request).await?))) })
+    }
 
     /// A function with these needs was made or changed, and will be called. Returns at once.
     fn expect(&self, function: Needs);
@@ -82,6 +89,10 @@ pub trait Runner: Send + Sync {
 impl Runner for Pool {
     fn run(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Invocation, InvokeError>> {
         Box::pin(self.invoke(request))
+    }
+
+    fn run_streaming(&self, request: InvokeRequest) -> BoxFuture<'_, Result<Answer, InvokeError>> {
+        Box::pin(self.invoke_streaming(request))
     }
 
     fn expect(&self, function: Needs) {

@@ -81,6 +81,18 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
         plain ops::GetFunctionRecursionConfig => get_function_recursion_config,
             "lambda:GetFunctionRecursionConfig", |input, place| resource(&input.function_name, None, place);
         plain ops::GetAccountSettings => get_account_settings, "lambda:GetAccountSettings", |_, _| "*".to_owned();
+        download ops::InvokeWithResponseStream => invoke_with_response_stream, "lambda:InvokeFunction",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::CreateFunctionUrlConfig => create_function_url_config, "lambda:CreateFunctionUrlConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::GetFunctionUrlConfig => get_function_url_config, "lambda:GetFunctionUrlConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::UpdateFunctionUrlConfig => update_function_url_config, "lambda:UpdateFunctionUrlConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::DeleteFunctionUrlConfig => delete_function_url_config, "lambda:DeleteFunctionUrlConfig",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::ListFunctionUrlConfigs => list_function_url_configs, "lambda:ListFunctionUrlConfigs",
+            |input, place| resource(&input.function_name, None, place);
         plain ops::AddPermission => add_permission, "lambda:AddPermission",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",

@@ -21,6 +21,13 @@ pub(crate) fn carried(header: &str, random: &Random) -> Option<String> {
     Some(format!("Root={root};Parent={parent};Sampled={sampled}"))
 }
 
+/// A header for what nobody traces yet, and that nobody samples.
+pub(crate) fn begun(unix_s: i64, random: &Random) -> String {
+    let digits = text::hex(&random.bytes::<20>());
+    let (root, parent) = digits.split_at(ROOT_DIGITS[1]);
+    format!("Root=1-{unix_s:08x}-{root};Parent={parent};Sampled=0")
+}
+
 fn is_root(text: &str) -> bool {
     let Some(("1", id)) = text.split_once('-') else { return false };
     id.split_once('-')
@@ -59,6 +66,13 @@ mod tests {
         assert!(is_hex(parent.strip_suffix(";Sampled=0").unwrap(), PARENT_DIGITS), "{made}");
         let odd = format!("{ROOT};Parent=\tno;Sampled=?");
         assert!(carried(&odd, &Random::seeded(2)).unwrap().ends_with(";Sampled=0"));
+    }
+
+    #[test]
+    fn what_begins_can_be_carried_on() {
+        let random = Random::seeded(3);
+        let begun = begun(1_659_687_279, &random);
+        assert_eq!(carried(&begun, &random).as_deref(), Some(&begun[..]));
     }
 
     #[test]

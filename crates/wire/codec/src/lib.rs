@@ -8,6 +8,7 @@
 pub mod codec;
 mod context;
 mod error;
+pub mod event_stream;
 mod macros;
 mod operation;
 mod read;
@@ -17,8 +18,8 @@ mod value;
 mod write;
 
 pub use codec::{
-    Decoded, Dynamic, EncodedResponse, Labels, RequestView, Routed, Router, Value, choose, decode, encode,
-    encode_error,
+    Decoded, Dynamic, EncodedResponse, JsonWriter, Labels, RequestView, Routed, Router, Value, choose,
+    decode, encode, encode_error,
 };
 pub use context::{ReadContext, limits};
 pub use error::{ApiError, Fault};

@@ -110,6 +110,7 @@ impl Cloud {
             targets: targets.clone(),
             objects: objects.clone(),
             data_dir: data.path().to_owned(),
+            domain: "localhost".to_owned(),
             disk_reserve_bytes,
         });
         targets.add("lambda", lambda.as_target());
