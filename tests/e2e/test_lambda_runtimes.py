@@ -57,7 +57,10 @@ def test_another_version_stands_in_aloud(awslambda, logs, deploy):
     assert json.load(answer["Payload"]) == [3, int(shown["StateReason"].split("runs on python3.")[1].split(",")[0])]
 
     def warned():
-        found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        try:
+            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
         return [event for event in found if event["message"].startswith("[WARN]\tpython3.15 is not installed")]
 
     assert eventually(warned)

@@ -11,9 +11,14 @@ CODE = "def handler(event, context): return 1"
 PROFILE = f"arn:aws:signer:us-east-1:{ACCOUNT}:/signing-profiles/test"
 
 
-def test_tag_lifecycle_as_recorded(awslambda, deploy):
+def test_tag_lifecycle_as_recorded(awslambda, role, unique):
     recorded = snapshot(API, "TestLambdaTags::test_tag_lifecycle")
-    name = deploy(packages.python(CODE), Tags={"key_a": "value_a"})
+    name = unique("function")
+    awslambda.create_function(
+        FunctionName=name, Runtime="python3.12", Handler="index.handler", Role=role, Tags={"key_a": "value_a"},
+        Code={"ZipFile": packages.python(CODE)},
+    )  # fmt: skip
+    awslambda.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
     arn = function_arn(name)
 
     def listed(step):

@@ -214,15 +214,20 @@ def task_root():
 
 
 def set_up_paths():
+    """Gives the folders of the function's own modules."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     own = os.path.dirname(os.path.abspath(__file__))
-    layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
+    # Layers are made for the runtime's name, for which another version may stand in.
+    named = os.environ.get("AWS_EXECUTION_ENV", "").replace("AWS_Lambda_", "")
+    versions = dict.fromkeys((version, named if named.startswith("python3.") else version))
+    layers = [*(f"/opt/python/lib/{version}/site-packages" for version in versions), "/opt/python"]
     first = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path and path not in sys.path]
     root = task_root()
     sys.path[:] = [root, *layers, *first, *(path for path in sys.path if path != own), f"{own}/packages"]
     # What was known of these folders was known before the function was there. (The others are as they were.)
     for place in (root, *layers):
         sys.path_importer_cache.pop(place, None)
+    return root, *layers
 
 
 def note_modules_ahead():
@@ -385,8 +390,7 @@ def take_function(connection):
     LogHandler.fd = None if fd is None else int(fd)
     os.chdir(task_root())
     Context.set_up()
-    set_up_paths()
-    prefer_own_packages(sys.path[:3])
+    prefer_own_packages(set_up_paths())
 
 
 def restored(connection, snapshot):

@@ -1,7 +1,7 @@
 //! The environment variables of a function.
 //! Source: AWS Lambda Developer Guide, "Using Lambda environment variables", "Defined runtime environment variables".
 
-use crate::catalogue::{Family, Runtime};
+use crate::catalogue::{Family, Runtime, version_of};
 use crate::launch::{ENDPOINT_PORT, RUNTIME_API_PORT, START_DEFAULTS, TELEMETRY_FD};
 
 /// What the variables say of a function and its environment.
@@ -36,8 +36,9 @@ pub fn variables(runtime: &Runtime, facts: &FunctionFacts<'_>) -> Vec<(String, S
     set("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{ENDPOINT_PORT}"));
     match (runtime.family, &runtime.interpreter) {
         (Family::Python, _) => set("PYTHONPATH", "/var/runtime".to_owned()),
+        // By the runtime's name, even where another version stands in: layers are made for names.
         (Family::Node, Some(interpreter)) => {
-            let major = interpreter.version.0;
+            let major = version_of(&runtime.identifier).unwrap_or(interpreter.version).0;
             set(
                 "NODE_PATH",
                 format!(

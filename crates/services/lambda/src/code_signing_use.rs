@@ -126,6 +126,7 @@ pub(crate) async fn detach(txn: &Txn, place: &Place, name: &str) -> Result<(), L
 
 async fn check_function(txn: &Txn, place: &Place, name: &str) -> Result<(), LambdaError> {
     match rows::get_function(txn, place, name).await? {
+        Some(row) if row.settings.image.is_some() => Err(errors::not_for_images("Code signing is").into()),
         Some(_) => Ok(()),
         None => Err(errors::function_not_found(&function_arn(place, name)).into()),
     }

@@ -11,13 +11,12 @@ use lambent_model_lambda::{
 use lambent_store::{ScanOptions, Txn};
 
 use crate::errors::{self, LambdaError};
-use crate::keys;
 use crate::lambda::Lambda;
 use crate::layer_names::LayerName;
 use crate::layers::{listed, own};
 use crate::limits::{PAGE_MAX, WORK_PAGE_ROWS};
-use crate::markers;
 use crate::rows::{self, LayerVersionRow};
+use crate::{keys, markers, runtime_names};
 
 /// Which versions are wanted.
 struct Filter<'a> {
@@ -41,6 +40,7 @@ impl Lambda {
         call: &Call,
         input: ListLayersRequest,
     ) -> Result<ListLayersResponse, LambdaError> {
+        runtime_names::check_compatible(input.compatible_runtime.as_ref())?;
         let filter = &Filter {
             runtime: input.compatible_runtime.as_ref(),
             architecture: input.compatible_architecture.as_ref(),
@@ -82,6 +82,7 @@ impl Lambda {
         input: ListLayerVersionsRequest,
     ) -> Result<ListLayerVersionsResponse, LambdaError> {
         let layer = &own(&input.layer_name, call.place())?;
+        runtime_names::check_compatible(input.compatible_runtime.as_ref())?;
         let filter = &Filter {
             runtime: input.compatible_runtime.as_ref(),
             architecture: input.compatible_architecture.as_ref(),

@@ -35,7 +35,12 @@ impl Lambda {
         input: PutRuntimeManagementConfigRequest,
     ) -> Result<PutRuntimeManagementConfigResponse, LambdaError> {
         let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let runtime = self.found(name).await?.shown().settings().runtime.clone();
+        let found = self.found(name).await?;
+        let settings = found.shown().settings();
+        if settings.image.is_some() {
+            return Err(errors::not_for_images("Runtime management is").into());
+        }
+        let runtime = settings.runtime.clone();
         check(&input, &version_arn(&runtime, &name.place.region))?;
         let row = &RuntimeManagementRow {
             update_runtime_on: input.update_runtime_on.as_str().to_owned(),
