@@ -24,10 +24,10 @@ def digest(content):
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def entry(path, content=None, mode=0o644, kind=None, link=""):
+def entry(path, content=None, mode=None, kind=None, link=""):
     """One entry of a layer: a folder without content, a file with, or what `kind` says."""
     found = tarfile.TarInfo(path)
-    found.mode = mode
+    found.mode = mode or (0o755 if content is None else 0o644)
     found.linkname = link
     found.type = kind or (tarfile.DIRTYPE if content is None else tarfile.REGTYPE)
     content = content.encode() if isinstance(content, str) else content or b""

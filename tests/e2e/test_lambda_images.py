@@ -324,7 +324,7 @@ def test_links_and_devices_of_an_image_open_nothing(client, deploy, registry, py
     assert say(client, name, "sorted(os.listdir('/dev'))[0]") == "fd"
     assert say(client, name, "[os.getpid() > 0, read('/proc/self/comm').strip()[:6]]") == [True, "python"]
     assert say(client, name, "attempt(lambda: open('/app/new', 'w'))") == "Read-only file system"
-    assert say(client, name, "[open('/tmp/new', 'w').write('x'), os.listdir('/tmp')]") == [1, ["new"]]
+    assert say(client, name, "[open('/tmp/new', 'w').write('x'), 'new' in os.listdir('/tmp')]") == [1, True]
     asked = "[line.split()[5:] for line in read('/proc/self/mountinfo').splitlines() if line.split()[4] == '/'][0][0]"
     assert {"ro", "nosuid", "nodev"} <= set(say(client, name, asked).split(","))
 

@@ -12,6 +12,7 @@ mod crowd;
 mod floor;
 mod floors;
 mod functions;
+mod image;
 mod load;
 mod logs;
 mod nginx;
@@ -39,7 +40,7 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, get, put, logs, big, floors, warm, cold, scale-out, burst, start, restart, idle, postgres,
+NAME is one of floor, identity, get, put, logs, big, floors, warm, cold, image, scale-out, burst, start, restart, idle, postgres,
 store, outbox, wasm.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
@@ -47,7 +48,7 @@ store, outbox, wasm.
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 18] = [
+const PARTS: [Part; 19] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
@@ -57,6 +58,7 @@ const PARTS: [Part; 18] = [
     ("floors", floors::measure),
     ("warm", warm::measure),
     ("cold", cold::measure),
+    ("image", image::measure),
     ("scale-out", crowd::measure_scale_out),
     ("burst", crowd::measure_burst),
     ("start", starts::measure_start),

@@ -229,6 +229,29 @@ impl Packages {
     }
 }
 
+/// Creates functions that are one container image, and waits until all can be called.
+pub(super) fn deploy_image(api: &Api<'_>, names: &[String], uri: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::open(api.address)?;
+    for name in names {
+        let body = serde_json::json!({
+            "FunctionName": name,
+            "PackageType": "Image",
+            "Role": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
+            "Timeout": TIMEOUT_S,
+            "Code": { "ImageUri": uri },
+        });
+        let create = Request {
+            service: "lambda",
+            method: "POST",
+            target: FUNCTIONS,
+            headers: &[JSON],
+            body: body.to_string().as_bytes(),
+        };
+        api.call_on(&mut connection, create)?;
+    }
+    names.iter().try_for_each(|name| wait_until_ready(api, name))
+}
+
 /// A server with a role for functions and with boto3 for those that want it; more options of `up` may be given.
 pub(super) fn server(bench: &Bench, folder: &Folder, options: &[&str]) -> anyhow::Result<Server> {
     let data = folder.path().join("data");
