@@ -280,7 +280,8 @@ def test_a_layer_that_is_missing_and_one_that_is_another(client, create, registr
     registry.blobs[layer] = whole
     client.update_function_code(FunctionName=name, ImageUri=uri)
     wait(client, name)
-    assert ask(client, name, {"say": "well"})[1]["said"] == "WELL"
+    reply = ask(client, name, {"say": "well"})[1]
+    assert reply.get("said") == "WELL", reply
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,7 @@ def test_hosts_and_private_files_are_the_environments_own(client, deploy, regist
     name = deploy(registry.push("hosts", probe(python, upper)))
     assert "evil" not in say(client, name, "read('/etc/hosts')")
     assert say(client, name, "read('/etc/resolv.conf')") == ""
-    assert say(client, name, "attempt(lambda: open('/etc/hosts', 'a'))") == "Read-only file system"
+    assert say(client, name, "attempt(lambda: open('/etc/hosts', 'a'))") == "Permission denied"
 
 
 def test_registries_that_ask_who_we_are(client, deploy, create, registry, program):

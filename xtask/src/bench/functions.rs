@@ -240,12 +240,13 @@ pub(super) fn deploy_image(api: &Api<'_>, names: &[String], uri: &str) -> anyhow
             "Timeout": TIMEOUT_S,
             "Code": { "ImageUri": uri },
         });
+        let body = body.to_string();
         let create = Request {
             service: "lambda",
             method: "POST",
             target: FUNCTIONS,
             headers: &[JSON],
-            body: body.to_string().as_bytes(),
+            body: body.as_bytes(),
         };
         api.call_on(&mut connection, create)?;
     }

@@ -1,5 +1,7 @@
 //! Images from a layout on disk: fetched, unpacked, and asked what is to be executed.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers may panic as the test does")]
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
