@@ -48,18 +48,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         check.function(&key, &row, loaded);
     }
     view.for_each(keys::all_versions(), |key, row| check.version(key, row)).await?;
-    view.for_each(keys::all_runtime_managements(), |key, row| {
-        check.readable::<RuntimeManagementRow>("runtime management configuration", key, row);
-    })
-    .await?;
-    view.for_each(keys::all_code_signings(), |key, row| {
-        check.readable::<CodeSigningRow>("code signing configuration", key, row);
-    })
-    .await?;
-    view.for_each(keys::all_function_code_signings(), |key, row| {
-        check.readable::<String>("code signing configuration of a function", key, row);
-    })
-    .await?;
+    kept_beside(view, &mut check).await?;
     view.for_each(keys::all_layer_versions(), |key, row| check.layer_version(key, row)).await?;
     view.for_each(keys::all_layer_policies(), |key, row| check.layer_policy(key, row)).await?;
     view.for_each(keys::all_last_versions(), |key, row| check.last_version(key, row)).await?;
@@ -101,6 +90,22 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         );
     }
     Ok(())
+}
+
+/// What is kept for functions and not acted on.
+async fn kept_beside(view: &Export, check: &mut Check<'_>) -> Result<(), StoreError> {
+    view.for_each(keys::all_runtime_managements(), |key, row| {
+        check.readable::<RuntimeManagementRow>("runtime management configuration", key, row);
+    })
+    .await?;
+    view.for_each(keys::all_code_signings(), |key, row| {
+        check.readable::<CodeSigningRow>("code signing configuration", key, row);
+    })
+    .await?;
+    view.for_each(keys::all_function_code_signings(), |key, row| {
+        check.readable::<String>("code signing configuration of a function", key, row);
+    })
+    .await
 }
 
 fn last_version_mend(key: Bytes, seen: Option<Bytes>, number: u64) -> Mend {

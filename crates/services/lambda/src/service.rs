@@ -45,6 +45,19 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         upload ops::InvokeAsync => invoke_async, "lambda:InvokeAsync",
             |input, place| resource(&input.function_name, None, place);
+        download ops::InvokeWithResponseStream => invoke_with_response_stream, "lambda:InvokeFunction",
+            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+    });
+    add_running(&mut service, lambda);
+    add_access(&mut service, lambda);
+    add_layers(&mut service, lambda);
+    add_kept(&mut service, lambda);
+    service
+}
+
+/// How functions run: concurrency, asynchronous calls, recursion.
+fn add_running(service: &mut Service, lambda: &Arc<Lambda>) {
+    operations!(service, lambda, {
         plain ops::PutFunctionConcurrency => put_function_concurrency, "lambda:PutFunctionConcurrency",
             |input, place| resource(&input.function_name, None, place);
         plain ops::GetFunctionConcurrency => get_function_concurrency, "lambda:GetFunctionConcurrency",
@@ -81,8 +94,12 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
         plain ops::GetFunctionRecursionConfig => get_function_recursion_config,
             "lambda:GetFunctionRecursionConfig", |input, place| resource(&input.function_name, None, place);
         plain ops::GetAccountSettings => get_account_settings, "lambda:GetAccountSettings", |_, _| "*".to_owned();
-        download ops::InvokeWithResponseStream => invoke_with_response_stream, "lambda:InvokeFunction",
-            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+    });
+}
+
+/// Who may call them, and where: URLs and policies.
+fn add_access(service: &mut Service, lambda: &Arc<Lambda>) {
+    operations!(service, lambda, {
         plain ops::CreateFunctionUrlConfig => create_function_url_config, "lambda:CreateFunctionUrlConfig",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::GetFunctionUrlConfig => get_function_url_config, "lambda:GetFunctionUrlConfig",
@@ -105,6 +122,12 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, _| input.resource_arn.clone();
         plain ops::GetPolicy => get_policy, "lambda:GetPolicy",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+    });
+}
+
+/// Layers, their versions and policies.
+fn add_layers(service: &mut Service, lambda: &Arc<Lambda>) {
+    operations!(service, lambda, {
         plain ops::PublishLayerVersion => publish_layer_version, "lambda:PublishLayerVersion",
             |input, place| layer_resource(&input.layer_name, place);
         plain ops::GetLayerVersion => get_layer_version, "lambda:GetLayerVersion",
@@ -122,6 +145,12 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
         plain ops::GetLayerVersionPolicy => get_layer_version_policy, "lambda:GetLayerVersionPolicy",
             |input, place| layer_version_resource(&input.layer_name, input.version_number, place);
+    });
+}
+
+/// What is kept beside functions: tags, runtime management, code signing configurations.
+fn add_kept(service: &mut Service, lambda: &Arc<Lambda>) {
+    operations!(service, lambda, {
         plain ops::TagResource => tag_resource, "lambda:TagResource", |input, _| input.resource.clone();
         plain ops::UntagResource => untag_resource, "lambda:UntagResource", |input, _| input.resource.clone();
         plain ops::ListTags => list_tags, "lambda:ListTags", |input, _| input.resource.clone();
@@ -151,5 +180,4 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
         plain ops::ListFunctionsByCodeSigningConfig => list_functions_by_code_signing_config,
             "lambda:ListFunctionsByCodeSigningConfig", |input, _| input.code_signing_config_arn.clone();
     });
-    service
 }
