@@ -11,7 +11,6 @@ mod demand;
 mod enclosure;
 mod environment;
 mod error;
-mod extensions;
 mod fleet;
 mod function;
 mod gate;
@@ -25,7 +24,6 @@ mod lines;
 mod logs;
 mod memory;
 mod parts;
-mod platform;
 mod pool;
 mod prepared;
 mod provision;
@@ -36,15 +34,10 @@ mod snapshots;
 mod start;
 mod stats;
 mod stream;
-mod subscriptions;
-mod telemetry;
 mod texts;
-mod tracing_header;
 
 pub use error::{InvokeError, PoolError, ThrottleReason};
-pub use function::{
-    Credentials, CredentialsSource, FunctionKey, FunctionSpec, JsonLogging, Logging, SystemLevel,
-};
+pub use function::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
 pub use invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome, Restore};
 pub use ledger::{End, Journal, Ledger, Usage};
 pub use memory::usable_bytes;

@@ -297,7 +297,6 @@ mod tests {
             endpoint_port: 2,
             egress: false,
             image: None,
-            companions: 0,
         })
     }
 

@@ -15,7 +15,7 @@ use lambent_wire::{ApiError, Empty};
 use serde::{Deserialize, Serialize};
 
 use crate::errors::{self, LambdaError};
-use crate::functions::unqualified;
+use crate::functions::{unqualified, without_qualifier};
 use crate::lambda::Lambda;
 use crate::limits::{UNRESERVED_MIN, UNRESERVED_MIN_SMALL, WORK_PAGE_ROWS};
 use crate::names::{FunctionName, LATEST};
@@ -81,7 +81,7 @@ impl Lambda {
         call: &Call,
         input: PutFunctionConcurrencyRequest,
     ) -> Result<Concurrency, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &without_qualifier(&input.function_name, call.place())?;
         let reserved = input.reserved_concurrent_executions.unsigned_abs();
         let limit = self.parts.account_concurrency;
         let committed = self.parts.db.run(|txn| async move {

@@ -138,6 +138,13 @@ pub(crate) fn name_too_long(name: &str, max: usize) -> ApiError {
     invalid(violation_text(name, "functionName", &constraint))
 }
 
+pub(crate) fn functions_only() -> ApiError {
+    invalid(
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
+         operation. Please specify either a function name or an unqualified function ARN.",
+    )
+}
+
 pub(crate) fn qualifier_mismatch() -> ApiError {
     invalid("The derived qualifier from the function name does not match the specified qualifier.")
 }

@@ -276,12 +276,16 @@ fn new_name(text: &str, place: &Place) -> Result<FunctionName, ApiError> {
 pub(crate) fn unqualified(text: &str, place: &Place) -> Result<FunctionName, ApiError> {
     let name = existing(text, None, place)?;
     if name.is_latest() {
-        return Ok(FunctionName { qualifier: None, ..name });
+        Ok(FunctionName { qualifier: None, ..name })
+    } else {
+        Err(errors::functions_only())
     }
-    Err(errors::invalid(
-        "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
-         operation. Please specify either a function name or an unqualified function ARN.",
-    ))
+}
+
+/// The same for an operation that takes no qualifier, be it `$LATEST`.
+pub(crate) fn without_qualifier(text: &str, place: &Place) -> Result<FunctionName, ApiError> {
+    let name = existing(text, None, place)?;
+    if name.qualifier.is_none() { Ok(name) } else { Err(errors::functions_only()) }
 }
 
 /// The name of a function that should be there, in the caller's own place.

@@ -44,7 +44,6 @@ mod layers;
 mod lifecycle;
 pub mod limits;
 mod listings;
-mod logging;
 mod markers;
 mod names;
 mod network;
