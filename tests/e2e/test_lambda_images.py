@@ -112,7 +112,10 @@ def create(client, taken, unique):
 
     yield create
     for name in made:
-        client.delete_function(FunctionName=name)
+        try:
+            client.delete_function(FunctionName=name)
+        except client.exceptions.ResourceNotFoundException:
+            pass
 
 
 @pytest.fixture
@@ -428,6 +431,17 @@ def test_an_update_is_another_image_and_versions_stay(client, deploy, registry, 
     assert say(client, name, asked) == 2
     answer = client.invoke(FunctionName=name, Qualifier="1", Payload=json.dumps({"say": asked}))
     assert (json.loads(answer["Payload"].read()), answer["ExecutedVersion"]) == (1, "1")
+
+
+def test_an_image_that_goes_and_comes_back(house, client, create, registry, program):
+    image = Image([[entry("serve", program, 0o755), entry("again", "")]], {"Cmd": ["/serve"]})
+    uri = registry.push("again", image)
+    for word in ("first", "second"):
+        name = create(uri, FunctionName=f"again-{word}")["FunctionName"]
+        wait(client, name)
+        assert ask(client, name, {"say": word})[1]["said"] == word.upper()
+        client.delete_function(FunctionName=name)
+        eventually(lambda: not (house.data / "code" / image.sha256).exists(), 90)
 
 
 def test_a_layout_on_disk(client, create, deploy, shelf, program):

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use lambent_runtimes::Image;
 use rustix::fs::syncfs;
+use serde::{Deserialize, Serialize};
 
 use crate::apply::{Applier, unreadable};
 use crate::beneath::Beneath;
@@ -16,19 +17,34 @@ use crate::layer::Unpacked;
 use crate::limits::UNPACKED_BYTES_MAX;
 use crate::{archive, mount_points, tar};
 
-/// The tree, and what is to be executed in it, in the folder of an unpacked image.
-const TREE_DIR: &str = "root";
+/// What is to be executed, in the folder of an unpacked image.
 const EXECUTION_FILE: &str = "execution.json";
+
+/// What that file holds.
+#[derive(Deserialize, Serialize)]
+struct Kept {
+    /// The name of the tree beside it.
+    tree: String,
+    execution: Execution,
+}
 
 /// Unpacks an archive that [`crate::Pull`] made into `folder`, which is there and empty, and makes it durable. `room` is asked
 /// before each piece that is written, and fails when there is no more. Blocks.
 ///
+/// `tree_name` is that of the tree in there, and must be of no other tree that ever was: environments are made with a tree as
+/// their root, and one that was removed and made again under its name would be another.
+///
 /// Links lead where they lead; nothing is written through one that leads out of the tree. Owners are forgotten, and so are
 /// set-user-id bits, devices and pipes.
-pub fn unpack(source: impl Read, folder: &Path, room: &dyn Fn() -> io::Result<()>) -> Result<(), ImageError> {
+pub fn unpack(
+    source: impl Read,
+    folder: &Path,
+    tree_name: &str,
+    room: &dyn Fn() -> io::Result<()>,
+) -> Result<(), ImageError> {
     let mut archive = tar::Reader::new(source);
     let (manifest, config) = archive::read_head(&mut archive)?;
-    let tree = folder.join(TREE_DIR);
+    let tree = folder.join(tree_name);
     fs::create_dir(&tree).map_err(|error| ImageError::io("make", &tree, error))?;
     let opened = Beneath::open(&tree).map_err(|error| ImageError::io("open", &tree, error))?;
     opened.make_searchable().map_err(|error| ImageError::io("set the mode of", &tree, error))?;
@@ -53,7 +69,7 @@ pub fn unpack(source: impl Read, folder: &Path, room: &dyn Fn() -> io::Result<()
     let mut tree = applier.into_tree();
     mount_points::make(&mut tree)?;
     make_work_dir(&mut tree, &config.config);
-    keep_execution(folder, &config.config)
+    keep(folder, &Kept { tree: tree_name.to_owned(), execution: config.config })
 }
 
 /// What is to be executed of an unpacked image, its own words replaced by those of a function's configuration.
@@ -61,9 +77,9 @@ pub fn unpack(source: impl Read, folder: &Path, room: &dyn Fn() -> io::Result<()
 pub fn open(folder: &Path, overrides: &Overrides, path: Option<&str>) -> Result<Image, ImageError> {
     let file = folder.join(EXECUTION_FILE);
     let text = fs::read(&file).map_err(|error| ImageError::io("read", &file, error))?;
-    let execution: Execution =
-        serde_json::from_slice(&text).map_err(|error| ImageError::malformed(EXECUTION_FILE, error))?;
-    let tree = folder.join(TREE_DIR);
+    let kept = serde_json::from_slice(&text);
+    let Kept { tree, execution } = kept.map_err(|error| ImageError::malformed(EXECUTION_FILE, error))?;
+    let tree = folder.join(tree);
     let beneath = Beneath::open(&tree).map_err(|error| ImageError::io("open", &tree, error))?;
     Ok(command::choose(tree, &beneath, execution, overrides, path))
 }
@@ -79,9 +95,9 @@ fn make_work_dir(tree: &mut Beneath, execution: &Execution) {
     }
 }
 
-fn keep_execution(folder: &Path, execution: &Execution) -> Result<(), ImageError> {
+fn keep(folder: &Path, kept: &Kept) -> Result<(), ImageError> {
     let file = folder.join(EXECUTION_FILE);
-    let text = serde_json::to_vec(execution).expect("lists of texts are JSON");
+    let text = serde_json::to_vec(kept).expect("lists of texts are JSON");
     fs::write(&file, text).map_err(|error| ImageError::io("write", &file, error))?;
     let opened = File::open(folder).map_err(|error| ImageError::io("open", folder, error))?;
     syncfs(&opened).map_err(|error| ImageError::io("sync", folder, error))

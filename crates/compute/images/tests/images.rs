@@ -114,7 +114,7 @@ impl Shop {
     async fn unpacked(&self) -> Result<TempDir, ImageError> {
         let archive = self.archive("oci:app").await?;
         let folder = TempDir::new().unwrap();
-        unpack(archive.as_slice(), folder.path(), &|| Ok(()))?;
+        unpack(archive.as_slice(), folder.path(), "root", &|| Ok(()))?;
         Ok(folder)
     }
 
@@ -315,7 +315,7 @@ async fn a_full_disk_is_said() {
     let archive = shop.archive("oci:app").await.unwrap();
     let folder = TempDir::new().unwrap();
     let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
-    assert!(unpack(archive.as_slice(), folder.path(), &full).unwrap_err().is_disk_full());
+    assert!(unpack(archive.as_slice(), folder.path(), "root", &full).unwrap_err().is_disk_full());
 }
 
 /// What is executed of an image with these files, of mode 755.

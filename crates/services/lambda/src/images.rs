@@ -109,8 +109,8 @@ impl Lambda {
         let blob = blob.map_err(|error| LambdaError::package("read", error))?;
         let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
         let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
-        let space = self.space();
-        let target = folder.clone();
+        let (space, target) = (self.space(), folder.clone());
+        let tree_name = format!("root-{}", self.parts.random.uuid());
         let unpacking = blocking(move || {
             let room = || {
                 space.check().map_err(|error| match error {
@@ -119,7 +119,7 @@ impl Lambda {
                 })
             };
             let source = Pieces { waiting, present: Bytes::new() };
-            if let Err(error) = unpack(source, &scratch, &room) {
+            if let Err(error) = unpack(source, &scratch, &tree_name, &room) {
                 // What was unpacked is of no use, and on a full disk others need its room.
                 let _ = code::remove_folder(&scratch);
                 return Err(error);
@@ -202,9 +202,14 @@ fn opened(image: &ImageRow, folder: &Path, environment: &[(String, String)]) -> 
     Ok(lambent_images::open(folder, &image_config::overrides(image), path)?)
 }
 
-fn unpack(source: Pieces, scratch: &Path, room: &dyn Fn() -> io::Result<()>) -> Result<(), LambdaError> {
+fn unpack(
+    source: Pieces,
+    scratch: &Path,
+    tree_name: &str,
+    room: &dyn Fn() -> io::Result<()>,
+) -> Result<(), LambdaError> {
     code::make_folder(scratch)?;
-    Ok(lambent_images::unpack(source, scratch, room)?)
+    Ok(lambent_images::unpack(source, scratch, tree_name, room)?)
 }
 
 /// Reads a blob for the thread that unpacks it, no faster than that.
