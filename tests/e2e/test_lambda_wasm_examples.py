@@ -28,6 +28,7 @@ def component(request, tmp_path_factory):
     return (folder / "app.wasm").read_bytes()
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("reuse, counts", [("true", [1, 2, 3]), ("false", [1, 1, 1])])
 def test_a_language_with_an_interpreter(awslambda, role, unique, component, reuse, counts):
     name = unique("function")
@@ -46,7 +47,7 @@ def test_a_language_with_an_interpreter(awslambda, role, unique, component, reus
         found = awslambda.get_function_configuration(FunctionName=name)
         return found if found["State"] != "Pending" else None
 
-    state = eventually(settled, timeout_s=240)
+    state = eventually(settled, timeout_s=600)
     assert state["State"] == "Active", state.get("StateReason")
     invoke = lambda event: awslambda.invoke(FunctionName=name, Payload=json.dumps(event))
     for count in counts:
