@@ -24,6 +24,7 @@ mod shared;
 mod starts;
 mod store;
 mod table;
+mod url;
 mod warm;
 mod wasm;
 
@@ -40,15 +41,15 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, get, put, logs, big, floors, warm, cold, image, scale-out, burst, start, restart, idle, postgres,
-store, outbox, wasm.
+NAME is one of floor, identity, get, put, logs, big, floors, warm, url, cold, image, scale-out, burst, start, restart, idle,
+postgres, store, outbox, wasm.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
 `outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 19] = [
+const PARTS: [Part; 20] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
@@ -57,6 +58,7 @@ const PARTS: [Part; 19] = [
     ("big", big::measure),
     ("floors", floors::measure),
     ("warm", warm::measure),
+    ("url", url::measure),
     ("cold", cold::measure),
     ("image", image::measure),
     ("scale-out", crowd::measure_scale_out),

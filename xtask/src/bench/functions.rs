@@ -47,6 +47,8 @@ pub(super) enum Kind {
     Component,
     /// One that answers requests: it says `hello world` to all.
     HttpComponent,
+    /// Node: it streams the Unix time in microseconds at which it writes, and ends 5 ms later.
+    Stream,
     /// Python: it sleeps for the event's `hold` seconds, and says when it began and when it ended, in Unix seconds, and
     /// the log stream of its environment.
     Hold,
@@ -58,7 +60,7 @@ impl Kind {
             Self::Python | Self::Hold => "Python",
             Self::Boto3 => "Python that imports boto3",
             Self::Client => "Python that makes a boto3 client",
-            Self::Node => "Node",
+            Self::Node | Self::Stream => "Node",
             Self::Bundle => "Node with 5 MB of code",
             Self::BundleAsIs => "Node with 5 MB of code, not compiled ahead",
             Self::Rust => "Rust (lambda_runtime)",
@@ -70,7 +72,7 @@ impl Kind {
     fn runtime(self) -> &'static str {
         match self {
             Self::Python | Self::Boto3 | Self::Client | Self::Hold => "python3.13",
-            Self::Node | Self::Bundle | Self::BundleAsIs => "nodejs22.x",
+            Self::Node | Self::Stream | Self::Bundle | Self::BundleAsIs => "nodejs22.x",
             Self::Rust => "provided.al2023",
             Self::Component => "wasi-lambda",
             Self::HttpComponent => "wasi-http",
@@ -87,6 +89,12 @@ impl Kind {
                 "import boto3\ns3 = boto3.client('s3')\ndef handler(event, context):\n    return event\n",
             ),
             Self::Node => ("index.js", "exports.handler = async (event) => event;\n"),
+            Self::Stream => (
+                "index.js",
+                "exports.handler = awslambda.streamifyResponse(async (event, stream) => {\n  \
+                 stream.write(`${Math.round((performance.timeOrigin + performance.now()) * 1000)};`);\n  \
+                 await new Promise((resolve) => setTimeout(resolve, 5));\n  stream.end();\n});\n",
+            ),
             Self::Bundle => return Ok(("index.js", bundle().into_bytes(), 0o644)),
             Self::BundleAsIs => {
                 return Ok(("index.js", (bundle() + "// eval\n").into_bytes(), 0o644));

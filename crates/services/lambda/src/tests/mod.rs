@@ -15,6 +15,7 @@ mod sealing;
 mod stored;
 mod tags;
 mod tenants;
+mod urls;
 mod versions;
 mod zips;
 
