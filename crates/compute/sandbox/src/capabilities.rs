@@ -175,5 +175,6 @@ fn probe_shell() -> Shell {
         endpoint_port: 4566,
         egress: false,
         image: None,
+        companions: 0,
     }
 }

@@ -1,7 +1,7 @@
 //! The daemon's side: an environment that lives.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -12,6 +12,7 @@ use crate::error::SandboxError;
 use crate::link;
 use crate::orders::{ExecOrders, Work};
 use crate::sandbox::DiskBack;
+use crate::sockets::control_pair;
 use crate::spec::Assignment;
 use crate::templates::Template;
 use crate::users::OwnUsers;
@@ -69,6 +70,8 @@ pub(crate) struct Process {
     pub(crate) _control: Option<OwnedFd>,
     /// Of a runtime that waits to be executed.
     pub(crate) orders: Option<OwnedFd>,
+    /// Of companions, all of whom listen to it: each packet is taken by one.
+    pub(crate) companions: Option<OwnedFd>,
 }
 
 impl Environment {
@@ -95,17 +98,41 @@ impl Environment {
         self.life.template.zygote.as_ref().map_or(Ok(None), |zygote| zygote.fork(entrance))
     }
 
-    /// Gives the environment its function: bounds, code, and, to a program that waits to be executed, its variables. Once
-    /// only. Blocks for some hundred microseconds.
+    /// Gives the environment its function: bounds, code, and, to a program that waits to be executed, its variables. Where
+    /// there are companions they are started now, and the program only by [`Environment::execute`]. Once only. Blocks for
+    /// some hundred microseconds.
     pub fn assign(&self, assignment: &Assignment) -> Result<(), SandboxError> {
         self.life.has.hierarchies.limit(&self.life.has.group, assignment.memory_mib)?;
         self.life.template.mount(&self.life.process.init, &assignment.binds)?;
+        let Some(orders) = &self.life.process.companions else { return self.execute(assignment) };
+        for companion in &assignment.companions {
+            link::send_json(orders.as_fd(), companion, &[])
+                .map_err(SandboxError::start("have a companion executed"))?;
+        }
+        Ok(())
+    }
+
+    /// Has a program that waits for it executed ([`crate::Boot::Later`]); others run already.
+    pub fn execute(&self, assignment: &Assignment) -> Result<(), SandboxError> {
         if let Some(orders) = &self.life.process.orders {
             let order = ExecOrders { instead: assignment.instead.clone(), env: assignment.env.clone() };
             link::send_json(orders.as_fd(), &order, &[])
                 .map_err(SandboxError::start("have its program executed"))?;
         }
         Ok(())
+    }
+
+    /// TCP sockets of its network that are connected to nothing yet, non-blocking. Blocks for a millisecond.
+    pub fn sockets(&self, count: usize) -> Result<Vec<OwnedFd>, SandboxError> {
+        let (ours, theirs) = control_pair().map_err(SandboxError::start("make a control socket"))?;
+        let fds = [theirs.as_raw_fd(), self.life.process.init.as_raw_fd()];
+        self.life.ask_forge(&Work::Sockets { count }, &fds)?;
+        drop(theirs);
+        let heard = link::receive(ours.as_fd(), link::MAX_REPORT);
+        let (packet, sockets) = heard.map_err(SandboxError::start("hear of its sockets"))?;
+        let reply: link::Reply = serde_json::from_slice(&packet)
+            .unwrap_or_else(|_| Err("stay alive while it made sockets".to_owned()));
+        reply.map(|()| sockets).map_err(|detail| SandboxError::Init { detail })
     }
 
     /// Stops everything in it until it is thawed; nothing happens where the host cannot freeze.
@@ -141,7 +168,6 @@ impl Environment {
 
 /// The number of a process, from its pidfd; `None` once it is gone.
 pub(crate) fn pid_of(process: &OwnedFd) -> Option<i32> {
-    use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
     let text = std::fs::read_to_string(path).ok()?;
     let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;

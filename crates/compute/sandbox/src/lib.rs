@@ -9,7 +9,8 @@
 //!             └─ template  one for each kind: has the finished read-only root
 //!                  ├─ zygote       where the kind has one: an interpreter that runtimes are forked from
 //!                  └─ process 1    of an environment: completes it, reaps, reports, and may do nothing else
-//!                       └─ runtime the foreign code (forked by process 1 or by the zygote)
+//!                       ├─ runtime the foreign code (forked by process 1 or by the zygote)
+//!                       └─ companions, where the kind has any: programs that run beside it, no less confined
 //! ```
 //!
 //! When the daemon dies the kernel kills the forge, and so everything below it.
@@ -44,4 +45,4 @@ pub use forge::run_if_forge;
 pub use link::{ExitStatus, MAX_REPORT, Report};
 pub use sandbox::{Sandbox, SandboxConfig, Started};
 pub use snapshots::Snapshot;
-pub use spec::{Assignment, Bind, Boot, ImageRoot, OPT_DIR, Shell, TASK_DIR};
+pub use spec::{Assignment, Bind, Boot, Companion, ImageRoot, OPT_DIR, Shell, TASK_DIR};

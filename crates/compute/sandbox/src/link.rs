@@ -31,6 +31,12 @@ pub enum Report {
     NotEntered { errno: i32 },
     /// The runtime program ended.
     Exited(ExitStatus),
+    /// The companion of this number is about to become the program of this name.
+    Companion { index: usize, name: String },
+    /// The companion of this number could not: the errno of `execve`.
+    CompanionNotExecuted { index: usize, errno: i32 },
+    /// The companion of this number ended.
+    CompanionExited { index: usize, status: ExitStatus },
 }
 
 impl Report {

@@ -17,6 +17,9 @@ pub(crate) enum Work {
     /// Have a snapshot fork an environment, and complete it. A helper of its own does, and reports on the socket that is
     /// the first of the descriptors beside it; the others are in [`RestoreOrders`].
     Restore(RestoreOrders),
+    /// Make so many sockets in an environment's network, and send them over the first descriptor beside it; the second is
+    /// the environment's process 1, as a pidfd.
+    Sockets { count: usize },
 }
 
 /// For a helper that restores an environment. Beside it come, in this order, the socket for its report, the snapshot's
@@ -49,7 +52,8 @@ pub(crate) struct TemplateOrders {
 }
 
 /// For a template: make an environment. Beside it come, in this order, the environment's control socket, the pipe for its
-/// output, the socket on which a [`crate::Boot::Later`] program gets its variables, its disk, and `joins` files.
+/// output, the socket on which a [`crate::Boot::Later`] program gets its variables, the socket on which companions are told
+/// what they are and the pipe for their output where the shell has companions, its disk, and `joins` files.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct EnvironmentOrders {
     pub(crate) users: Users,

@@ -51,6 +51,8 @@ pub struct Started {
     pub endpoint: TcpListener,
     /// The read end, non-blocking, of the pipe that is the runtime's standard output, standard error and descriptor 3.
     pub output: OwnedFd,
+    /// The same of all companions, where there are any.
+    pub companions_output: Option<OwnedFd>,
     /// Non-blocking; each packet is a report (see [`Report::read`]), an empty one means that process 1 has vanished.
     pub reports: UnixDatagram,
     /// The environment's network device, where the shell asked for one.
@@ -62,6 +64,8 @@ struct Ends {
     control: OwnedFd,
     output: OwnedFd,
     orders: Option<OwnedFd>,
+    /// The orders and the output of companions.
+    companions: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// What an environment reports when it stands.
@@ -172,7 +176,9 @@ impl Sandbox {
         // One that never said who it is may still live, and cannot be killed.
         let standing = wait_ready(&ours.control, shell).inspect_err(|_| has.keep_from_others())?;
         let reports = reports(&ours.control);
-        let process = Process { init: standing.init, _control: Some(ours.control), orders: ours.orders };
+        let (companions, companions_output) = ours.companions.unzip();
+        let (init, orders) = (standing.init, ours.orders);
+        let process = Process { init, _control: Some(ours.control), orders, companions };
         // From here on whatever fails ends it.
         let environment = Environment::new(process, template, has);
         let reports = reports.map_err(SandboxError::start("share its control socket"))?;
@@ -196,6 +202,7 @@ impl Sandbox {
             runtime_api: standing.runtime_api.into(),
             endpoint: standing.endpoint.into(),
             output: ours.output,
+            companions_output,
             reports,
             tun: standing.tun,
         };
@@ -243,8 +250,20 @@ fn ends(shell: &Shell) -> Result<(Ends, Ends), SandboxError> {
     let pair =
         waits.then(orders_pair).transpose().map_err(SandboxError::start("make a socket for its orders"))?;
     let (orders, their_orders) = pair.unzip();
-    let theirs = Ends { control: their_control, output: their_output, orders: their_orders };
-    Ok((Ends { control, output, orders }, theirs))
+    let (companions, their_companions) = if shell.companions > 0 {
+        let (tell, told) = orders_pair().map_err(SandboxError::start("make a socket for companions"))?;
+        let (read, write) = output_pipe().map_err(SandboxError::start("make an output pipe"))?;
+        (Some((tell, read)), Some((told, write)))
+    } else {
+        (None, None)
+    };
+    let theirs = Ends {
+        control: their_control,
+        output: their_output,
+        orders: their_orders,
+        companions: their_companions,
+    };
+    Ok((Ends { control, output, orders, companions }, theirs))
 }
 
 fn make(
@@ -256,7 +275,8 @@ fn make(
     joins: &[File],
 ) -> Result<(), SandboxError> {
     // A zygote's child joins by itself.
-    let joins = if matches!(shell.boot, Boot::Fork { .. }) { &[] } else { joins };
+    let alone = matches!(shell.boot, Boot::Fork { .. }) && shell.companions == 0;
+    let joins = if alone { &[] } else { joins };
     let order = EnvironmentOrders {
         users,
         block: seed.and_then(|seed| seed.block.as_ref()).map(|block| block.first),
@@ -267,6 +287,7 @@ fn make(
     };
     let mut fds = vec![theirs.control.as_raw_fd(), theirs.output.as_raw_fd()];
     fds.extend(theirs.orders.as_ref().map(AsRawFd::as_raw_fd));
+    fds.extend(theirs.companions.iter().flat_map(|(told, write)| [told.as_raw_fd(), write.as_raw_fd()]));
     fds.extend(disk.map(AsRawFd::as_raw_fd));
     fds.extend(joins.iter().map(AsRawFd::as_raw_fd));
     template.make_environment(&order, &fds)

@@ -105,7 +105,7 @@ impl Sandbox {
         let (runtime_api, endpoint, init) = (take()?, take()?, take()?);
         let tun = if report { Some(take()?) } else { None };
         let watched = init.try_clone();
-        let process = Process { init, _control: None, orders: None };
+        let process = Process { init, _control: None, orders: None, companions: None };
         // From here on whatever fails ends it.
         let environment = Environment::beneath(snapshot.life.clone(), process, has);
         let (reports, ended) = UnixDatagram::pair().map_err(SandboxError::start("make a report socket"))?;
@@ -113,7 +113,7 @@ impl Sandbox {
         let watched = watched.map_err(SandboxError::start("watch its process"))?;
         self.watch_end(watched, ended.into())?;
         let (runtime_api, endpoint) = (runtime_api.into(), endpoint.into());
-        Ok(Started { environment, runtime_api, endpoint, output, reports, tun })
+        Ok(Started { environment, runtime_api, endpoint, output, companions_output: None, reports, tun })
     }
 
     fn watch_end(&self, process: OwnedFd, report: OwnedFd) -> Result<(), SandboxError> {

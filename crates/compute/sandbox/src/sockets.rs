@@ -24,6 +24,13 @@ pub(crate) fn orders_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
+/// TCP sockets of this process's network that are connected to nothing yet.
+pub(crate) fn unconnected(count: usize) -> io::Result<Vec<OwnedFd>> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let make = |_| nix::sys::socket::socket(AddressFamily::Inet, SockType::Stream, flags, None);
+    Ok((0..count).map(make).collect::<Result<_, _>>()?)
+}
+
 /// (read end, non-blocking; write end, blocking)
 pub(crate) fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};

@@ -22,6 +22,8 @@ pub struct Shell {
     pub endpoint_port: u16,
     /// Whether it has a network device, whose descriptor comes with [`crate::Started::tun`].
     pub egress: bool,
+    /// How many programs run beside the runtime, each as confined as that is.
+    pub companions: u32,
     /// What is its root in place of the host's base system.
     pub image: Option<ImageRoot>,
 }
@@ -58,6 +60,19 @@ pub struct Assignment {
     /// The whole environment of a program that is executed now ([`Boot::Later`]); others get theirs from the Runtime API.
     pub env: Vec<(String, String)>,
     pub memory_mib: u32,
+    /// What runs beside the runtime; as many as the shell says.
+    pub companions: Vec<Companion>,
+}
+
+/// A program that runs beside the runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companion {
+    /// What reports call it.
+    pub name: String,
+    /// An absolute path inside.
+    pub program: String,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// A host folder or file shown in the environment, read-only, without set-uid and devices.

@@ -71,13 +71,14 @@ fn of(boot: Boot) -> Shell {
         endpoint_port: 4566,
         egress: false,
         image: None,
+        companions: 0,
     }
 }
 
 /// Code for a kind that waits for it.
 fn code(dir: &Path) -> Assignment {
     let binds = vec![Bind::required(dir, "/var/task")];
-    Assignment { binds, instead: None, env: Vec::new(), memory_mib: 128 }
+    Assignment { binds, instead: None, env: Vec::new(), memory_mib: 128, companions: Vec::new() }
 }
 
 /// Runs to its end: what it printed, how it ended.

@@ -26,6 +26,7 @@ use rustix::thread::{
 use crate::clone::{FIRST_OWN_FD, FORGE_ARGUMENT, OWN_NAMESPACES, adopt, fork_into, keep_only};
 use crate::link::{self, Fds, Reply};
 use crate::orders::{TemplateOrders, Work};
+use crate::sockets::unconnected;
 use crate::spec::Bind;
 
 /// A step that failed, in words that complete "could not ...".
@@ -53,6 +54,7 @@ fn forge() -> i32 {
     serve(&control, |work, fds| match work {
         Work::Template(orders) => make_template(*orders, Fds::new(fds)),
         Work::Restore(orders) => restore::start(&orders, Fds::new(fds)),
+        Work::Sockets { count } => make_sockets(count, Fds::new(fds)),
         Work::Mount { binds, whole_trees } => {
             Fds::new(fds).next().and_then(|init| mount_in(&own, &init, &binds, whole_trees))
         }
@@ -115,6 +117,26 @@ fn mount_in(own: &File, init: &OwnedFd, binds: &[Bind], whole_trees: bool) -> Re
         return Err(lost(&error));
     }
     mounted
+}
+
+/// Has a helper enter the environment's network, which need not come back.
+fn make_sockets(count: usize, mut fds: Fds) -> Reply {
+    let (report, init) = (fds.next()?, fds.next()?);
+    match fork_into(0).map_err(|error| format!("fork a helper: {error}"))? {
+        ForkResult::Parent { .. } => Ok(()),
+        ForkResult::Child => {
+            let entered = enter(&init, ThreadNameSpaceType::NETWORK)
+                .map_err(|error| format!("enter its network: {error}"))
+                .and_then(|()| unconnected(count).map_err(|error| format!("make sockets: {error}")));
+            let (reply, sockets): (Reply, _) = match entered {
+                Ok(sockets) => (Ok(()), sockets),
+                Err(detail) => (Err(detail), Vec::new()),
+            };
+            let numbers: Vec<i32> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+            let sent = link::send_json(report.as_fd(), &reply, &numbers);
+            std::process::exit(i32::from(sent.is_err()))
+        }
+    }
 }
 
 fn lost(error: &rustix::io::Errno) -> String {

@@ -35,7 +35,7 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
     ("dev/stderr", "/proc/self/fd/2"),
 ];
 /// Of `/etc/hosts`.
-pub(super) const HOSTS: &str = "127.0.0.1 localhost lambda\n::1 localhost\n";
+pub(super) const HOSTS: &str = "127.0.0.1 localhost lambda sandbox sandbox.localdomain\n::1 localhost\n";
 /// Shown in place of folders that are hidden.
 pub(super) const EMPTY_FOLDER: &str = "/var/empty";
 

@@ -1,5 +1,6 @@
 //! Process 1 of an environment: completes it, starts the runtime, reaps, reports.
 
+mod companions;
 pub(super) mod fence;
 pub(super) mod network;
 mod privileges;
@@ -36,6 +37,8 @@ struct Given {
     control: OwnedFd,
     output: OwnedFd,
     orders: Option<OwnedFd>,
+    /// Where companions are told what they are, and their output.
+    companions: Option<(OwnedFd, OwnedFd)>,
     disk: Option<OwnedFd>,
     /// Control group files that the runtime joins by writing `0`.
     joins: Vec<OwnedFd>,
@@ -53,7 +56,7 @@ struct Built {
 
 /// Gives an exit code when the environment has come to its end.
 pub(super) fn run(template: &Ready, order: &EnvironmentOrders, fds: Fds) -> i32 {
-    let Ok(given) = Given::take(order, fds) else { return 1 };
+    let Ok(given) = Given::take(template, order, fds) else { return 1 };
     match live(template, order, &given) {
         Ok(()) => 0,
         Err(detail) => {
@@ -71,23 +74,27 @@ fn live(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<()> 
         Boot::Fork { .. } => None,
         _ => Some(start(template, given, &built, (&turn, &mine))?),
     };
+    let companions = companions::start(template, given, &built, (&turn, &mine))?;
     settle(template, order, given)?;
     // Only now, so that no function is there before this process can do nothing else any more.
     tell(template, given, &built)?;
     // From now on the runtime may report, too.
     drop((mine, built));
-    let status = runtime.map_or_else(|| reap_for_ever(), reap_until);
-    // Nobody listens any more when the daemon has given the environment up.
-    let _ = link::send_json(given.control.as_fd(), &Report::Exited(status), &[]);
+    let Some(runtime) = runtime.filter(|_| companions.is_empty()) else {
+        reap_for_ever(given, runtime, &companions)
+    };
+    tell_end(given, &Report::Exited(reap_until(runtime)));
     Ok(())
 }
 
 impl Given {
-    fn take(order: &EnvironmentOrders, mut fds: Fds) -> Step<Self> {
+    fn take(template: &Ready, order: &EnvironmentOrders, mut fds: Fds) -> Step<Self> {
+        let has_companions = template.orders.shell.companions > 0;
         Ok(Self {
             control: fds.next()?,
             output: fds.next()?,
             orders: fds.next_if(order.has_orders)?,
+            companions: fds.next_if(has_companions)?.zip(fds.next_if(has_companions)?),
             disk: fds.next_if(order.has_disk)?,
             joins: fds.take(order.joins)?,
         })
@@ -117,8 +124,10 @@ fn build(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<Bui
         .map_err(|error| format!("make its user namespace: {error}"))?;
     // Else the function could not open /dev/stdout, which leads to this pipe.
     let (uid, gid) = (Uid::from_raw(runtime), Gid::from_raw(runtime));
-    nix::unistd::fchown(&given.output, Some(uid), Some(gid))
-        .map_err(|error| format!("own its output: {error}"))?;
+    for output in std::iter::once(&given.output).chain(given.companions.iter().map(|(_, output)| output)) {
+        nix::unistd::fchown(output, Some(uid), Some(gid))
+            .map_err(|error| format!("own its output: {error}"))?;
+    }
     // Writes to /proc, too.
     let tun = template.tun.as_ref().map(tun::open_tun).transpose()?;
     proc::close()?;
@@ -192,14 +201,32 @@ fn reap_until(runtime: Pid) -> ExitStatus {
     }
 }
 
-/// Reaps what a runtime leaves behind that is not a child of this process, until this process is killed.
-fn reap_for_ever() -> ! {
+/// Nobody listens any more when the daemon has given the environment up.
+fn tell_end(given: &Given, report: &Report) {
+    let _ = link::send_json(given.control.as_fd(), report, &[]);
+}
+
+/// Reaps until this process is killed, and reports the ends of the runtime, where it is a child of this process, and of
+/// companions: these have something left to do when the runtime has ended.
+fn reap_for_ever(given: &Given, runtime: Option<Pid>, companions: &[Pid]) -> ! {
     let mut ended = SigSet::empty();
     ended.add(Signal::SIGCHLD);
     // Blocked, it is kept until it is waited for, also when it comes between the two calls below.
     let _ = ended.thread_block();
     loop {
-        while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|found| found != WaitStatus::StillAlive) {}
+        loop {
+            let (ended, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(ended, code)) => (ended, ExitStatus::Code(code)),
+                Ok(WaitStatus::Signaled(ended, signal, _)) => (ended, ExitStatus::Signal(signal as i32)),
+                Ok(WaitStatus::StillAlive) | Err(_) => break,
+                Ok(_) => continue,
+            };
+            if Some(ended) == runtime {
+                tell_end(given, &Report::Exited(status));
+            } else if let Some(index) = companions.iter().position(|one| *one == ended) {
+                tell_end(given, &Report::CompanionExited { index, status });
+            }
+        }
         let _ = ended.wait();
     }
 }

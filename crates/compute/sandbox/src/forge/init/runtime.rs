@@ -24,12 +24,8 @@ pub(super) fn become_runtime(
     built: &Built,
     turn: (&OwnedFd, &OwnedFd),
 ) -> i32 {
-    // SAFETY: this copy is never used, and the process ends without dropping it.
-    #[expect(unsafe_code, reason = "the parent's value is only borrowed here")]
-    unsafe {
-        libc::close(turn.1.as_raw_fd())
-    };
-    let prepared = prepare(template, given, built);
+    close_turn(turn.1);
+    let prepared = prepare(template, given, built, &given.output);
     let report = match prepared.and_then(|()| start(&template.orders.shell, given, turn.0)) {
         Ok(report) => report,
         Err(detail) => Report::Failed { detail },
@@ -39,15 +35,24 @@ pub(super) fn become_runtime(
     1
 }
 
+/// Closes a child's copy of what process 1 closes when it is the children's turn to report.
+pub(super) fn close_turn(copy: &OwnedFd) {
+    // SAFETY: this copy is never used, and the process ends without dropping it.
+    #[expect(unsafe_code, reason = "the parent's value is only borrowed here")]
+    unsafe {
+        libc::close(copy.as_raw_fd())
+    };
+}
+
 /// Returns when process 1 has said that the environment stands, or is dead.
-fn wait_for_turn(turn: &OwnedFd) {
+pub(super) fn wait_for_turn(turn: &OwnedFd) {
     while let Err(nix::errno::Errno::EINTR) = nix::unistd::read(turn, &mut [0]) {}
 }
 
 /// From here to the end nothing is done for the program that it could not do itself.
-fn prepare(template: &Ready, given: &Given, built: &Built) -> Step<()> {
+pub(super) fn prepare(template: &Ready, given: &Given, built: &Built, output: &OwnedFd) -> Step<()> {
     nix::unistd::setsid().map_err(|error| format!("lead a session: {error}"))?;
-    connect_output(&given.output)?;
+    connect_output(output)?;
     for file in &given.joins {
         nix::unistd::write(file, b"0").map_err(|error| format!("join its control group: {error}"))?;
     }
