@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::http::{Body, Head, Problem, Trailers};
 
-/// Connections that one runtime may hold; official clients use one or two.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections that one runtime and its extensions may hold; official clients use one or two each.
+const MAX_CONNECTIONS: usize = 48;
 /// The largest response of a function. Source: AWS Lambda Developer Guide, "Lambda quotas" (6 MB).
 pub(crate) const MAX_RESPONSE_BYTES: usize = 6_291_556;
 /// Requests without a large body fit into this; every connection keeps so much.
@@ -58,6 +58,48 @@ pub(crate) enum Call {
     Code { body: Option<Bytes> },
     /// The function could not be loaded, or not go on after it was restored.
     InitError { kind: Option<String>, body: Bytes },
+    /// An extension speaks.
+    Extension(Box<ExtensionRequest>),
+}
+
+/// What an extension asked for.
+#[derive(Debug)]
+pub(crate) struct ExtensionRequest {
+    pub(crate) call: ExtensionCall,
+    /// `Lambda-Extension-Name`
+    pub(crate) name: Option<String>,
+    /// `Lambda-Extension-Identifier`
+    pub(crate) id: Option<String>,
+    /// `Lambda-Extension-Accept-Feature`
+    pub(crate) features: Option<String>,
+    /// `Lambda-Extension-Function-Error-Type`
+    pub(crate) error_type: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// The paths of the Extensions, Telemetry and Logs APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExtensionCall {
+    Register,
+    Next,
+    InitError,
+    ExitError,
+    Telemetry,
+    Logs,
+}
+
+impl ExtensionCall {
+    fn of(method: &str, path: &str) -> Option<Self> {
+        match (method, path) {
+            ("POST", "/2020-01-01/extension/register") => Some(Self::Register),
+            ("GET", "/2020-01-01/extension/event/next") => Some(Self::Next),
+            ("POST", "/2020-01-01/extension/init/error") => Some(Self::InitError),
+            ("POST", "/2020-01-01/extension/exit/error") => Some(Self::ExitError),
+            ("PUT", "/2022-07-01/telemetry") => Some(Self::Telemetry),
+            ("PUT", "/2020-08-15/logs") => Some(Self::Logs),
+            _ => None,
+        }
+    }
 }
 
 /// The environment's end of the Runtime API.
@@ -94,6 +136,8 @@ struct Connection {
     input: BytesMut,
     output: BytesMut,
     request: Option<Request>,
+    /// The number of the extension that waits here for its next event.
+    parked: Option<usize>,
 }
 
 /// A request whose body is still coming.
@@ -202,6 +246,34 @@ impl RuntimeApi {
         }
     }
 
+    /// Gives a whole answer.
+    pub(crate) fn reply(&mut self, connection: usize, answer: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.output.put_slice(answer);
+        }
+    }
+
+    /// An extension waits on this connection for its next event.
+    pub(crate) fn park(&mut self, connection: usize, extension: usize) {
+        for (at, one) in self.connections.iter_mut().enumerate() {
+            if at == connection {
+                one.parked = Some(extension);
+            } else if one.parked == Some(extension) {
+                one.parked = None;
+            }
+        }
+    }
+
+    /// Answers a waiting extension; false when it waits nowhere.
+    pub(crate) fn send_to_parked(&mut self, extension: usize, answer: &[u8]) -> bool {
+        let parked = self.connections.iter_mut().find(|one| one.parked == Some(extension));
+        parked.is_some_and(|connection| {
+            connection.parked = None;
+            connection.output.put_slice(answer);
+            true
+        })
+    }
+
     /// Has a call come again with the next poll.
     pub(crate) fn put_back(&mut self, connection: usize, call: Call) {
         self.unheard = Some((connection, call));
@@ -289,6 +361,7 @@ impl RuntimeApi {
                 input: BytesMut::new(),
                 output: BytesMut::new(),
                 request: None,
+                parked: None,
             });
         }
     }
@@ -449,6 +522,17 @@ impl Connection {
 
     fn route(&mut self, request: Request) -> Option<Call> {
         let Request { head, mut body, .. } = request;
+        if let Some(call) = ExtensionCall::of(&head.method, &head.path) {
+            let extension = head.extension.unwrap_or_default();
+            return Some(Call::Extension(Box::new(ExtensionRequest {
+                call,
+                name: extension.name,
+                id: extension.id,
+                features: extension.features,
+                error_type: extension.error_type,
+                body: body.finish().unwrap_or_default(),
+            })));
+        }
         let kind = head.error_type;
         let path = head.path.strip_prefix(PREFIX).unwrap_or_default();
         let parts: Vec<&str> = path.split('/').collect();

@@ -35,7 +35,7 @@ impl Pool {
     pub async fn compile(&self, function: &FunctionSpec, into: File) -> Result<u64, InvokeError> {
         let inner = self.inner();
         inner.refuse_weak_isolation().await?;
-        let kind = kind_of(inner, Needs::of(function)).await?;
+        let kind = kind_of(inner, Needs { extensions: 0, ..Needs::of(function) }).await?;
         let mut prepared = prepare(inner, &kind.shell).await?;
         let compiled = compile_in(inner, &mut prepared, function, into).await;
         let (owner, working) = (inner.clone(), Working::new(inner));
@@ -79,6 +79,7 @@ async fn compile_in(
         instead: None,
         env: Vec::new(),
         memory_mib: function.memory_mib.max(MIN_MEMORY_MIB),
+        companions: Vec::new(),
     };
     let told = serde_json::json!({ "env": { "LAMBDA_TASK_ROOT": TASK_DIR }, "compile": true });
     prepared.assign(&assignment, Some(told.to_string().into())).map_err(|error| error.to_string())?;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::net::UnixDatagram;
 
 use crate::environment::Event;
+use crate::extensions::ExtensionEnd;
 
 /// A sandbox, frozen or not. Dropping it kills what is in it, which blocks for some milliseconds.
 pub(crate) struct Enclosure {
@@ -107,12 +108,14 @@ pub(crate) struct Reports {
     reports: UnixDatagram,
     /// Whether its program waits to be executed.
     waiting: bool,
+    /// What the programs beside it are called, by their number.
+    companions: Vec<(usize, String)>,
 }
 
 impl Reports {
     /// Must run within the tokio runtime.
     pub(crate) fn new(reports: std::os::unix::net::UnixDatagram) -> io::Result<Self> {
-        Ok(Self { reports: UnixDatagram::from_std(reports)?, waiting: false })
+        Ok(Self { reports: UnixDatagram::from_std(reports)?, waiting: false, companions: Vec::new() })
     }
 
     /// Whether the runtime's program is known to have ended.
@@ -126,7 +129,13 @@ impl Reports {
         self.waiting
     }
 
-    /// Ready with how the runtime's program ended.
+    /// The name of one that ended; none when that is known already, or it never was anything.
+    fn take_companion(&mut self, index: usize) -> Option<String> {
+        let at = self.companions.iter().position(|(one, _)| *one == index)?;
+        Some(self.companions.swap_remove(at).1)
+    }
+
+    /// Ready with how the runtime's program ended, or one beside it.
     pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         let vanished = Poll::Ready(Event::Exited(ExitStatus::Signal(0)));
         let mut packet = [0; MAX_REPORT];
@@ -146,6 +155,17 @@ impl Reports {
                 Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
                 Report::NotEntered { errno } => return Poll::Ready(Event::NotEntered(errno)),
                 Report::Failed { detail } => return Poll::Ready(Event::Broken(detail)),
+                Report::Companion { index, name } => self.companions.push((index, name)),
+                Report::CompanionNotExecuted { index, errno } => {
+                    if let Some(name) = self.take_companion(index) {
+                        return Poll::Ready(Event::Companion(name, ExtensionEnd::NotExecuted(errno)));
+                    }
+                }
+                Report::CompanionExited { index, status } => {
+                    if let Some(name) = self.take_companion(index) {
+                        return Poll::Ready(Event::Companion(name, ExtensionEnd::Exited(status)));
+                    }
+                }
                 Report::Waiting => self.waiting = true,
                 Report::Ready { .. } => {}
             }

@@ -5,19 +5,32 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lambent_base::{Alarm, Until};
+use lambent_base::{Alarm, Clock, Random, Until};
 use lambent_sandbox::ExitStatus;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::AbortHandle;
 
-use crate::api::{Call, RuntimeApi};
+use crate::api::{Call, ExtensionRequest, RuntimeApi};
 use crate::enclosure::{Enclosure, Reports, Stillness};
 use crate::error::InvokeError;
+use crate::extensions::{ExtensionEnd, Extensions, Failure, Heard};
 use crate::function::FunctionKey;
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
+use crate::platform::{Platform, Status};
 use crate::pool::Inner;
-use crate::prepared::Prepared;
+use crate::prepared::{Held, Prepared};
+use crate::subscriptions::deliver;
+use crate::telemetry::Wish;
+use crate::texts;
+
+/// Why an environment ends that nobody needs, and one that did what it must not.
+const SPINDOWN: &str = "spindown";
+pub(crate) const TIMEOUT: &str = "timeout";
+pub(crate) const FAILURE: &str = "failure";
+/// What extensions have to end in.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(2);
+const SUBSCRIBED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
 
 /// Output is read in pieces of this size.
 const READ_BYTES: usize = 16 * 1024;
@@ -41,6 +54,12 @@ pub(crate) enum Event {
     TimedOut,
     /// The platform stops, and waits no longer.
     Stopped,
+    /// A program beside the runtime ended.
+    Companion(String, ExtensionEnd),
+    /// An extension failed.
+    Extension(Failure),
+    /// All extensions have asked for their next event, which was waited for.
+    ExtensionsReady,
 }
 
 /// A live environment. Dropping it kills what is in it, which blocks for some milliseconds.
@@ -66,7 +85,18 @@ pub(crate) struct Environment {
     /// The most memory that it used, as far as is known; what the host does not count is none.
     pub(crate) memory_bytes: u64,
     pub(crate) enclosure: Enclosure,
+    pub(crate) extensions: Extensions,
+    /// As AWS_LAMBDA_INITIALIZATION_TYPE says.
+    pub(crate) initialization: &'static str,
+    /// What extensions are told when it ends.
+    pub(crate) end_reason: &'static str,
+    /// Whether it is told when all extensions have asked for their next event.
+    awaits_extensions: bool,
+    held: Option<Held>,
+    random: Random,
+    clock: Clock,
     output: Receiver,
+    extensions_output: Option<Receiver>,
     reports: Reports,
     /// Where its last lines go when it ends.
     logs: Arc<Logs>,
@@ -89,7 +119,8 @@ impl Environment {
         inner: &Inner,
     ) -> Result<Self, InvokeError> {
         let wrong = |error: std::io::Error| InvokeError::Environment(format!("watch it: {error}"));
-        let Prepared { api, output, reports, enclosure, endpoint, tun, .. } = prepared;
+        let Prepared { api, output, reports, enclosure, endpoint, tun, extensions_output, held, .. } =
+            prepared;
         let served = inner.parts.endpoint.serve(TcpListener::from_std(endpoint).map_err(wrong)?);
         let mut tasks = vec![tokio::spawn(served).abort_handle()];
         if let (Some(tun), Some(egress)) = (tun, &inner.parts.egress) {
@@ -109,6 +140,14 @@ impl Environment {
             restored_at: None,
             provisioned: false,
             memory_bytes: 0,
+            extensions: Extensions::default(),
+            initialization: texts::ON_DEMAND,
+            end_reason: SPINDOWN,
+            awaits_extensions: false,
+            held,
+            random: inner.parts.random.clone(),
+            clock: inner.parts.clock.clone(),
+            extensions_output,
             output,
             reports,
             enclosure,
@@ -147,14 +186,143 @@ impl Environment {
     /// Whether the runtime has asked for its next event, without waiting for it. Sends what is to be sent meanwhile.
     pub(crate) fn has_asked(&mut self) -> bool {
         let mut context = Context::from_waker(std::task::Waker::noop());
-        while !self.api.is_waiting() {
+        while !self.is_ready() {
             match self.api.poll_call(&mut context) {
                 Poll::Pending => return false,
                 Poll::Ready((_, Call::Next)) => {}
+                Poll::Ready((connection, Call::Extension(request))) => {
+                    // A failure shows again as the end of its program.
+                    let _ = self.hear(connection, *request);
+                }
                 Poll::Ready((connection, _)) => self.refuse(connection, "no event is being handled"),
             }
         }
         true
+    }
+
+    /// Whether an event can be sent.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.api.is_waiting() && self.extensions.are_ready()
+    }
+
+    /// Tells that it was initialised, and how long that took.
+    pub(crate) fn tell_initialised(&mut self, ms: f64) {
+        let (initialization, status) = (self.initialization, Status::Success);
+        self.log.tell(&Platform::InitRuntimeDone { initialization, status });
+        self.log.tell(&Platform::InitReport { initialization, ms, status });
+        self.close_registration();
+    }
+
+    /// Initialisation is over: nobody can register or subscribe any more.
+    pub(crate) fn close_registration(&mut self) {
+        if self.extensions.is_closed() {
+            return;
+        }
+        self.extensions.close();
+        for (name, events) in self.extensions.shown() {
+            let (name, events) = (name.as_str(), events.as_slice());
+            self.log.tell(&Platform::Extension { name, state: "Ready", events, error_type: None });
+        }
+        if let Some(telemetry) = self.log.telemetry() {
+            telemetry.close();
+        }
+    }
+
+    /// Has it be told when all extensions have asked for their next event; false when they have.
+    pub(crate) fn await_extensions(&mut self) -> bool {
+        self.awaits_extensions = !self.extensions.are_ready();
+        self.awaits_extensions
+    }
+
+    /// Whether anything runs beside its runtime, or within it, that wants to know of its end.
+    pub(crate) fn has_extensions(&self) -> bool {
+        !self.extensions.is_empty()
+    }
+
+    /// Tells its extensions that it ends, and waits until they have ended, for as long as AWS does.
+    /// Source: AWS Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle", "Shutdown phase".
+    pub(crate) async fn shut_down(&mut self) {
+        let logs = self.logs.clone();
+        if self.wake().await.is_err() {
+            return;
+        }
+        let deadline_ms = self.clock.unix_ms() + i64::try_from(SHUTDOWN_TIME.as_millis()).unwrap_or_default();
+        let told = self.extensions.begin_end(&mut self.api, &self.random, self.end_reason, deadline_ms);
+        if let Some(telemetry) = self.log.telemetry() {
+            telemetry.hurry();
+        }
+        let mut deadline = self.alarm.after(if told { SHUTDOWN_TIME } else { Duration::ZERO });
+        while told && !self.extensions.have_ended() {
+            match self.next(&logs, &mut deadline).await {
+                Event::TimedOut | Event::Broken(_) => break,
+                Event::Exited(ExitStatus::Signal(0)) => break,
+                Event::Call(connection, _) => self.refuse(connection, "the environment is shutting down"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers an extension; what that means for whoever runs the environment, if anything.
+    fn hear(&mut self, connection: usize, request: ExtensionRequest) -> Option<Event> {
+        match self.extensions.hear(&mut self.api, &self.random, connection, request) {
+            Heard::Nothing => {}
+            Heard::Registered => return self.begin_runtime(),
+            Heard::Failed(failure) => return Some(self.failed(failure)),
+            Heard::Subscribe { name, is_logs, body } => self.subscribe(connection, &name, is_logs, &body),
+        }
+        None
+    }
+
+    /// Lets the runtime have its function once all programs beside it have registered.
+    fn begin_runtime(&mut self) -> Option<Event> {
+        if !self.extensions.all_registered() {
+            return None;
+        }
+        let Held { assignment, variables } = self.held.take()?;
+        if let Err(error) = self.enclosure.sandbox.execute(&assignment) {
+            return Some(Event::Broken(error.to_string()));
+        }
+        match variables {
+            Some(variables) => self.api.give_function(variables),
+            None => self.api.end_handover(),
+        }
+        None
+    }
+
+    fn failed(&mut self, failure: Failure) -> Event {
+        let shown = self.extensions.shown();
+        let events =
+            shown.iter().find(|(name, _)| *name == failure.name).map(|(_, events)| events.as_slice());
+        let Failure { name, kind, state, .. } = &failure;
+        let events = events.unwrap_or_default();
+        self.log.tell(&Platform::Extension { name, state, events, error_type: Some(kind) });
+        Event::Extension(failure)
+    }
+
+    fn subscribe(&mut self, connection: usize, name: &str, is_logs: bool, body: &[u8]) {
+        let Some(telemetry) = self.log.telemetry().cloned() else { return };
+        let api = if is_logs { "Logs" } else { "Telemetry" };
+        if telemetry.is_closed() {
+            let (kind, why) =
+                (format!("{api}.SubscriptionClosed"), format!("{api} API subscription is closed already"));
+            return self.api.refuse(connection, "403 Forbidden", &kind, &why);
+        }
+        match Wish::read(body, is_logs) {
+            Err(why) => {
+                let why: String =
+                    why.chars().filter(|char| !matches!(char, '"' | '\\') && !char.is_control()).collect();
+                self.api.refuse(connection, "400 Bad Request", "ValidationError", &why);
+            }
+            Ok(wish) => {
+                let types: Vec<&str> = wish.types.iter().map(|one| one.name()).collect();
+                let subscriber = telemetry.subscribe(wish);
+                self.log.tell(&Platform::Subscription { is_logs, name, types: &types });
+                let sandbox = Arc::downgrade(&self.enclosure.sandbox);
+                let delivery = tokio::spawn(deliver(subscriber, sandbox, self.clock.clone()));
+                self.tasks.push(delivery.abort_handle());
+                self.api.reply(connection, SUBSCRIBED);
+            }
+        }
     }
 
     /// Answers what a runtime says out of turn.
@@ -179,6 +347,15 @@ impl Environment {
     pub(crate) fn drain_output(&mut self) {
         let mut piece = [MaybeUninit::uninit(); READ_BYTES];
         let mut taken = 0;
+        while let Some(output) = &self.extensions_output
+            && taken < MAX_LATE_BYTES
+            && let Ok((bytes, _)) = rustix::io::read(output, &mut piece)
+            && !bytes.is_empty()
+        {
+            self.log.push_extensions(bytes);
+            taken += bytes.len();
+        }
+        taken = 0;
         while taken < MAX_LATE_BYTES {
             match rustix::io::read(&self.output, &mut piece) {
                 Ok((bytes, _)) if !bytes.is_empty() => {
@@ -220,14 +397,56 @@ impl Environment {
 
     /// `Ready(None)` when enough was printed to be handed over.
     fn poll_next(&mut self, context: &mut Context<'_>, deadline: &mut Until) -> Poll<Option<Event>> {
-        if let Poll::Ready((connection, call)) = self.api.poll_call(context) {
-            return Poll::Ready(Some(Event::Call(connection, call)));
+        while let Poll::Ready((connection, call)) = self.api.poll_call(context) {
+            let was_ready = self.is_ready();
+            match call {
+                Call::Extension(request) => {
+                    if let Some(event) = self.hear(connection, *request) {
+                        return Poll::Ready(Some(event));
+                    }
+                }
+                // It is told when its extensions have registered.
+                Call::Function if self.held.is_some() => continue,
+                // It starts to be called when its extensions are initialised, too.
+                Call::Next if !self.extensions.is_closed() && !self.extensions.are_ready() => continue,
+                call => return Poll::Ready(Some(Event::Call(connection, call))),
+            }
+            if !self.extensions.is_closed() && !was_ready && self.is_ready() {
+                return Poll::Ready(Some(Event::Call(connection, Call::Next)));
+            }
+            if self.awaits_extensions && self.extensions.are_ready() {
+                self.awaits_extensions = false;
+                return Poll::Ready(Some(Event::ExtensionsReady));
+            }
         }
-        if let Poll::Ready(event) = self.reports.poll_end(context) {
-            return Poll::Ready(Some(event));
+        while let Poll::Ready(event) = self.reports.poll_end(context) {
+            let Event::Companion(name, end) = event else { return Poll::Ready(Some(event)) };
+            // What it said last comes before how it ended.
+            self.drain_output();
+            if let Some(failure) = self.extensions.ended(&name, end) {
+                return Poll::Ready(Some(self.failed(failure)));
+            }
+            if self.extensions.is_ending() {
+                return Poll::Ready(Some(Event::ExtensionsReady));
+            }
         }
         if deadline.poll_passed(context).is_ready() {
             return Poll::Ready(Some(Event::TimedOut));
+        }
+        while let Some(output) = &self.extensions_output
+            && let Poll::Ready(Ok(())) = output.poll_read_ready(context)
+        {
+            if self.log.bytes() >= HAND_OVER_BYTES {
+                return Poll::Ready(None);
+            }
+            let mut piece = [0; READ_BYTES];
+            match output.try_read(&mut piece) {
+                // All of them have closed it.
+                Ok(0) => self.extensions_output = None,
+                Ok(length) => self.log.push_extensions(&piece[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => self.extensions_output = None,
+            }
         }
         loop {
             if self.log.bytes() >= HAND_OVER_BYTES {

@@ -49,6 +49,11 @@ pub struct FunctionSpec {
     pub code_cache: Option<PathBuf>,
     /// LoggingConfig.LogGroup, usually `/aws/lambda/NAME`.
     pub log_group: String,
+    pub logging: Logging,
+    /// TracingConfig's mode is Active: some calls without a tracing header of their caller's are sampled.
+    pub tracing_active: bool,
+    /// The names of the programs in `extensions/` of [`FunctionSpec::opt_dir`], which run beside the runtime.
+    pub extensions: Vec<String>,
     /// SnapStart's `PublishedVersions`, for a published version: its environments may start from one that is initialised.
     pub snap_start: bool,
     /// PutFunctionConcurrency's value; zero throttles every call.
@@ -78,12 +83,41 @@ impl FunctionSpec {
             opt_dir: None,
             image: None,
             code_cache: None,
+            logging: Logging::default(),
+            tracing_active: false,
+            extensions: Vec::new(),
             snap_start: false,
             reserved_concurrency: None,
             credentials,
         }
     }
 }
+
+/// LoggingConfig: in which form a function's log is, and how much of it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logging {
+    /// `None` for text.
+    pub json: Option<JsonLogging>,
+}
+
+/// LogFormat JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonLogging {
+    /// As `INFO`; what the function logs below it is left out.
+    pub application_level: String,
+    pub system_level: SystemLevel,
+}
+
+/// SystemLogLevel: how much the platform itself says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SystemLevel {
+    Debug,
+    Info,
+    Warn,
+}
+
+/// Levels of functions' own records, the least first.
+pub(crate) const LEVELS: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 
 /// Temporary credentials of a function's role.
 #[derive(Clone)]

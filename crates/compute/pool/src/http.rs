@@ -18,6 +18,35 @@ const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Problem(pub(crate) &'static str);
 
+/// What all headers of extensions begin with.
+const EXTENSION: &str = "lambda-extension-";
+
+/// The headers of an extension's request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExtensionHeaders {
+    /// `Lambda-Extension-Name`
+    pub(crate) name: Option<String>,
+    /// `Lambda-Extension-Identifier`
+    pub(crate) id: Option<String>,
+    /// `Lambda-Extension-Accept-Feature`
+    pub(crate) features: Option<String>,
+    /// `Lambda-Extension-Function-Error-Type`
+    pub(crate) error_type: Option<String>,
+}
+
+impl ExtensionHeaders {
+    fn note(&mut self, rest: &str, value: String) {
+        let member = match rest.to_ascii_lowercase().as_str() {
+            "name" => &mut self.name,
+            "identifier" => &mut self.id,
+            "accept-feature" => &mut self.features,
+            "function-error-type" => &mut self.error_type,
+            _ => return,
+        };
+        *member = Some(value);
+    }
+}
+
 /// The start of a request, as far as it matters.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -29,6 +58,8 @@ pub(crate) struct Head {
     /// `Lambda-Runtime-Function-Response-Mode: streaming`
     pub(crate) is_streaming: bool,
     pub(crate) content_type: Option<String>,
+    /// Of an extension's request.
+    pub(crate) extension: Option<Box<ExtensionHeaders>>,
     length: Length,
 }
 
@@ -67,6 +98,7 @@ impl Head {
             error_type: None,
             is_streaming: false,
             content_type: None,
+            extension: None,
             length: Length::Known(0),
         };
         for header in request.headers.iter() {
@@ -87,6 +119,8 @@ impl Head {
             self.length = Length::Chunked;
         } else if name.eq_ignore_ascii_case("expect") {
             self.expects_continue = true;
+        } else if name.get(..EXTENSION.len()).is_some_and(|start| start.eq_ignore_ascii_case(EXTENSION)) {
+            self.extension.get_or_insert_default().note(&name[EXTENSION.len()..], text());
         } else if name.eq_ignore_ascii_case(ERROR_TYPE) {
             self.error_type = Some(text());
         } else if name.eq_ignore_ascii_case("lambda-runtime-function-response-mode") {

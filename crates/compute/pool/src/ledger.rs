@@ -156,7 +156,7 @@ impl Journal {
         };
         let record = record(request, &self.stream, measured);
         self.log.say(texts::end_line(&record.request_id));
-        self.log.say(texts::report_line(&record));
+        self.log.say(texts::report_line(&record, None));
         let log_tail = self.log.take_tail();
         // Before anything that waits: whoever gives up waiting for a slow sink must not lose the record.
         self.ledger.recorder.record(&record);

@@ -11,6 +11,7 @@ mod demand;
 mod enclosure;
 mod environment;
 mod error;
+mod extensions;
 mod fleet;
 mod function;
 mod gate;
@@ -24,6 +25,7 @@ mod lines;
 mod logs;
 mod memory;
 mod parts;
+mod platform;
 mod pool;
 mod prepared;
 mod provision;
@@ -34,10 +36,15 @@ mod snapshots;
 mod start;
 mod stats;
 mod stream;
+mod subscriptions;
+mod telemetry;
 mod texts;
+mod tracing_header;
 
 pub use error::{InvokeError, PoolError, ThrottleReason};
-pub use function::{Credentials, CredentialsSource, FunctionKey, FunctionSpec};
+pub use function::{
+    Credentials, CredentialsSource, FunctionKey, FunctionSpec, JsonLogging, Logging, SystemLevel,
+};
 pub use invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome, Restore};
 pub use ledger::{End, Journal, Ledger, Usage};
 pub use memory::usable_bytes;

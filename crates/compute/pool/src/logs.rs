@@ -8,9 +8,12 @@ use lambent_base::Clock;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::function::FunctionKey;
+use crate::function::{FunctionKey, LEVELS, Logging};
 use crate::lines::Splitter;
 use crate::parts::{LogBatch, LogEvent, LogSink};
+use crate::platform::Platform;
+use crate::telemetry::{Source, Telemetry, event};
+use crate::texts;
 
 /// How long events gather before they are written, so that a busy function costs a write now and then, not per call.
 const GATHER: Duration = Duration::from_millis(20);
@@ -39,18 +42,94 @@ pub(crate) struct EnvironmentLog {
     events: Vec<LogEvent>,
     bytes: usize,
     tail: Vec<u8>,
+    /// What extensions print.
+    extensions: Splitter,
+    logging: Logging,
+    /// Subscribers to what is logged.
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 impl EnvironmentLog {
     pub(crate) fn new(to: LogStream, clock: Clock) -> Self {
-        Self { to, clock, splitter: Splitter::default(), events: Vec::new(), bytes: 0, tail: Vec::new() }
+        Self {
+            to,
+            clock,
+            splitter: Splitter::default(),
+            events: Vec::new(),
+            bytes: 0,
+            tail: Vec::new(),
+            extensions: Splitter::default(),
+            logging: Logging::default(),
+            telemetry: None,
+        }
+    }
+
+    /// With a format and levels, and those who want to know of it.
+    pub(crate) fn with(mut self, logging: Logging, telemetry: Option<Arc<Telemetry>>) -> Self {
+        (self.logging, self.telemetry) = (logging, telemetry);
+        self
     }
 
     /// Output of the function.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let mut splitter = std::mem::take(&mut self.splitter);
-        splitter.push(bytes, |message| self.say(message));
+        splitter.push(bytes, |message| self.line(Source::Function, message));
         self.splitter = splitter;
+    }
+
+    /// Output of its extensions.
+    pub(crate) fn push_extensions(&mut self, bytes: &[u8]) {
+        let mut splitter = std::mem::take(&mut self.extensions);
+        splitter.push(bytes, |message| self.line(Source::Extension, message));
+        self.extensions = splitter;
+    }
+
+    fn line(&mut self, source: Source, message: String) {
+        if let Some(json) = &self.logging.json
+            && is_below(&message, &json.application_level)
+        {
+            return;
+        }
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.line(source, self.clock.unix_ms(), &message, self.logging.json.is_some());
+        }
+        self.say(message);
+    }
+
+    /// What the platform says of the environment: in the log's form, and to those who subscribed.
+    pub(crate) fn tell(&mut self, what: &Platform<'_>) {
+        let now = self.clock.unix_ms();
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.platform(now, what);
+        }
+        match &self.logging.json {
+            None => {
+                if let Some(line) = what.text() {
+                    self.say(line);
+                }
+            }
+            Some(json) if what.level().is_some_and(|level| level >= json.system_level) => {
+                self.say(format!("{}\n", event(now, what.kind(), &what.record())));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// An error that ends a call, in the log's form.
+    pub(crate) fn say_error(&mut self, request_id: &str, text: String) {
+        if self.logging.json.is_none() {
+            return self.say(text);
+        }
+        let timestamp = texts::iso(self.clock.unix_ms());
+        let message = text.trim_end();
+        let record = serde_json::json!({
+            "timestamp": timestamp, "level": "ERROR", "message": message, "requestId": request_id,
+        });
+        self.say(format!("{record}\n"));
+    }
+
+    pub(crate) fn telemetry(&self) -> Option<&Arc<Telemetry>> {
+        self.telemetry.as_ref()
     }
 
     /// A line of the platform's own, after what the function printed so far.
@@ -66,7 +145,7 @@ impl EnvironmentLog {
     /// An unfinished line ends here: the call is over.
     pub(crate) fn end_line(&mut self) {
         if let Some(message) = self.splitter.finish() {
-            self.say(message);
+            self.line(Source::Function, message);
         }
     }
 
@@ -97,11 +176,26 @@ impl EnvironmentLog {
     /// Hands over what is left without waiting for room: for the platform's end, which waits for nobody.
     pub(crate) fn leave(&mut self, logs: &Logs) {
         self.end_line();
+        if let Some(message) = self.extensions.finish() {
+            self.line(Source::Extension, message);
+        }
         self.bytes = 0;
         if !self.events.is_empty() {
             logs.add(&self.to, std::mem::take(&mut self.events), 0);
         }
     }
+}
+
+/// Whether a message is a JSON record of a level below this one.
+/// Source: AWS Lambda Developer Guide, "Log-level filtering".
+fn is_below(message: &str, least: &str) -> bool {
+    if !message.starts_with('{') {
+        return false;
+    }
+    let rank = |level: &str| LEVELS.iter().position(|one| one.eq_ignore_ascii_case(level));
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(message) else { return false };
+    let level = value.get("level").and_then(serde_json::Value::as_str).and_then(rank);
+    level.zip(rank(least)).is_some_and(|(level, least)| level < least)
 }
 
 fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {

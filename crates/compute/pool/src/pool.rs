@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lambent_base::{Clock, Random};
+use lambent_base::{BoxFuture, Clock, Random};
 use lambent_sandbox::{Capabilities, Sandbox, SandboxConfig};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
@@ -23,12 +23,14 @@ use crate::leases::{Answer, Bounds, Grant, Held, Leases, Left, Ran};
 use crate::logs::Logs;
 use crate::memory::usable_bytes;
 use crate::parts::{Egress, Endpoint, LogSink, Recorder};
+use crate::prepared::Prepared;
 use crate::ready::ReadySet;
 use crate::run::{Finished, Fresh, NotRun, run};
-use crate::snapshots::Snapshots;
+use crate::snapshots::{Entry, Snapshots};
 use crate::start::{Kinds, Needs, kind_of, start};
 use crate::stats::{FunctionStats, Recent};
 use crate::stream::{self, Sink};
+use crate::tracing_header::Sampler;
 
 /// A platform that is stopped is soon down, though a call may run for 15 minutes.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -156,6 +158,7 @@ pub(crate) struct Inner {
     /// True once running calls are given up.
     pub(crate) killing: watch::Sender<bool>,
     gate: Gate,
+    pub(crate) sampler: Sampler,
 }
 
 impl Pool {
@@ -192,6 +195,7 @@ impl Pool {
             rested: Notify::new(),
             killing: watch::Sender::new(false),
             gate: Gate::default(),
+            sampler: Sampler::default(),
         };
         let inner = Arc::new_cyclic(|owner| {
             let keeper = tokio::spawn(keep(inner.ready.clone(), owner.clone()));
@@ -344,6 +348,32 @@ impl Pool {
             let _ = tokio::time::timeout(KILL_TIMEOUT, inner.rest()).await;
         }
         inner.logs.flush(&inner.parts.logs).await;
+    }
+}
+
+/// What is ended when nobody needs it any more.
+pub(crate) trait Ending: Send + 'static {
+    /// Whether something in it wants to know, and has time.
+    fn is_told(&self) -> bool {
+        false
+    }
+
+    /// Tells it, and waits until it has ended or has had its time.
+    fn shut_down(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Ending for Prepared {}
+impl Ending for Arc<Entry> {}
+
+impl Ending for Environment {
+    fn is_told(&self) -> bool {
+        self.has_extensions()
+    }
+
+    fn shut_down(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(Self::shut_down(self))
     }
 }
 
@@ -557,11 +587,11 @@ impl Inner {
     }
 
     /// Ends environments on threads that may block.
-    pub(crate) fn end<T: Send + 'static>(self: &Arc<Self>, environments: Vec<T>) {
+    pub(crate) fn end<T: Ending>(self: &Arc<Self>, environments: Vec<T>) {
         drop(self.ending(environments));
     }
 
-    async fn end_and_wait<T: Send + 'static>(self: &Arc<Self>, environments: Vec<T>) {
+    async fn end_and_wait<T: Ending>(self: &Arc<Self>, environments: Vec<T>) {
         for ending in self.ending(environments) {
             // Fails only when the process ends, and with it the environments.
             let _ = ending.await;
@@ -569,9 +599,18 @@ impl Inner {
     }
 
     /// Each of a few threads ends some of them: most of an end is waiting for the kernel.
-    fn ending<T: Send + 'static>(self: &Arc<Self>, mut environments: Vec<T>) -> Vec<JoinHandle<()>> {
+    fn ending<T: Ending>(self: &Arc<Self>, environments: Vec<T>) -> Vec<JoinHandle<()>> {
+        let (told, mut environments): (Vec<T>, Vec<T>) = environments.into_iter().partition(Ending::is_told);
         let share = environments.len().div_ceil(END_THREADS).max(1);
         let mut ending = Vec::new();
+        for mut one in told {
+            let work = Working::new(self);
+            ending.push(tokio::spawn(async move {
+                one.shut_down().await;
+                // Fails only when the process ends, and with it the environment.
+                let _ = tokio::task::spawn_blocking(move || drop((one, work))).await;
+            }));
+        }
         while !environments.is_empty() {
             let rest = environments.split_off(share.min(environments.len()));
             let (some, work) = (std::mem::replace(&mut environments, rest), Working::new(self));

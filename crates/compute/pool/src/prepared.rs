@@ -27,6 +27,17 @@ pub(crate) struct Prepared {
     pub(crate) enclosure: Enclosure,
     pub(crate) endpoint: std::net::TcpListener,
     pub(crate) tun: Option<OwnedFd>,
+    /// What its extensions print.
+    pub(crate) extensions_output: Option<Receiver>,
+    /// The runtime's function, until its extensions have registered.
+    pub(crate) held: Option<Held>,
+}
+
+/// What a runtime is given when its extensions have registered.
+pub(crate) struct Held {
+    pub(crate) assignment: Assignment,
+    /// For one that asks for its function.
+    pub(crate) variables: Option<Bytes>,
 }
 
 impl Prepared {
@@ -42,6 +53,8 @@ impl Prepared {
             enclosure: Enclosure::new(started.environment),
             endpoint: started.endpoint,
             tun: started.tun,
+            extensions_output: started.companions_output.map(Receiver::from_owned_fd).transpose()?,
+            held: None,
         })
     }
 
@@ -64,8 +77,8 @@ impl Prepared {
         .await
     }
 
-    /// Gives it its function: `variables` are the whole environment of the runtime. Blocks for a fraction of a
-    /// millisecond.
+    /// Gives it its function: `variables` are the whole environment of the runtime. Where there are extensions these are
+    /// started, and the rest is held back. Blocks for a fraction of a millisecond.
     pub(crate) fn assign(
         &mut self,
         assignment: &Assignment,
@@ -73,6 +86,10 @@ impl Prepared {
     ) -> Result<(), SandboxError> {
         self.discard_output();
         self.enclosure.sandbox.assign(assignment)?;
+        if !assignment.companions.is_empty() {
+            self.held = Some(Held { assignment: assignment.clone(), variables });
+            return Ok(());
+        }
         match variables {
             Some(variables) => self.api.give_function(variables),
             None => self.api.end_handover(),

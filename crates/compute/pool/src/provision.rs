@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::api::Call;
-use crate::environment::{Environment, Event};
+use crate::environment::{Environment, Event, FAILURE};
 use crate::error::InvokeError;
 use crate::function::{FunctionKey, FunctionSpec};
+use crate::platform::{Platform, Status};
 use crate::pool::{Inner, Pool, Working};
 use crate::start::{PROVISIONED, start_as};
 use crate::texts;
@@ -199,23 +200,28 @@ impl Inner {
     /// Waits until the runtime asks for its first event.
     async fn initialise(&self, environment: &mut Environment) -> Result<(), ProvisionFailure> {
         let mut deadline = environment.alarm.after(INIT_TIMEOUT);
-        let status = loop {
+        let kind = loop {
             match environment.next(&self.logs, &mut deadline).await {
                 Event::Call(_, Call::Next) => {
                     environment.drain_output();
+                    let now = self.parts.clock.monotonic();
+                    let ms = now.saturating_sub(environment.init_since).as_secs_f64() * 1000.0;
+                    environment.tell_initialised(ms);
                     environment.log.hand_over(&self.logs).await;
                     return Ok(());
                 }
                 Event::Call(connection, Call::InitError { kind, body }) => {
                     environment.api.accept(connection);
                     let kind = kind.or_else(|| texts::error_type_of(&body));
-                    break format!("error\tError Type: {}", kind.as_deref().unwrap_or("Runtime.Unknown"));
+                    break kind.or_else(|| Some("Runtime.Unknown".to_owned()));
                 }
                 Event::Call(connection, _) => environment.refuse(connection, "it has no event yet"),
-                Event::TimedOut => break "timeout".to_owned(),
-                Event::Exited(_) => break "error\tError Type: Runtime.ExitError".to_owned(),
-                Event::NotExecuted(_) => break "error\tError Type: Runtime.InvalidEntrypoint".to_owned(),
-                Event::NotEntered(_) => break "error\tError Type: Runtime.InvalidWorkingDir".to_owned(),
+                Event::TimedOut => break None,
+                Event::Exited(_) => break Some("Runtime.ExitError".to_owned()),
+                Event::NotExecuted(_) => break Some("Runtime.InvalidEntrypoint".to_owned()),
+                Event::NotEntered(_) => break Some("Runtime.InvalidWorkingDir".to_owned()),
+                Event::Extension(failure) => break Some(failure.kind.to_owned()),
+                Event::Companion(..) | Event::ExtensionsReady => {}
                 Event::Broken(detail) => return Err(ProvisionFailure::Platform(detail)),
                 Event::Stopped => {
                     return Err(ProvisionFailure::Platform(InvokeError::ShuttingDown.to_string()));
@@ -225,7 +231,9 @@ impl Inner {
         let ms = self.parts.clock.monotonic().saturating_sub(environment.init_since).as_secs_f64() * 1000.0;
         environment.drain_output();
         environment.log.end_line();
-        environment.log.say(texts::init_report_line(ms, &status));
+        let status = kind.as_deref().map_or(Status::Timeout, Status::Error);
+        environment.end_reason = FAILURE;
+        environment.log.tell(&Platform::InitReport { initialization: PROVISIONED, ms, status });
         environment.log.hand_over(&self.logs).await;
         Err(ProvisionFailure::Function)
     }

@@ -297,6 +297,7 @@ mod tests {
             endpoint_port: 2,
             egress: false,
             image: None,
+            companions: 0,
         })
     }
 

@@ -12,13 +12,16 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::api::{Call, MAX_RESPONSE_BYTES};
-use crate::environment::{Environment, Event};
+use crate::environment::{Environment, Event, FAILURE, TIMEOUT};
+use crate::extensions::{CallFacts, Failure};
 use crate::http::Trailers;
 use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, Outcome, Restore};
+use crate::platform::{Platform, Status};
 use crate::pool::{Inner, Turn};
 use crate::record::{Measured, record, whole_ms};
 use crate::stream::{self, Sink};
 use crate::texts::{self, STOPPED};
+use crate::tracing_header::sampled;
 
 /// AWS gives a function so long to load before its own timeout begins to count.
 /// Source: AWS Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle".
@@ -70,6 +73,8 @@ struct Run<'a> {
     /// The same where it was forked from a snapshot.
     restore: Option<Restore>,
     cold_start: bool,
+    /// The call's tracing header.
+    trace: String,
     /// True once running calls are given up.
     killing: watch::Receiver<bool>,
 }
@@ -82,7 +87,11 @@ pub(crate) async fn run(
     fresh: Option<Fresh>,
     sink: &mut Option<Sink>,
 ) -> Result<Finished, NotRun> {
+    let function = &request.function;
+    let (clock, random) = (&inner.parts.clock, &inner.parts.random);
+    let asked = (request.trace_id.as_deref(), function.tracing_active);
     let mut run = Run {
+        trace: inner.sampler.header(asked, &function.key, clock, random),
         inner,
         environment,
         request,
@@ -99,7 +108,7 @@ pub(crate) async fn run(
     // for a turn to, is not the function's.
     let before = if is_fresh { run.environment.init_since } else { inner.parts.clock.monotonic() };
     // Of a new environment nothing is skipped: that its function cannot be loaded may be the first that it says.
-    let asked = run.environment.api.is_waiting() || (!is_fresh && run.environment.has_asked());
+    let asked = run.environment.is_ready() || (!is_fresh && run.environment.has_asked());
     let failed = if asked { None } else { run.initialise(before, is_fresh).await? };
     // It has started, or never will.
     drop(fresh);
@@ -109,6 +118,7 @@ pub(crate) async fn run(
     if is_fresh && failed.is_none() {
         run.note_start(before);
     }
+    run.environment.close_registration();
     let started_unix_ms = inner.parts.clock.unix_ms();
     // A failed start is billed as part of the call, which AWS does by starting again within it.
     let started = if failed.is_some() { before } else { inner.parts.clock.monotonic() };
@@ -116,11 +126,16 @@ pub(crate) async fn run(
     if failed.is_none() {
         run.environment.log.start_tail();
     }
-    run.environment.log.say(texts::start_line(&request.request_id, &request.function.key.version));
-    let end = match failed {
+    let (request_id, version) = (request.request_id.as_str(), function.key.version.as_str());
+    run.environment.log.tell(&Platform::Start { request_id, version, trace: sampled(&run.trace) });
+    let mut end = match failed {
         Some(end) => end,
         None => run.handle(sink).await,
     };
+    run.tell_done(&end, started);
+    if end.reusable && run.environment.await_extensions() {
+        end = run.await_extensions(end, started).await;
+    }
     Ok(run.finish(end, started, started_unix_ms).await)
 }
 
@@ -142,12 +157,7 @@ impl Run<'_> {
                 Event::TimedOut if late => break self.timed_out(),
                 Event::TimedOut => {
                     late = true;
-                    let ms = self.ms_since(before);
-                    let report = match self.environment.restored_at {
-                        Some(_) => texts::restore_report_line(ms, Some("timeout")),
-                        None => texts::init_report_line(ms, "timeout"),
-                    };
-                    self.environment.log.say(report);
+                    self.report_start(before, Status::Timeout);
                     deadline.reset(Instant::now() + timeout);
                 }
                 // Whatever ended it, it was not this event.
@@ -155,6 +165,7 @@ impl Run<'_> {
                 | Event::Broken(_)
                 | Event::NotExecuted(_)
                 | Event::NotEntered(_)
+                | Event::Extension(_)
                 | Event::Stopped
                     if !fresh =>
                 {
@@ -162,6 +173,8 @@ impl Run<'_> {
                 }
                 Event::Stopped => break self.stopped(),
                 Event::Exited(status) => break self.exited(status),
+                Event::Extension(failure) => break self.extension_failed(&failure),
+                Event::Companion(..) | Event::ExtensionsReady => {}
                 Event::Broken(detail) => return Err(NotRun::Broken(detail)),
                 Event::NotExecuted(errno) => {
                     let function = &self.request.function;
@@ -189,14 +202,64 @@ impl Run<'_> {
         if fresh && !end.timed_out {
             self.environment.drain_output();
             let kind = end.error_type.as_deref().unwrap_or("Runtime.Unknown");
-            let (ms, status) = (self.ms_since(before), format!("error\tError Type: {kind}"));
-            let report = match self.environment.restored_at {
-                Some(_) => texts::restore_report_line(ms, Some(&status)),
-                None => texts::init_report_line(ms, &status),
-            };
-            self.environment.log.say(report);
+            self.report_start(before, Status::Error(kind));
         }
         Ok(Some(end))
+    }
+
+    /// Tells of a start that failed, or takes too long.
+    fn report_start(&mut self, before: Duration, status: Status<'_>) {
+        let ms = self.ms_since(before);
+        let initialization = self.environment.initialization;
+        self.environment.log.tell(&match self.environment.restored_at {
+            Some(_) => Platform::RestoreReport { ms, status },
+            None => Platform::InitReport { initialization, ms, status },
+        });
+    }
+
+    /// Tells how the runtime answered; its extensions may still be busy.
+    fn tell_done(&mut self, end: &End, started: Duration) {
+        let status = match &end.error_type {
+            None => Status::Success,
+            Some(_) if end.timed_out => Status::Timeout,
+            Some(kind) if end.reusable => Status::Error(kind),
+            Some(kind) => Status::Failure(kind),
+        };
+        let produced_bytes = match &end.outcome {
+            Outcome::Success(body) => Some(body.len()),
+            Outcome::FunctionError { .. } => None,
+        };
+        self.environment.drain_output();
+        let (request_id, ms) = (self.request.request_id.as_str(), self.ms_since(started));
+        let trace = sampled(&self.trace);
+        let done = Platform::RuntimeDone { request_id, status, ms, produced_bytes, trace };
+        self.environment.log.tell(&done);
+    }
+
+    /// Waits until all extensions have asked for their next event, as long as the call may last.
+    async fn await_extensions(&mut self, end: End, started: Duration) -> End {
+        let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
+        let gone = self.inner.parts.clock.monotonic().saturating_sub(started);
+        let mut deadline = self.environment.alarm.after(timeout.saturating_sub(gone));
+        loop {
+            match self.next(&mut deadline).await {
+                Event::ExtensionsReady => return end,
+                Event::Call(_, Call::Next) => {}
+                Event::Call(connection, _) => {
+                    self.environment.refuse(connection, "no event is being handled")
+                }
+                Event::TimedOut => return self.timed_out(),
+                Event::Stopped => return self.stopped(),
+                // The answer stands.
+                Event::Exited(_) | Event::Extension(_) => return End { reusable: false, ..end },
+                Event::NotExecuted(_) | Event::NotEntered(_) | Event::Broken(_) | Event::Companion(..) => {}
+            }
+        }
+    }
+
+    fn extension_failed(&self, failure: &Failure) -> End {
+        let message = texts::extension_message(&self.request.request_id, &failure.why);
+        self.failed(texts::error_object(failure.kind, &message), Some(failure.kind.to_owned()), false)
     }
 
     /// Notes how long the start took that is over.
@@ -204,12 +267,15 @@ impl Run<'_> {
         let ms = self.ms_since(before);
         let Some(restored_at) = self.environment.restored_at.take() else {
             self.init_ms = Some(ms);
+            self.environment.tell_initialised(ms);
             return;
         };
         let billed_ms = whole_ms(self.ms_since(restored_at));
         self.restore = Some(Restore { ms, billed_ms });
         self.environment.drain_output();
-        self.environment.log.say(texts::restore_report_line(ms, None));
+        let status = Status::Success;
+        self.environment.log.tell(&Platform::RestoreRuntimeDone { status });
+        self.environment.log.tell(&Platform::RestoreReport { ms, status });
     }
 
     /// The end of an environment that never got the event; what it printed after its last call is kept.
@@ -222,8 +288,18 @@ impl Run<'_> {
 
     /// Gives the runtime the event and waits for what comes of it.
     async fn handle(&mut self, sink: &mut Option<Sink>) -> End {
-        let head = self.event_head();
         let request = self.request;
+        let timeout_ms = i64::from(request.function.timeout_ms);
+        let deadline_ms = self.inner.parts.clock.unix_ms() + timeout_ms;
+        let head = self.event_head(deadline_ms);
+        let call = CallFacts {
+            deadline_ms,
+            request_id: &request.request_id,
+            invoked_arn: &request.invoked_arn,
+            trace: &self.trace,
+        };
+        let Environment { extensions, api, .. } = &mut *self.environment;
+        extensions.begin_call(api, &self.inner.parts.random, &call);
         self.environment.api.let_stream(sink.as_ref().map(|_| request.request_id.as_str()));
         self.environment.api.send_event(head.as_bytes(), &request.payload);
         let end = self.await_end(sink).await;
@@ -256,6 +332,8 @@ impl Run<'_> {
                     }
                 }
                 Event::Exited(status) => return self.exited(status),
+                Event::Extension(failure) => return self.extension_failed(&failure),
+                Event::Companion(..) | Event::ExtensionsReady => {}
                 // Said before a runtime's program starts, and that one has asked for its event.
                 Event::NotExecuted(_) | Event::NotEntered(_) | Event::Broken(_) => {}
                 Event::TimedOut => return self.timed_out(),
@@ -359,6 +437,7 @@ impl Run<'_> {
             | Call::Streaming { .. }
             | Call::Piece(_)
             | Call::StreamEnd(_)
+            | Call::Extension(_)
             | Call::StreamLost => {
                 self.environment.refuse(connection, "the function is loaded");
                 None
@@ -369,6 +448,9 @@ impl Run<'_> {
     async fn finish(&mut self, end: End, started: Duration, started_unix_ms: i64) -> Finished {
         let timeout_ms = self.request.function.timeout_ms;
         let duration_ms = if end.timed_out { f64::from(timeout_ms) } else { self.ms_since(started) };
+        if !end.reusable {
+            self.environment.end_reason = if end.timed_out { TIMEOUT } else { FAILURE };
+        }
         if end.reusable {
             // What answers the runtime's POST goes out now, unless its next question is here already.
             self.environment.has_asked();
@@ -378,8 +460,8 @@ impl Run<'_> {
         self.say_why(&end);
         let record = self.record(&end, duration_ms, started_unix_ms);
         let log = &mut self.environment.log;
-        log.say(texts::end_line(&record.request_id));
-        log.say(texts::report_line(&record));
+        log.tell(&Platform::End { request_id: &record.request_id });
+        log.tell(&Platform::Report { record: &record, trace: sampled(&self.trace) });
         let log_tail = log.take_tail();
         // Before anything that waits: whoever gives up waiting for a slow sink must not lose the record.
         self.inner.parts.recorder.record(&record);
@@ -398,17 +480,18 @@ impl Run<'_> {
         let log = &mut self.environment.log;
         if end.timed_out {
             let now = self.inner.parts.clock.unix_ms();
-            log.say(texts::timeout_line(request_id, now, self.request.function.timeout_ms));
+            log.say_error(request_id, texts::timeout_line(request_id, now, self.request.function.timeout_ms));
         } else if let (Outcome::FunctionError { payload, .. }, Some(kind)) = (&end.outcome, &end.error_type)
             && !end.reusable
-            && matches!(
-                kind.as_str(),
-                "Runtime.ExitError" | "Runtime.OutOfMemory" | "Runtime.InvalidEntrypoint" | STOPPED
-            )
+            && (kind.starts_with("Extension.")
+                || matches!(
+                    kind.as_str(),
+                    "Runtime.ExitError" | "Runtime.OutOfMemory" | "Runtime.InvalidEntrypoint" | STOPPED
+                ))
         {
             let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
             let message = value.get("errorMessage").and_then(|text| text.as_str()).unwrap_or_default();
-            log.say(texts::exit_line(message, kind));
+            log.say_error(request_id, texts::exit_line(message, kind));
         }
     }
 
@@ -454,11 +537,9 @@ impl Run<'_> {
         End { timed_out: true, ..end }
     }
 
-    fn event_head(&self) -> String {
+    fn event_head(&self, deadline_ms: i64) -> String {
         let request = self.request;
-        let parts = &self.inner.parts;
-        let deadline_ms = parts.clock.unix_ms() + i64::from(request.function.timeout_ms);
-        let trace = request.trace_id.as_deref().map_or_else(|| new_trace_id(parts), one_line);
+        let trace = &self.trace;
         let mut head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
              Lambda-Runtime-Aws-Request-Id: {}\r\nLambda-Runtime-Deadline-Ms: {deadline_ms}\r\n\
@@ -493,15 +574,6 @@ impl End {
             stopped: false,
         }
     }
-}
-
-/// `Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0`
-/// Source: AWS X-Ray Developer Guide, "X-Ray concepts", "Tracing header".
-fn new_trace_id(parts: &crate::pool::PoolParts) -> String {
-    // One system call is enough for both.
-    let digits = lambent_base::text::hex(&parts.random.bytes::<20>());
-    let (root, parent) = digits.split_at(24);
-    format!("Root=1-{:08x}-{root};Parent={parent};Sampled=0", parts.clock.unix_s())
 }
 
 /// The same JSON without a character that official clients refuse in a header's value.

@@ -242,7 +242,7 @@ pub(crate) async fn start_restored(
         }
     };
     forked.api.give_function(told(&opening.variables));
-    let mut environment = opening.environment(inner, forked, texts::restore_start_line)?;
+    let mut environment = opening.environment(inner, forked, true)?;
     (environment.started_at, environment.init_since) = (at, at);
     environment.restored_at = Some(inner.parts.clock.monotonic());
     fork_ahead(inner, &entry, snapshot, kind.shell.clone(), memory_mib);
@@ -259,7 +259,7 @@ async fn take(inner: &Arc<Inner>, function: &FunctionSpec, kind: &Arc<Kind>) -> 
     let snapshot = Arc::new(snapshot);
     let prepared = Prepared::adopt(started, kind.shell.clone()).map_err(failed)?;
     let assigned = assign(prepared, function, opening.variables.clone()).await?;
-    let mut environment = opening.environment(inner, assigned, texts::init_start_line)?;
+    let mut environment = opening.environment(inner, assigned, false)?;
     let mut deadline = environment.alarm.after(LOAD_TIMEOUT);
     let why = loop {
         match environment.next(&inner.logs, &mut deadline).await {

@@ -9,14 +9,16 @@ use lambent_runtimes::{
     ENDPOINT_PORT, EXEC_WRAPPER, Family, FunctionFacts, Image, Launch, RUNTIME_API_PORT, Runtime, Start,
     matters_at_start, variables,
 };
-use lambent_sandbox::{Assignment, Bind, Boot, ImageRoot, OPT_DIR, Shell};
+use lambent_sandbox::{Assignment, Bind, Boot, Companion, ImageRoot, OPT_DIR, Shell};
 use parking_lot::Mutex;
 
 use crate::compile::binds_of;
 use crate::environment::Environment;
 use crate::error::InvokeError;
+use crate::extensions::{Extensions, Facts};
 use crate::function::{Credentials, FunctionSpec};
 use crate::logs::{EnvironmentLog, LogStream};
+use crate::platform::Platform;
 use crate::pool::Inner;
 use crate::prepared::Prepared;
 use crate::snapshots::{Attempt, start_restored};
@@ -37,6 +39,20 @@ const INITIALIZATION_TYPE: &str = "AWS_LAMBDA_INITIALIZATION_TYPE";
 pub(crate) const SNAP_START: &str = "snap-start";
 pub(crate) const PROVISIONED: &str = "provisioned-concurrency";
 
+const LOG_FORMAT: &str = "AWS_LAMBDA_LOG_FORMAT";
+const LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
+/// Variables that extensions do not have.
+const RUNTIMES_OWN: [&str; 8] = [
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_HANDLER",
+    "_LAMBDA_TELEMETRY_LOG_FD",
+];
+
 /// What the environments of some functions have in common.
 pub(crate) struct Kind {
     pub(crate) runtime: Runtime,
@@ -54,6 +70,8 @@ pub struct Needs {
     pub environment: Vec<(String, String)>,
     /// A container image, in place of a runtime.
     pub image: Option<Arc<Image>>,
+    /// How many extensions its layers have.
+    pub extensions: usize,
 }
 
 impl Needs {
@@ -64,6 +82,7 @@ impl Needs {
             ephemeral_mib: function.ephemeral_mib,
             environment: function.environment.clone(),
             image: function.image.clone(),
+            extensions: function.extensions.len(),
         }
     }
 
@@ -74,6 +93,7 @@ impl Needs {
             ephemeral_mib: self.ephemeral_mib,
             with_function: self.environment.iter().any(|(name, _)| matters_at_start(name)),
             image: self.image.clone(),
+            extensions: u32::try_from(self.extensions).unwrap_or(u32::MAX),
         }
     }
 }
@@ -88,6 +108,7 @@ struct KindKey {
     /// without it.
     with_function: bool,
     image: Option<Arc<Image>>,
+    extensions: u32,
 }
 
 /// Kinds that were looked up, which reads the disk.
@@ -110,7 +131,9 @@ pub(crate) async fn start_as(
     let at = inner.parts.clock.monotonic();
     let kind = kind_of(inner, Needs::of(function)).await?;
     let mut note = None;
-    if function.snap_start && initialization.is_none() {
+    if function.snap_start && initialization.is_none() && !function.extensions.is_empty() {
+        note = Some("it has extensions, whose processes are not part of a snapshot".to_owned());
+    } else if function.snap_start && initialization.is_none() {
         match start_restored(inner, function, &kind).await? {
             Attempt::Started(environment) => return Ok(*environment),
             Attempt::Ordinary(why) => note = why,
@@ -144,7 +167,7 @@ pub(crate) async fn start_as(
         }
         assigned => assigned?,
     };
-    let mut environment = opening.environment(inner, assigned, texts::init_start_line)?;
+    let mut environment = opening.environment(inner, assigned, false)?;
     (environment.started_at, environment.init_since) = (at, assigned_at);
     if let Some(why) = note {
         environment.log.say(format!("[WARN]\tSnapStart: this version starts without a snapshot: {why}\n"));
@@ -157,6 +180,7 @@ pub(crate) struct Opening<'a> {
     function: &'a FunctionSpec,
     kind: &'a Kind,
     log_stream: Arc<str>,
+    initialization: &'static str,
     pub(crate) variables: Vec<(String, String)>,
 }
 
@@ -165,7 +189,7 @@ impl<'a> Opening<'a> {
         inner: &Inner,
         function: &'a FunctionSpec,
         kind: &'a Kind,
-        initialization: Option<&str>,
+        initialization: Option<&'static str>,
     ) -> Result<Self, InvokeError> {
         let credentials = function.credentials.credentials().await.map_err(InvokeError::Credentials)?;
         let parts = &inner.parts;
@@ -176,33 +200,53 @@ impl<'a> Opening<'a> {
             variables.retain(|(name, _)| name != INITIALIZATION_TYPE);
             variables.push((INITIALIZATION_TYPE.to_owned(), initialization.to_owned()));
         }
-        Ok(Self { function, kind, log_stream: stream.into(), variables })
+        if let Some(json) = &function.logging.json {
+            variables.push((LOG_FORMAT.to_owned(), "JSON".to_owned()));
+            variables.push((LOG_LEVEL.to_owned(), json.application_level.clone()));
+        }
+        let initialization = initialization.unwrap_or(texts::ON_DEMAND);
+        Ok(Self { function, kind, log_stream: stream.into(), initialization, variables })
     }
 
-    /// The function's environment; its log begins with a line of the runtime's identifier and region.
+    /// The function's environment; its log begins with the runtime's identifier and region.
     pub(crate) fn environment(
         self,
         inner: &Inner,
         assigned: Prepared,
-        first_line: fn(&str, &str) -> String,
+        is_restored: bool,
     ) -> Result<Environment, InvokeError> {
-        let Self { function, kind, log_stream, .. } = self;
+        let Self { function, kind, log_stream, initialization, .. } = self;
         let key = Arc::new(function.key.clone());
         let to = LogStream {
             function: key.clone(),
             group: function.log_group.as_str().into(),
             stream: log_stream.clone(),
         };
-        let mut log = EnvironmentLog::new(to, inner.parts.clock.clone());
+        let log = EnvironmentLog::new(to, inner.parts.clock.clone());
+        let mut log = log.with(function.logging.clone(), Some(Arc::default()));
+        let (identifier, region) = (kind.runtime.identifier.as_str(), function.key.region.as_str());
+        let (name, version) = (function.key.name.as_str(), function.key.version.as_str());
         // An image has no runtime with a version.
-        if function.image.is_none() {
-            log.say(first_line(&kind.runtime.identifier, &function.key.region));
-        }
+        let identifier = Some(identifier).filter(|_| function.image.is_none());
+        log.tell(&if is_restored {
+            Platform::RestoreStart { identifier, region, name, version }
+        } else {
+            Platform::InitStart { initialization, identifier, region, name, version }
+        });
         if let Some(note) = &kind.runtime.note {
             log.say(format!("[WARN]\t{note}\n"));
         }
         let now = inner.parts.clock.monotonic();
-        Environment::of(assigned, key, log, log_stream, now, inner)
+        let mut environment = Environment::of(assigned, key, log, log_stream, now, inner)?;
+        environment.initialization = initialization;
+        let facts = Facts {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            handler: function.handler.clone(),
+            account: function.key.account.clone(),
+        };
+        environment.extensions = Extensions::new(facts, function.extensions.clone());
+        Ok(environment)
     }
 }
 
@@ -226,7 +270,8 @@ pub(crate) async fn kind_of(inner: &Arc<Inner>, needs: Needs) -> Result<Arc<Kind
             }
         };
         let launch = launch.map_err(|error| InvokeError::Environment(error.to_string()))?;
-        let shell = shell_of(launch, asked.ephemeral_mib, owner.parts.egress.is_some());
+        let mut shell = shell_of(launch, asked.ephemeral_mib, owner.parts.egress.is_some());
+        shell.companions = asked.extensions;
         Ok(Arc::new(Kind { runtime, shell: Arc::new(shell) }))
     });
     let kind = found.await??;
@@ -262,6 +307,7 @@ pub(crate) async fn assign(
         None => Family::of(&function.runtime) != Some(Family::Provided),
     };
     let told = is_ours.then(|| told(&variables));
+    let companions = companions(function, &variables);
     let with_function = matches!(prepared.shell.boot, Boot::Later { .. });
     let env = if with_function { variables } else { Vec::new() };
     let wrapped = match &prepared.shell.boot {
@@ -272,8 +318,13 @@ pub(crate) async fn assign(
         _ => None,
     };
     let layered = if is_ours { None } else { function.opt_dir.clone().zip(Some(function.code_dir.clone())) };
-    let mut assignment =
-        Assignment { binds: binds_of(function), instead: None, env, memory_mib: function.memory_mib };
+    let mut assignment = Assignment {
+        binds: binds_of(function),
+        instead: None,
+        env,
+        memory_mib: function.memory_mib,
+        companions,
+    };
     let mut prepared = prepared;
     // A thread that may block, also for the end of one that cannot be assigned.
     let assigned = blocking(move || {
@@ -295,6 +346,19 @@ pub(crate) async fn assign(
 fn wrapped(wrapper: &str, program: &str, args: &[String]) -> (String, Vec<String>) {
     let words = [SHELL, "-c", EXECUTE, wrapper, program].map(str::to_owned);
     (SHELL.to_owned(), words.into_iter().chain(args.iter().skip(1).cloned()).collect())
+}
+
+/// The function's extensions, which have its variables but for those that are the runtime's business.
+/// Source: AWS Lambda Developer Guide, "Using the Lambda Extensions API", "Environment variables".
+fn companions(function: &FunctionSpec, variables: &[(String, String)]) -> Vec<Companion> {
+    let env: Vec<_> =
+        variables.iter().filter(|(name, _)| !RUNTIMES_OWN.contains(&name.as_str())).cloned().collect();
+    let start = |name: &String| Companion {
+        name: name.clone(),
+        program: format!("{OPT_DIR}/extensions/{name}"),
+        env: env.clone(),
+    };
+    function.extensions.iter().map(start).collect()
 }
 
 /// The program of a custom runtime that comes in a layer, for a function that brings none itself.
@@ -360,5 +424,6 @@ fn shell_of(launch: Launch, scratch_mib: u32, egress: bool) -> Shell {
         endpoint_port: ENDPOINT_PORT,
         egress,
         image: root.map(|(tree, work_dir)| ImageRoot { tree, work_dir }),
+        companions: 0,
     }
 }

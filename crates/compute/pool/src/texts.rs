@@ -17,12 +17,24 @@ pub(crate) fn end_line(request_id: &str) -> String {
 
 /// `python3.12` and what it really runs on, `python3.12.1`; the ARN names this platform's runtime, not AWS's.
 pub(crate) fn init_start_line(identifier: &str, region: &str) -> String {
+    let (version, arn) = (runtime_version(identifier), runtime_version_arn(identifier, region));
+    format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
+}
+
+/// `python:3.12.v1`
+pub(crate) fn runtime_version(identifier: &str) -> String {
     let version = identifier.replace("python3", "python:3").replace("nodejs", "nodejs:");
-    let version = version.trim_end_matches(".x");
-    format!(
-        "INIT_START Runtime Version: {version}.v1\tRuntime Version ARN: \
-         arn:aws:lambda:{region}::runtime:lambent-{identifier}\n"
-    )
+    format!("{}.v1", version.trim_end_matches(".x"))
+}
+
+pub(crate) fn runtime_version_arn(identifier: &str, region: &str) -> String {
+    format!("arn:aws:lambda:{region}::runtime:lambent-{identifier}")
+}
+
+/// The value of a field of a tracing header.
+pub(crate) fn trace_field<'a>(trace: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = trace.split(';').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
 }
 
 /// The first line of an environment that is forked from a snapshot.
@@ -45,7 +57,8 @@ pub(crate) fn init_report_line(init_ms: f64, status: &str) -> String {
     format!("INIT_REPORT Init Duration: {init_ms:.2} ms\tPhase: init\tStatus: {status}\n")
 }
 
-pub(crate) fn report_line(record: &InvocationRecord) -> String {
+/// With the trace of a call that is sampled.
+pub(crate) fn report_line(record: &InvocationRecord, trace: Option<&str>) -> String {
     let mut line = format!(
         "REPORT RequestId: {}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\tMax Memory Used: {} MB\t",
         record.request_id, record.duration_ms, record.billed_ms, record.memory_mib, record.max_memory_mib,
@@ -59,12 +72,17 @@ pub(crate) fn report_line(record: &InvocationRecord) -> String {
     // A handler's own error is the function's business, and the line does not mention it.
     match &record.error_type {
         _ if record.timed_out => line.push_str("Status: timeout"),
-        Some(kind) if kind.starts_with("Runtime.") => {
+        Some(kind) if kind.starts_with("Runtime.") || kind.starts_with("Extension.") => {
             line.push_str(&format!("Status: error\tError Type: {kind}"));
         }
         _ => {}
     }
     line.push('\n');
+    if let Some(trace) = trace {
+        let field = |name| trace_field(trace, name).unwrap_or_default();
+        let (root, segment) = (field("Root"), field("Parent"));
+        line.push_str(&format!("XRAY TraceId: {root}\tSegmentId: {segment}\tSampled: true\n"));
+    }
     line
 }
 
@@ -112,15 +130,16 @@ pub(crate) fn entrypoint_message(request_id: &str, errno: i32, is_there: bool) -
 
 /// A program that cannot be executed.
 pub(crate) fn program_message(request_id: &str, errno: i32, program: &str) -> String {
-    format!("RequestId: {request_id} Error: fork/exec {program}: {}", reason(errno))
+    format!("RequestId: {request_id} Error: fork/exec {program}: {}", errno_words(errno))
 }
 
 /// A working directory that is none.
 pub(crate) fn work_dir_message(request_id: &str, errno: i32, folder: &str) -> String {
-    format!("RequestId: {request_id} Error: chdir {folder}: {}", reason(errno))
+    format!("RequestId: {request_id} Error: chdir {folder}: {}", errno_words(errno))
 }
 
-fn reason(errno: i32) -> String {
+/// Why a program could not be executed.
+pub(crate) fn errno_words(errno: i32) -> String {
     match errno {
         NOT_FOUND => "no such file or directory".to_owned(),
         NOT_PERMITTED => "permission denied".to_owned(),
@@ -129,6 +148,22 @@ fn reason(errno: i32) -> String {
         other => format!("errno {other}"),
     }
 }
+
+/// How an extension ended, as an error's message.
+pub(crate) fn extension_message(request_id: &str, why: &str) -> String {
+    format!("RequestId: {request_id} Error: {why}")
+}
+
+/// As Go words how a process ended.
+pub(crate) fn exit_words(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exit status {code}"),
+        ExitStatus::Signal(signal) => format!("signal: {}", signal_name(signal)),
+    }
+}
+
+/// An initialization type.
+pub(crate) const ON_DEMAND: &str = "on-demand";
 
 const NOT_FOUND: i32 = 2;
 const NOT_A_PROGRAM: i32 = 8;
@@ -168,7 +203,8 @@ pub(crate) fn stream_name(now_unix_ms: i64, version: &str, id: &str) -> String {
     format!("{day}/[{version}]{id}")
 }
 
-fn iso(unix_ms: i64) -> String {
+/// As `2026-11-21T16:00:00.000Z`.
+pub(crate) fn iso(unix_ms: i64) -> String {
     let timestamp = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{timestamp:.3}")
 }
@@ -231,16 +267,16 @@ mod tests {
     #[test]
     fn report_lines_are_awss() {
         let warm = "REPORT RequestId: r\tDuration: 2.90 ms\tBilled Duration: 3 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\t";
-        assert_eq!(report_line(&record()), format!("{warm}\n"));
+        assert_eq!(report_line(&record(), None), format!("{warm}\n"));
         let cold = InvocationRecord { init_ms: Some(110.1), ..record() };
-        assert_eq!(report_line(&cold), format!("{warm}Init Duration: 110.10 ms\t\n"));
+        assert_eq!(report_line(&cold, None), format!("{warm}Init Duration: 110.10 ms\t\n"));
         let restored = InvocationRecord { restore: Some(Restore { ms: 3.456, billed_ms: 2 }), ..record() };
         let line = format!("{warm}Restore Duration: 3.46 ms\tBilled Restore Duration: 2 ms\t\n");
-        assert_eq!(report_line(&restored), line);
+        assert_eq!(report_line(&restored, None), line);
         let dead = InvocationRecord { error_type: Some("Runtime.ExitError".to_owned()), ..record() };
-        assert_eq!(report_line(&dead), format!("{warm}Status: error\tError Type: Runtime.ExitError\n"));
+        assert_eq!(report_line(&dead, None), format!("{warm}Status: error\tError Type: Runtime.ExitError\n"));
         let failed = InvocationRecord { error_type: Some("ValueError".to_owned()), ..record() };
-        assert_eq!(report_line(&failed), format!("{warm}\n"));
+        assert_eq!(report_line(&failed, None), format!("{warm}\n"));
     }
 
     #[test]

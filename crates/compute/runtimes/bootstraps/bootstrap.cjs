@@ -28,6 +28,10 @@ const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 // The descriptor for framed messages, once it is known.
 let logFd = null;
 let requestId = undefined;
+// LoggingConfig's LogFormat and ApplicationLogLevel.
+let isJson = false;
+let leastLevel = 0;
+const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 let current = null;
 
 /** A failure that has a type of its own in Lambda's error object. */
@@ -167,7 +171,10 @@ function writeAll(fd, data) {
 
 /** One log event, even when the message has several lines. */
 function writeLog(level, message) {
-  const line = `${new Date().toISOString()}\t${requestId}\t${level}\t${message}`;
+  writeLine(`${new Date().toISOString()}\t${requestId}\t${level}\t${message}`);
+}
+
+function writeLine(line) {
   if (logFd === null) {
     writeAll(1, Buffer.from(`${line.replace(/\n/g, '\r')}\n`));
     return;
@@ -181,14 +188,41 @@ function writeLog(level, message) {
   writeAll(logFd, frame);
 }
 
+/** A log record as LogFormat JSON has it; `parts` are what the function gave to the console. */
+function writeJson(level, parts) {
+  if (LEVELS.indexOf(level) < leastLevel) return;
+  const record = { timestamp: new Date().toISOString(), level, requestId };
+  const plainErrors = (_, value) => (value instanceof Error ? errorRecord(value) : value);
+  if (parts.length === 1) {
+    record.message = parts[0];
+  } else {
+    record.message = require('util').format(...parts);
+    const error = parts.find((part) => part instanceof Error);
+    if (error) Object.assign(record, errorRecord(error));
+  }
+  let line;
+  try {
+    line = JSON.stringify(record, plainErrors);
+  } catch {
+    // What refers to itself.
+    line = JSON.stringify({ ...record, message: require('util').format(record.message) });
+  }
+  writeLine(line);
+}
+
+function errorRecord(error) {
+  const { errorType, errorMessage, trace } = describe(error);
+  return { errorType, errorMessage, stackTrace: trace };
+}
+
 function setUpConsole() {
   const levels = { log: 'INFO', info: 'INFO', debug: 'DEBUG', warn: 'WARN', error: 'ERROR', trace: 'TRACE' };
   const util = () => require('util');
   const plain = (parts) => (parts.length === 1 && typeof parts[0] === 'string' ? parts[0] : util().format(...parts));
   for (const [name, level] of Object.entries(levels)) {
-    console[name] = (...parts) => writeLog(level, plain(parts));
+    console[name] = (...parts) => (isJson ? writeJson(level, parts) : writeLog(level, plain(parts)));
   }
-  console.fatal = (...parts) => writeLog('FATAL', plain(parts));
+  console.fatal = (...parts) => (isJson ? writeJson('FATAL', parts) : writeLog('FATAL', plain(parts)));
 }
 
 /** {errorType, errorMessage, trace} as clients see it. */
@@ -212,6 +246,10 @@ function describeForLog(error) {
 }
 
 function logError(title, error) {
+  if (isJson) {
+    writeJson('ERROR', [error instanceof Error ? errorRecord(error) : error]);
+    return;
+  }
   let text;
   try {
     text = describeForLog(error);
@@ -422,6 +460,8 @@ function becomeFunction(env) {
   }
   if (env._LAMBDA_TELEMETRY_LOG_FD) logFd = Number(env._LAMBDA_TELEMETRY_LOG_FD);
   delete process.env._LAMBDA_TELEMETRY_LOG_FD;
+  isJson = env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+  leastLevel = Math.max(LEVELS.indexOf(env.AWS_LAMBDA_LOG_LEVEL), 0);
   process.chdir(env.LAMBDA_TASK_ROOT);
   // What NODE_PATH said when Node started was said before there was a function.
   require('module').Module._initPaths();

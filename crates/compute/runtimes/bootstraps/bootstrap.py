@@ -25,6 +25,15 @@ packages_ahead = frozenset()
 # A frame on the log descriptor: mark, length, microseconds; then a message that may span lines.
 FRAME_MARK = b"\xa5\x5a\x00\x03"
 NO_BREAK_SPACE = "\xa0"
+# AWS's names of levels.
+LOG_LEVELS = {
+    "TRACE": logging.NOTSET,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+}
 READ_SIZE = 65536
 
 
@@ -172,15 +181,50 @@ class LogHandler(logging.Handler):
     """The root logger's handler: one frame for each record."""
 
     request_id = ""
+    # Whether each record is a JSON object, as LoggingConfig's LogFormat says.
+    is_json = False
     # The descriptor for framed messages.
     fd = None
 
     def emit(self, record):
         record.aws_request_id = LogHandler.request_id
         try:
-            write_log(self.format(record))
+            write_log(json_of(record) if LogHandler.is_json else self.format(record))
         except Exception:
             self.handleError(record)
+
+
+def json_of(record):
+    """A record in the form of AWS's structured logs."""
+    values = {
+        "timestamp": timestamp(record.created),
+        "level": record.levelname,
+        "message": record.getMessage(),
+        "logger": record.name,
+    }
+    if record.exc_info and record.exc_info[1] is not None:
+        import traceback
+
+        kind, error, trace = record.exc_info
+        frames = traceback.extract_tb(trace)
+        values["stackTrace"] = [line.rstrip("\n") for line in traceback.format_list(frames)]
+        values["errorType"] = kind.__name__
+        values["errorMessage"] = str(error)
+        if frames:
+            last = frames[-1]
+            values["location"] = f"{last.filename}:{last.name}:{last.lineno}"
+    values["requestId"] = LogHandler.request_id
+    # What the function gave along as `extra`.
+    values.update((name, value) for name, value in record.__dict__.items() if name not in USUAL_FIELDS)
+    return json.dumps(values, ensure_ascii=False, default=str) + "\n"
+
+
+# What every record has.
+USUAL_FIELDS = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "aws_request_id"}
+
+
+def timestamp(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def write_log(message):
@@ -327,8 +371,12 @@ def report(error, request_id):
     for line in lines:
         text = line.lstrip(" ")
         shown.append(NO_BREAK_SPACE * (len(line) - len(text)) + text)
-    write_log("\n".join([f"[ERROR] {kind}: {message}", "Traceback (most recent call last):", *shown]))
     values = {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": stack}
+    if LogHandler.is_json:
+        said = {"timestamp": timestamp(time.time()), "level": "ERROR", **values}
+        write_log(json.dumps(said, ensure_ascii=False) + "\n")
+    else:
+        write_log("\n".join([f"[ERROR] {kind}: {message}", "Traceback (most recent call last):", *shown]))
     return kind, json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
@@ -388,6 +436,10 @@ def take_function(connection):
         time.tzset()
     fd = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
     LogHandler.fd = None if fd is None else int(fd)
+    LogHandler.is_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+    level = LOG_LEVELS.get(os.environ.get("AWS_LAMBDA_LOG_LEVEL"))
+    if LogHandler.is_json and level is not None:
+        logging.getLogger().setLevel(level)
     os.chdir(task_root())
     Context.set_up()
     prefer_own_packages(set_up_paths())

@@ -104,7 +104,11 @@ impl Environment {
     pub fn assign(&self, assignment: &Assignment) -> Result<(), SandboxError> {
         self.life.has.hierarchies.limit(&self.life.has.group, assignment.memory_mib)?;
         self.life.template.mount(&self.life.process.init, &assignment.binds)?;
-        let Some(orders) = &self.life.process.companions else { return self.execute(assignment) };
+        let Some(orders) =
+            self.life.process.companions.as_ref().filter(|_| !assignment.companions.is_empty())
+        else {
+            return self.execute(assignment);
+        };
         for companion in &assignment.companions {
             link::send_json(orders.as_fd(), companion, &[])
                 .map_err(SandboxError::start("have a companion executed"))?;

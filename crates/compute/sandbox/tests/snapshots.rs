@@ -113,7 +113,13 @@ impl Bench {
     fn begin(&self) -> (Started, Snapshot, Api) {
         let (started, snapshot) = self.sandbox.prepare_snapshot(&python()).unwrap();
         let bind = Bind::required(self.dir.path().join("code"), "/var/task");
-        let assignment = Assignment { binds: vec![bind], instead: None, env: Vec::new(), memory_mib: 256, companions: Vec::new() };
+        let assignment = Assignment {
+            binds: vec![bind],
+            instead: None,
+            env: Vec::new(),
+            memory_mib: 256,
+            companions: Vec::new(),
+        };
         started.environment.assign(&assignment).unwrap();
         let mut api = Api::accept(&started.runtime_api);
         api.hand_over(&serde_json::json!({ "_HANDLER": "app.handler", "WHO": "snapshot" }));

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use lambent_identity::Identity;
 use lambent_model_lambda::{
     Architecture, CreateFunctionRequest, DeadLetterConfig, Environment, EphemeralStorage, FileSystemConfig,
-    ImageConfig, LogFormat, LoggingConfig, PackageType, Runtime, SnapStart, SnapStartApplyOn, TracingConfig,
-    TracingMode, UpdateFunctionConfigurationRequest, VpcConfig,
+    ImageConfig, LoggingConfig, PackageType, Runtime, SnapStart, SnapStartApplyOn, TracingConfig,
+    UpdateFunctionConfigurationRequest, VpcConfig,
 };
 use lambent_wire::ApiError;
 
@@ -17,7 +17,7 @@ use crate::environment_seal::Variables;
 use crate::errors::{self, unsupported};
 use crate::rows::{CodeRef, ImageRow, Settings};
 use crate::{
-    dead_letter_config, environment_variables, image_config, limits, network, runtime_names, tenancy,
+    dead_letter_config, environment_variables, image_config, limits, logging, network, runtime_names, tenancy,
 };
 
 const MEMORY_DEFAULT_MIB: i32 = 128;
@@ -69,7 +69,7 @@ pub(crate) fn create(
     settings.architecture = architecture(input.architectures.as_deref())?.unwrap_or(X86_64).to_owned();
     settings.source_kms_key_arn = source_key(input.code.source_kms_key_arn.as_deref());
     tenancy::apply(&mut settings, input.tenancy_config.as_ref());
-    apply(&mut settings, &Changes::of_new(input), name, identity)?;
+    apply(&mut settings, &Changes::of_new(input), identity)?;
     Ok(settings)
 }
 
@@ -77,10 +77,9 @@ pub(crate) fn create(
 pub(crate) fn update(
     settings: &mut Settings,
     input: &UpdateFunctionConfigurationRequest,
-    name: &str,
     identity: &Identity,
 ) -> Result<(), ApiError> {
-    apply(settings, &Changes::of_update(input), name, identity)
+    apply(settings, &Changes::of_update(input), identity)
 }
 
 impl<'a> Changes<'a> {
@@ -140,12 +139,7 @@ impl<'a> Changes<'a> {
 }
 
 /// Takes over all members, each checked on its own, and then together.
-fn apply(
-    settings: &mut Settings,
-    changes: &Changes<'_>,
-    name: &str,
-    identity: &Identity,
-) -> Result<(), ApiError> {
+fn apply(settings: &mut Settings, changes: &Changes<'_>, identity: &Identity) -> Result<(), ApiError> {
     refuse(changes)?;
     image_config::apply(settings, changes.image)?;
     if settings.image.is_some() && (changes.runtime.is_some() || changes.handler.is_some()) {
@@ -162,9 +156,8 @@ fn apply(
     }
     network::apply(settings, changes.vpc, changes.file_systems)?;
     dead_letter_config::apply(settings, changes.dead_letter);
-    if let Some(logging) = changes.logging {
-        settings.log_group = log_group(logging, name)?;
-    }
+    logging::apply(settings, changes.logging)?;
+    logging::apply_tracing(settings, changes.tracing);
     if let Some(on) = changes.snap_start.and_then(|snap| snap.apply_on.as_ref()) {
         settings.snap_start = *on == SnapStartApplyOn::PublishedVersions;
     }
@@ -280,6 +273,8 @@ fn defaults(name: &str) -> Settings {
         environment: None,
         architecture: X86_64.to_owned(),
         log_group: default_log_group(name),
+        json_logging: None,
+        tracing_active: false,
         code: CodeRef { sha256: String::new(), size: 0 },
         snap_start: false,
         layers: Vec::new(),
@@ -308,23 +303,8 @@ fn in_bounds(value: i32, path: &str, bounds: &std::ops::RangeInclusive<i32>) -> 
     Err(errors::violation(value, path, &constraint))
 }
 
-fn log_group(logging: &LoggingConfig, name: &str) -> Result<String, ApiError> {
-    let is_text = logging.log_format.as_ref().is_none_or(|format| *format == LogFormat::Text);
-    if !is_text || logging.application_log_level.is_some() || logging.system_log_level.is_some() {
-        return Err(unsupported("LoggingConfig's JSON format and log levels", "use LogFormat Text"));
-    }
-    Ok(logging.log_group.clone().unwrap_or_else(|| default_log_group(name)))
-}
-
 /// Members that ask for what Lambent does not have.
 fn refuse(changes: &Changes<'_>) -> Result<(), ApiError> {
-    let traces = changes.tracing.is_some_and(|tracing| tracing.mode == Some(TracingMode::Active));
-    let asked = [("TracingConfig Active", traces, "use PassThrough")];
-    for (member, is_asked, instead) in asked {
-        if is_asked {
-            return Err(unsupported(member, instead));
-        }
-    }
     match changes.strange.iter().find(|(_, is_there)| *is_there) {
         Some((member, _)) => Err(unsupported(member, "leave it out")),
         None => Ok(()),

@@ -6,9 +6,8 @@ use lambent_base::{Place, text};
 use lambent_identity::Identity;
 use lambent_model_lambda::{
     Architecture, EnvironmentError, EnvironmentResponse, EphemeralStorage, FunctionConfiguration,
-    LastUpdateStatus, LastUpdateStatusReasonCode, Layer, LogFormat, LoggingConfig, PackageType, Runtime,
-    RuntimeVersionConfig, SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State,
-    StateReasonCode, TracingConfigResponse, TracingMode,
+    LastUpdateStatus, LastUpdateStatusReasonCode, Layer, PackageType, Runtime, RuntimeVersionConfig,
+    SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State, StateReasonCode,
 };
 use lambent_wire::Timestamp;
 
@@ -16,7 +15,7 @@ use crate::errors::NOT_DECRYPTED;
 use crate::names::{LATEST, function_arn};
 use crate::rows::{FunctionRow, LayerRef, Phase, Settings, VersionRow};
 use crate::runtime_management::version_arn;
-use crate::{dead_letter_config, image_config, images, network, tenancy};
+use crate::{dead_letter_config, image_config, images, logging, network, tenancy};
 
 /// What AWS says while it works on a function, be it new or not.
 const BUSY: &str = "The function is being created.";
@@ -97,11 +96,7 @@ pub(crate) fn listed(
         last_modified: Some(last_modified(settings.last_modified_ms)),
         layers: Some(settings.layers.iter().map(layer).collect())
             .filter(|list: &Vec<Layer>| !list.is_empty()),
-        logging_config: Some(LoggingConfig {
-            log_format: Some(LogFormat::Text),
-            log_group: Some(settings.log_group.clone()),
-            ..LoggingConfig::default()
-        }),
+        logging_config: Some(logging::shown(settings)),
         memory_size: Some(settings.memory_mib),
         package_type: Some(if settings.image.is_some() { PackageType::Image } else { PackageType::Zip }),
         revision_id: Some(revision_id.to_owned()),
@@ -110,7 +105,7 @@ pub(crate) fn listed(
         snap_start: Some(snap_start(settings, number.is_some())),
         tenancy_config: tenancy::shown(settings),
         timeout: Some(settings.timeout_s),
-        tracing_config: Some(TracingConfigResponse { mode: Some(TracingMode::PassThrough) }),
+        tracing_config: Some(logging::shown_tracing(settings)),
         version: Some(version),
         vpc_config: settings.vpc.as_ref().map(|vpc| network::shown_vpc(vpc, place)),
         ..FunctionConfiguration::default()

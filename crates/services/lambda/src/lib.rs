@@ -44,6 +44,7 @@ mod layers;
 mod lifecycle;
 pub mod limits;
 mod listings;
+mod logging;
 mod markers;
 mod names;
 mod network;

@@ -88,3 +88,6 @@ pub(crate) const DOWNLOAD_URL_TTL: Duration = Duration::from_secs(600);
 pub(crate) const SWEEP_RETRY: Duration = Duration::from_secs(30);
 /// How long the credentials of an environment last: AWS's twelve hours, beyond the pool's oldest environment.
 pub(crate) const CREDENTIALS_TTL: Duration = Duration::from_secs(12 * 3600);
+
+/// Extensions of a function. Source: AWS Lambda Developer Guide, "Configuring extensions".
+pub(crate) const EXTENSIONS_MAX: usize = 10;

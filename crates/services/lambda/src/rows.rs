@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::environment_seal::Variables;
 use crate::errors::LambdaError;
 use crate::keys;
+use crate::logging::JsonRow;
 use crate::names::Which;
 use crate::network::{FileSystemRow, VpcRow};
 
@@ -97,6 +98,12 @@ pub(crate) struct Settings {
     /// `x86_64` or `arm64`.
     pub(crate) architecture: String,
     pub(crate) log_group: String,
+    /// Where LogFormat is JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) json_logging: Option<JsonRow>,
+    /// TracingConfig's mode is Active.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tracing_active: bool,
     pub(crate) code: CodeRef,
     /// SnapStart's ApplyOn is PublishedVersions.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! From a function's row to what the pool runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lambent_base::BoxFuture;
@@ -8,7 +8,8 @@ use lambent_identity::Identity;
 use lambent_pool::{Credentials, CredentialsSource, FunctionKey, FunctionSpec, Needs};
 
 use crate::errors::LambdaError;
-use crate::limits::CREDENTIALS_TTL;
+use crate::limits::{self, CREDENTIALS_TTL};
+use crate::logging;
 use crate::names::{FunctionName, LATEST, Which};
 use crate::rows::Settings;
 
@@ -26,6 +27,7 @@ pub(crate) fn build(
 ) -> Result<FunctionSpec, LambdaError> {
     let FunctionName { place, name, .. } = name;
     let environment = settings.variables(&identity)?.into_iter().collect();
+    let extensions = opt_dir.as_deref().map(extensions_in).unwrap_or_default();
     Ok(FunctionSpec {
         key: FunctionKey {
             account: place.account.clone(),
@@ -48,6 +50,9 @@ pub(crate) fn build(
         image: None,
         code_cache: None,
         log_group: settings.log_group.clone(),
+        logging: logging::for_pool(settings),
+        tracing_active: settings.tracing_active,
+        extensions,
         snap_start: settings.snap_start && which != Which::Latest && settings.runtime.starts_with("python"),
         reserved_concurrency: None,
         credentials: Arc::new(RoleCredentials {
@@ -58,6 +63,17 @@ pub(crate) fn build(
     })
 }
 
+/// The programs that come up beside a function of these layers, in the order of their names; folders are none.
+fn extensions_in(opt_dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(opt_dir.join("extensions")) else { return Vec::new() };
+    let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    let files = entries.flatten().filter(|entry| is_file(&entry.path()));
+    let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names.truncate(limits::EXTENSIONS_MAX);
+    names
+}
+
 /// What an environment of these settings must be like before it has a function.
 pub(crate) fn needs(settings: &Settings, identity: &Identity) -> Result<Needs, LambdaError> {
     Ok(Needs {
@@ -65,6 +81,7 @@ pub(crate) fn needs(settings: &Settings, identity: &Identity) -> Result<Needs, L
         memory_mib: settings.memory_mib.unsigned_abs(),
         ephemeral_mib: settings.ephemeral_mib.unsigned_abs(),
         environment: settings.variables(identity)?.into_iter().collect(),
+        extensions: 0,
         image: None,
     })
 }

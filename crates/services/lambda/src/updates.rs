@@ -90,7 +90,7 @@ impl Lambda {
         // Once before the role is looked at, so that the errors come in AWS's order.
         let mut settings = self.row(&name).await?.settings;
         let identity = &*self.parts.identity;
-        configuration::update(&mut settings, &input, &name.name, identity)?;
+        configuration::update(&mut settings, &input, identity)?;
         self.check_named(call, &settings, input.role.as_deref()).await?;
         if settings.image.is_some() && input.layers.as_ref().is_some_and(|arns| !arns.is_empty()) {
             return Err(errors::not_for_images("Layers are").into());
@@ -103,7 +103,7 @@ impl Lambda {
             if let Some(layers) = &layers {
                 settings.layers.clone_from(layers);
             }
-            configuration::update(settings, &input, &name.name, identity)
+            configuration::update(settings, &input, identity)
         };
         let with = With { revision: input.revision_id.as_deref(), publish: false };
         self.change(call, &name, with, None, change).await

@@ -91,6 +91,8 @@ fn again(function: &FunctionSpec, version: u32, code_cache: Option<&Path>) -> Ar
         image: None,
         log_group: function.log_group.clone(),
         code_cache: code_cache.map(Path::to_owned),
+        logging: function.logging.clone(),
+        extensions: Vec::new(),
         credentials: function.credentials.clone(),
         ..*function
     })

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod compiled;
+mod extensions;
 mod hostile;
 mod node;
 mod pooling;
@@ -34,5 +35,6 @@ fn main() {
     trials.extend(starting::trials());
     trials.extend(streaming::trials());
     trials.extend(tenants::trials());
+    trials.extend(extensions::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

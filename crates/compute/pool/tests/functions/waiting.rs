@@ -142,6 +142,7 @@ async fn expected() {
         ephemeral_mib: function.ephemeral_mib,
         environment: Vec::new(),
         image: None,
+        extensions: 0,
     };
     (0..5).for_each(|_| bench.pool.expect(needs()));
     until("one for each that was announced", || bench.pool.ready() == 5).await;

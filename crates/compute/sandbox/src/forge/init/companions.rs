@@ -52,8 +52,8 @@ fn become_companion(index: usize, given: &Given, orders: &OwnedFd, turn: &OwnedF
     if packet.is_empty() {
         return Ok(None);
     }
-    let Companion { name, program, env } =
-        serde_json::from_slice(&packet).map_err(|error| format!("understand a companion's orders: {error}"))?;
+    let Companion { name, program, env } = serde_json::from_slice(&packet)
+        .map_err(|error| format!("understand a companion's orders: {error}"))?;
     link::send_json(given.control.as_fd(), &Report::Companion { index, name }, &[])
         .map_err(|error| format!("say what a companion is: {error}"))?;
     std::env::set_current_dir(FOLDER).map_err(|error| format!("enter {FOLDER}: {error}"))?;
