@@ -12,6 +12,7 @@ use crate::function::FunctionSpec;
 use crate::invocation::{ErrorKind, Invocation, InvokeRequest, Outcome};
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, LogStream, Logs};
 use crate::parts::{LogSink, Recorder};
+use crate::platform::Platform;
 use crate::pool::Pool;
 use crate::record::{Measured, record};
 use crate::texts;
@@ -90,8 +91,15 @@ impl Ledger {
             group: function.log_group.as_str().into(),
             stream: stream.clone(),
         };
-        let mut log = EnvironmentLog::new(to, self.clock.clone());
-        log.say(texts::init_start_line(&function.runtime, &function.key.region));
+        let log = EnvironmentLog::new(to, self.clock.clone());
+        let mut log = log.with(function.logging.clone(), None);
+        log.tell(&Platform::InitStart {
+            initialization: texts::ON_DEMAND,
+            identifier: Some(&function.runtime),
+            region: &function.key.region,
+            name: &function.key.name,
+            version: &function.key.version,
+        });
         Journal { log, stream, ledger: self.clone() }
     }
 
@@ -110,7 +118,8 @@ impl Journal {
     /// Tells that a call begins.
     pub fn begin(&mut self, request: &InvokeRequest) {
         self.log.start_tail();
-        self.log.say(texts::start_line(&request.request_id, &request.function.key.version));
+        let (request_id, version) = (request.request_id.as_str(), request.function.key.version.as_str());
+        self.log.tell(&Platform::Start { request_id, version, trace: None });
     }
 
     /// Takes what the function printed.
@@ -139,9 +148,10 @@ impl Journal {
         self.log.end_line();
         if end.timed_out {
             let now = clock.unix_ms();
-            self.log.say(texts::timeout_line(&request.request_id, now, request.function.timeout_ms));
+            let line = texts::timeout_line(&request.request_id, now, request.function.timeout_ms);
+            self.log.say_error(&request.request_id, line);
         } else if let Some(line) = end.line {
-            self.log.say(line);
+            self.log.say_error(&request.request_id, line);
         }
         let measured = Measured {
             started_unix_ms: usage.started_unix_ms,
@@ -155,8 +165,8 @@ impl Journal {
             out_of_memory: end.out_of_memory,
         };
         let record = record(request, &self.stream, measured);
-        self.log.say(texts::end_line(&record.request_id));
-        self.log.say(texts::report_line(&record, None));
+        self.log.tell(&Platform::End { request_id: &record.request_id });
+        self.log.tell(&Platform::Report { record: &record, trace: None });
         let log_tail = self.log.take_tail();
         // Before anything that waits: whoever gives up waiting for a slow sink must not lose the record.
         self.ledger.recorder.record(&record);

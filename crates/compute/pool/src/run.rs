@@ -246,7 +246,7 @@ impl Run<'_> {
                 Event::ExtensionsReady => return end,
                 Event::Call(_, Call::Next) => {}
                 Event::Call(connection, _) => {
-                    self.environment.refuse(connection, "no event is being handled")
+                    self.environment.refuse(connection, "no event is being handled");
                 }
                 Event::TimedOut => return self.timed_out(),
                 Event::Stopped => return self.stopped(),

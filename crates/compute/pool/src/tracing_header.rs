@@ -29,7 +29,7 @@ impl Sampler {
             known.clear();
         }
         let is_first = known.insert(name, now) != Some(now);
-        is_first || random.bytes::<1>()[0] % ONE_OF == 0
+        is_first || random.bytes::<1>()[0].is_multiple_of(ONE_OF)
     }
 
     /// The tracing header of a call: the caller's, or one that begins here.
