@@ -159,7 +159,9 @@ fn ascii(json: &str) -> String {
             ' '..='~' => out.push(char),
             '\r' | '\n' | '\t' => out.push(' '),
             _ => {
-                char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")))
+                char.encode_utf16(&mut [0; 2])
+                    .iter()
+                    .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
             }
         }
     }

@@ -89,7 +89,7 @@ impl Platform {
     }
 
     pub(crate) async fn refused(&self, function: FunctionSpec) -> InvokeError {
-        self.wasm.invoke(request(&Arc::new(function), "{}")).await.err().expect("a call that does not run")
+        self.wasm.invoke(request(&Arc::new(function), "{}")).await.expect_err("a call that does not run")
     }
 
     /// Calls a guest once.
