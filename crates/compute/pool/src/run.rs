@@ -176,27 +176,8 @@ impl Run<'_> {
                 Event::Extension(failure) => break self.extension_failed(&failure),
                 Event::Companion(..) | Event::ExtensionsReady => {}
                 Event::Broken(detail) => return Err(NotRun::Broken(detail)),
-                Event::NotExecuted(errno) => {
-                    let function = &self.request.function;
-                    let message = match &function.image {
-                        Some(image) => {
-                            texts::program_message(&self.request.request_id, errno, &image.program)
-                        }
-                        None => {
-                            let is_there = function.code_dir.join("bootstrap").exists();
-                            texts::entrypoint_message(&self.request.request_id, errno, is_there)
-                        }
-                    };
-                    let kind = "Runtime.InvalidEntrypoint";
-                    break self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
-                }
-                Event::NotEntered(errno) => {
-                    let image = self.request.function.image.as_ref();
-                    let folder = image.map_or(TASK_DIR, |image| image.work_dir.as_str());
-                    let message = texts::work_dir_message(&self.request.request_id, errno, folder);
-                    let kind = "Runtime.InvalidWorkingDir";
-                    break self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false);
-                }
+                Event::NotExecuted(errno) => break self.not_executed(errno),
+                Event::NotEntered(errno) => break self.not_entered(errno),
             }
         };
         if fresh && !end.timed_out {
@@ -260,6 +241,29 @@ impl Run<'_> {
     fn extension_failed(&self, failure: &Failure) -> End {
         let message = texts::extension_message(&self.request.request_id, &failure.why);
         self.failed(texts::error_object(failure.kind, &message), Some(failure.kind.to_owned()), false)
+    }
+
+    /// The end of a call whose function's program could not be executed.
+    fn not_executed(&self, errno: i32) -> End {
+        let (function, request_id) = (&self.request.function, &self.request.request_id);
+        let message = match &function.image {
+            Some(image) => texts::program_message(request_id, errno, &image.program),
+            None => {
+                let is_there = function.code_dir.join("bootstrap").exists();
+                texts::entrypoint_message(request_id, errno, is_there)
+            }
+        };
+        let kind = "Runtime.InvalidEntrypoint";
+        self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false)
+    }
+
+    /// The same where the folder could not be entered in which it should start.
+    fn not_entered(&self, errno: i32) -> End {
+        let image = self.request.function.image.as_ref();
+        let folder = image.map_or(TASK_DIR, |image| image.work_dir.as_str());
+        let message = texts::work_dir_message(&self.request.request_id, errno, folder);
+        let kind = "Runtime.InvalidWorkingDir";
+        self.failed(texts::error_object(kind, &message), Some(kind.to_owned()), false)
     }
 
     /// Notes how long the start took that is over.
