@@ -140,6 +140,7 @@ impl Lambda {
         let Some(image) = &settings.image else { return Ok(()) };
         let image = opened(image, folder, &spec.environment)?;
         spec.handler = image.handler.clone().unwrap_or_default();
+        spec.extensions = crate::spec::extensions_in(&image.tree.join("opt"));
         spec.image = Some(Arc::new(image));
         Ok(())
     }

@@ -63,11 +63,17 @@ pub(crate) fn build(
     })
 }
 
-/// The programs that come up beside a function of these layers, in the order of their names; folders are none.
-fn extensions_in(opt_dir: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(opt_dir.join("extensions")) else { return Vec::new() };
-    let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|found| found.is_file());
-    let files = entries.flatten().filter(|entry| is_file(&entry.path()));
+/// The programs that come up beside a function which has this as `/opt`, in the order of their names; folders are none.
+/// No link is followed, as on the host it may lead elsewhere.
+pub(crate) fn extensions_in(opt_dir: &Path) -> Vec<String> {
+    let folder = opt_dir.join("extensions");
+    let is_real = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    if !is_real(opt_dir) || !is_real(&folder) {
+        return Vec::new();
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let is_file = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| !kind.is_dir());
+    let files = entries.flatten().filter(is_file);
     let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names.truncate(limits::EXTENSIONS_MAX);
