@@ -348,7 +348,7 @@ async fn check_kind(txn: &Txn, name: &FunctionName, number: u64) -> Result<(), L
         )
         .into());
     }
-    Ok(())
+    Ok(crate::tenancy::refuse(&version.settings, "Provisioned Concurrency")?)
 }
 
 /// Fails where another name for the same version has provisioned concurrency.

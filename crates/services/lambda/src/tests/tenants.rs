@@ -74,3 +74,25 @@ async fn an_asynchronous_call_stays_its_tenants() {
     let tenants: Vec<_> = asked.iter().map(|call| call.tenant_id.as_deref()).collect();
     assert_eq!((tenants, asked[0].client_context.as_deref()), (vec![Some("blue")], None));
 }
+
+#[tokio::test]
+async fn where_no_call_names_a_tenant_there_is_nothing_to_be_had() {
+    let cloud = Cloud::new().await;
+    let more = json!({"Architectures": [host()], "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
+    cloud.create("shared", &zips::handler("1"), more).await;
+    cloud.settled("shared").await;
+    cloud.json("POST", "/2015-03-31/functions/shared/versions", json!({})).await;
+    let url = json!({"AuthType": "AWS_IAM"});
+    cloud.json("POST", "/2021-10-31/functions/shared/url", url).await.expect_error(
+        400,
+        "InvalidParameterValueException",
+        "A function URL is not supported for functions with tenant isolation.",
+    );
+    let one = json!({"ProvisionedConcurrentExecutions": 1});
+    let uri = "/2019-09-30/functions/shared/provisioned-concurrency?Qualifier=1";
+    cloud.json("PUT", uri, one).await.expect_error(
+        400,
+        "InvalidParameterValueException",
+        "Provisioned Concurrency is not supported for functions with tenant isolation.",
+    );
+}

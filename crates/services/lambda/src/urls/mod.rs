@@ -29,7 +29,7 @@ use crate::lambda::Lambda;
 use crate::limits::PAGE_MAX;
 use crate::names::{FunctionName, function_arn};
 use crate::resolve::resolve;
-use crate::{keys, rows as store};
+use crate::{keys, rows as store, tenancy};
 
 pub(crate) use cache::UrlCache;
 pub(crate) use rows::{CorsRow, UrlRow, UrlTargetRow};
@@ -59,6 +59,9 @@ impl Lambda {
         let committed = self.parts.db.run(|txn| async move {
             if resolve(&txn, name).await?.is_none() {
                 return Err(LambdaError::Api(no_function()));
+            }
+            if let Some(function) = store::get_function(&txn, &name.place, &name.name).await? {
+                tenancy::refuse(&function.settings, "A function URL")?;
             }
             let key = keys::url(name);
             if txn.get(&key).await?.is_some() {
