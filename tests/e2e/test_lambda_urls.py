@@ -197,12 +197,14 @@ def test_signed_urls(cloud, awslambda, iam, sts, deploy, unique):
 
     def as_role(statements):
         name = unique("role")
-        arn = make_role(iam, name, statements)
         trust = {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}],
         }
-        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        if statements:
+            policy = {"Version": "2012-10-17", "Statement": statements}
+            iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=json.dumps(policy))
         keys = sts.assume_role(RoleArn=arn, RoleSessionName="me")["Credentials"]
         return arn, lambda: signed_call(
             cloud, url, key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["SessionToken"]
