@@ -15,7 +15,8 @@ pub struct InvokeRequest {
     pub request_id: String,
     /// The ARN as the caller gave it, with its qualifier if there was one.
     pub invoked_arn: String,
-    /// The value of `X-Amzn-Trace-Id`, as `Root=1-...;Parent=...;Sampled=0`; `None` makes one.
+    /// The value of `X-Amzn-Trace-Id`, as `Root=1-...;Parent=...;Sampled=0`; without `Sampled` the
+    /// function's tracing mode decides, and `None` makes one.
     pub trace_id: Option<String>,
     /// The decoded JSON of `X-Amz-Client-Context`.
     pub client_context: Option<String>,

@@ -13,6 +13,9 @@ const ONE_OF: u8 = 20;
 /// Functions of which it is known when the last call was sampled.
 const MAX_KNOWN: usize = 10_000;
 
+/// What comes after the decision.
+const LINEAGE: &str = ";Lineage=";
+
 /// Remembers in which second each function was last sampled.
 #[derive(Default)]
 pub(crate) struct Sampler {
@@ -40,10 +43,16 @@ impl Sampler {
         clock: &Clock,
         random: &Random,
     ) -> String {
-        if let Some(given) = given {
-            return given.replace(['\r', '\n'], " ");
-        }
+        let given = given.map(|given| given.replace(['\r', '\n'], " "));
+        let given = match given {
+            Some(given) if crate::texts::trace_field(&given, "Sampled").is_some() => return given,
+            other => other,
+        };
         let sampled = u8::from(active && self.decides(function, clock, random));
+        if let Some(given) = given {
+            let (trace, lineage) = given.split_at(given.find(LINEAGE).unwrap_or(given.len()));
+            return format!("{trace};Sampled={sampled}{lineage}");
+        }
         // One system call is enough for both.
         let digits = lambent_base::text::hex(&random.bytes::<20>());
         let (root, parent) = digits.split_at(24);
@@ -70,5 +79,7 @@ mod tests {
         assert!(sampled(&header(None, true)).is_some());
         let upstream = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
         assert_eq!(header(Some(upstream), true), upstream);
+        let undecided = header(Some("Root=1-1-2;Parent=3;Lineage=1:0:0"), false);
+        assert_eq!(undecided, "Root=1-1-2;Parent=3;Sampled=0;Lineage=1:0:0");
     }
 }

@@ -142,7 +142,7 @@ impl Lineage {
 fn new_trace(now_ms: i64, random: &Random) -> String {
     let digits = text::hex(&random.bytes::<20>());
     let (root, parent) = digits.split_at(24);
-    format!("Root=1-{:08x}-{root};Parent={parent};Sampled=0", now_ms.div_euclid(1000))
+    format!("Root=1-{:08x}-{root};Parent={parent}", now_ms.div_euclid(1000))
 }
 
 /// FNV-1a: it only has to tell functions apart, the same on every node.
