@@ -69,6 +69,12 @@ KNOWN = [
         "the values of an enumeration are told in the model's order, and AWS has no rule for its own",
     ),
     (
+        r"TestCodeSigningConfig::test_code_signing_not_found_excs",
+        r"get_function_csc_fnwithoutcsc",
+        r"/(CodeSigningConfigArn|FunctionName)",
+        "members that the model requires are there, if empty",
+    ),
+    (
         r"TestLambdaLayer::test_layer_exceptions",
         r"publish_layer_version_exc_(invalid_runtime_arch|partially_invalid_values)",
         r"/Error/Message",

@@ -178,9 +178,9 @@ pub(crate) fn config_arn(place: &Place, id: &str) -> String {
 }
 
 pub(crate) fn not_found(arn: &str) -> ApiError {
-    model::resource_not_found_exception(format!(
-        "The Lambda code signing configuration {arn} can not be found."
-    ))
+    // Unlike others of this name, AWS's has no Type.
+    let told = format!("The Lambda code signing configuration {arn} can not be found.");
+    ApiError::new("ResourceNotFoundException", 404, told).message_in("Message")
 }
 
 fn in_use(arn: &str) -> ApiError {
