@@ -120,7 +120,7 @@ impl Place<'_> {
         let Some((module, _)) = handler.rsplit_once('.') else { return false };
         let is_there =
             |extension: &&str| self.beneath.look_up(&self.absolute(&format!("{module}.{extension}"))).is_ok();
-        NODE_EXTENSIONS.iter().any(|extension| is_there(extension))
+        NODE_EXTENSIONS.iter().any(is_there)
     }
 
     fn absolute(&self, path: &str) -> PathBuf {
