@@ -1,5 +1,6 @@
 //! One execution environment: its sandbox, its runtime's connection, its output.
 
+use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use lambent_base::{Alarm, Clock, Random, Until};
 use lambent_sandbox::ExitStatus;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::api::{Call, ExtensionRequest, RuntimeApi};
@@ -20,7 +22,7 @@ use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
 use crate::platform::{Platform, Status};
 use crate::pool::Inner;
 use crate::prepared::{Held, Prepared};
-use crate::subscriptions::deliver;
+use crate::subscriptions::{MAX_SUBSCRIPTION_BYTES, deliver};
 use crate::telemetry::Wish;
 use crate::texts;
 
@@ -102,8 +104,10 @@ pub(crate) struct Environment {
     logs: Arc<Logs>,
     /// What serves the platform's API, and the outside world, inside; for as long as it lives.
     tasks: Vec<AbortHandle>,
+    /// What delivers to subscribers: one for each extension, and for each of its APIs (true: logs).
+    deliveries: HashMap<(String, bool), AbortHandle>,
     /// Whether it was told to stand still, which not every host can.
-    still: bool,
+    still: watch::Sender<bool>,
     /// Whether the last thing that the runtime said was refused.
     refused: bool,
 }
@@ -153,7 +157,8 @@ impl Environment {
             enclosure,
             logs: inner.logs.clone(),
             tasks,
-            still: false,
+            deliveries: HashMap::new(),
+            still: watch::Sender::new(false),
             refused: false,
         })
     }
@@ -307,6 +312,10 @@ impl Environment {
                 (format!("{api}.SubscriptionClosed"), format!("{api} API subscription is closed already"));
             return self.api.refuse(connection, "403 Forbidden", &kind, &why);
         }
+        if body.len() > MAX_SUBSCRIPTION_BYTES {
+            let (kind, why) = ("RequestEntityTooLarge", "A subscription has at most 16 KiB");
+            return self.api.refuse(connection, "413 Request Entity Too Large", kind, why);
+        }
         match Wish::read(body, is_logs) {
             Err(why) => {
                 let why: String =
@@ -315,11 +324,14 @@ impl Environment {
             }
             Ok(wish) => {
                 let types: Vec<&str> = wish.types.iter().map(|one| one.name()).collect();
-                let subscriber = telemetry.subscribe(wish);
+                let subscriber = telemetry.subscribe(name, wish);
                 self.log.tell(&Platform::Subscription { is_logs, name, types: &types });
                 let sandbox = Arc::downgrade(&self.enclosure.sandbox);
-                let delivery = tokio::spawn(deliver(subscriber, sandbox, self.clock.clone()));
-                self.tasks.push(delivery.abort_handle());
+                let delivery = deliver(subscriber, sandbox, self.still.subscribe(), self.clock.clone());
+                let delivery = tokio::spawn(delivery).abort_handle();
+                if let Some(old) = self.deliveries.insert((name.to_owned(), is_logs), delivery) {
+                    old.abort();
+                }
                 self.api.reply(connection, SUBSCRIBED);
             }
         }
@@ -369,18 +381,18 @@ impl Environment {
 
     /// Its runtime shall stand still until the next call: the way to make it so.
     pub(crate) fn be_still(&mut self) -> Stillness {
-        self.still = true;
+        self.still.send_replace(true);
         self.enclosure.stillness()
     }
 
     /// Whether it has yet to be told to stand still.
     pub(crate) fn is_unfrozen(&self) -> bool {
-        !self.still
+        !*self.still.borrow()
     }
 
     /// Lets its runtime go on; an error means that it cannot.
     pub(crate) async fn wake(&mut self) -> std::io::Result<()> {
-        self.still = false;
+        self.still.send_replace(false);
         self.enclosure.wake().await
     }
 
@@ -477,7 +489,7 @@ impl Environment {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.tasks.iter().chain(self.deliveries.values()).for_each(AbortHandle::abort);
         // What it printed after its last call is nobody's answer, but somebody's log.
         self.drain_output();
         self.log.leave(&self.logs);

@@ -11,8 +11,9 @@ use lambent_base::Clock;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
 
-use crate::telemetry::{Destination, Source, Subscriber, Wish};
+use crate::telemetry::{Batch, Destination, Source, Subscriber, Wish};
 
 /// (least, default, most)
 const ITEMS: (usize, usize, usize) = (1_000, 10_000, 10_000);
@@ -25,10 +26,16 @@ const HOSTS: [&str; 4] = ["sandbox.localdomain", "sandbox", "localhost", "127.0.
 /// A listener may be slow to open.
 const ATTEMPTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
+/// What one attempt may take, while the environment does not stand still.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sockets that are asked for at once.
-const SOCKETS: usize = 8;
+const SOCKETS: usize = 2;
+/// Threads that make sockets at once, for all environments: whatever subscribers do, others find threads that may block.
+static MAKING: Semaphore = Semaphore::const_new(2);
 /// As much of an answer is read as tells that it is one.
 const ANSWER_BYTES: usize = 4 * 1024;
+/// The largest body with which somebody subscribes.
+pub(crate) const MAX_SUBSCRIPTION_BYTES: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,7 +75,16 @@ impl Wish {
         if !known {
             wrong.push("schemaVersion is not supported".to_owned());
         }
-        let types: Option<Vec<Source>> = asked.types.iter().map(|name| Source::named(name)).collect();
+        let all_known: Option<Vec<Source>> = asked.types.iter().map(|name| Source::named(name)).collect();
+        let types = all_known.map(|named| {
+            let mut types = Vec::new();
+            for one in named {
+                if !types.contains(&one) {
+                    types.push(one);
+                }
+            }
+            types
+        });
         if asked.types.is_empty() {
             wrong.push("types should not be empty".to_owned());
         } else if types.is_none() {
@@ -124,10 +140,11 @@ fn destination(asked: AskedDestination) -> Result<Destination, &'static str> {
     }
 }
 
-/// Delivers what a subscriber wants, for as long as its environment lives.
+/// Delivers what a subscriber wants, for as long as its environment lives. `still` says whether that stands still.
 pub(crate) async fn deliver(
     subscriber: Arc<Subscriber>,
     sandbox: Weak<lambent_sandbox::Environment>,
+    mut still: watch::Receiver<bool>,
     clock: Clock,
 ) {
     let mut way = Way { sandbox, sockets: Vec::new(), open: None };
@@ -139,7 +156,10 @@ pub(crate) async fn deliver(
         let batch = subscriber.take(clock.unix_ms());
         let mut delivered = false;
         for _ in 0..ATTEMPTS {
-            delivered = way.send(&subscriber.wish.destination, &batch).await.is_ok();
+            delivered = tokio::select! {
+                sent = way.send(&subscriber.wish.destination, &batch) => sent.is_ok(),
+                () = has_had_its_time(&mut still) => false,
+            };
             if delivered {
                 break;
             }
@@ -147,6 +167,17 @@ pub(crate) async fn deliver(
         }
         if !delivered {
             subscriber.lose(&batch);
+        }
+    }
+}
+
+/// Returns when an attempt has taken too long. After the environment stood still its time begins anew: what a listener
+/// could not take must not come twice.
+async fn has_had_its_time(still: &mut watch::Receiver<bool>) {
+    while still.wait_for(|still| !still).await.is_ok() {
+        tokio::select! {
+            () = tokio::time::sleep(DELIVERY_TIMEOUT) => return,
+            _ = still.wait_for(|still| *still) => {}
         }
     }
 }
@@ -161,15 +192,15 @@ struct Way {
 }
 
 impl Way {
-    async fn send(&mut self, destination: &Destination, batch: &[Arc<str>]) -> io::Result<()> {
+    async fn send(&mut self, destination: &Destination, batch: &Batch) -> io::Result<()> {
         match destination {
-            Destination::Http { port, path } => self.post(*port, path, batch).await,
+            Destination::Http { port, path } => self.post(*port, path, &batch.lines).await,
             Destination::Tcp { port } => {
                 let mut stream = match self.open.take() {
                     Some(stream) => stream,
                     None => self.connect(*port).await?,
                 };
-                let mut lines = batch.join("\n");
+                let mut lines = batch.lines.join("\n");
                 lines.push('\n');
                 stream.write_all(lines.as_bytes()).await?;
                 self.open = Some(stream);
@@ -201,9 +232,16 @@ impl Way {
 
     async fn connect(&mut self, port: u16) -> io::Result<TcpStream> {
         if self.sockets.is_empty() {
-            let sandbox = self.sandbox.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-            let made = tokio::task::spawn_blocking(move || sandbox.sockets(SOCKETS)).await;
-            self.sockets = made.map_err(io::Error::other)?.map_err(io::Error::other)?;
+            let turn = MAKING.acquire().await.map_err(io::Error::other)?;
+            let sandbox = self.sandbox.clone();
+            let made = tokio::task::spawn_blocking(move || {
+                // Held as long as the thread, whoever waits for it.
+                let _turn = turn;
+                // What ended while this waited for a thread is not held up by it.
+                let sandbox = sandbox.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+                sandbox.sockets(SOCKETS).map_err(io::Error::other)
+            });
+            self.sockets = made.await.map_err(io::Error::other)??;
         }
         let socket = self.sockets.pop().ok_or(io::ErrorKind::NotConnected)?;
         let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
@@ -228,6 +266,9 @@ mod tests {
             Wish::read(bad, false).unwrap_err(),
             "types should not be empty; timeoutMs should be between 25 and 30000; URI port is not provided"
         );
+        let again = br#"{"types":["platform","platform","function","platform"],
+            "destination":{"protocol":"TCP","port":1}}"#;
+        assert_eq!(Wish::read(again, true).unwrap().types, [Source::Platform, Source::Function]);
         let outside =
             br#"{"types":["platform"],"destination":{"protocol":"HTTP","URI":"http://10.0.0.1:80"}}"#;
         assert_eq!(Wish::read(outside, true).unwrap_err(), "URI host should be sandbox.localdomain");

@@ -101,9 +101,23 @@ struct Event {
 
 /// What waits for one subscriber.
 pub(crate) struct Subscriber {
+    /// The extension's name.
+    name: String,
     pub(crate) wish: Wish,
     queue: Mutex<Queue>,
     more: Notify,
+}
+
+/// What is sent to a subscriber at once.
+pub(crate) struct Batch {
+    /// Events, and perhaps the notice that others were dropped.
+    pub(crate) lines: Vec<Arc<str>>,
+    /// Without the notice.
+    events: usize,
+    bytes: usize,
+    /// What the notice tells of.
+    dropped: usize,
+    dropped_bytes: usize,
 }
 
 #[derive(Default)]
@@ -158,10 +172,13 @@ impl Telemetry {
         }
     }
 
-    /// One more subscriber, which also gets what happened before.
-    pub(crate) fn subscribe(&self, wish: Wish) -> Arc<Subscriber> {
-        let subscriber = Arc::new(Subscriber { wish, queue: Mutex::default(), more: Notify::new() });
+    /// One more subscriber, which also gets what happened before. It takes the place of what the same extension
+    /// subscribed to with the same API.
+    pub(crate) fn subscribe(&self, name: &str, wish: Wish) -> Arc<Subscriber> {
+        let (queue, more) = (Mutex::default(), Notify::new());
+        let subscriber = Arc::new(Subscriber { name: name.to_owned(), wish, queue, more });
         let mut state = self.state.lock();
+        state.subscribers.retain(|one| one.name != name || one.wish.is_logs != subscriber.wish.is_logs);
         for event in &state.early {
             subscriber.put(event);
         }
@@ -213,7 +230,7 @@ impl Subscriber {
         self.more.notify_one();
     }
 
-    /// Waits until something waits, or is wanted at once; whether enough waits to be sent.
+    /// Waits until something waits to be sent.
     pub(crate) async fn wait_for_any(&self) {
         loop {
             let more = self.more.notified();
@@ -241,7 +258,7 @@ impl Subscriber {
     }
 
     /// Takes what is sent at once.
-    pub(crate) fn take(&self, now_unix_ms: i64) -> Vec<Arc<str>> {
+    pub(crate) fn take(&self, now_unix_ms: i64) -> Batch {
         let mut queue = self.queue.lock();
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while taken.len() < self.wish.max_items
@@ -255,21 +272,22 @@ impl Subscriber {
         if queue.items.is_empty() {
             queue.hurry = false;
         }
-        if queue.dropped > 0 && self.wish.types.contains(&Source::Platform) {
+        let events = taken.len();
+        let (dropped, dropped_bytes) = (queue.dropped, queue.dropped_bytes);
+        if dropped > 0 && self.wish.types.contains(&Source::Platform) {
             let reason = "Consumer seems to have fallen behind as it has not acknowledged receipt of logs.";
-            let (records, bytes) = (queue.dropped, queue.dropped_bytes);
-            let dropped = Platform::LogsDropped { reason, records, bytes };
-            taken.push(event(now_unix_ms, dropped.kind(), &dropped.record()).into());
+            let notice = Platform::LogsDropped { reason, records: dropped, bytes: dropped_bytes };
+            taken.push(event(now_unix_ms, notice.kind(), &notice.record()).into());
         }
         (queue.dropped, queue.dropped_bytes) = (0, 0);
-        taken
+        Batch { lines: taken, events, bytes, dropped, dropped_bytes }
     }
 
-    /// Counts what could not be delivered.
-    pub(crate) fn lose(&self, items: &[Arc<str>]) {
+    /// Counts what could not be delivered, and what nobody was told of thereby.
+    pub(crate) fn lose(&self, batch: &Batch) {
         let mut queue = self.queue.lock();
-        queue.dropped += items.len();
-        queue.dropped_bytes += items.iter().map(|one| one.len()).sum::<usize>();
+        queue.dropped += batch.events + batch.dropped;
+        queue.dropped_bytes += batch.bytes + batch.dropped_bytes;
     }
 }
 
@@ -294,16 +312,31 @@ mod tests {
         let telemetry = Telemetry::default();
         telemetry.line(Source::Function, 0, "early\n", false);
         telemetry.line(Source::Extension, 0, "not wanted\n", false);
-        let subscriber = telemetry.subscribe(wish(&[Source::Function, Source::Platform]));
+        let subscriber = telemetry.subscribe("one", wish(&[Source::Function, Source::Platform]));
         telemetry.close();
         for number in 0..20 {
             telemetry.line(Source::Function, 0, &format!("{number}\n"), false);
         }
         let first = subscriber.take(0);
-        assert_eq!(first.len(), 3, "two, and that some were dropped");
-        assert!(first[0].contains("\"record\":\"early\""));
-        assert!(first[2].contains("\"droppedRecords\":13"), "{}", first[2]);
-        assert_eq!(subscriber.take(0).len(), 2);
+        assert_eq!(first.lines.len(), 3, "two, and that some were dropped");
+        assert!(first.lines[0].contains("\"record\":\"early\""));
+        assert!(first.lines[2].contains("\"droppedRecords\":13"), "{}", first.lines[2]);
+        subscriber.lose(&first);
+        let second = subscriber.take(0).lines;
+        assert!(second[2].contains("\"droppedRecords\":15"), "the notice itself is no event: {}", second[2]);
+        assert_eq!(subscriber.take(0).lines.len(), 2);
+    }
+
+    #[test]
+    fn an_extension_subscribes_once_with_each_api() {
+        let telemetry = Telemetry::default();
+        let of_logs = Wish { is_logs: true, ..wish(&[Source::Function]) };
+        for _ in 0..3 {
+            telemetry.subscribe("one", wish(&[Source::Function]));
+            telemetry.subscribe("one", of_logs.clone());
+            telemetry.subscribe("other", wish(&[Source::Function]));
+        }
+        assert_eq!(telemetry.state.lock().subscribers.len(), 3);
     }
 
     #[test]
@@ -318,8 +351,8 @@ mod tests {
     #[test]
     fn records_of_json_logs_stay_records() {
         let telemetry = Telemetry::default();
-        let subscriber = telemetry.subscribe(wish(&[Source::Function]));
+        let subscriber = telemetry.subscribe("one", wish(&[Source::Function]));
         telemetry.line(Source::Function, 0, "{\"level\":\"INFO\"}\n", true);
-        assert!(subscriber.take(0)[0].ends_with("\"record\":{\"level\":\"INFO\"}}"));
+        assert!(subscriber.take(0).lines[0].ends_with("\"record\":{\"level\":\"INFO\"}}"));
     }
 }
