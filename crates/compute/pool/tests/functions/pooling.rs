@@ -327,6 +327,6 @@ async fn leaves_nothing() {
     assert!(!mounts.contains(bench.dir.path().to_str().unwrap()), "{mounts}");
     let left = std::fs::read_dir(bench.dir.path().join("data/sandbox/scratch")).unwrap().flatten();
     let disks: Vec<_> =
-        left.filter(|entry| !entry.file_name().to_string_lossy().starts_with("empty-")).collect();
+        left.filter(|entry| !entry.file_name().to_string_lossy().starts_with("bare-")).collect();
     assert!(disks.is_empty(), "{disks:?}");
 }

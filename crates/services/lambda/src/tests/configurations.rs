@@ -251,8 +251,6 @@ async fn what_would_not_act_is_refused_by_name() {
     let refused = [
         json!({"PublishTo": "LATEST_PUBLISHED"}),
         json!({"DurableConfig": {"ExecutionTimeout": 60}}),
-        json!({"TracingConfig": {"Mode": "Active"}}),
-        json!({"LoggingConfig": {"LogFormat": "JSON"}}),
     ];
     for change in refused {
         let answer = cloud.create("thumb", &zip, change.clone()).await;
