@@ -1,6 +1,5 @@
 //! One layer over those below it. Source: OCI image specification, "Image Layer Filesystem Changeset".
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::beneath::{Beneath, Folder};
 use crate::error::ImageError;
+use crate::fresh::Fresh;
 use crate::limits::{DEPTH_MAX, ENTRIES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX, PIECE_BYTES};
 use crate::tar::{self, Entry, Kind};
 
@@ -30,7 +30,8 @@ const OWNER_FOLDER: u32 = 0o700;
 pub(crate) struct Applier<'a> {
     tree: Beneath,
     /// What the present layer has brought, and the folders that it lies in.
-    fresh: HashSet<PathBuf>,
+    fresh: Fresh,
+    /// With the folders that layers imply.
     entries: usize,
     /// Fails when the disk has no more room.
     room: &'a dyn Fn() -> io::Result<()>,
@@ -39,17 +40,14 @@ pub(crate) struct Applier<'a> {
 
 impl<'a> Applier<'a> {
     pub(crate) fn new(tree: Beneath, room: &'a dyn Fn() -> io::Result<()>) -> Self {
-        Self { tree, fresh: HashSet::new(), entries: 0, room, buffer: vec![0; PIECE_BYTES] }
+        Self { tree, fresh: Fresh::default(), entries: 0, room, buffer: vec![0; PIECE_BYTES] }
     }
 
     /// Lays one more layer over what is there.
     pub(crate) fn apply<R: Read>(&mut self, layer: &mut tar::Reader<R>) -> Result<(), ImageError> {
         self.fresh.clear();
         while let Some(entry) = layer.next().map_err(|error| unreadable(&error))? {
-            self.entries += 1;
-            if self.entries > ENTRIES_MAX {
-                return Err(ImageError::TooMany { what: "files, folders and links", max: ENTRIES_MAX });
-            }
+            self.count(1)?;
             (self.room)().map_err(|error| ImageError::io("unpack", "an image", error))?;
             self.apply_one(&entry, layer)?;
         }
@@ -96,7 +94,8 @@ impl<'a> Applier<'a> {
             }
         }
         let real = self.tree.folder(parent).map_err(failed)?.real().join(name);
-        self.note(real);
+        let implied = self.fresh.note(&real).saturating_sub(1);
+        self.count(implied)?;
         // Paths through what was there lead elsewhere now.
         let may_lead = |kind| matches!(kind, FileType::Directory | FileType::Symlink);
         let is_same = before == Some(FileType::Directory) && entry.kind == Kind::Folder;
@@ -159,10 +158,12 @@ impl<'a> Applier<'a> {
         names.iter().try_for_each(|name| self.remove_below(&inner, name))
     }
 
-    /// Marks a path, and the folders that it lies in, as the present layer's.
-    fn note(&mut self, path: PathBuf) {
-        let mut path = path;
-        while self.fresh.insert(path.clone()) && path.pop() {}
+    fn count(&mut self, more: usize) -> Result<(), ImageError> {
+        self.entries += more;
+        if self.entries > ENTRIES_MAX {
+            return Err(ImageError::TooMany { what: "files, folders and links", max: ENTRIES_MAX });
+        }
+        Ok(())
     }
 }
 

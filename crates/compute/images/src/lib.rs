@@ -15,6 +15,7 @@ mod command;
 mod config;
 mod digest;
 mod error;
+mod fresh;
 mod guard;
 mod layer;
 mod layout;

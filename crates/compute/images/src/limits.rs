@@ -9,7 +9,7 @@ pub const UNPACKED_BYTES_MAX: u64 = 10 << 30;
 pub const PACKED_BYTES_MAX: u64 = 10 << 30;
 /// Layers of one image: what container engines take.
 pub const LAYERS_MAX: usize = 127;
-/// Files, folders and links of all layers together.
+/// Files, folders and links of all layers together; folders that a layer only implies are counted too.
 pub const ENTRIES_MAX: usize = 1_000_000;
 /// Bytes of a manifest or an index: what registries must at least take.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 4 << 20;
