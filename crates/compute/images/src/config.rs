@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 use crate::error::ImageError;
-use crate::limits::VARIABLES_MAX;
+use crate::limits::{EXECUTION_BYTES_MAX, VARIABLES_MAX};
 use crate::manifest::platform_of;
 
 /// What an image says of itself.
@@ -46,6 +46,16 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+impl Execution {
+    /// Fails where it is more than environments can be told.
+    fn check_size(&self) -> Result<(), ImageError> {
+        let what = "its environment variables, entry point, command and working directory together";
+        let text = serde_json::to_vec(self).map_err(|error| ImageError::malformed(what, error))?;
+        let (got, max) = (text.len() as u64, EXECUTION_BYTES_MAX as u64);
+        if got > max { Err(ImageError::TooLarge { what, got, max }) } else { Ok(()) }
+    }
+}
+
 impl Config {
     /// Reads it; `layers` is how many the manifest has.
     pub(crate) fn read(bytes: &[u8], layers: usize) -> Result<Self, ImageError> {
@@ -65,6 +75,7 @@ impl Config {
                 "a variable, an argument or the working directory has a zero byte".to_owned(),
             ));
         }
+        config.config.check_size()?;
         Ok(config)
     }
 
@@ -91,5 +102,26 @@ mod tests {
         let other = config.check_platform("arm64").unwrap_err();
         assert_eq!(other.to_string(), "it is for linux/amd64, and the function for linux/arm64");
         assert!(Config::read(text.as_bytes(), 2).is_err());
+    }
+
+    #[test]
+    fn more_than_an_environment_can_be_told_is_refused() {
+        let read = |config: serde_json::Value| {
+            let text = serde_json::json!({"config": config, "rootfs": {"diff_ids": []}});
+            Config::read(text.to_string().as_bytes(), 0)
+        };
+        let long = |bytes: usize| "x".repeat(bytes);
+        assert!(read(serde_json::json!({"Env": [format!("A={}", long(EXECUTION_BYTES_MAX / 2))]})).is_ok());
+        // What has to be escaped takes more room than it has bytes.
+        let escaped = "\u{1}".repeat(EXECUTION_BYTES_MAX / 6);
+        for config in [
+            serde_json::json!({"Env": [format!("A={}", long(EXECUTION_BYTES_MAX))]}),
+            serde_json::json!({"Env": [format!("A={escaped}")]}),
+            serde_json::json!({"Cmd": [long(EXECUTION_BYTES_MAX / 2)], "Entrypoint": [long(EXECUTION_BYTES_MAX / 2)]}),
+        ] {
+            let error = read(config).unwrap_err();
+            assert!(matches!(error, ImageError::TooLarge { .. }), "{error}");
+            assert_eq!(error.blame(), crate::error::Blame::Invalid);
+        }
     }
 }

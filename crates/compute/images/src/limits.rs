@@ -33,6 +33,9 @@ pub(crate) const INDEX_DEPTH_MAX: usize = 2;
 pub(crate) const REFERENCE_BYTES_MAX: usize = 1_024;
 /// Variables of an image's configuration.
 pub(crate) const VARIABLES_MAX: usize = 1_000;
+/// Bytes, written as JSON, of what an image's configuration has executed: its variables, entry point, command and working
+/// directory. They travel to the sandbox in packets of 64 KiB, beside the function's own variables and its credentials.
+pub(crate) const EXECUTION_BYTES_MAX: usize = 32 << 10;
 /// Bytes of memory that a zstd frame may ask for.
 pub(crate) const ZSTD_WINDOW_MAX: u64 = 128 << 20;
 
