@@ -18,7 +18,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
-use rustix::fs::{AtFlags, FallocateFlags, Gid, Mode, OFlags, Uid, chmodat, chownat, fallocate, unlinkat};
+use rustix::fs::{
+    AtFlags, FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid, chmodat, chownat, fallocate, flock,
+    unlinkat,
+};
+use rustix::io::retry_on_intr;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_create_exclusive, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen,
@@ -27,6 +31,9 @@ use rustix::mount::{
 /// Another process may take the device that we were told is free; so many times in a row, with pauses, it will not.
 const ATTEMPTS: usize = 500;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+/// The host's device manager may look at a device that is new or was written to, and keep what it saw in the cache; it
+/// does so once, and not while we hold the device's lock.
+const UNDISTURBED_ATTEMPTS: usize = 3;
 /// Below this a file system has hardly room for its own tables.
 const BYTES_PER_INODE: &str = "65536";
 
@@ -92,8 +99,11 @@ impl Scratch {
         let file = self.unnamed()?;
         file.set_len(u64::from(mib) << 20)?;
         let backing = attach(file, mib)?;
-        backing.fill(&template)?;
-        Ok(Disk { mount: mount(&backing.path, owner)?, backing })
+        let mount = backing.undisturbed(|| {
+            backing.fill(&template)?;
+            mount(&backing.path, owner)
+        })?;
+        Ok(Disk { mount, backing })
     }
 
     /// Keeps the disk of an environment that has ended for another one, without what was on it; unless something still
@@ -174,6 +184,21 @@ impl Backing {
         self.forget_cached()
     }
 
+    /// Does what fails where others have the device open, a few times if need be.
+    fn undisturbed<T>(&self, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let mut result = work();
+        for _ in 1..UNDISTURBED_ATTEMPTS {
+            if result.is_ok() {
+                break;
+            }
+            // Waits for whoever probes the device (systemd, "Locking Block Device Access"), and keeps others away.
+            retry_on_intr(|| flock(&self.device, FlockOperation::LockExclusive))?;
+            result = work();
+            flock(&self.device, FlockOperation::Unlock)?;
+        }
+        result
+    }
+
     /// As long as a file system on it lives, wherever it is mounted, this fails with "busy".
     fn hold_alone(&self) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).custom_flags(libc::O_EXCL).open(&self.path)
@@ -213,7 +238,7 @@ fn strip(path: &Path, mib: u32) -> io::Result<()> {
     chmodat(&disk, ".", Mode::RWXU, AtFlags::empty())?;
     drop(disk);
     // Fails while it is mounted: what was changed would not be in the file yet.
-    backing.hold_alone()?.sync_all()
+    backing.undisturbed(|| backing.hold_alone())?.sync_all()
 }
 
 /// Copies the parts that hold data; the rest is a hole, or was made one.
