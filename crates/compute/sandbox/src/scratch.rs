@@ -80,6 +80,9 @@ impl Scratch {
     pub(crate) fn find(folder: &Path) -> Result<Self, String> {
         let scratch = Self { folder: folder.to_owned(), making: Mutex::default(), left: Mutex::default() };
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        if let Err(error) = remove_old_templates(folder) {
+            tracing::warn!(folder = %folder.display(), %error, "empty disks of older releases are still there");
+        }
         let disk = scratch.disk(USUAL_MIB, 0).map_err(|error| error.to_string())?;
         drop(disk.mount);
         scratch.take_back(disk.backing);
@@ -214,6 +217,19 @@ impl Backing {
 /// Tells apart files that need a name for a moment.
 static NAMES: AtomicU64 = AtomicU64::new(0);
 
+/// Removes what older releases kept under names that nothing has any more.
+fn remove_old_templates(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let size = name.to_str().and_then(|name| name.strip_prefix("empty-")?.strip_suffix(".ext4"));
+        if size.is_some_and(|size| size.parse::<u32>().is_ok()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// No journal: what a function leaves in `/tmp` need not outlive it.
 fn make_file_system(path: &Path) -> io::Result<()> {
     let program =
@@ -344,5 +360,17 @@ mod tests {
     fn the_loop_configuration_has_the_kernels_size() {
         // 8 + sizeof(loop_info64) 232 + 64
         assert_eq!(size_of::<LoopConfig>(), 304);
+    }
+
+    #[test]
+    fn templates_of_older_releases_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["empty-512.ext4", "bare-512.ext4", "empty-of-ours.ext4"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_old_templates(folder.path()).unwrap();
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let names: std::collections::BTreeSet<_> = names.collect();
+        assert_eq!(names, ["bare-512.ext4".into(), "empty-of-ours.ext4".into()].into());
     }
 }
