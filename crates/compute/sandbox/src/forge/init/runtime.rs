@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::sys::prctl;
 use nix::sys::resource::setrlimit;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
@@ -73,6 +74,8 @@ pub(super) fn prepare(template: &Ready, given: &Given, built: &Built, output: &O
     if let Some(fence) = &built.fence {
         restrict(fence)?;
     }
+    // Until it is another program: where its user outside is the daemon's, all of that user's processes could look into it.
+    prctl::set_dumpable(false).map_err(|error| format!("hide its memory: {error}"))?;
     crate::filter::apply(&crate::filter::for_runtimes())
         .map_err(|error| format!("filter its system calls: {error}"))
 }
