@@ -105,13 +105,15 @@ fn place(source: &Path, target: &Path, is_folder: bool) -> Result<(), LambdaErro
         return code::make_folder(target);
     }
     let linked = match fs::hard_link(source, target) {
-        // A file has as many names as it may have, or the file system has no such links.
-        Err(error) if matches!(error.kind(), ErrorKind::TooManyLinks | ErrorKind::PermissionDenied) => {
-            copy(source, target)
-        }
+        Err(error) if is_no_link(error.kind()) => copy(source, target),
         linked => linked,
     };
     linked.map_err(|error| LambdaError::io("link", target, error))
+}
+
+/// A file has as many names as it may have, or the file system has no such links.
+fn is_no_link(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::TooManyLinks | ErrorKind::PermissionDenied | ErrorKind::Unsupported)
 }
 
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
