@@ -14,8 +14,9 @@ import time
 API = "/2018-06-01/runtime"
 # The platform's side of the API, on the environment's own loopback.
 API_ADDRESS = "127.0.0.1:9001"
-# Where the function's own code is, unless it is told otherwise: that of a container image lies where the image says.
+# What names a program that is to start the runtime in its place.
 EXEC_WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+# Where the function's own code is, unless it is told otherwise: that of a container image lies where the image says.
 TASK_ROOT = "/var/task"
 # Where packages are that came with the runtime, and not with the function.
 RUNTIME_PACKAGES = "/var/runtime"
