@@ -9,7 +9,6 @@ use lambent_sandbox::{ExitStatus, MAX_REPORT, Report};
 use parking_lot::Mutex;
 use tokio::net::UnixDatagram;
 
-use crate::environment::Event;
 use crate::extensions::ExtensionEnd;
 
 /// A sandbox, frozen or not. Dropping it kills what is in it, which blocks for some milliseconds.
@@ -103,7 +102,22 @@ impl Drop for Enclosure {
     }
 }
 
-/// What an environment's first process says of it.
+/// What an environment's first process says of what ran in it.
+#[derive(Debug)]
+pub(crate) enum Reported {
+    /// The runtime's program ended.
+    Exited(ExitStatus),
+    /// It could not even be executed: the errno.
+    NotExecuted(i32),
+    /// Nor could the folder be entered in which it should start: the errno.
+    NotEntered(i32),
+    /// It could not be finished, by no fault of the function's.
+    Broken(String),
+    /// A program beside the runtime ended.
+    Companion(String, ExtensionEnd),
+}
+
+/// Listens to an environment's first process.
 pub(crate) struct Reports {
     reports: UnixDatagram,
     /// Whether its program waits to be executed.
@@ -118,7 +132,7 @@ impl Reports {
         Ok(Self { reports: UnixDatagram::from_std(reports)?, waiting: false, companions: Vec::new() })
     }
 
-    /// Whether the runtime's program is known to have ended.
+    /// Whether anything in it is known to have ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         let mut context = Context::from_waker(std::task::Waker::noop());
         self.poll_end(&mut context).is_ready()
@@ -136,8 +150,8 @@ impl Reports {
     }
 
     /// Ready with how the runtime's program ended, or one beside it.
-    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        let vanished = Poll::Ready(Event::Exited(ExitStatus::Signal(0)));
+    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Reported> {
+        let vanished = Poll::Ready(Reported::Exited(ExitStatus::Signal(0)));
         let mut packet = [0; MAX_REPORT];
         loop {
             match self.reports.poll_recv_ready(context) {
@@ -151,19 +165,19 @@ impl Reports {
                 Err(_) => return vanished,
             };
             match Report::read(&packet[..length]) {
-                Report::Exited(status) => return Poll::Ready(Event::Exited(status)),
-                Report::NotExecuted { errno } => return Poll::Ready(Event::NotExecuted(errno)),
-                Report::NotEntered { errno } => return Poll::Ready(Event::NotEntered(errno)),
-                Report::Failed { detail } => return Poll::Ready(Event::Broken(detail)),
+                Report::Exited(status) => return Poll::Ready(Reported::Exited(status)),
+                Report::NotExecuted { errno } => return Poll::Ready(Reported::NotExecuted(errno)),
+                Report::NotEntered { errno } => return Poll::Ready(Reported::NotEntered(errno)),
+                Report::Failed { detail } => return Poll::Ready(Reported::Broken(detail)),
                 Report::Companion { index, name } => self.companions.push((index, name)),
                 Report::CompanionNotExecuted { index, errno } => {
                     if let Some(name) = self.take_companion(index) {
-                        return Poll::Ready(Event::Companion(name, ExtensionEnd::NotExecuted(errno)));
+                        return Poll::Ready(Reported::Companion(name, ExtensionEnd::NotExecuted(errno)));
                     }
                 }
                 Report::CompanionExited { index, status } => {
                     if let Some(name) = self.take_companion(index) {
-                        return Poll::Ready(Event::Companion(name, ExtensionEnd::Exited(status)));
+                        return Poll::Ready(Reported::Companion(name, ExtensionEnd::Exited(status)));
                     }
                 }
                 Report::Waiting => self.waiting = true,

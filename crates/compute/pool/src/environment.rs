@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::api::{Call, ExtensionRequest, RuntimeApi};
-use crate::enclosure::{Enclosure, Reports, Stillness};
+use crate::enclosure::{Enclosure, Reported, Reports, Stillness};
 use crate::error::InvokeError;
-use crate::extensions::{ExtensionEnd, Extensions, Failure, Heard};
+use crate::extensions::{Extensions, Failure, Heard};
 use crate::function::FunctionKey;
 use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
 use crate::platform::{Platform, Status};
@@ -56,8 +56,6 @@ pub(crate) enum Event {
     TimedOut,
     /// The platform stops, and waits no longer.
     Stopped,
-    /// A program beside the runtime ended.
-    Companion(String, ExtensionEnd),
     /// An extension failed.
     Extension(Failure),
     /// All extensions have asked for their next event, which was waited for.
@@ -110,6 +108,8 @@ pub(crate) struct Environment {
     still: watch::Sender<bool>,
     /// Whether the last thing that the runtime said was refused.
     refused: bool,
+    /// Whether an extension failed, so that no call may be given to it any more.
+    broken: bool,
 }
 
 impl Environment {
@@ -160,6 +160,7 @@ impl Environment {
             deliveries: HashMap::new(),
             still: watch::Sender::new(false),
             refused: false,
+            broken: false,
         })
     }
 
@@ -188,21 +189,28 @@ impl Environment {
         }
     }
 
-    /// Whether the runtime has asked for its next event, without waiting for it. Sends what is to be sent meanwhile.
+    /// Whether the runtime and all extensions have asked for their next event, without waiting for it. Sends what is to be
+    /// sent meanwhile. An extension that failed shows by [`Environment::is_broken`].
     pub(crate) fn has_asked(&mut self) -> bool {
         let mut context = Context::from_waker(std::task::Waker::noop());
-        while !self.is_ready() {
+        // One that waits for its event may still say that it failed.
+        while !self.broken && (!self.is_ready() || self.has_extensions()) {
             match self.api.poll_call(&mut context) {
-                Poll::Pending => return false,
+                Poll::Pending => return self.is_ready(),
                 Poll::Ready((_, Call::Next)) => {}
                 Poll::Ready((connection, Call::Extension(request))) => {
-                    // A failure shows again as the end of its program.
-                    let _ = self.hear(connection, *request);
+                    // All that comes of it here is that it cannot go on.
+                    self.broken |= self.hear(connection, *request).is_some();
                 }
                 Poll::Ready((connection, _)) => self.refuse(connection, "no event is being handled"),
             }
         }
-        true
+        !self.broken
+    }
+
+    /// Whether an extension has failed: it must not be given a call.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Whether an event can be sent.
@@ -295,6 +303,7 @@ impl Environment {
     }
 
     fn failed(&mut self, failure: Failure) -> Event {
+        self.broken = true;
         let shown = self.extensions.shown();
         let events =
             shown.iter().find(|(name, _)| *name == failure.name).map(|(_, events)| events.as_slice());
@@ -349,9 +358,21 @@ impl Environment {
         self.api.refuse(connection, "400 Bad Request", "InvalidRequestID", "Invalid request ID");
     }
 
-    /// Whether the runtime's program is known to have ended.
+    /// Whether the runtime's program is known to have ended, or an extension has failed.
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.reports.has_ended()
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        while !self.broken {
+            match self.reports.poll_end(&mut context) {
+                Poll::Pending => return false,
+                Poll::Ready(Reported::Companion(name, end)) => {
+                    if let Some(failure) = self.extensions.ended(&name, end) {
+                        self.failed(failure);
+                    }
+                }
+                Poll::Ready(_) => return true,
+            }
+        }
+        true
     }
 
     /// Takes what was printed so far into the log. Asks the pipe itself: that it is readable may not have been noticed
@@ -431,8 +452,14 @@ impl Environment {
                 return Poll::Ready(Some(Event::ExtensionsReady));
             }
         }
-        while let Poll::Ready(event) = self.reports.poll_end(context) {
-            let Event::Companion(name, end) = event else { return Poll::Ready(Some(event)) };
+        while let Poll::Ready(reported) = self.reports.poll_end(context) {
+            let (name, end) = match reported {
+                Reported::Companion(name, end) => (name, end),
+                Reported::Exited(status) => return Poll::Ready(Some(Event::Exited(status))),
+                Reported::NotExecuted(errno) => return Poll::Ready(Some(Event::NotExecuted(errno))),
+                Reported::NotEntered(errno) => return Poll::Ready(Some(Event::NotEntered(errno))),
+                Reported::Broken(detail) => return Poll::Ready(Some(Event::Broken(detail))),
+            };
             // What it said last comes before how it ended.
             self.drain_output();
             if let Some(failure) = self.extensions.ended(&name, end) {

@@ -221,7 +221,7 @@ impl Inner {
                 Event::NotExecuted(_) => break Some("Runtime.InvalidEntrypoint".to_owned()),
                 Event::NotEntered(_) => break Some("Runtime.InvalidWorkingDir".to_owned()),
                 Event::Extension(failure) => break Some(failure.kind.to_owned()),
-                Event::Companion(..) | Event::ExtensionsReady => {}
+                Event::ExtensionsReady => {}
                 Event::Broken(detail) => return Err(ProvisionFailure::Platform(detail)),
                 Event::Stopped => {
                     return Err(ProvisionFailure::Platform(InvokeError::ShuttingDown.to_string()));

@@ -108,7 +108,10 @@ pub(crate) async fn run(
     // for a turn to, is not the function's.
     let before = if is_fresh { run.environment.init_since } else { inner.parts.clock.monotonic() };
     // Of a new environment nothing is skipped: that its function cannot be loaded may be the first that it says.
-    let asked = run.environment.is_ready() || (!is_fresh && run.environment.has_asked());
+    let asked = if is_fresh { run.environment.is_ready() } else { run.environment.has_asked() };
+    if !is_fresh && run.environment.is_broken() {
+        return Err(run.gone().await);
+    }
     let failed = if asked { None } else { run.initialise(before, is_fresh).await? };
     // It has started, or never will.
     drop(fresh);
@@ -174,7 +177,7 @@ impl Run<'_> {
                 Event::Stopped => break self.stopped(),
                 Event::Exited(status) => break self.exited(status),
                 Event::Extension(failure) => break self.extension_failed(&failure),
-                Event::Companion(..) | Event::ExtensionsReady => {}
+                Event::ExtensionsReady => {}
                 Event::Broken(detail) => return Err(NotRun::Broken(detail)),
                 Event::NotExecuted(errno) => break self.not_executed(errno),
                 Event::NotEntered(errno) => break self.not_entered(errno),
@@ -233,7 +236,7 @@ impl Run<'_> {
                 Event::Stopped => return self.stopped(),
                 // The answer stands.
                 Event::Exited(_) | Event::Extension(_) => return End { reusable: false, ..end },
-                Event::NotExecuted(_) | Event::NotEntered(_) | Event::Broken(_) | Event::Companion(..) => {}
+                Event::NotExecuted(_) | Event::NotEntered(_) | Event::Broken(_) => {}
             }
         }
     }
@@ -284,6 +287,7 @@ impl Run<'_> {
 
     /// The end of an environment that never got the event; what it printed after its last call is kept.
     async fn gone(&mut self) -> NotRun {
+        self.environment.end_reason = FAILURE;
         self.environment.drain_output();
         self.environment.log.end_line();
         self.environment.log.hand_over(&self.inner.logs).await;
@@ -337,7 +341,7 @@ impl Run<'_> {
                 }
                 Event::Exited(status) => return self.exited(status),
                 Event::Extension(failure) => return self.extension_failed(&failure),
-                Event::Companion(..) | Event::ExtensionsReady => {}
+                Event::ExtensionsReady => {}
                 // Said before a runtime's program starts, and that one has asked for its event.
                 Event::NotExecuted(_) | Event::NotEntered(_) | Event::Broken(_) => {}
                 Event::TimedOut => return self.timed_out(),
@@ -452,12 +456,13 @@ impl Run<'_> {
     async fn finish(&mut self, end: End, started: Duration, started_unix_ms: i64) -> Finished {
         let timeout_ms = self.request.function.timeout_ms;
         let duration_ms = if end.timed_out { f64::from(timeout_ms) } else { self.ms_since(started) };
-        if !end.reusable {
-            self.environment.end_reason = if end.timed_out { TIMEOUT } else { FAILURE };
-        }
         if end.reusable {
             // What answers the runtime's POST goes out now, unless its next question is here already.
             self.environment.has_asked();
+        }
+        let reusable = end.reusable && !self.environment.is_broken();
+        if !reusable {
+            self.environment.end_reason = if end.timed_out { TIMEOUT } else { FAILURE };
         }
         self.environment.drain_output();
         self.environment.log.end_line();
@@ -475,7 +480,7 @@ impl Run<'_> {
             log.hand_over(&self.inner.logs).await;
         }
         let invocation = Invocation { outcome: end.outcome, log_tail, record };
-        Finished { invocation, reusable: end.reusable, stopped: end.stopped }
+        Finished { invocation, reusable, stopped: end.stopped }
     }
 
     /// The platform's own line about an end that the function could not report itself.
