@@ -74,7 +74,8 @@ pub(super) fn prepare(template: &Ready, given: &Given, built: &Built, output: &O
     if let Some(fence) = &built.fence {
         restrict(fence)?;
     }
-    // Until it is another program: where its user outside is the daemon's, all of that user's processes could look into it.
+    // Until it is another program, what already runs in the environment must not look into it. A change of users outside
+    // would do; without root there is none.
     prctl::set_dumpable(false).map_err(|error| format!("hide its memory: {error}"))?;
     crate::filter::apply(&crate::filter::for_runtimes())
         .map_err(|error| format!("filter its system calls: {error}"))
