@@ -59,6 +59,15 @@ impl Enclosure {
     }
 }
 
+impl Enclosure {
+    /// Ends the runtime, and leaves extensions; false when that cannot be done.
+    pub(crate) async fn kill_runtime(&self) -> bool {
+        let sandbox = Arc::downgrade(&self.sandbox);
+        let killed = move || sandbox.upgrade().is_some_and(|sandbox| sandbox.kill_runtime());
+        tokio::task::spawn_blocking(killed).await.unwrap_or(false)
+    }
+}
+
 impl Stillness {
     /// Stops everything in it; what cannot be stopped on this host goes on. Blocks.
     pub(crate) fn begin(self) {

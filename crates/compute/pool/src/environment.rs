@@ -259,6 +259,10 @@ impl Environment {
         if self.wake().await.is_err() {
             return;
         }
+        // AWS ends the runtime first.
+        if self.end_reason != SPINDOWN && !self.enclosure.kill_runtime().await {
+            return;
+        }
         let deadline_ms = self.clock.unix_ms() + i64::try_from(SHUTDOWN_TIME.as_millis()).unwrap_or_default();
         let told = self.extensions.begin_end(&mut self.api, &self.random, self.end_reason, deadline_ms);
         if let Some(telemetry) = self.log.telemetry() {

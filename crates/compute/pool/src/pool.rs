@@ -9,7 +9,7 @@ use std::time::Duration;
 use lambent_base::{BoxFuture, Clock, Random};
 use lambent_sandbox::{Capabilities, Sandbox, SandboxConfig};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::environment::Environment;
@@ -43,6 +43,9 @@ const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 const FREEZE_AFTER: Duration = Duration::from_millis(100);
 /// Many environments at once are ended by so many threads.
 const END_THREADS: usize = 8;
+/// Environments whose extensions are told of the end, and have their time: they are not counted among the living, but hold
+/// their memory. Beyond these they are ended at once.
+const MAX_SHUTTING_DOWN: usize = 64;
 /// What is killed is gone in milliseconds; a process that the kernel does not let go is left behind after this.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -155,6 +158,8 @@ pub(crate) struct Inner {
     /// Calls that run and environments that are being ended.
     working: AtomicUsize,
     rested: Notify,
+    /// Free places among those that shut down.
+    shutting_down: Arc<Semaphore>,
     /// True once running calls are given up.
     pub(crate) killing: watch::Sender<bool>,
     gate: Gate,
@@ -193,6 +198,7 @@ impl Pool {
             freezing: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             rested: Notify::new(),
+            shutting_down: Arc::new(Semaphore::new(MAX_SHUTTING_DOWN)),
             killing: watch::Sender::new(false),
             gate: Gate::default(),
             sampler: Sampler::default(),
@@ -601,16 +607,20 @@ impl Inner {
     /// Each of a few threads ends some of them: most of an end is waiting for the kernel.
     fn ending<T: Ending>(self: &Arc<Self>, environments: Vec<T>) -> Vec<JoinHandle<()>> {
         let (told, mut environments): (Vec<T>, Vec<T>) = environments.into_iter().partition(Ending::is_told);
-        let share = environments.len().div_ceil(END_THREADS).max(1);
         let mut ending = Vec::new();
         for mut one in told {
+            let Ok(place) = self.shutting_down.clone().try_acquire_owned() else {
+                environments.push(one);
+                continue;
+            };
             let work = Working::new(self);
             ending.push(tokio::spawn(async move {
                 one.shut_down().await;
                 // Fails only when the process ends, and with it the environment.
-                let _ = tokio::task::spawn_blocking(move || drop((one, work))).await;
+                let _ = tokio::task::spawn_blocking(move || drop((one, work, place))).await;
             }));
         }
+        let share = environments.len().div_ceil(END_THREADS).max(1);
         while !environments.is_empty() {
             let rest = environments.split_off(share.min(environments.len()));
             let (some, work) = (std::mem::replace(&mut environments, rest), Working::new(self));

@@ -201,6 +201,12 @@ impl Group {
         self.folders.iter().map(open).collect()
     }
 
+    /// The processes in it, as the daemon numbers them; `None` where there is no group.
+    pub(crate) fn processes(&self) -> Option<Vec<i32>> {
+        let listed = fs::read_to_string(self.folders.first()?.join("cgroup.procs")).ok()?;
+        Some(listed.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
     /// The most memory ever used, in bytes; `None` where it is not counted.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         // A decimal number of 64 bits and a line end.

@@ -8,6 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::cgroups::{Group, Hierarchies};
+use crate::companions;
 use crate::error::SandboxError;
 use crate::link;
 use crate::orders::{ExecOrders, Work};
@@ -72,6 +73,8 @@ pub(crate) struct Process {
     pub(crate) orders: Option<OwnedFd>,
     /// Of companions, all of whom listen to it: each packet is taken by one.
     pub(crate) companions: Option<OwnedFd>,
+    /// The companions, as the daemon numbers them.
+    pub(crate) companion_pids: Vec<i32>,
 }
 
 impl Environment {
@@ -147,6 +150,13 @@ impl Environment {
     /// Lets everything in it go on.
     pub fn thaw(&self) -> io::Result<()> {
         self.life.has.thaw()
+    }
+
+    /// Kills its runtime and whatever else is not a companion, or was started by one, and waits until it is gone. False
+    /// where that cannot be done: there are no control groups, or no companions, or it grows faster than it is killed.
+    /// Blocks for some milliseconds.
+    pub fn kill_runtime(&self) -> bool {
+        companions::kill_others(&self.life.has.group, &self.life.process.companion_pids)
     }
 
     /// Process 1 of the environment, as the host numbers it; `None` once it is gone.

@@ -20,6 +20,7 @@
 mod capabilities;
 mod cgroups;
 mod clone;
+mod companions;
 mod environment;
 mod error;
 mod filter;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::cgroups::Hierarchies;
-use crate::environment::{Environment, Process, Resources};
+use crate::environment::{Environment, Process, Resources, pid_of};
 use crate::error::SandboxError;
 use crate::link::{self, Fds, Report};
 use crate::orders::EnvironmentOrders;
@@ -77,6 +77,8 @@ struct Standing {
     /// For a zygote's child.
     user_namespace: Option<OwnedFd>,
     fence: Option<OwnedFd>,
+    /// Pidfds.
+    companions: Vec<OwnedFd>,
 }
 
 impl Sandbox {
@@ -178,7 +180,8 @@ impl Sandbox {
         let reports = reports(&ours.control);
         let (companions, companions_output) = ours.companions.unzip();
         let (init, orders) = (standing.init, ours.orders);
-        let process = Process { init, _control: Some(ours.control), orders, companions };
+        let companion_pids = standing.companions.iter().filter_map(pid_of).collect();
+        let process = Process { init, _control: Some(ours.control), orders, companions, companion_pids };
         // From here on whatever fails ends it.
         let environment = Environment::new(process, template, has);
         let reports = reports.map_err(SandboxError::start("share its control socket"))?;
@@ -311,6 +314,7 @@ fn wait_ready(control: &OwnedFd, shell: &Shell) -> Result<Standing, SandboxError
             tun: fds.next_if(tun)?,
             user_namespace: fds.next_if(matches!(shell.boot, Boot::Fork { .. }))?,
             fence: fds.next_if(fence)?,
+            companions: fds.take(fds.numbers().len())?,
         })
     };
     standing().map_err(failed)

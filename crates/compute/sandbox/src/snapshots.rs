@@ -105,7 +105,8 @@ impl Sandbox {
         let (runtime_api, endpoint, init) = (take()?, take()?, take()?);
         let tun = if report { Some(take()?) } else { None };
         let watched = init.try_clone();
-        let process = Process { init, _control: None, orders: None, companions: None };
+        let companion_pids = Vec::new();
+        let process = Process { init, _control: None, orders: None, companions: None, companion_pids };
         // From here on whatever fails ends it.
         let environment = Environment::beneath(snapshot.life.clone(), process, has);
         let (reports, ended) = UnixDatagram::pair().map_err(SandboxError::start("make a report socket"))?;

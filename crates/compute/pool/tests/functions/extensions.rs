@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "an_extension_that_hangs_ends_with_the_functions_time",
             one_that_hangs_ends_with_the_functions_time,
         ),
+        trial("a_runtime_ends_before_its_extensions_are_told", a_runtime_ends_before_its_extensions_are_told),
         trial("telemetry_reaches_a_listener_inside", telemetry_reaches_a_listener_inside),
     ]
 }
@@ -67,6 +68,13 @@ while True:
     event = next(own)
     print("event", event["eventType"], event.get("shutdownReason", event.get("requestId")), flush=True)
     if event["eventType"] == "SHUTDOWN":
+        if mode == "looks":
+            others = []
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try: words = open(f"/proc/{pid}/cmdline").read()
+                except OSError: continue
+                if words and "extensions/watcher" not in words: others.append(pid + " " + words)
+            print("beside", [one for one in others if not one.startswith("1 ")], flush=True)
         if mode == "telemetry": reported.wait(1.5)
         os._exit(0)
     if mode == "dies in a call": os._exit(4)
@@ -153,6 +161,18 @@ async fn one_that_hangs_ends_with_the_functions_time() {
     let answer = bench.once(FunctionSpec { timeout_ms: 1_000, ..function }, "{}").await;
     assert_eq!(answer.error()["errorType"], "Sandbox.Timedout");
     assert!(!logged(&bench).await.contains("loaded"), "the runtime waits for its extensions");
+}
+
+async fn a_runtime_ends_before_its_extensions_are_told() {
+    let endless = "import subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\n\
+        def handler(event, context):\n    while True: pass\n";
+    let bench = Bench::new();
+    let function = with_extension(&bench, bench.python(endless), "looks");
+    let answer = bench.once(FunctionSpec { timeout_ms: 1_000, ..function }, "{}").await;
+    assert_eq!(answer.error()["errorType"], "Sandbox.Timedout");
+    let log = logged(&bench).await;
+    assert!(log.contains("event SHUTDOWN timeout"), "{log}");
+    assert!(log.contains("beside []"), "{log}");
 }
 
 async fn telemetry_reaches_a_listener_inside() {

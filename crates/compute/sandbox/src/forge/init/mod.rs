@@ -32,6 +32,9 @@ use crate::users::BLOCK;
 pub(super) use privileges::keep_for_zygote;
 pub(super) use runtime::execute;
 
+/// Companions that the daemon is told of: with all else as many descriptors as travel beside one packet.
+const MAX_TOLD: usize = 10;
+
 /// What came beside the orders.
 struct Given {
     control: OwnedFd,
@@ -75,9 +78,11 @@ fn live(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<()> 
         _ => Some(start(template, given, &built, (&turn, &mine))?),
     };
     let companions = companions::start(template, given, &built, (&turn, &mine))?;
+    let pointers = point_at(&companions)?;
     settle(template, order, given)?;
     // Only now, so that no function is there before this process can do nothing else any more.
-    tell(template, given, &built)?;
+    tell(template, given, &built, &pointers)?;
+    drop(pointers);
     // From now on the runtime may report, too.
     drop((mine, built));
     let Some(runtime) = runtime.filter(|_| companions.is_empty()) else {
@@ -138,8 +143,17 @@ fn build(template: &Ready, order: &EnvironmentOrders, given: &Given) -> Step<Bui
     Ok(Built { own, api, endpoint, tun, user_namespace, fence })
 }
 
-/// What the daemon gets: both listeners, this process, the network device, and, for a zygote's child, what it shall enter.
-fn tell(template: &Ready, given: &Given, built: &Built) -> Step<()> {
+/// Pidfds of the companions, if there are not too many to tell of.
+fn point_at(companions: &[Pid]) -> Step<Vec<OwnedFd>> {
+    let told = companions.iter().filter(|_| companions.len() <= MAX_TOLD);
+    let pid = |one: &Pid| rustix::process::Pid::from_raw(one.as_raw()).ok_or(rustix::io::Errno::SRCH);
+    let pointers = told.map(|one| pidfd_open(pid(one)?, PidfdFlags::empty()));
+    pointers.collect::<Result<_, _>>().map_err(|error| format!("point at a companion: {error}"))
+}
+
+/// What the daemon gets: both listeners, this process, the network device, for a zygote's child what it shall enter, and
+/// the companions.
+fn tell(template: &Ready, given: &Given, built: &Built, companions: &[OwnedFd]) -> Step<()> {
     let mut fds = vec![built.api.as_raw_fd(), built.endpoint.as_raw_fd(), built.own.as_raw_fd()];
     fds.extend(built.tun.as_ref().map(AsRawFd::as_raw_fd));
     let mut report = Report::Ready { tun: built.tun.is_some(), fence: false };
@@ -148,6 +162,7 @@ fn tell(template: &Ready, given: &Given, built: &Built) -> Step<()> {
         *fence = built.fence.is_some();
         fds.extend(built.fence.as_ref().map(AsRawFd::as_raw_fd));
     }
+    fds.extend(companions.iter().map(AsRawFd::as_raw_fd));
     link::send_json(given.control.as_fd(), &report, &fds)
         .map_err(|error| format!("pass its listeners to the daemon: {error}"))
 }
