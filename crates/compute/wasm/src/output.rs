@@ -9,7 +9,7 @@ use lambent_pool::Journal;
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::limits::OUTPUT_BYTES_MAX;
 
@@ -72,7 +72,12 @@ impl Pollable for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.lock().bytes.extend_from_slice(&bytes);
+        let mut gathered = self.0.lock();
+        // A component can hand over more than it was told there is room for.
+        if bytes.len() > OUTPUT_BYTES_MAX.saturating_sub(gathered.bytes.len()) {
+            return Err(StreamError::trap("expected a write of at most the permitted length"));
+        }
+        gathered.bytes.extend_from_slice(&bytes);
         Ok(())
     }
 
@@ -102,5 +107,22 @@ impl AsyncWrite for Output {
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_taken_than_there_is_room_for() {
+        let mut output = Output::default();
+        let much = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
+        assert!(matches!(output.write(much(OUTPUT_BYTES_MAX + 1)), Err(StreamError::Trap(_))));
+        output.write(much(OUTPUT_BYTES_MAX - 1)).unwrap();
+        assert!(matches!(output.write(much(2)), Err(StreamError::Trap(_))));
+        output.write(much(1)).unwrap();
+        assert_eq!(output.check_write().unwrap(), 0);
+        assert_eq!(output.0.lock().bytes.len(), OUTPUT_BYTES_MAX);
     }
 }
