@@ -26,6 +26,7 @@ pub(crate) struct Function {
     pub(crate) program: OnceCell<Program>,
     /// Places without a call; the one used last is taken first.
     places: Mutex<Vec<Place>>,
+    /// Calls of this state, for which it is kept.
     running: AtomicUsize,
 }
 
@@ -85,12 +86,10 @@ impl Functions {
 }
 
 impl Function {
-    /// Counts a call; `None` where so many run already.
-    pub(crate) fn begin(self: &Arc<Self>, reserved: Option<u32>) -> Option<Running> {
-        let limit = reserved.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let before = self.running.fetch_add(1, Ordering::SeqCst);
-        let running = Running(self.clone());
-        (before < limit).then_some(running)
+    /// Keeps it for a call.
+    pub(crate) fn begin(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Running(self.clone())
     }
 
     /// A place that is free.

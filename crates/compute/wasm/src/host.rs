@@ -12,9 +12,13 @@ use wasmtime_wasi_http::{
 };
 
 use crate::error::WasmError;
-use crate::limits::{RANDOM_BYTES_MAX, TICKS_BEFORE_SHIFT};
+use crate::limits::{
+    BODY_CHUNK_BYTES, FIELDS_BYTES_MAX, HANDLES_MAX, RANDOM_BYTES_MAX, RESOURCES_MAX, TICKS_BEFORE_SHIFT,
+    TRANSFER_BYTES_MAX,
+};
 use crate::memory::{Budget, Meter, Vitals};
 use crate::output::Output;
+use crate::requests;
 
 /// The state of one instance.
 pub(crate) struct Host {
@@ -41,16 +45,17 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<Host>, WasmError> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(WasmError::Engine)?;
     add_only_http_to_linker_async(&mut linker).map_err(WasmError::Engine)?;
+    requests::bound(&mut linker).map_err(WasmError::Engine)?;
     Ok(linker)
 }
 
-/// A store for one instance.
+/// A store for one instance. Fails where there is no memory left for what the host keeps for it.
 pub(crate) fn store(
     engine: &Engine,
     function: &FunctionSpec,
     budget: &Arc<Budget>,
     surroundings: &Surroundings,
-) -> Store<Host> {
+) -> wasmtime::Result<Store<Host>> {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(surroundings.output.clone()).stderr(surroundings.output.clone());
     wasi.envs(&surroundings.variables);
@@ -59,21 +64,24 @@ pub(crate) fn store(
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     wasi.max_random_size(RANDOM_BYTES_MAX);
     let vitals = surroundings.vitals.clone();
-    let host = Host {
-        wasi: wasi.build(),
-        http: WasiHttpCtx::new(),
-        hooks: Closed,
-        table: ResourceTable::new(),
-        meter: Meter::new(budget.clone(), vitals.clone(), function.memory_mib),
+    let Some(meter) = Meter::new(budget.clone(), vitals.clone(), function.memory_mib) else {
+        return Err(wasmtime::Error::msg("no memory is left for another instance"));
     };
+    let mut http = WasiHttpCtx::new();
+    http.set_field_size_limit(FIELDS_BYTES_MAX);
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES_MAX);
+    let host = Host { wasi: wasi.build(), http, hooks: Closed, table, meter };
     let mut store = Store::new(engine, host);
+    store.set_hostcall_fuel(TRANSFER_BYTES_MAX);
+    store.set_max_component_handles(HANDLES_MAX);
     store.limiter(|host| &mut host.meter);
     store.epoch_deadline_callback(move |_| {
         vitals.note_busy();
         Ok(UpdateDeadline::Yield(1))
     });
     begin(&mut store);
-    store
+    Ok(store)
 }
 
 /// A call begins in this store.
@@ -103,5 +111,9 @@ impl WasiHttpHooks for Closed {
         _done: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
     }
 }

@@ -13,6 +13,8 @@ use lambent_pool::{End, InvokeRequest};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
+use crate::limits::REQUEST_HEADER_BYTES_MAX;
+
 const VERSION: &str = "2.0";
 const AUTHORITY_DEFAULT: &str = "lambda";
 /// What may stand in a path or query as it is; a path that was decoded may hold others.
@@ -53,6 +55,13 @@ impl Asked {
             _ => plain(call.payload.clone()),
         };
         tell(asked.request.headers_mut(), call, deadline_ms);
+        let headers = asked.request.headers();
+        let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if bytes > REQUEST_HEADER_BYTES_MAX {
+            return Err(format!(
+                "expected headers, cookies and requestContext of at most {REQUEST_HEADER_BYTES_MAX} bytes, got {bytes}"
+            ));
+        }
         Ok(asked)
     }
 }

@@ -10,6 +10,7 @@
 //! on among threads of low priority, so that no loop delays the platform (see [`gears`]).
 
 mod artifact;
+mod counts;
 mod engine;
 mod error;
 mod event_call;
@@ -22,6 +23,7 @@ mod limits;
 mod memory;
 mod output;
 mod program;
+mod requests;
 mod run;
 mod runner;
 mod ticker;

@@ -27,6 +27,25 @@ pub(crate) const WARM_PLACES_MAX: u32 = 64;
 /// The part of the memory that this process may use which instances may have together: one over so many.
 pub(crate) const MEMORY_SHARE: u64 = 2;
 
+/// Things that the host keeps for one instance at once: streams, timers, headers, requests.
+pub(crate) const RESOURCES_MAX: usize = 512;
+/// Bytes of one set of header fields that a component makes, with what the host needs to keep them.
+pub(crate) const FIELDS_BYTES_MAX: usize = 8 << 10;
+/// Bytes of the names and values of the headers that a component is handed: it may have copies made of them.
+pub(crate) const REQUEST_HEADER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the method, of the path and of the authority of a request that a component makes.
+pub(crate) const REQUEST_PART_BYTES_MAX: usize = 4 << 10;
+/// Bytes that a body takes in one write. Two writes may wait in it, which is itself two things: a body and a stream.
+pub(crate) const BODY_CHUNK_BYTES: usize = 16 << 10;
+/// Bytes that are set aside for each of those things.
+pub(crate) const RESOURCE_BYTES: usize = 16 << 10;
+/// Bytes that are set aside for what the host keeps for one instance.
+pub(crate) const HOST_BYTES: usize = RESOURCES_MAX * RESOURCE_BYTES;
+/// Bytes that a component hands over in one call or result: a result of the largest size, and some.
+pub(crate) const TRANSFER_BYTES_MAX: usize = 8 << 20;
+/// Handles of components within one instance.
+pub(crate) const HANDLES_MAX: usize = 16_384;
+
 /// How often running code is asked to let others run.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// After so many ticks a call goes on among threads of low priority.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use crate::limits::HOST_BYTES;
+
 const ELEMENT_BYTES: usize = size_of::<usize>();
 const MIB: usize = 1 << 20;
 
@@ -74,10 +76,16 @@ impl Vitals {
 }
 
 impl Meter {
-    pub(crate) fn new(budget: Arc<Budget>, vitals: Arc<Vitals>, memory_mib: u32) -> Self {
+    /// Sets aside what the host keeps for an instance, beside what the instance itself may have; `None` where there is
+    /// not so much left.
+    pub(crate) fn new(budget: Arc<Budget>, vitals: Arc<Vitals>, memory_mib: u32) -> Option<Self> {
         vitals.peak_bytes.store(0, Ordering::Relaxed);
+        if !budget.take(HOST_BYTES) {
+            vitals.refused.store(true, Ordering::Relaxed);
+            return None;
+        }
         let limit = usize::try_from(memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
-        Self { budget, vitals, limit, used: 0, last: 0 }
+        Some(Self { budget, vitals, limit, used: 0, last: 0 })
     }
 
     fn grow(&mut self, bytes: usize) -> bool {
@@ -136,7 +144,7 @@ impl ResourceLimiter for Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        self.budget.give(self.used);
+        self.budget.give(self.used + HOST_BYTES);
     }
 }
 
@@ -146,29 +154,32 @@ mod tests {
 
     #[test]
     fn an_instance_has_its_limit_and_all_have_the_budget() {
-        let budget = Budget::new(3 * MIB as u64);
+        let whole = (3 * MIB + 2 * HOST_BYTES) as u64;
+        let budget = Budget::new(whole);
         let vitals = Arc::new(Vitals::default());
-        let mut one = Meter::new(budget.clone(), vitals.clone(), 2);
+        let mut one = Meter::new(budget.clone(), vitals.clone(), 2).unwrap();
         assert!(one.memory_growing(0, MIB, None).unwrap());
         assert!(!one.memory_growing(MIB, 3 * MIB, None).unwrap(), "its own limit");
         assert!(vitals.is_starved());
         assert!(one.memory_growing(MIB, 2 * MIB, None).unwrap());
         let other = Arc::new(Vitals::default());
-        let mut two = Meter::new(budget.clone(), other.clone(), 100);
+        let mut two = Meter::new(budget.clone(), other.clone(), 100).unwrap();
         assert!(two.memory_growing(0, MIB, None).unwrap());
         assert!(!two.memory_growing(MIB, MIB + 1, None).unwrap(), "all of the budget is taken");
+        let third = Arc::new(Vitals::default());
+        assert!(Meter::new(budget.clone(), third.clone(), 1).is_none() && third.is_starved());
         assert_eq!((vitals.peak_mib(), other.peak_mib()), (2, 1));
         drop(one);
         assert!(two.memory_growing(MIB, 2 * MIB, None).unwrap());
         two.memory_grow_failed(wasmtime::Error::msg("no")).unwrap();
         drop(two);
-        assert_eq!(budget.left.load(Ordering::Relaxed), 3 * MIB as u64);
+        assert_eq!(budget.left.load(Ordering::Relaxed), whole);
     }
 
     #[test]
     fn a_growth_beyond_the_maximum_of_a_memory_is_no_want_of_ours() {
         let vitals = Arc::new(Vitals::default());
-        let mut one = Meter::new(Budget::new(u64::MAX), vitals.clone(), 128);
+        let mut one = Meter::new(Budget::new(u64::MAX), vitals.clone(), 128).unwrap();
         assert!(!one.memory_growing(0, 2, Some(1)).unwrap());
         assert!(!one.table_growing(0, 2, Some(1)).unwrap());
         assert!(!vitals.is_starved());

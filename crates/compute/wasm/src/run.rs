@@ -218,7 +218,7 @@ async fn instantiate(
     request: &InvokeRequest,
     surroundings: &host::Surroundings,
 ) -> wasmtime::Result<Instance> {
-    let mut store = host::store(&inner.engine, &request.function, &inner.budget, surroundings);
+    let mut store = host::store(&inner.engine, &request.function, &inner.budget, surroundings)?;
     let exports = match program {
         Program::Http(pre) => Exports::Http(pre.instantiate_async(&mut store).await?),
         Program::Event(pre) => Exports::Event(pre.instantiate_async(&mut store).await?),

@@ -14,6 +14,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::REUSE_VARIABLE;
 use crate::artifact::{Artifact, SealKey};
+use crate::counts::Counts;
 use crate::engine::engine;
 use crate::error::WasmError;
 use crate::functions::{Functions, Place};
@@ -56,9 +57,10 @@ pub(crate) struct Inner {
     gears: Arc<Gears>,
     seal: SealKey,
     functions: Functions,
+    counts: Counts,
     calls: Arc<Semaphore>,
-    compilations: Semaphore,
-    compilations_waiting: Semaphore,
+    compilations: Arc<Semaphore>,
+    compilations_waiting: Arc<Semaphore>,
     reaping: AtomicBool,
     shutdown_grace: Duration,
     /// True once running calls are given up.
@@ -79,9 +81,10 @@ impl Wasm {
             gears: Arc::default(),
             seal: SealKey::of(&config.secret),
             functions: Functions::default(),
+            counts: Counts::default(),
             calls: Arc::new(Semaphore::new(INSTANCES_MAX as usize)),
-            compilations: Semaphore::new(COMPILATIONS_MAX),
-            compilations_waiting: Semaphore::new(COMPILATIONS_WAITING_MAX),
+            compilations: Arc::new(Semaphore::new(COMPILATIONS_MAX)),
+            compilations_waiting: Arc::new(Semaphore::new(COMPILATIONS_WAITING_MAX)),
             reaping: AtomicBool::new(false),
             shutdown_grace: config.shutdown_grace,
             killing: watch::Sender::new(false),
@@ -105,10 +108,10 @@ impl Wasm {
         }
         let slot = inner.calls.clone().try_acquire_owned();
         let slot = slot.map_err(|_| throttled(ThrottleReason::ConcurrentInvocationLimitExceeded))?;
+        let reserved = request.function.reserved_concurrency;
+        let counted = inner.counts.begin(&request.function.key, reserved).map_err(throttled)?;
         let function = inner.functions.get(&request.function.key);
-        let running = function
-            .begin(request.function.reserved_concurrency)
-            .ok_or_else(|| throttled(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded))?;
+        let running = function.begin();
         let mut mapped_ms = None;
         let before = inner.clock.monotonic();
         let program = function.program.get_or_try_init(async || {
@@ -138,10 +141,16 @@ impl Wasm {
         let call = async move {
             let (invocation, place) = run.run().await;
             function.give_back(place);
-            drop((running, ticking, slot));
+            drop((running, counted, ticking, slot));
             invocation
         };
         inner.gears.run(vitals, Box::pin(call)).await.ok_or(InvokeError::ShuttingDown)
+    }
+
+    /// What the functions of an account without reserved concurrency may run at once in a region, from now on. Without it
+    /// they may run as much as there is room for.
+    pub fn limit_unreserved(&self, account: &str, region: &str, limit: usize) {
+        self.inner.counts.limit_unreserved(account, region, limit);
     }
 
     /// Whether any call runs.
@@ -217,10 +226,10 @@ impl Inner {
         Program::link(&self.linker, &component, &function.runtime)
     }
 
-    /// Compiles on a thread of low priority.
+    /// Compiles on a thread of low priority, which keeps its turn when nobody waits for it any more.
     async fn compile(self: &Arc<Self>, artifact: Artifact) -> Result<Component, WasmError> {
-        let _waiting = self.compilations_waiting.try_acquire().map_err(|_| WasmError::Busy)?;
-        let _turn = self.compilations.acquire().await.map_err(|_| WasmError::ShuttingDown)?;
+        let waiting = self.compilations_waiting.clone().try_acquire_owned().map_err(|_| WasmError::Busy)?;
+        let turn = self.compilations.clone().acquire_owned().await.map_err(|_| WasmError::ShuttingDown)?;
         let (send, receive) = oneshot::channel();
         let inner = self.clone();
         let work = move || {
@@ -229,7 +238,8 @@ impl Inner {
             let mapped = artifact.open(&inner.engine, &inner.seal);
             let compiled =
                 mapped.map_or_else(|| artifact.compile(&inner.engine, &inner.seal, &inner.random), Ok);
-            // Nobody waits any more only when the platform ends.
+            drop((turn, waiting));
+            // Nobody waits any more when a caller went away; what was compiled is kept for the next.
             let _ = send.send(compiled);
         };
         let spawned = std::thread::Builder::new().name("wasm-compile".to_owned()).spawn(work);

@@ -113,6 +113,42 @@ async fn no_more_run_than_are_reserved() {
 }
 
 #[tokio::test]
+async fn an_update_does_not_begin_to_count_anew() {
+    let platform = Arc::new(Platform::new());
+    let mut old = platform.guest("event-sleep");
+    (old.reserved_concurrency, old.timeout_ms) = (Some(1), 900_000);
+    let old = Arc::new(old);
+    platform.wasm.prepare(&old).await.unwrap();
+    let (own, asked) = (platform.clone(), old.clone());
+    let call = tokio::spawn(async move { own.call(&asked, "{}").await });
+    while !platform.wasm.is_running() {
+        tokio::task::yield_now().await;
+    }
+    let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+    for version in ["$LATEST", "1"] {
+        let mut new = platform.guest("event-sleep");
+        new.key.version = version.to_owned();
+        new.reserved_concurrency = Some(1);
+        let refused = platform.refused(new).await;
+        assert!(matches!(refused, InvokeError::Throttled(found) if found == reason), "{version}: {refused}");
+    }
+    platform.wasm.shutdown().await;
+    call.await.unwrap();
+}
+
+#[tokio::test]
+async fn functions_without_reserved_concurrency_share_what_their_account_has() {
+    let platform = Platform::new();
+    let function = Arc::new(platform.guest("event-echo"));
+    platform.wasm.limit_unreserved(&function.key.account, &function.key.region, 0);
+    let refused = platform.wasm.invoke(request(&function, "{}")).await.expect_err("a call that does not run");
+    let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+    assert!(matches!(refused, InvokeError::Throttled(found) if found == reason), "{refused}");
+    platform.wasm.limit_unreserved(&function.key.account, &function.key.region, 1);
+    assert_eq!(platform.call(&function, "1").await.result(), "1");
+}
+
+#[tokio::test]
 async fn a_stopping_platform_ends_what_runs() {
     let platform = Arc::new(Platform::new());
     let mut function = platform.guest("event-sleep");
