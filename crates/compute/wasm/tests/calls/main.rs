@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod ends;
+mod hosts;
 mod instances;
 mod results;
 mod support;
