@@ -242,9 +242,9 @@ impl Fleet {
         self.generation += 1;
     }
 
-    /// The same for those of a version.
-    pub(crate) fn retire_version(&mut self, version: &str) {
-        if self.busy == 0 {
+    /// The same for those of a version; `is_awaited` says whether calls of the function wait for room.
+    pub(crate) fn retire_version(&mut self, version: &str, is_awaited: bool) {
+        if self.concurrency() == 0 && !is_awaited {
             // Nobody has anything to remember.
             self.retired_versions.clear();
         } else {
@@ -407,7 +407,7 @@ mod tests {
     fn a_version_is_retired_without_the_others() {
         let mut fleet = busy(1, &[]);
         let before = (fleet.generation("1"), fleet.generation("2"));
-        fleet.retire_version("1");
+        fleet.retire_version("1", false);
         assert_ne!(fleet.generation("1"), before.0);
         assert_eq!(fleet.generation("2"), before.1);
         fleet.retire();

@@ -1,6 +1,6 @@
 //! Who may use which environment: warm ones, room for new ones, calls that wait, calls that are turned away.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,7 @@ pub(crate) struct ProvisionPlan {
 }
 
 struct Waiter {
+    name: Name,
     key: FunctionKey,
     tenant_id: Option<String>,
     give: oneshot::Sender<Grant>,
@@ -210,12 +211,19 @@ impl Leases {
         if self.total + self.waiting.len() < limit {
             return None;
         }
+        let is_here = |other: &Name| other.0 == name.0 && other.1 == name.1;
         let mut running = 0;
         for (other, fleet) in &mut self.functions {
-            if other.0 == name.0 && other.1 == name.1 && !fleet.has_reserved {
-                running += fleet.on_demand() + waiting_for(&self.waiting, other);
+            if !fleet.has_reserved && is_here(other) {
+                running += fleet.on_demand();
             }
         }
+        let shares = |waiter: &&Waiter| {
+            !waiter.give.is_closed()
+                && is_here(&waiter.name)
+                && self.functions.get(&waiter.name).is_none_or(|fleet| !fleet.has_reserved)
+        };
+        running += self.waiting.iter().filter(shares).count();
         (running >= limit).then_some(ThrottleReason::ConcurrentInvocationLimitExceeded)
     }
 
@@ -337,7 +345,12 @@ impl Leases {
             return Answer::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
         }
         let (give, wait) = oneshot::channel();
-        self.waiting.push_back(Waiter { key: key.clone(), tenant_id: tenant_id.map(str::to_owned), give });
+        self.waiting.push_back(Waiter {
+            name: name_of(key),
+            key: key.clone(),
+            tenant_id: tenant_id.map(str::to_owned),
+            give,
+        });
         Answer::Wait(wait)
     }
 
@@ -463,10 +476,12 @@ impl Leases {
         }
         self.total -= taken.len();
         // Who waits remembers its fleet's generation.
+        let awaited = self.waiting.iter().filter(|waiter| !waiter.give.is_closed());
+        let awaited: HashSet<&Name> = awaited.map(|waiter| &waiter.name).collect();
         let too_many = self.functions.len() > MAX_REMEMBERED;
         self.functions.retain(|name, fleet| {
             let is_told = fleet.is_known() && !too_many;
-            is_told || !fleet.is_unused() || waiting_for(&self.waiting, name) > 0
+            is_told || !fleet.is_unused() || awaited.contains(name)
         });
         taken.extend(self.offer_room());
         let left = self.functions.values().flat_map(|function| &function.idle).filter(|one| !one.provisioned);
@@ -495,8 +510,9 @@ impl Leases {
         version: &str,
     ) -> Vec<Environment> {
         let name = Name(account.to_owned(), region.to_owned(), name.to_owned());
+        let is_awaited = waiting_for(&self.waiting, &name) > 0;
         let Some(function) = self.functions.get_mut(&name) else { return Vec::new() };
-        function.retire_version(version);
+        function.retire_version(version, is_awaited);
         function.forget_provision(version);
         let mut taken: Vec<_> = function.idle.extract_if(.., |one| one.key.version == version).collect();
         self.total -= taken.len();
@@ -592,7 +608,7 @@ impl Leases {
 
 /// How many calls of one function wait for room.
 fn waiting_for(waiting: &VecDeque<Waiter>, name: &Name) -> usize {
-    waiting.iter().filter(|waiter| !waiter.give.is_closed() && name_of(&waiter.key) == *name).count()
+    waiting.iter().filter(|waiter| !waiter.give.is_closed() && waiter.name == *name).count()
 }
 
 fn name_of(key: &FunctionKey) -> Name {
@@ -745,6 +761,24 @@ pub(crate) mod tests {
             assert_eq!(call(name, None), Some(ThrottleReason::ConcurrentInvocationLimitExceeded));
         }
         assert_eq!(call("reserved", Some(5)), None);
+    }
+
+    #[test]
+    fn a_call_that_waits_while_its_version_is_retired_keeps_nothing() {
+        let mut leases = bounded(1, 2, 1);
+        let other = {
+            let mut spec = function();
+            "other".clone_into(&mut spec.key.name);
+            spec
+        };
+        assert!(matches!(leases.acquire(&other, None, true, Duration::ZERO).0, Answer::Granted(Grant::Room)));
+        let spec = with("1", None);
+        let (Answer::Wait(_wait), held, _) = leases.acquire(&spec, None, true, Duration::ZERO) else {
+            panic!("the only room is taken");
+        };
+        leases.retire_version("000000000000", "us-east-1", "one", "1");
+        let fleet = leases.functions.get(&held.name).unwrap();
+        assert_ne!(fleet.generation("1"), held.generation);
     }
 
     #[test]
