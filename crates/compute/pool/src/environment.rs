@@ -476,20 +476,8 @@ impl Environment {
         if deadline.poll_passed(context).is_ready() {
             return Poll::Ready(Some(Event::TimedOut));
         }
-        while let Some(output) = &self.extensions_output
-            && let Poll::Ready(Ok(())) = output.poll_read_ready(context)
-        {
-            if self.log.bytes() >= HAND_OVER_BYTES {
-                return Poll::Ready(None);
-            }
-            let mut piece = [0; READ_BYTES];
-            match output.try_read(&mut piece) {
-                // All of them have closed it.
-                Ok(0) => self.extensions_output = None,
-                Ok(length) => self.log.push_extensions(&piece[..length]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => self.extensions_output = None,
-            }
+        if !self.read_extensions_output(context) {
+            return Poll::Ready(None);
         }
         loop {
             if self.log.bytes() >= HAND_OVER_BYTES {
@@ -504,6 +492,26 @@ impl Environment {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Takes what extensions printed into the log; false when that is to be handed over first.
+    fn read_extensions_output(&mut self, context: &mut Context<'_>) -> bool {
+        while let Some(output) = &self.extensions_output
+            && let Poll::Ready(Ok(())) = output.poll_read_ready(context)
+        {
+            if self.log.bytes() >= HAND_OVER_BYTES {
+                return false;
+            }
+            let mut piece = [0; READ_BYTES];
+            match output.try_read(&mut piece) {
+                // All of them have closed it.
+                Ok(0) => self.extensions_output = None,
+                Ok(length) => self.log.push_extensions(&piece[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => self.extensions_output = None,
+            }
+        }
+        true
     }
 
     /// Takes a piece of what was printed into the log; false when the pipe is of no more use.

@@ -345,12 +345,8 @@ impl Leases {
             return Answer::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
         }
         let (give, wait) = oneshot::channel();
-        self.waiting.push_back(Waiter {
-            name: name_of(key),
-            key: key.clone(),
-            tenant_id: tenant_id.map(str::to_owned),
-            give,
-        });
+        let (name, tenant_id) = (name_of(key), tenant_id.map(str::to_owned));
+        self.waiting.push_back(Waiter { name, key: key.clone(), tenant_id, give });
         Answer::Wait(wait)
     }
 
@@ -766,12 +762,10 @@ pub(crate) mod tests {
     #[test]
     fn a_call_that_waits_while_its_version_is_retired_keeps_nothing() {
         let mut leases = bounded(1, 2, 1);
-        let other = {
-            let mut spec = function();
-            "other".clone_into(&mut spec.key.name);
-            spec
-        };
-        assert!(matches!(leases.acquire(&other, None, true, Duration::ZERO).0, Answer::Granted(Grant::Room)));
+        let mut other = function();
+        "other".clone_into(&mut other.key.name);
+        let first = leases.acquire(&other, None, true, Duration::ZERO).0;
+        assert!(matches!(first, Answer::Granted(Grant::Room)));
         let spec = with("1", None);
         let (Answer::Wait(_wait), held, _) = leases.acquire(&spec, None, true, Duration::ZERO) else {
             panic!("the only room is taken");
