@@ -245,10 +245,39 @@ const FETCH: (&str, &str, &str) = (
          (i32.load8_u (i32.const 152))))"#,
 );
 
+/// Keeps header fields of 1,000 bytes, seven each, without end.
+const FIELDS: (&str, &str, &str) = (
+    "event-fields",
+    r#"(import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]fields.append" (func $append (param i32 i32 i32 i32 i32 i32)))
+       (data (i32.const 600) "x")"#,
+    r#"(memory.fill (i32.const 2048) (i32.const 97) (i32.const 1000))
+       (loop $ever
+         (local.set $s (call $fields))
+         (loop $more
+           (call $append (local.get $s) (i32.const 600) (i32.const 1) (i32.const 2048) (i32.const 1000) (i32.const 64))
+           (br_if $more (i32.rem_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 7))))
+         (br $ever))
+       (unreachable)"#,
+);
+
+/// Sets a method of 4 KiB, and one of 100 KB; the digits are 1 and the result of each.
+const METHOD: (&str, &str, &str) = (
+    "event-method",
+    r#"(import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
+       (import "wasi:http/types@0.2.0" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-method" (func $method (param i32 i32 i32 i32) (result i32)))"#,
+    r#"(memory.fill (i32.const 2048) (i32.const 97) (i32.const 100000))
+       (local.set $s (call $request (call $fields)))
+       (call $digits (i32.add
+         (i32.mul (i32.const 10) (i32.add (i32.const 1) (call $method (local.get $s) (i32.const 9) (i32.const 2048) (i32.const 4096))))
+         (call $method (local.get $s) (i32.const 9) (i32.const 2048) (i32.const 100000))))"#,
+);
+
 /// All components, by name.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let http = HTTP_GUESTS.iter().map(|(name, code)| (*name, component("http", &http_module(code))));
-    let events = EVENT_GUESTS.iter().chain([&FETCH]);
+    let events = EVENT_GUESTS.iter().chain([&FETCH, &FIELDS, &METHOD]);
     let events = events.map(|(name, items, code)| (*name, component("event", &event_module(items, code))));
     http.chain(events).collect()
 }

@@ -1,4 +1,4 @@
-//! What a component may have the host keep for it. The guests lie beside these tests, each with the text of its module.
+//! What a component may have the host keep for it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn peak_kib() -> u64 {
 #[tokio::test]
 async fn header_fields_without_end_do_not_fill_the_host() {
     let platform = Platform::new();
-    let code_dir = platform.package("app.wasm", include_bytes!("../guests/event-fields.wasm"));
+    let code_dir = platform.package("app.wasm", &lambent_test_components::one("event-fields"));
     let function = Arc::new(function("event-fields", &code_dir));
     platform.wasm.prepare(&function).await.unwrap();
     let before = peak_kib();
@@ -33,7 +33,7 @@ async fn header_fields_without_end_do_not_fill_the_host() {
 #[tokio::test]
 async fn no_part_of_a_request_is_large() {
     let platform = Platform::new();
-    let code_dir = platform.package("app.wasm", include_bytes!("../guests/event-method.wasm"));
+    let code_dir = platform.package("app.wasm", &lambent_test_components::one("event-method"));
     let function = Arc::new(function("event-method", &code_dir));
     // One digit for a method of 4 KiB, which is set, and one for a longer one, which is not.
     assert_eq!(platform.call(&function, "{}").await.result(), "11");
