@@ -248,10 +248,8 @@ async fn requests_that_aws_refuses_are_refused_in_its_words() {
 async fn what_would_not_act_is_refused_by_name() {
     let cloud = Cloud::new().await;
     let zip = zips::handler("1");
-    let refused = [
-        json!({"PublishTo": "LATEST_PUBLISHED"}),
-        json!({"DurableConfig": {"ExecutionTimeout": 60}}),
-    ];
+    let refused =
+        [json!({"PublishTo": "LATEST_PUBLISHED"}), json!({"DurableConfig": {"ExecutionTimeout": 60}})];
     for change in refused {
         let answer = cloud.create("thumb", &zip, change.clone()).await;
         let message = answer.json["message"].as_str().unwrap();
