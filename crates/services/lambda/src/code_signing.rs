@@ -21,6 +21,7 @@ use crate::describe::last_modified;
 use crate::errors::LambdaError;
 use crate::lambda::Lambda;
 use crate::layer_lists::page_size;
+use crate::names::PARTITION;
 use crate::rows;
 use crate::{configuration, keys, markers};
 
@@ -193,7 +194,11 @@ fn in_use(arn: &str) -> ApiError {
 fn id_of(arn: &str, place: &Place) -> Option<String> {
     let arn: Arn = arn.parse().ok()?;
     let id = arn.resource.strip_prefix("code-signing-config:")?;
-    (arn.region == place.region && arn.account == place.account).then(|| id.to_owned())
+    let is_here = arn.partition == PARTITION
+        && arn.service == "lambda"
+        && arn.region == place.region
+        && arn.account == place.account;
+    is_here.then(|| id.to_owned())
 }
 
 fn enforces(policies: &CodeSigningPolicies) -> bool {

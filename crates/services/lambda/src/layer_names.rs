@@ -4,6 +4,7 @@
 use lambent_base::Place;
 
 use crate::errors;
+use crate::names::PARTITION;
 
 /// A layer. A bare name is one of the caller's own place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,9 @@ impl LayerVersionName {
             place: Place { account: account.to_owned(), region: region.to_owned() },
             name: name.to_owned(),
         };
-        Some(Self { layer, number: number.parse().ok()? })
+        let read: u64 = number.parse().ok()?;
+        // No other way to write the same number.
+        (read > 0 && read.to_string() == number).then_some(Self { layer, number: read })
     }
 
     pub(crate) fn arn(&self) -> String {
@@ -76,7 +79,9 @@ pub(crate) fn layer_version_resource(text: &str, number: i64, place: &Place) -> 
 fn split(arn: &str) -> Option<(&str, &str, &str)> {
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
     match parts.as_slice() {
-        ["arn", _, "lambda", region, account, "layer", rest] => Some((region, account, rest)),
+        ["arn", partition, "lambda", region, account, "layer", rest] if *partition == PARTITION => {
+            Some((region, account, rest))
+        }
         _ => None,
     }
 }
@@ -96,5 +101,15 @@ mod tests {
         assert_eq!(LayerVersionName::parse("arn:aws:lambda:us-east-1:000000000000:layer:tools"), None);
         assert_eq!(LayerVersionName::parse("arn:aws:lambda:::awslayer:x"), None);
         assert!(LayerName::parse("tools", &place).version(0).is_err());
+    }
+
+    #[test]
+    fn a_version_has_one_spelling() {
+        let spelled =
+            |partition: &str, number: &str| format!("arn:{partition}:lambda:r:000000000000:layer:x:{number}");
+        assert!(LayerVersionName::parse(&spelled("aws", "1")).is_some());
+        for (partition, number) in [("aws", "01"), ("aws", "+1"), ("aws", "0"), ("", "1"), ("aws-cn", "1")] {
+            assert_eq!(LayerVersionName::parse(&spelled(partition, number)), None, "{partition} {number}");
+        }
     }
 }

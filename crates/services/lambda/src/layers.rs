@@ -220,6 +220,10 @@ pub(crate) fn listed(layer: &LayerName, row: LayerVersionRow) -> LayerVersionsLi
 /// Errors: for an ARN that leads to another account or region.
 pub(crate) fn own(text: &str, place: &Place) -> Result<LayerName, ApiError> {
     let layer = LayerName::parse(text, place);
+    // An ARN of another partition.
+    if layer.name.contains(':') {
+        return Err(errors::violation(text, "layerName", "Member must be a layer's name or ARN"));
+    }
     if layer.place.account != place.account {
         return Err(errors::other_account(&layer.arn()));
     }

@@ -6,6 +6,8 @@ use lambent_wire::ApiError;
 
 use crate::errors;
 
+/// The partition of all that is here. No other is read, so that what policies decide on has one spelling.
+pub(crate) const PARTITION: &str = "aws";
 /// The version that is not published, and changes.
 pub(crate) const LATEST: &str = "$LATEST";
 
@@ -113,7 +115,7 @@ pub(crate) fn resource(text: &str, qualifier: Option<&str>, place: &Place) -> St
 pub(crate) fn split(text: &str) -> Option<NameParts<'_>> {
     let mut tokens: Vec<&str> = text.splitn(MAX_TOKENS + 1, ':').collect();
     if let ["arn", partition, "lambda", _, ..] = tokens.as_slice()
-        && is_partition(partition)
+        && *partition == PARTITION
     {
         tokens.drain(..3);
     }
@@ -149,13 +151,6 @@ pub(crate) fn split(text: &str) -> Option<NameParts<'_>> {
 
 /// `arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER` has no more parts than this.
 const MAX_TOKENS: usize = 8;
-
-fn is_partition(text: &str) -> bool {
-    text.is_empty()
-        || text
-            .strip_prefix("aws")
-            .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'))
-}
 
 /// As `us-east-1`, `us-gov-west-1`, `us-isob-east-1`, `eusc-de-east-1`.
 fn is_region(text: &str) -> bool {
@@ -217,6 +212,15 @@ mod tests {
     }
 
     #[test]
+    fn other_partitions_name_nothing() {
+        for partition in ["", "aws-cn", "aws-us-gov", "awsX"] {
+            let text = format!("arn:{partition}:lambda:us-east-1:000000000000:function:thumb");
+            let error = FunctionName::parse(&text, None, &place()).unwrap_err();
+            assert_eq!(error.code, "ValidationException", "{text}");
+        }
+    }
+
+    #[test]
     fn words_that_look_like_parts_can_be_names() {
         assert_eq!(parse("function").name, "function");
         assert_eq!(parse("function:function").name, "function");
@@ -265,8 +269,8 @@ mod tests {
         );
     }
 
-    /// The model's own pattern of NamespacedFunctionName.
-    const PATTERN: &str = r"^(?:(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?)$";
+    /// The model's own pattern of NamespacedFunctionName, but for other partitions.
+    const PATTERN: &str = r"^(?:(arn:(aws):lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?)$";
 
     fn token() -> impl Strategy<Value = String> {
         prop_oneof![

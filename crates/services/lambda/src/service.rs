@@ -115,11 +115,11 @@ fn add_access(service: &mut Service, lambda: &Arc<Lambda>) {
         plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::PutResourcePolicy => put_resource_policy, "lambda:PutResourcePolicy",
-            |input, _| input.resource_arn.clone();
+            |input, place| resource(&input.resource_arn, None, place);
         plain ops::GetResourcePolicy => get_resource_policy, "lambda:GetResourcePolicy",
-            |input, _| input.resource_arn.clone();
+            |input, place| resource(&input.resource_arn, None, place);
         plain ops::DeleteResourcePolicy => delete_resource_policy, "lambda:DeleteResourcePolicy",
-            |input, _| input.resource_arn.clone();
+            |input, place| resource(&input.resource_arn, None, place);
         plain ops::GetPolicy => get_policy, "lambda:GetPolicy",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
     });

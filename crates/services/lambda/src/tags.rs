@@ -15,7 +15,7 @@ use lambent_wire::{ApiError, Empty};
 use crate::code_signing::{self, CodeSigningRow};
 use crate::errors::{self, LambdaError};
 use crate::lambda::Lambda;
-use crate::names::function_arn;
+use crate::names::{PARTITION, function_arn};
 use crate::rows;
 use crate::{configuration, keys};
 
@@ -107,6 +107,13 @@ impl Lambda {
 fn tagged(arn: &str, place: &Place) -> Result<Tagged, ApiError> {
     let not_found = |what: &str| model::resource_not_found_exception(format!("{what} not found: {arn}"));
     let parsed: Arn = arn.parse().map_err(|_| not_found("Resource"))?;
+    if parsed.partition != PARTITION || parsed.service != "lambda" {
+        return Err(errors::violation(
+            arn,
+            "resource",
+            "Member must be an ARN of AWS Lambda in the partition aws",
+        ));
+    }
     if parsed.region != place.region {
         return Err(errors::other_region(&parsed.region, &place.region));
     }

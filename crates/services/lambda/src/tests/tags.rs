@@ -66,6 +66,8 @@ async fn tags_have_bounds_and_only_functions_and_configurations_have_them() {
     );
     let text = format!("Event source mapping not found: {mapping}");
     cloud.get(&uri(&mapping)).await.expect_error(404, "ResourceNotFoundException", &text);
+    let elsewhere = cloud.get(&uri(&f.replace("arn:aws:", "arn:aws-cn:"))).await;
+    assert_eq!((elsewhere.status, elsewhere.json["code"].as_str()), (400, Some("ValidationException")));
     let strange = cloud.get(&uri(&format!("arn:aws:lambda:us-east-1:{ACCOUNT}:foobar:x"))).await;
     assert_eq!((strange.status, strange.json["code"].as_str()), (400, Some("ValidationException")));
 }
@@ -93,6 +95,8 @@ async fn code_signing_configurations_are_kept_and_shown() {
     let created = cloud.create("f", &zips::handler("1"), json!({"CodeSigningConfigArn": config})).await;
     assert_eq!(created.status, 201, "{created:?}");
     cloud.settled("f").await;
+    let elsewhere = cloud.get(&at.replace("arn%3Aaws%3A", "arn%3Aaws-cn%3A")).await;
+    assert_eq!(elsewhere.status, 404);
     let of_function = "/2020-06-30/functions/f/code-signing-config";
     assert_eq!(cloud.get(of_function).await.json["CodeSigningConfigArn"], config);
     assert_eq!(cloud.get(&format!("{at}/functions")).await.json["FunctionArns"], json!([arn("f")]));
