@@ -6,10 +6,11 @@ use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::ports::{Caller, DeliverTo, Outgoing, PortError};
 use lambent_bus::{BusError, Delivery, NewEvent};
 
+use crate::errors::LambdaError;
 use crate::lambda::Lambda;
 use crate::names::FunctionName;
-
-const ACTION: &str = "lambda:InvokeFunction";
+use crate::policy::INVOKE;
+use crate::policy_decision::{Asking, Verdict, Who, decide};
 
 /// Invokes functions asynchronously, in the name of another function's role.
 struct FunctionTarget(Weak<Lambda>);
@@ -22,14 +23,19 @@ impl Lambda {
 
     async fn take_over(&self, outgoing: Outgoing) -> Delivery {
         let Outgoing { target, role_arn, source, body, attributes, id, trace, .. } = outgoing;
-        if !self.role_may(&role_arn, ACTION, target.to_string()).await {
+        if !self.role_may(&role_arn, INVOKE, target.to_string()).await {
             return Delivery::Refused(format!(
-                "the role {role_arn} of {source} may not {ACTION} on {target}, or does not trust Lambda"
+                "the role {role_arn} of {source} may not {INVOKE} on {target}, or does not trust Lambda"
             ));
         }
-        match exists(self, &target).await {
-            Ok(true) => {}
-            Ok(false) => return Delivery::Refused(format!("function {target} does not exist")),
+        match self.is_denied(&target, &role_arn).await {
+            Ok(Some(false)) => {}
+            Ok(Some(true)) => {
+                return Delivery::Refused(format!(
+                    "the policy of {target} denies {INVOKE} to the role {role_arn} of {source}"
+                ));
+            }
+            Ok(None) => return Delivery::Refused(format!("function {target} does not exist")),
             Err(error) => return Delivery::Busy(error.to_string()),
         }
         let event = &NewEvent {
@@ -48,18 +54,36 @@ impl Lambda {
             Err(error) => Delivery::Busy(error.to_string()),
         }
     }
+
+    /// Whether the function's own policy denies the role to invoke it; `None` where there is no function.
+    async fn is_denied(&self, target: &Arn, role_arn: &str) -> Result<Option<bool>, LambdaError> {
+        let Some(name) = function_name(target) else { return Ok(None) };
+        let Some(loaded) = self.load(&name).await? else { return Ok(None) };
+        let asking = Asking {
+            action: INVOKE,
+            who: Who::Aws(role_arn),
+            source_arn: None,
+            source_account: None,
+            url_auth_type: None,
+        };
+        Ok(Some(decide(loaded.policy.as_ref(), &asking) == Verdict::Deny))
+    }
+}
+
+fn function_name(target: &Arn) -> Option<FunctionName> {
+    let place = Place { account: target.account.clone(), region: target.region.clone() };
+    FunctionName::parse(&target.to_string(), None, &place).ok()
 }
 
 async fn exists(lambda: &Lambda, target: &Arn) -> Result<bool, PortError> {
-    let place = Place { account: target.account.clone(), region: target.region.clone() };
-    let Ok(name) = FunctionName::parse(&target.to_string(), None, &place) else { return Ok(false) };
+    let Some(name) = function_name(target) else { return Ok(false) };
     let found = lambda.resolve(&name).await.map_err(|error| PortError(error.to_string()))?;
     Ok(found.is_some())
 }
 
 impl DeliverTo for FunctionTarget {
     fn permission(&self, target: &Arn) -> (&'static str, String) {
-        (ACTION, target.to_string())
+        (INVOKE, target.to_string())
     }
 
     fn exists<'a>(&'a self, target: &'a Arn) -> BoxFuture<'a, Result<bool, PortError>> {

@@ -17,6 +17,8 @@ use crate::lambda::Lambda;
 use crate::limits::{ASYNC_PAYLOAD_MAX, CLIENT_CONTEXT_MAX, SYNC_PAYLOAD_MAX};
 use crate::names::{FunctionName, LATEST};
 use crate::payload;
+use crate::policy::INVOKE;
+use crate::policy_decision::check_no_deny;
 use crate::rows::Phase;
 use crate::tenancy;
 
@@ -46,6 +48,7 @@ impl Lambda {
         let payload = checked_payload(input.payload, &kind)?;
         let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
         let loaded = self.loaded(&name).await?;
+        check_no_deny(loaded.policy.as_ref(), &[INVOKE], call.caller(), &name.qualified_arn())?;
         tenancy::check_call(loaded.is_per_tenant, input.tenant_id.as_deref())?;
         match kind {
             InvocationType::DryRun => Ok(status(204)),

@@ -11,7 +11,11 @@ use crate::functions::existing;
 use crate::invoke::checked_payload;
 use crate::lambda::Lambda;
 use crate::limits::ASYNC_PAYLOAD_MAX;
+use crate::policy::INVOKE;
+use crate::policy_decision::check_no_deny;
 use crate::tenancy;
+
+const INVOKE_ASYNC: &str = "lambda:InvokeAsync";
 
 impl Lambda {
     pub(crate) async fn invoke_async(
@@ -26,6 +30,9 @@ impl Lambda {
         let payload = body.collect(ASYNC_PAYLOAD_MAX, too_large).await?;
         let payload = checked_payload(Some(payload), &kind)?;
         let loaded = self.loaded(&name).await?;
+        // Who may not invoke may not by the older name either.
+        let actions = [INVOKE_ASYNC, INVOKE];
+        check_no_deny(loaded.policy.as_ref(), &actions, call.caller(), &name.qualified_arn())?;
         tenancy::check_call(loaded.is_per_tenant, None)?;
         self.enqueue(call, &name, payload, None).await?;
         Ok(InvokeAsyncResponse { status: Some(202) })

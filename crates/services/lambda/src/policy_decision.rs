@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use lambent_identity::{Caller, CallerKind};
+use lambent_wire::ApiError;
+
 use crate::rows::{Effect, OneOrMore, PolicyRow, PrincipalRow, StatementRow, WrittenPrincipal, WrittenRow};
 
 /// Who wants to do something with a function, as far as its policy may ask.
@@ -57,6 +60,49 @@ pub(crate) fn decide(policy: Option<&PolicyRow>, asking: &Asking<'_>) -> Verdict
         verdict = Verdict::Allow;
     }
     verdict
+}
+
+/// What a policy says of a caller; of a role's session, what it says of either.
+pub(crate) fn decide_for(
+    policy: Option<&PolicyRow>,
+    action: &str,
+    caller: &Caller,
+    url_auth_type: Option<&str>,
+) -> Verdict {
+    let ask = |arn| {
+        let who = Who::Aws(arn);
+        decide(policy, &Asking { action, who, source_arn: None, source_account: None, url_auth_type })
+    };
+    let own = ask(&caller.arn);
+    match &caller.kind {
+        CallerKind::Root => own,
+        CallerKind::RoleSession { role_arn, .. } => match (own, ask(role_arn)) {
+            (Verdict::Deny, _) | (_, Verdict::Deny) => Verdict::Deny,
+            (Verdict::Allow, _) | (_, Verdict::Allow) => Verdict::Allow,
+            (Verdict::Nothing, Verdict::Nothing) => Verdict::Nothing,
+        },
+    }
+}
+
+/// Errors: AccessDeniedException where the policy of the resource with this ARN denies the caller one of the actions,
+/// whatever the caller's own policies say.
+pub(crate) fn check_no_deny(
+    policy: Option<&PolicyRow>,
+    actions: &[&str],
+    caller: &Caller,
+    arn: &str,
+) -> Result<(), ApiError> {
+    match actions.iter().find(|action| decide_for(policy, action, caller, None) == Verdict::Deny) {
+        None => Ok(()),
+        Some(action) => {
+            let message = format!(
+                "User: {} is not authorized to perform: {action} on resource: {arn} with an explicit deny in a \
+                 resource-based policy",
+                caller.arn
+            );
+            Err(ApiError::new("AccessDeniedException", 403, message).message_in("Message"))
+        }
+    }
 }
 
 fn allows(statement: &StatementRow, asking: &Asking<'_>) -> bool {

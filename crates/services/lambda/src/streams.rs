@@ -20,6 +20,8 @@ use crate::errors::LambdaError;
 use crate::functions::existing;
 use crate::invoke::{Run, checked_payload, read_client_context};
 use crate::lambda::Lambda;
+use crate::policy::INVOKE;
+use crate::policy_decision::check_no_deny;
 use crate::tenancy;
 
 /// Bytes of one event's payload; a result that is there as a whole is cut.
@@ -37,6 +39,7 @@ impl Lambda {
         let payload = checked_payload(input.payload, &InvocationType::RequestResponse)?;
         let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
         let loaded = self.loaded(&name).await?;
+        check_no_deny(loaded.policy.as_ref(), &[INVOKE], call.caller(), &name.qualified_arn())?;
         tenancy::check_call(loaded.is_per_tenant, input.tenant_id.as_deref())?;
         if input.invocation_type == Some(ResponseStreamingInvocationType::DryRun) {
             let status = InvokeWithResponseStreamResponse {

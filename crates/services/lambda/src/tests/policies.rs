@@ -1,6 +1,10 @@
 //! Resource policies, against AWS's recorded answers.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use lambent_bus::Delivery;
+use lambent_bus::ports::Outgoing;
 use serde_json::{Value, json};
 
 use super::cloud::arn;
@@ -177,6 +181,52 @@ async fn a_whole_policy_replaces_what_was_there() {
         "No policy is associated with the given resource.",
     );
     assert_eq!(cloud.get(&whole("thumb")).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_policys_deny_is_stronger_than_its_callers_own() {
+    let cloud = cloud().await;
+    let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "lambda:InvokeFunction"});
+    assert_eq!(put(&cloud, "thumb", json!([deny])).await.status, 200);
+    let told = format!(
+        "User: arn:aws:iam::000000000000:root is not authorized to perform: lambda:InvokeFunction on resource: {} with \
+         an explicit deny in a resource-based policy",
+        arn("thumb")
+    );
+    for path in [
+        "/2015-03-31/functions/thumb/invocations",
+        "/2014-11-13/functions/thumb/invoke-async",
+        "/2021-11-15/functions/thumb/response-streaming-invocations",
+    ] {
+        let refused = cloud.send("POST", path, &[], Bytes::from_static(b"{}")).await;
+        refused.expect_error(403, "AccessDeniedException", &told);
+    }
+    assert!(cloud.runner.asked.lock().is_empty());
+    let elsewhere = json!({"Effect": "Deny", "Principal": {"AWS": "111111111111"}, "Action": "lambda:*"});
+    assert_eq!(put(&cloud, "thumb", json!([elsewhere])).await.status, 200);
+    assert_eq!(cloud.invoke("thumb", &[], b"{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_destinations_own_policy_may_deny_the_role() {
+    let cloud = cloud().await;
+    cloud.allow("thumbnailer", "lambda:InvokeFunction", &arn("thumb")).await;
+    let outgoing = || Outgoing {
+        target: arn("thumb").parse().unwrap(),
+        role_arn: "arn:aws:iam::000000000000:role/thumbnailer".to_owned(),
+        source: arn("source").parse().unwrap(),
+        body: Bytes::from_static(b"{}"),
+        attributes: BTreeMap::new(),
+        id: "an-id".to_owned(),
+        created_ms: 0,
+        trace: None,
+    };
+    let target = cloud.lambda.as_target();
+    assert!(matches!(target.deliver(outgoing()).await, Delivery::Done));
+    let deny = json!({"Effect": "Deny", "Principal": {"AWS": "000000000000"}, "Action": "lambda:*"});
+    assert_eq!(put(&cloud, "thumb", json!([deny])).await.status, 200);
+    let refused = target.deliver(outgoing()).await;
+    assert!(matches!(refused, Delivery::Refused(why) if why.contains("denies lambda:InvokeFunction")));
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 //! Since October 2025 a request takes two actions: InvokeFunctionUrl, and InvokeFunction with the condition key
 //! `lambda:InvokedViaFunctionUrl`. Source: AWS Lambda Developer Guide, "Control access to Lambda function URLs".
 
-use lambent_identity::{Caller, CallerKind, Identity, IdentityError};
+use lambent_identity::{Caller, Identity, IdentityError};
 use lambent_wire::ApiError;
 
 use crate::policy::INVOKE;
-use crate::policy_decision::{Asking, Verdict, Who, decide};
+use crate::policy_decision::{Asking, Verdict, Who, decide, decide_for};
 use crate::rows::PolicyRow;
 
 const INVOKE_URL: &str = "lambda:InvokeFunctionUrl";
@@ -47,28 +47,22 @@ pub(super) fn forbidden() -> ApiError {
     ApiError::new("AccessDeniedException", 403, FORBIDDEN).message_in("Message")
 }
 
-/// What the resource's own policy says; of a role's session, what it says of either.
+/// What the resource's own policy says.
 fn verdict(policy: Option<&PolicyRow>, action: &str, caller: Option<&Caller>) -> Verdict {
-    let ask = |who| {
-        let kind = if caller.is_some() { "AWS_IAM" } else { "NONE" };
-        let asking =
-            Asking { action, who, source_arn: None, source_account: None, url_auth_type: Some(kind) };
-        decide(policy, &asking)
-    };
-    let Some(caller) = caller else { return ask(Who::Anonymous) };
-    let own = ask(Who::Aws(&caller.arn));
-    match &caller.kind {
-        CallerKind::Root => own,
-        CallerKind::RoleSession { role_arn, .. } => match (own, ask(Who::Aws(role_arn))) {
-            (Verdict::Deny, _) | (_, Verdict::Deny) => Verdict::Deny,
-            (Verdict::Allow, _) | (_, Verdict::Allow) => Verdict::Allow,
-            (Verdict::Nothing, Verdict::Nothing) => Verdict::Nothing,
-        },
+    match caller {
+        Some(caller) => decide_for(policy, action, caller, Some("AWS_IAM")),
+        None => {
+            let who = Who::Anonymous;
+            let url_auth_type = Some("NONE");
+            decide(policy, &Asking { action, who, source_arn: None, source_account: None, url_auth_type })
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lambent_identity::CallerKind;
+
     use super::*;
     use crate::rows::{PrincipalRow, StatementRow};
 
