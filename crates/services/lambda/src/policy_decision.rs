@@ -106,10 +106,10 @@ pub(crate) fn check_no_deny(
 }
 
 fn allows(statement: &StatementRow, asking: &Asking<'_>) -> bool {
-    let is_meant = match (&statement.principal, asking.who) {
+    let is_principal = match (&statement.principal, asking.who) {
         (PrincipalRow::Everyone, _) => true,
         (PrincipalRow::Service(named), Who::Service(service)) => named == service,
-        (PrincipalRow::Aws(named), Who::Aws(arn)) => is_same_principal(named, arn),
+        (PrincipalRow::Aws(named), Who::Aws(arn)) => is_meant(named, arn, Effect::Allow),
         _ => false,
     };
     let is_same = |wanted: &Option<String>, has: Option<&str>| {
@@ -117,7 +117,7 @@ fn allows(statement: &StatementRow, asking: &Asking<'_>) -> bool {
     };
     let is_unjudged = statement.principal_org_id.is_some() || statement.event_source_token.is_some();
     let source_arn = statement.source_arn.as_deref();
-    is_meant
+    is_principal
         && !is_unjudged
         && is_action(&statement.action, asking.action)
         && is_same(&statement.source_account, asking.source_account)
@@ -127,18 +127,18 @@ fn allows(statement: &StatementRow, asking: &Asking<'_>) -> bool {
 }
 
 fn applies(statement: &WrittenRow, asking: &Asking<'_>) -> Holds {
-    let is_meant = match &statement.principal {
+    let is_principal = match &statement.principal {
         WrittenPrincipal::Everyone(_) => true,
         WrittenPrincipal::Named(named) => named.iter().any(|(kind, names)| {
             names.all().iter().any(|name| match (kind.as_str(), asking.who) {
                 ("AWS", _) if name == "*" => true,
-                ("AWS", Who::Aws(arn)) => is_same_principal(name, arn),
+                ("AWS", Who::Aws(arn)) => is_meant(name, arn, statement.effect),
                 ("Service", Who::Service(service)) => name == service,
                 _ => false,
             })
         }),
     };
-    if !is_meant || !statement.action.all().iter().any(|pattern| is_action(pattern, asking.action)) {
+    if !is_principal || !statement.action.all().iter().any(|pattern| is_action(pattern, asking.action)) {
         return Holds::No;
     }
     let conditions = statement.condition.iter().flatten();
@@ -185,12 +185,14 @@ fn is_action(pattern: &str, action: &str) -> bool {
     glob(pattern.to_ascii_lowercase().as_bytes(), action.to_ascii_lowercase().as_bytes())
 }
 
-/// `named` is an ARN, the root of an account, or an account's number; the latter two mean all that is in it.
-fn is_same_principal(named: &str, arn: &str) -> bool {
+/// `named` is an ARN, the root of an account, or an account's number. The latter two deny all that is in the account;
+/// an Allow leaves it to the account whom of its own its policies let in.
+/// Source: IAM User Guide, "AWS JSON policy elements: Principal", "AWS account principals".
+fn is_meant(named: &str, arn: &str, effect: Effect) -> bool {
     let account = named.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_suffix(":root"));
     let is_number = named.len() == 12 && named.bytes().all(|byte| byte.is_ascii_digit());
     match account.or(is_number.then_some(named)) {
-        Some(account) => arn.split(':').nth(4) == Some(account),
+        Some(account) => effect == Effect::Deny && arn.split(':').nth(4) == Some(account),
         None => named == arn,
     }
 }
@@ -302,16 +304,17 @@ mod tests {
     }
 
     #[test]
-    fn accounts_mean_all_that_is_in_them() {
+    fn accounts_deny_all_that_is_in_them_and_let_nobody_in() {
         let role = "arn:aws:sts::000000000000:assumed-role/r/s";
-        for (named, is_same) in [
-            ("000000000000", true),
-            ("arn:aws:iam::000000000000:root", true),
-            (role, true),
-            ("111111111111", false),
-            ("arn:aws:iam::000000000000:role/r", false),
+        for (named, is_allowed, is_denied) in [
+            ("000000000000", false, true),
+            ("arn:aws:iam::000000000000:root", false, true),
+            (role, true, true),
+            ("111111111111", false, false),
+            ("arn:aws:iam::000000000000:role/r", false, false),
         ] {
-            assert_eq!(is_same_principal(named, role), is_same, "{named}");
+            assert_eq!(is_meant(named, role, Effect::Allow), is_allowed, "{named}");
+            assert_eq!(is_meant(named, role, Effect::Deny), is_denied, "{named}");
         }
     }
 

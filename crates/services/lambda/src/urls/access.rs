@@ -126,6 +126,8 @@ mod tests {
             ("arn:aws:iam::000000000000:role/reader", true),
             ("arn:aws:sts::000000000000:assumed-role/reader/me", true),
             ("arn:aws:iam::000000000000:role/other", false),
+            // The role's own policies say whether it may.
+            ("arn:aws:iam::000000000000:root", false),
             ("arn:aws:iam::111111111111:root", false),
         ] {
             assert_eq!(allows(&of(arn), INVOKE, Some(&caller())), allowed, "{arn}");
