@@ -10,6 +10,10 @@ use lambent_api::{Body, UrlAnswer};
 use serde_json::{Map, Value};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Headers of one response, cookies among them.
+const HEADERS_MAX: usize = 500;
+/// Bytes of their names and values together.
+const HEADER_BYTES_MAX: usize = 256 * 1024;
 /// What stands between the description of a streamed response and its body.
 pub(super) const DELIMITER: &[u8] = &[0; 8];
 /// What responses of HTTP have of their own; a function's go by another name, as on AWS.
@@ -84,48 +88,62 @@ fn head(members: &Map<String, Value>) -> Result<Head, NoResponse> {
     // The others are no ends of a response, or none at all.
     let status = status.filter(|code| (200..600).contains(code)).ok_or(NoResponse)?;
     let status = StatusCode::from_u16(status).map_err(|_| NoResponse)?;
-    let mut headers = HeaderMap::new();
+    let mut headers = Headers::default();
     match members.get("headers") {
         None | Some(Value::Null) => {}
         Some(Value::Object(given)) => {
             for (name, value) in given {
                 match value {
                     Value::Array(values) => {
-                        values.iter().try_for_each(|value| add(&mut headers, name, value))?;
+                        values.iter().try_for_each(|value| headers.add(name, value))?;
                     }
-                    value => add(&mut headers, name, value)?,
+                    value => headers.add(name, value)?,
                 }
             }
         }
         Some(_) => return Err(NoResponse),
     }
     if let Some(Value::Array(cookies)) = members.get("cookies") {
-        cookies.iter().try_for_each(|cookie| add(&mut headers, SET_COOKIE.as_str(), cookie))?;
+        cookies.iter().try_for_each(|cookie| headers.add(SET_COOKIE.as_str(), cookie))?;
     }
-    Ok(Head { status, headers })
+    Ok(Head { status, headers: headers.map })
 }
 
-fn add(headers: &mut HeaderMap, name: &str, value: &Value) -> Result<(), NoResponse> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NoResponse)?;
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Null => return Ok(()),
-        Value::Array(_) | Value::Object(_) => return Err(NoResponse),
-        other => other.to_string(),
-    };
-    let value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| NoResponse)?;
-    if name == TRANSFER_ENCODING {
-        return Ok(());
+/// The headers of a response, within their bounds.
+#[derive(Default)]
+struct Headers {
+    map: HeaderMap,
+    /// Of all that was given.
+    bytes: usize,
+}
+
+impl Headers {
+    fn add(&mut self, name: &str, value: &Value) -> Result<(), NoResponse> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NoResponse)?;
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Null => return Ok(()),
+            Value::Array(_) | Value::Object(_) => return Err(NoResponse),
+            other => other.to_string(),
+        };
+        let value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| NoResponse)?;
+        if name == TRANSFER_ENCODING {
+            return Ok(());
+        }
+        self.bytes += name.as_str().len() + value.len();
+        if self.map.len() >= HEADERS_MAX || self.bytes > HEADER_BYTES_MAX {
+            return Err(NoResponse);
+        }
+        if name == CONTENT_TYPE {
+            return self.map.try_insert(name, value).map(drop).map_err(|_| NoResponse);
+        }
+        let name = if REMAPPED.contains(&name) {
+            HeaderName::try_from(format!("x-amzn-remapped-{name}")).map_err(|_| NoResponse)?
+        } else {
+            name
+        };
+        self.map.try_append(name, value).map(drop).map_err(|_| NoResponse)
     }
-    if REMAPPED.contains(&name) {
-        let other = format!("x-amzn-remapped-{name}");
-        headers.append(HeaderName::try_from(other).map_err(|_| NoResponse)?, value);
-    } else if name == CONTENT_TYPE {
-        headers.insert(name, value);
-    } else {
-        headers.append(name, value);
-    }
-    Ok(())
 }
 
 /// JSON without spaces between its parts.
@@ -210,6 +228,22 @@ mod tests {
         ] {
             assert!(of_result(result.as_bytes()).is_err(), "{result}");
         }
+    }
+
+    #[test]
+    fn headers_beyond_their_bounds_are_no_response() {
+        let many = |count: usize| {
+            let headers: Map<String, Value> = (0..count).map(|n| (format!("h{n}"), "v".into())).collect();
+            of_result(serde_json::json!({"statusCode": 200, "headers": headers}).to_string().as_bytes())
+        };
+        assert!(many(HEADERS_MAX).is_ok());
+        assert_eq!(many(HEADERS_MAX + 1).unwrap_err(), NoResponse);
+        assert_eq!(many(40_000).unwrap_err(), NoResponse);
+        let cookies = vec!["a=1"; HEADERS_MAX + 1];
+        let prelude = serde_json::json!({"cookies": cookies}).to_string();
+        assert_eq!(of_prelude(prelude.as_bytes()).unwrap_err(), NoResponse);
+        let long = serde_json::json!({"headers": {"a": "b".repeat(HEADER_BYTES_MAX)}}).to_string();
+        assert_eq!(of_prelude(long.as_bytes()).unwrap_err(), NoResponse);
     }
 
     #[test]
