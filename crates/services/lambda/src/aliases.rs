@@ -153,6 +153,7 @@ impl Lambda {
         });
         deleted.await?;
         self.cache.forget(&name.arn());
+        self.urls.clear();
         Ok(Empty {})
     }
 }

@@ -136,8 +136,11 @@ impl Lambda {
             });
             return Ok(DeleteFunctionResponse { status_code: Some(204) });
         }
-        self.delete_whole(&name).await?;
+        let deleted = self.delete_whole(&name).await;
+        // What is left of a deletion that failed may be without its URLs.
         self.cache.forget(&name.arn());
+        self.urls.clear();
+        deleted?;
         let lambda = self.clone();
         // Busy environments finish their calls first, for which nobody should wait.
         tokio::spawn(async move { lambda.parts.runner.retire(&name.place, &name.name).await });
