@@ -111,6 +111,11 @@ pub(crate) fn resource(text: &str, qualifier: Option<&str>, place: &Place) -> St
     FunctionName::parse(text, qualifier, place).map_or_else(|_| text.to_owned(), |name| name.qualified_arn())
 }
 
+/// The same for an operation on the function as a whole, whose qualifier says nothing.
+pub(crate) fn function_resource(text: &str, place: &Place) -> String {
+    FunctionName::parse(text, None, place).map_or_else(|_| text.to_owned(), |name| name.arn())
+}
+
 /// Takes a function name apart; `None` when it is none.
 pub(crate) fn split(text: &str) -> Option<NameParts<'_>> {
     let mut tokens: Vec<&str> = text.splitn(MAX_TOKENS + 1, ':').collect();
@@ -209,6 +214,15 @@ mod tests {
             assert!(name.is_latest());
             assert_eq!(parse(&format!("{text}:7")).qualifier.as_deref(), Some("7"), "{text}");
         }
+    }
+
+    #[test]
+    fn whole_functions_are_decided_on_without_qualifier() {
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
+        for text in ["f", "f:$LATEST", "function:f:1", &format!("{arn}:live")] {
+            assert_eq!(function_resource(text, &place()), arn, "{text}");
+        }
+        assert_eq!(resource("f:$LATEST", None, &place()), format!("{arn}:$LATEST"));
     }
 
     #[test]

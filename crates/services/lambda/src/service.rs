@@ -8,39 +8,39 @@ use lambent_model_lambda::ops;
 
 use crate::lambda::Lambda;
 use crate::layer_names::{layer_resource, layer_version_resource};
-use crate::names::resource;
+use crate::names::{function_resource, resource};
 
 /// AWS Lambda as the gateway sees it.
 pub fn service(lambda: &Arc<Lambda>) -> Service {
     let mut service = Service::new(&ops::SERVICE, Some("ValidationException"));
     operations!(service, lambda, {
         plain ops::CreateFunction => create_function, "lambda:CreateFunction",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::GetFunction => get_function, "lambda:GetFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::GetFunctionConfiguration => get_function_configuration, "lambda:GetFunctionConfiguration",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::ListFunctions => list_functions, "lambda:ListFunctions", |_, _| "*".to_owned();
         plain ops::UpdateFunctionCode => update_function_code, "lambda:UpdateFunctionCode",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::UpdateFunctionConfiguration => update_function_configuration,
-            "lambda:UpdateFunctionConfiguration", |input, place| resource(&input.function_name, None, place);
+            "lambda:UpdateFunctionConfiguration", |input, place| function_resource(&input.function_name, place);
         plain ops::DeleteFunction => delete_function, "lambda:DeleteFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::PublishVersion => publish_version, "lambda:PublishVersion",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::ListVersionsByFunction => list_versions_by_function, "lambda:ListVersionsByFunction",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::CreateAlias => create_alias, "lambda:CreateAlias",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::GetAlias => get_alias, "lambda:GetAlias",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::ListAliases => list_aliases, "lambda:ListAliases",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::UpdateAlias => update_alias, "lambda:UpdateAlias",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::DeleteAlias => delete_alias, "lambda:DeleteAlias",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::Invoke => invoke, "lambda:InvokeFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         upload ops::InvokeAsync => invoke_async, "lambda:InvokeAsync",
@@ -59,11 +59,11 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
 fn add_running(service: &mut Service, lambda: &Arc<Lambda>) {
     operations!(service, lambda, {
         plain ops::PutFunctionConcurrency => put_function_concurrency, "lambda:PutFunctionConcurrency",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::GetFunctionConcurrency => get_function_concurrency, "lambda:GetFunctionConcurrency",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::DeleteFunctionConcurrency => delete_function_concurrency, "lambda:DeleteFunctionConcurrency",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::PutProvisionedConcurrencyConfig => put_provisioned_concurrency_config,
             "lambda:PutProvisionedConcurrencyConfig",
             |input, place| resource(&input.function_name, Some(&input.qualifier), place);
@@ -74,7 +74,7 @@ fn add_running(service: &mut Service, lambda: &Arc<Lambda>) {
             "lambda:DeleteProvisionedConcurrencyConfig",
             |input, place| resource(&input.function_name, Some(&input.qualifier), place);
         plain ops::ListProvisionedConcurrencyConfigs => list_provisioned_concurrency_configs,
-            "lambda:ListProvisionedConcurrencyConfigs", |input, place| resource(&input.function_name, None, place);
+            "lambda:ListProvisionedConcurrencyConfigs", |input, place| function_resource(&input.function_name, place);
         plain ops::PutFunctionEventInvokeConfig => put_function_event_invoke_config,
             "lambda:PutFunctionEventInvokeConfig",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
@@ -88,11 +88,11 @@ fn add_running(service: &mut Service, lambda: &Arc<Lambda>) {
             "lambda:DeleteFunctionEventInvokeConfig",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::ListFunctionEventInvokeConfigs => list_function_event_invoke_configs,
-            "lambda:ListFunctionEventInvokeConfigs", |input, place| resource(&input.function_name, None, place);
+            "lambda:ListFunctionEventInvokeConfigs", |input, place| function_resource(&input.function_name, place);
         plain ops::PutFunctionRecursionConfig => put_function_recursion_config,
-            "lambda:PutFunctionRecursionConfig", |input, place| resource(&input.function_name, None, place);
+            "lambda:PutFunctionRecursionConfig", |input, place| function_resource(&input.function_name, place);
         plain ops::GetFunctionRecursionConfig => get_function_recursion_config,
-            "lambda:GetFunctionRecursionConfig", |input, place| resource(&input.function_name, None, place);
+            "lambda:GetFunctionRecursionConfig", |input, place| function_resource(&input.function_name, place);
         plain ops::GetAccountSettings => get_account_settings, "lambda:GetAccountSettings", |_, _| "*".to_owned();
     });
 }
@@ -109,7 +109,7 @@ fn add_access(service: &mut Service, lambda: &Arc<Lambda>) {
         plain ops::DeleteFunctionUrlConfig => delete_function_url_config, "lambda:DeleteFunctionUrlConfig",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::ListFunctionUrlConfigs => list_function_url_configs, "lambda:ListFunctionUrlConfigs",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::AddPermission => add_permission, "lambda:AddPermission",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",
@@ -171,12 +171,12 @@ fn add_kept(service: &mut Service, lambda: &Arc<Lambda>) {
         plain ops::ListCodeSigningConfigs => list_code_signing_configs, "lambda:ListCodeSigningConfigs",
             |_, _| "*".to_owned();
         plain ops::PutFunctionCodeSigningConfig => put_function_code_signing_config,
-            "lambda:PutFunctionCodeSigningConfig", |input, place| resource(&input.function_name, None, place);
+            "lambda:PutFunctionCodeSigningConfig", |input, place| function_resource(&input.function_name, place);
         plain ops::GetFunctionCodeSigningConfig => get_function_code_signing_config,
-            "lambda:GetFunctionCodeSigningConfig", |input, place| resource(&input.function_name, None, place);
+            "lambda:GetFunctionCodeSigningConfig", |input, place| function_resource(&input.function_name, place);
         plain ops::DeleteFunctionCodeSigningConfig => delete_function_code_signing_config,
             "lambda:DeleteFunctionCodeSigningConfig",
-            |input, place| resource(&input.function_name, None, place);
+            |input, place| function_resource(&input.function_name, place);
         plain ops::ListFunctionsByCodeSigningConfig => list_functions_by_code_signing_config,
             "lambda:ListFunctionsByCodeSigningConfig", |input, _| input.code_signing_config_arn.clone();
     });
