@@ -10,7 +10,7 @@ use lambent_store::{Db, KeyRange, ScanOptions, Txn, delete_large};
 use crate::backoff;
 use crate::deliver::{Attempt, Delivery, End};
 use crate::error::BusError;
-use crate::event::{Header, RetryPolicy, decode, encode};
+use crate::event::{Header, MAX_PAYLOAD_BYTES, NewEvent, RetryPolicy, decode, encode};
 use crate::heads;
 use crate::keys;
 use crate::leases::Lease;
@@ -128,7 +128,8 @@ impl Owner {
             Ok(pause) => return self.put_off(txn, &header, &payload, pause),
             Err(end) => end,
         };
-        let follow = attempt.follow.as_ref().map(|follow| follow(end)).unwrap_or_default();
+        let mut follow = attempt.follow.as_ref().map(|follow| follow(end)).unwrap_or_default();
+        follow.retain(is_within_bounds);
         if follow.is_empty() && end != End::Done {
             return self.give_up(txn, header, &payload);
         }
@@ -176,6 +177,16 @@ impl Owner {
         txn.put_stamped(&keys::dead_prefix(&header.target), b"", &encode(&header, payload)?);
         Ok(())
     }
+}
+
+/// Whether an event can be put at all. One that cannot must not keep the event that it follows from unsettled, or that would
+/// be delivered again at every start.
+fn is_within_bounds(event: &NewEvent) -> bool {
+    let (bytes, limit) = (event.payload.len(), MAX_PAYLOAD_BYTES);
+    if bytes > limit {
+        tracing::error!(target_arn = %event.target, bytes, limit, "what follows from an event is too large, and lost");
+    }
+    bytes <= limit
 }
 
 pub(crate) async fn remove_body(txn: &Txn, header: &Header) -> Result<(), BusError> {

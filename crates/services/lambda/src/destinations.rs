@@ -30,6 +30,8 @@ const RETRY: RetryPolicy = RetryPolicy {
     max_delay: Duration::from_secs(60),
     max_age: Duration::from_secs(6 * 60 * 60),
 };
+/// Stands in a record for a payload that does not fit.
+const LEFT_OUT: &[u8] = b"null";
 /// Services that AWS has destinations in, and that may join later.
 const LATER: [&str; 3] = ["sqs", "sns", "events"];
 
@@ -230,27 +232,38 @@ fn record(
         quoted(&function_arn),
         quoted(condition),
     );
-    let mut record = head.into_bytes();
-    record.extend_from_slice(&json(&event.payload));
-    if let Some(invoked) = invoked {
+    let context = invoked.map(|invoked| {
         let error = invoked.function_error.as_deref();
         let error = error.map_or_else(String::new, |error| format!(r#","functionError":{}"#, quoted(error)));
-        let context = format!(
+        format!(
             r#","responseContext":{{"statusCode":200,"executedVersion":{}{error}}},"responsePayload":"#,
             quoted(&invoked.executed_version)
-        );
-        record.extend_from_slice(context.as_bytes());
-        let response = json(&invoked.payload);
-        if record.len() + response.len() < RECORD_BYTES_MAX {
-            record.extend_from_slice(&response);
-        } else {
-            let (bytes, request_id) = (response.len(), &event.request_id);
-            tracing::warn!(bytes, request_id, "a response is too long for the record of its invocation");
-            record.extend_from_slice(b"null");
-        }
+        )
+    });
+    let context = context.unwrap_or_default();
+    // What there is in any case; the closing brace is one byte.
+    let mut left =
+        RECORD_BYTES_MAX.saturating_sub(head.len() + LEFT_OUT.len() + context.len() + LEFT_OUT.len() + 1);
+    let request = fitting(json(&event.payload), &mut left, event, "a request");
+    let mut record = [head.as_bytes(), &request, context.as_bytes()].concat();
+    if let Some(invoked) = invoked {
+        record.extend_from_slice(&fitting(json(&invoked.payload), &mut left, event, "a response"));
     }
     record.push(b'}');
     record.into()
+}
+
+/// A payload, or what stands for it where it has more bytes than are left.
+fn fitting(payload: Bytes, left: &mut usize, event: &Event, what: &'static str) -> Bytes {
+    // The room of what would stand for it is its own.
+    let more = payload.len().saturating_sub(LEFT_OUT.len());
+    if more > *left {
+        let (bytes, request_id) = (payload.len(), &event.request_id);
+        tracing::warn!(bytes, request_id, what, "a payload is too long for the record of its invocation");
+        return Bytes::from_static(LEFT_OUT);
+    }
+    *left -= more;
+    payload
 }
 
 /// What is JSON as it is, and anything else as a JSON text.

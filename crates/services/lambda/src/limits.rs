@@ -45,7 +45,7 @@ pub(crate) const UNRESERVED_MIN_SMALL: u32 = 10;
 pub(crate) const TOTAL_CODE_BYTES_MAX: u64 = 80_530_636_800;
 /// How often a function may be called again because of one event.
 pub(crate) const RECURSIONS_MAX: u32 = 16;
-/// Bytes of an invocation record: with more it is told without the response.
+/// Bytes of an invocation record: with more it is told without the response, or without the request.
 pub(crate) const RECORD_BYTES_MAX: usize = lambent_bus::MAX_PAYLOAD_BYTES;
 /// Characters of a dead letter's ErrorMessage.
 pub(crate) const DEAD_LETTER_MESSAGE_MAX: usize = 1_024;
