@@ -96,7 +96,11 @@ impl Deliver for DeliverToFunctions {
 
     fn attempt<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Attempt> {
         Box::pin(async {
-            let plan = self.functions.plan(event).await;
+            let plan = match self.functions.plan(event).await {
+                Ok(plan) => plan,
+                // To run it without would lose what its owner wants to follow from that.
+                Err(error) => return delivery_of(&Err(error)).into(),
+            };
             let answer = if plan.is_overdue { None } else { Some(self.invoke(event).await) };
             let delivery = match &answer {
                 None => Delivery::Busy("it waited for too long".to_owned()),

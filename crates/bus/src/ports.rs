@@ -15,9 +15,10 @@ pub trait InvokeFunction: Send + Sync {
     /// Runs a function and returns what it returned, errors of its own code included.
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, InvokeError>>;
 
-    /// What the function's owner wants done with an asynchronous invocation: asked before each attempt.
-    fn plan<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, EventPlan> {
-        Box::pin(std::future::ready(EventPlan { retry: event.retry, is_overdue: false, follow: None }))
+    /// What the function's owner wants done with an asynchronous invocation: asked before each attempt. After an error
+    /// there is none; whether there will be one is as with an error of the invocation itself.
+    fn plan<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<EventPlan, InvokeError>> {
+        Box::pin(std::future::ready(Ok(EventPlan { retry: event.retry, is_overdue: false, follow: None })))
     }
 }
 

@@ -14,7 +14,7 @@ use lambent_bus::ports::{
 use lambent_bus::{BusError, Event, NewEvent, RetryPolicy};
 use lambent_pool::{InvokeError as PoolError, InvokeRequest, Outcome};
 
-use crate::cache::Loaded;
+use crate::cache::{Draw, Loaded};
 use crate::destinations::HandOn;
 use crate::errors::{self, LambdaError};
 use crate::event_invoke::{self, EventInvokeRow};
@@ -60,7 +60,8 @@ impl Lambda {
     async fn plan_of(&self, event: &Event) -> Result<EventPlan, InvokeError> {
         let platform = |error: LambdaError| InvokeError::Platform(error.to_string());
         let name = &name_of(&event.target)?;
-        let loaded = self.load_target(&event.target).await?;
+        let loaded =
+            self.load_target(&event.target, Draw::Attempt(&event.request_id, event.failures)).await?;
         let read = self.parts.db.read(|txn| async move { event_invoke::get(&txn, name).await });
         let config = read.await.map_err(platform)?.unwrap_or_default();
         let retry = retry_of(&config, event.retry);
@@ -83,13 +84,14 @@ impl Lambda {
     }
 
     async fn invoke_as(&self, invocation: Invocation) -> Result<Invoked, InvokeError> {
-        let Invocation { function, payload, request_id, caller, trace, earlier_attempts: _, mut attributes } =
+        let Invocation { function, payload, request_id, caller, trace, earlier_attempts, mut attributes } =
             invocation;
         let tenant_id = attributes.remove(TENANT).filter(|_| caller == Caller::Authorized);
         if payload.len() > SYNC_PAYLOAD_MAX {
             return Err(InvokeError::PayloadTooLarge { bytes: payload.len(), limit: SYNC_PAYLOAD_MAX });
         }
-        let loaded = self.load_target(&function).await?;
+        // As for its plan, so that what follows is what the version that ran has configured.
+        let loaded = self.load_target(&function, Draw::Attempt(&request_id, earlier_attempts)).await?;
         if !allows(&loaded, &caller) {
             return Err(InvokeError::NotAllowed(function));
         }
@@ -138,8 +140,8 @@ impl Lambda {
         }
     }
 
-    async fn load_target(&self, function: &Arn) -> Result<Arc<Loaded>, InvokeError> {
-        let found = self.load(&name_of(function)?).await;
+    async fn load_target(&self, function: &Arn, draw: Draw<'_>) -> Result<Arc<Loaded>, InvokeError> {
+        let found = self.load_drawn(&name_of(function)?, draw).await;
         let found = found.map_err(|error| InvokeError::Platform(error.to_string()))?;
         found.ok_or_else(|| InvokeError::NoSuchFunction(function.clone()))
     }
@@ -150,11 +152,8 @@ impl InvokeFunction for Lambda {
         Box::pin(self.invoke_as(invocation))
     }
 
-    fn plan<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, EventPlan> {
-        Box::pin(async {
-            let plan = self.plan_of(event).await;
-            plan.unwrap_or(EventPlan { retry: event.retry, is_overdue: false, follow: None })
-        })
+    fn plan<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<EventPlan, InvokeError>> {
+        Box::pin(self.plan_of(event))
     }
 }
 
@@ -165,7 +164,7 @@ impl MayInvoke for Lambda {
         caller: &'a Caller,
     ) -> BoxFuture<'a, Result<bool, PortError>> {
         Box::pin(async move {
-            match self.load_target(function).await {
+            match self.load_target(function, Draw::Chance(&self.parts.random)).await {
                 Ok(loaded) => Ok(allows(&loaded, caller)),
                 Err(InvokeError::NoSuchFunction(_)) => Ok(false),
                 Err(error) => Err(PortError(error.to_string())),

@@ -5,6 +5,7 @@
 //! generation that it was given tells.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use lambent_base::Random;
@@ -55,21 +56,39 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// What the next call runs, by chance where there are two.
-    pub(crate) fn pick(&self, random: &Random) -> Arc<Loaded> {
+    /// What a call runs, by its draw where there are two.
+    pub(crate) fn pick(&self, draw: Draw<'_>) -> Arc<Loaded> {
         match &self.additional {
-            Some((weight, additional)) if fraction(random) < *weight => additional.clone(),
+            Some((weight, additional)) if draw.fraction() < *weight => additional.clone(),
             _ => self.main.clone(),
         }
     }
 }
 
-/// From 0 to 1, without 1, each of 2^53 numbers as likely as any other.
-fn fraction(random: &Random) -> f64 {
-    const BITS: u32 = f64::MANTISSA_DIGITS;
-    #[expect(clippy::cast_precision_loss, reason = "both have no more bits than a mantissa")]
-    let (drawn, all) = ((random.u64() >> (u64::BITS - BITS)) as f64, (1_u64 << BITS) as f64);
-    drawn / all
+/// What decides between the two versions of an alias.
+#[derive(Clone, Copy)]
+pub(crate) enum Draw<'a> {
+    Chance(&'a Random),
+    /// Of one attempt at an event, by the event's id and how often it failed before: the same whenever it is asked.
+    Attempt(&'a str, u32),
+}
+
+impl Draw<'_> {
+    /// From 0 to 1, without 1, each of 2^53 numbers as likely as any other.
+    fn fraction(self) -> f64 {
+        const BITS: u32 = f64::MANTISSA_DIGITS;
+        let bits = match self {
+            Self::Chance(random) => random.u64(),
+            Self::Attempt(request_id, failures) => {
+                let mut hasher = DefaultHasher::new();
+                (request_id, failures).hash(&mut hasher);
+                hasher.finish()
+            }
+        };
+        #[expect(clippy::cast_precision_loss, reason = "both have no more bits than a mantissa")]
+        let (drawn, all) = ((bits >> (u64::BITS - BITS)) as f64, (1_u64 << BITS) as f64);
+        drawn / all
+    }
 }
 
 /// Loaded functions by ARN.
@@ -87,9 +106,9 @@ struct Inner {
 pub(crate) struct Generation(u64);
 
 impl Cache {
-    /// What the next call of this name runs.
-    pub(crate) fn get(&self, arn: &str, random: &Random) -> Option<Arc<Loaded>> {
-        self.0.read().entries.get(arn).map(|routes| routes.pick(random))
+    /// What a call of this name runs.
+    pub(crate) fn get(&self, arn: &str, draw: Draw<'_>) -> Option<Arc<Loaded>> {
+        self.0.read().entries.get(arn).map(|routes| routes.pick(draw))
     }
 
     /// To be asked before the store is read.

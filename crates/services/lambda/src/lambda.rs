@@ -9,7 +9,7 @@ use lambent_runtimes::{RuntimeError, is_webassembly};
 use lambent_store::Txn;
 use parking_lot::Mutex;
 
-use crate::cache::{Cache, Loaded, Routes};
+use crate::cache::{Cache, Draw, Loaded, Routes};
 use crate::concurrency::Shares;
 use crate::errors::{self, LambdaError};
 use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, PULLS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
@@ -148,8 +148,17 @@ impl Lambda {
     /// A function, or a version of it by its number or an alias, with all that an invocation needs; from memory if it can be.
     /// `None` where the name means nothing. An alias of two versions gives one of them by chance.
     pub(crate) async fn load(&self, name: &FunctionName) -> Result<Option<Arc<Loaded>>, LambdaError> {
+        self.load_drawn(name, Draw::Chance(&self.parts.random)).await
+    }
+
+    /// The same, by a draw of the caller's.
+    pub(crate) async fn load_drawn(
+        &self,
+        name: &FunctionName,
+        draw: Draw<'_>,
+    ) -> Result<Option<Arc<Loaded>>, LambdaError> {
         let arn = if name.is_latest() { name.arn() } else { name.qualified_arn() };
-        if let Some(loaded) = self.cache.get(&arn, &self.parts.random) {
+        if let Some(loaded) = self.cache.get(&arn, draw) {
             return Ok(Some(loaded));
         }
         let began = self.cache.generation();
@@ -160,7 +169,7 @@ impl Lambda {
             Some((weight, other)) => Some((*weight, self.prepared(name, &arn, other, &target).await?)),
         };
         let routes = Routes { main: self.prepared(name, &arn, &target.main, &target).await?, additional };
-        let picked = routes.pick(&self.parts.random);
+        let picked = routes.pick(draw);
         self.cache.put(began, routes);
         Ok(Some(picked))
     }

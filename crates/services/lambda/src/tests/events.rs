@@ -1,13 +1,20 @@
 //! What becomes of asynchronous invocations: retries, records, dead letters, loops.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lambent_bus::ports::Caller;
+use lambent_bus::{MAX_PAYLOAD_BYTES, NewEvent};
 use lambent_pool::{ErrorKind, InvokeError, Outcome, ThrottleReason};
 use serde_json::{Value, json};
 
-use super::cloud::arn;
+use super::cloud::{arn, place};
 use super::{Answer, Cloud, zips};
+use crate::cache::Draw;
+use crate::errors::LambdaError;
+use crate::keys;
+use crate::names::{FunctionName, LATEST};
 
 const INVALID: &str = "InvalidParameterValueException";
 const MISSING: &str = "ResourceNotFoundException";
@@ -252,4 +259,81 @@ async fn a_function_that_sets_itself_off_is_stopped_unless_that_is_allowed() {
     );
     cloud.runner.asked.lock().pop();
     assert_eq!(again(&[]).await.status, 200);
+}
+
+/// Writes the row that says what becomes of events of `f`; gives what was there.
+async fn write_config(cloud: &Cloud, row: &[u8]) -> Bytes {
+    let key = &keys::event_invoke(&place(), "f", LATEST);
+    let written = cloud.db.run(|txn| async move {
+        let before = txn.get(key).await?.unwrap();
+        txn.put(key, row);
+        Ok::<_, LambdaError>(before)
+    });
+    written.await.unwrap()
+}
+
+#[tokio::test]
+async fn nothing_runs_while_nobody_knows_what_shall_follow() {
+    let cloud = cloud().await;
+    configure(&cloud, "PUT", json!({"DestinationConfig": {"OnSuccess": {"Destination": arn("sink")}}})).await;
+    let config = write_config(&cloud, b"unreadable").await;
+    cloud.invoke("f", &EVENT, b"{}").await;
+    assert_eq!(handed_on(&cloud).await, []);
+    assert!(cloud.runner.asked.lock().is_empty());
+    assert_eq!(cloud.lambda.parts.outbox.backlog().await.unwrap().later, 1);
+    write_config(&cloud, &config).await;
+    cloud.hand.advance(Duration::from_secs(60));
+    let workers = cloud.workers().await;
+    while cloud.runner.asked.lock().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    workers.shutdown().await;
+    assert_eq!(handed_on(&cloud).await[0].0["requestContext"]["condition"], "Success");
+}
+
+#[tokio::test]
+async fn records_go_without_what_does_not_fit() {
+    let cloud = cloud().await;
+    configure(&cloud, "PUT", json!({"DestinationConfig": {"OnSuccess": {"Destination": arn("sink")}}})).await;
+    let long = format!("\"{}\"", "x".repeat(MAX_PAYLOAD_BYTES - 2));
+    let event = &NewEvent::for_function(arn("f").parse().unwrap(), Caller::Authorized, long.clone().into());
+    let outbox = &cloud.lambda.parts.outbox;
+    cloud.db.run(|txn| async move { outbox.put(&txn, event.clone()).await }).await.unwrap();
+    cloud.runner.answers.lock().push(Ok(Outcome::Success(Bytes::from_static(b"7"))));
+    let record = handed_on(&cloud).await.remove(0).0;
+    assert_eq!((&record["requestPayload"], &record["responsePayload"]), (&Value::Null, &json!(7)));
+    cloud.runner.asked.lock().clear();
+    cloud
+        .runner
+        .answers
+        .lock()
+        .extend([Ok(Outcome::Success(b"{}"[..].into())), Ok(Outcome::Success(long.into()))]);
+    cloud.invoke("f", &EVENT, b"8").await;
+    let record = handed_on(&cloud).await.remove(0).0;
+    assert_eq!((&record["requestPayload"], &record["responsePayload"]), (&json!(8), &Value::Null));
+}
+
+#[tokio::test]
+async fn an_attempt_draws_one_version_however_often_it_is_asked() {
+    let cloud = cloud().await;
+    for memory in [256, 512] {
+        cloud.json("PUT", "/2015-03-31/functions/f/configuration", json!({"MemorySize": memory})).await;
+        cloud.settled("f").await;
+        assert_eq!(cloud.json("POST", "/2015-03-31/functions/f/versions", json!({})).await.status, 201);
+    }
+    let alias = json!({"Name": "live", "FunctionVersion": "1",
+        "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.5}}});
+    assert_eq!(cloud.json("POST", "/2015-03-31/functions/f/aliases", alias).await.status, 201);
+    let name = FunctionName::parse("f:live", None, &place()).unwrap();
+    let drawn = async |id: &str, failures| {
+        let loaded = cloud.lambda.load_drawn(&name, Draw::Attempt(id, failures)).await.unwrap().unwrap();
+        loaded.spec.as_ref().unwrap().key.version.clone()
+    };
+    let mut versions = BTreeSet::new();
+    for failures in 0..64 {
+        let version = drawn("id", failures).await;
+        assert_eq!(drawn("id", failures).await, version);
+        versions.insert(version);
+    }
+    assert_eq!(versions.len(), 2, "another attempt may run another");
 }
