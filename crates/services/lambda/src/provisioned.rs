@@ -202,6 +202,7 @@ impl Lambda {
         });
     }
 
+    /// Errors: the first one, after all functions that can be loaded are seen to.
     pub(crate) async fn provision_all(self: &Arc<Self>) -> Result<(), LambdaError> {
         // One after the other: the last to read must be the last to say.
         let mut known = self.provisioned.lock().await;
@@ -221,10 +222,16 @@ impl Lambda {
             Ok::<_, LambdaError>(wanted)
         });
         let mut functions = BTreeSet::new();
+        let mut first_error = None;
         for ((account, region, function), versions) in read.await? {
             let place = Place { account, region };
-            let specs = self.specs(&place, &function, versions).await?;
-            self.parts.runner.provision(&place, &function, specs);
+            match self.specs(&place, &function, versions).await {
+                Ok(specs) => self.parts.runner.provision(&place, &function, specs),
+                Err(error) => {
+                    tracing::warn!(%error, function, "a function keeps the provisioned concurrency it has");
+                    first_error = first_error.or(Some(error));
+                }
+            }
             functions.insert((place.account, place.region, function));
         }
         for (account, region, function) in known.difference(&functions) {
@@ -232,7 +239,7 @@ impl Lambda {
             self.parts.runner.provision(&place, function, Vec::new());
         }
         *known = functions;
-        Ok(())
+        first_error.map_or(Ok(()), Err)
     }
 
     /// What the pool must know of these versions; those that are not ready have their turn when they are.

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use lambent_pool::{ProvisionFailure, Provisioned};
 use serde_json::{Value, json};
 
+use super::cloud::place;
 use super::{Answer, Cloud, zips};
+use crate::errors::LambdaError;
+use crate::{keys, rows};
 
 const INVALID: &str = "InvalidParameterValueException";
 const MISSING: &str = "ResourceNotFoundException";
@@ -139,6 +142,32 @@ async fn what_is_provisioned_is_kept_and_told() {
     let told = "No Provisioned Concurrency Config found for this function";
     let code = "ProvisionedConcurrencyConfigNotFoundException";
     provisioned(&cloud, "1").await.expect_error(404, code, told);
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_be_loaded_keeps_no_other_from_being_provisioned() {
+    let cloud = cloud().await;
+    cloud.create_active("g", &zips::handler("2")).await;
+    assert_eq!(cloud.json("POST", "/2015-03-31/functions/g/versions", json!({})).await.status, 201);
+    assert_eq!(provision(&cloud, "1", 3).await.status, 202);
+    let uri = "/2019-09-30/functions/g/provisioned-concurrency?Qualifier=1";
+    assert_eq!(cloud.json("PUT", uri, json!({"ProvisionedConcurrentExecutions": 2})).await.status, 202);
+    // Its code is nowhere, as after a disk lost it.
+    let written = cloud.db.run(|txn| async move {
+        let mut version = rows::get_version(&txn, &place(), "f", 1).await?.unwrap();
+        version.settings.code.sha256 = "0".repeat(64);
+        rows::put(&txn, &keys::version(&place(), "f", 1), &version);
+        Ok::<_, LambdaError>(())
+    });
+    written.await.unwrap();
+    let cloud = cloud.restarted().await;
+    let error = cloud.lambda.provision_all().await.unwrap_err();
+    assert!(matches!(error, LambdaError::Package { .. }), "{error}");
+    let known = cloud.runner.provisioned.lock();
+    assert_eq!(
+        known.iter().map(|(name, there)| (name.as_str(), there.wanted)).collect::<Vec<_>>(),
+        [("g:1", 2)]
+    );
 }
 
 #[tokio::test]
