@@ -26,6 +26,9 @@ const FAILED: &str = "The deployment package could not be unpacked on this host;
                       Update the function's code to try again.";
 const NO_ROOM: &str = "The deployment package could not be unpacked, as the platform's disk is full, or nearly so. \
                        Free some space on it, and update the function's code to try again.";
+const UNPREPARED: &str = "The function could not be prepared on this host; the platform's log says why.";
+const UNSEALED: &str = "The function's environment variables do not open under this installation's master key: restore \
+                        the key, or set the function's Environment anew.";
 
 impl Lambda {
     /// Finishes every change that was begun. One that a node at work finishes itself is finished twice, which is as good.
@@ -72,7 +75,7 @@ impl Lambda {
         let failure = match fetched {
             Ok((code_dir, opt_dir)) => {
                 self.expect_image(&row.settings, &code_dir);
-                self.unprepared(place, &row, code_dir, opt_dir).await?
+                self.unprepared(place, &row, code_dir, opt_dir).await
             }
             Err(error) if error.is_disk_full() => Some(NO_ROOM.to_owned()),
             Err(error) => {
@@ -100,14 +103,20 @@ impl Lambda {
         row: &FunctionRow,
         code_dir: PathBuf,
         opt_dir: Option<PathBuf>,
-    ) -> Result<Option<String>, LambdaError> {
+    ) -> Option<String> {
         if !is_webassembly(&row.settings.runtime) {
-            return Ok(None);
+            return None;
         }
         let name = FunctionName { place: place.clone(), name: row.name.clone(), qualifier: None };
         let identity = self.parts.identity.clone();
-        let spec = spec::build(&row.settings, &name, Which::Latest, code_dir, opt_dir, identity)?;
-        Ok(self.parts.runner.prepare(&spec).await.err())
+        match spec::build(&row.settings, &name, Which::Latest, code_dir, opt_dir, identity) {
+            Ok(spec) => self.parts.runner.prepare(&spec).await.err(),
+            Err(LambdaError::Unsealed) => Some(UNSEALED.to_owned()),
+            Err(error) => {
+                tracing::error!(%error, function = row.name, "a function could not be prepared");
+                Some(UNPREPARED.to_owned())
+            }
+        }
     }
 
     /// Writes the end of the change that `begun` shows, unless another has taken its place. `failure` is what people read

@@ -13,7 +13,7 @@ use super::{Cloud, zips};
 use crate::environment_seal::Variables;
 use crate::errors::LambdaError;
 use crate::keys;
-use crate::rows::{self, FunctionRow};
+use crate::rows::{self, FunctionRow, Phase};
 
 const SECRET: &str = "correct-horse-battery-staple";
 
@@ -176,6 +176,27 @@ async fn variables_that_do_not_open_are_said_and_never_replaced_by_none() {
     let set = json!({"Variables": {"DB_PASSWORD": "another"}});
     assert_eq!(change(json!({"Environment": set})).await["Environment"], set);
     assert_eq!(cloud.invoke("thumb", &[], b"{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_component_whose_variables_do_not_open_is_a_change_that_failed() {
+    let cloud = Cloud::new().await;
+    cloud.create_active("thumb", &zips::handler("1")).await;
+    let written = cloud.db.run(|txn| async move {
+        let mut row = rows::get_function(&txn, &place(), "thumb").await?.unwrap();
+        row.previous = Some(row.settings.clone());
+        row.phase = Phase::Updating;
+        row.settings.runtime = lambent_runtimes::WASI_HTTP.to_owned();
+        row.settings.environment = Some(Variables::Sealed("AAAA".to_owned()));
+        rows::put_function(&txn, &place(), &row).await
+    });
+    written.await.unwrap();
+    let cloud = cloud.restarted().await;
+    cloud.lambda.finish_soon(place(), "thumb".to_owned());
+    let settled = cloud.settled("thumb").await.json;
+    assert_eq!(settled["LastUpdateStatus"], "Failed");
+    let reason = settled["LastUpdateStatusReason"].as_str().unwrap();
+    assert!(reason.contains("do not open under this installation's master key"), "{reason}");
 }
 
 #[tokio::test]
