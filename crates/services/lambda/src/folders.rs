@@ -1,7 +1,7 @@
 //! Unpacked packages: `code/SHA256` in the data directory of each node that runs one. A cache of the blobs, made anew where
 //! it is missing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use lambent_blobs::BlobId;
@@ -29,10 +29,14 @@ impl Lambda {
     /// The folder of an unpacked package; unpacks it first if need be.
     pub(crate) async fn ensure_unpacked(&self, code: &CodeRef) -> Result<PathBuf, LambdaError> {
         let folder = self.code_root().join(&code.sha256);
-        if tokio::fs::try_exists(&folder).await.unwrap_or(false) {
+        if is_there(&folder).await {
             return Ok(folder);
         }
         let _slot = self.unpack_slots.acquire().await.expect("the semaphore is never closed");
+        // Whoever had the slot before may have wanted the same.
+        if is_there(&folder).await {
+            return Ok(folder);
+        }
         let key = keys::code(&code.sha256);
         let key = &key;
         let row = self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
@@ -116,6 +120,11 @@ impl Lambda {
         }
         Ok(is_any_live)
     }
+}
+
+/// Whether a folder is unpacked already.
+pub(crate) async fn is_there(folder: &Path) -> bool {
+    tokio::fs::try_exists(folder).await.unwrap_or(false)
 }
 
 /// Looks after the folders whenever packages may have been thrown away.

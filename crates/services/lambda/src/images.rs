@@ -21,7 +21,7 @@ use lambent_wire::ApiError;
 use tokio::sync::mpsc;
 
 use crate::errors::{self, LambdaError};
-use crate::folders::UNPACKING;
+use crate::folders::{UNPACKING, is_there};
 use crate::lambda::Lambda;
 use crate::packages::{Staged, blocking};
 use crate::rows::{self, CodeRef, CodeRow, FunctionRow, ImageRow, Settings};
@@ -99,10 +99,14 @@ impl Lambda {
     /// The folder of an unpacked image; unpacks it first if need be.
     pub(crate) async fn ensure_image(&self, code: &CodeRef) -> Result<PathBuf, LambdaError> {
         let folder = self.code_root().join(&code.sha256);
-        if tokio::fs::try_exists(&folder).await.unwrap_or(false) {
+        if is_there(&folder).await {
             return Ok(folder);
         }
         let _slot = self.unpack_slots.acquire().await.expect("the semaphore is never closed");
+        // Whoever had the slot before may have wanted the same.
+        if is_there(&folder).await {
+            return Ok(folder);
+        }
         let row = self.kept_image(&code.sha256).await?;
         let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
         let blob = self.parts.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;

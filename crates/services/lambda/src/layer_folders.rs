@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::code;
 use crate::errors::LambdaError;
-use crate::folders::{MERGED, UNPACKING};
+use crate::folders::{MERGED, UNPACKING, is_there};
 use crate::lambda::Lambda;
 use crate::packages::blocking;
 use crate::rows::Settings;
@@ -39,10 +39,14 @@ impl Lambda {
 
     async fn ensure_merged(&self, digest: &str, layers: Vec<PathBuf>) -> Result<PathBuf, LambdaError> {
         let folder = self.code_root().join(format!("{digest}{MERGED}"));
-        if tokio::fs::try_exists(&folder).await.unwrap_or(false) {
+        if is_there(&folder).await {
             return Ok(folder);
         }
         let _slot = self.unpack_slots.acquire().await.expect("the semaphore is never closed");
+        // Whoever had the slot before may have wanted the same.
+        if is_there(&folder).await {
+            return Ok(folder);
+        }
         let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
         let space = self.space();
         blocking(move || {
