@@ -76,3 +76,27 @@ async fn what_follows_takes_the_place_of_an_event_that_is_given_up() {
     let young = RetryPolicy { max_age: Duration::from_secs(60), ..RetryPolicy::LAMBDA };
     assert_eq!(ends_of(young).await.0, [End::TooOld, End::Done], "the next attempt would be too late");
 }
+
+/// Refuses every event, which has something too large to follow it.
+struct TooLarge;
+
+impl Deliver for TooLarge {
+    fn deliver<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Delivery> {
+        Box::pin(async { self.attempt(event).await.delivery })
+    }
+
+    fn attempt<'a>(&'a self, _: &'a Event) -> BoxFuture<'a, Attempt> {
+        let follow = |_| vec![event(&vec![1; MAX_PAYLOAD_BYTES + 1])];
+        let delivery = Delivery::Refused("no".to_owned());
+        Box::pin(std::future::ready(Attempt { delivery, retry: None, follow: Some(Box::new(follow)) }))
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_follow_leaves_no_event_unsettled() {
+    let fixture = fixture();
+    let _workers = fixture.deliver_to(Arc::new(TooLarge)).await;
+    fixture.put(event(b"1")).await;
+    assert_eq!(fixture.settled().await, Backlog::default());
+    assert_eq!(fixture.outbox.dead_letters(None, None, 9).await.unwrap().len(), 1);
+}
