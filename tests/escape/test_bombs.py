@@ -161,7 +161,7 @@ def bounded_memory(cloud):
 # The platform itself reads 32 KiB; the rest lies in the buffers of two sockets.
 SENT_BYTES_MAX = 8 * MIB
 # Connections that the platform serves, and those that wait for that in the kernel.
-CONNECTIONS_MAX = 16 + 129
+CONNECTIONS_MAX = 48 + 129
 
 
 def is_refused(answer):
