@@ -173,7 +173,7 @@ def test_the_context(function):
     }
     assert {key: context.get(key) for key in expected} == expected
     assert 20_000 < context["remaining_ms"] <= 30_000
-    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;\w+=\w+)*", context["trace"])
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;\w+=[\w:]+)*", context["trace"])
     assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", context["log_stream"])
 
 

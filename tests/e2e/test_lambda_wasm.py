@@ -69,7 +69,7 @@ def test_events_reach_a_component_and_come_back(awslambda, logs, deploy, compone
             for event in logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
             if event["message"].startswith("REPORT")
         ]
-        if any(group["logGroupName"] == f"/aws/lambda/{name}" for group in logs.describe_log_groups()["logGroups"])
+        if logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")["logGroups"]
         else None
     )
     assert "Memory Size: 128 MB" in found[0]

@@ -120,6 +120,9 @@ impl Lambda {
         let name = &url_name(&input.function_name, input.qualifier.as_deref(), call.place())?;
         let input = &input;
         let committed = self.parts.db.run(|txn| async move {
+            if resolve(&txn, name).await?.is_none() {
+                return Err(LambdaError::Api(no_function()));
+            }
             let key = keys::url(name);
             let mut row = store::get::<UrlRow>(&txn, &key).await?.ok_or_else(no_config)?;
             if let Some(kind) = &input.auth_type {
