@@ -44,7 +44,7 @@ KNOWN = [
         "an update is over sooner than the next call comes",
     ),
     (
-        r"TestLambdaFunction::test_lambda_code_location_s3",
+        r"TestLambdaFunction::test_lambda_code_location_(s3|zipfile)",
         r"get-function-response-updated",
         r"/Configuration/(LastUpdateStatus(Reason|ReasonCode)?|RevisionId)",
         "an update may be over before the next call comes, and has a revision of its own then",
