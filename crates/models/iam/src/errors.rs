@@ -7,12 +7,28 @@ pub fn concurrent_modification_exception(message: impl Into<String>) -> ApiError
     ApiError::new("ConcurrentModification", 409, message)
 }
 
+pub fn credential_report_expired_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("ReportExpired", 410, message)
+}
+
+pub fn credential_report_not_present_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("ReportNotPresent", 410, message)
+}
+
+pub fn credential_report_not_ready_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("ReportInProgress", 404, message)
+}
+
 pub fn delete_conflict_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("DeleteConflict", 409, message)
 }
 
 pub fn entity_already_exists_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("EntityAlreadyExists", 409, message)
+}
+
+pub fn entity_temporarily_unmodifiable_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("EntityTemporarilyUnmodifiable", 409, message)
 }
 
 pub fn invalid_input_exception(message: impl Into<String>) -> ApiError {
@@ -31,8 +47,24 @@ pub fn no_such_entity_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("NoSuchEntity", 404, message)
 }
 
+pub fn open_id_idp_communication_error_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("OpenIdIdpCommunicationError", 400, message)
+}
+
+pub fn policy_evaluation_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("PolicyEvaluation", 500, message)
+}
+
+pub fn policy_not_attachable_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("PolicyNotAttachable", 400, message)
+}
+
 pub fn service_failure_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("ServiceFailure", 500, message)
+}
+
+pub fn service_not_supported_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("NotSupportedService", 404, message)
 }
 
 pub fn unmodifiable_entity_exception(message: impl Into<String>) -> ApiError {

@@ -13,65 +13,142 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
     target_prefix: None,
     xml_namespace: Some("https://iam.amazonaws.com/doc/2010-05-08/"),
     operations: &[
+        &ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_INFO,
+        &ADD_USER_TO_GROUP_INFO,
+        &ATTACH_GROUP_POLICY_INFO,
+        &ATTACH_ROLE_POLICY_INFO,
+        &ATTACH_USER_POLICY_INFO,
+        &CREATE_ACCESS_KEY_INFO,
+        &CREATE_ACCOUNT_ALIAS_INFO,
+        &CREATE_GROUP_INFO,
+        &CREATE_OPEN_ID_CONNECT_PROVIDER_INFO,
+        &CREATE_POLICY_INFO,
+        &CREATE_POLICY_VERSION_INFO,
         &CREATE_ROLE_INFO,
+        &CREATE_SAML_PROVIDER_INFO,
+        &CREATE_SERVICE_LINKED_ROLE_INFO,
+        &CREATE_SERVICE_SPECIFIC_CREDENTIAL_INFO,
+        &CREATE_USER_INFO,
+        &DELETE_ACCESS_KEY_INFO,
+        &DELETE_ACCOUNT_ALIAS_INFO,
+        &DELETE_ACCOUNT_PASSWORD_POLICY_INFO,
+        &DELETE_GROUP_INFO,
+        &DELETE_GROUP_POLICY_INFO,
+        &DELETE_OPEN_ID_CONNECT_PROVIDER_INFO,
+        &DELETE_POLICY_INFO,
+        &DELETE_POLICY_VERSION_INFO,
         &DELETE_ROLE_INFO,
+        &DELETE_ROLE_PERMISSIONS_BOUNDARY_INFO,
         &DELETE_ROLE_POLICY_INFO,
+        &DELETE_SAML_PROVIDER_INFO,
+        &DELETE_SERVICE_LINKED_ROLE_INFO,
+        &DELETE_SERVICE_SPECIFIC_CREDENTIAL_INFO,
+        &DELETE_USER_INFO,
+        &DELETE_USER_PERMISSIONS_BOUNDARY_INFO,
+        &DELETE_USER_POLICY_INFO,
+        &DETACH_GROUP_POLICY_INFO,
+        &DETACH_ROLE_POLICY_INFO,
+        &DETACH_USER_POLICY_INFO,
+        &GENERATE_CREDENTIAL_REPORT_INFO,
+        &GET_ACCESS_KEY_LAST_USED_INFO,
+        &GET_ACCOUNT_AUTHORIZATION_DETAILS_INFO,
+        &GET_ACCOUNT_PASSWORD_POLICY_INFO,
+        &GET_ACCOUNT_SUMMARY_INFO,
+        &GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_INFO,
+        &GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_INFO,
+        &GET_CREDENTIAL_REPORT_INFO,
+        &GET_GROUP_INFO,
+        &GET_GROUP_POLICY_INFO,
+        &GET_LOGIN_PROFILE_INFO,
+        &GET_OPEN_ID_CONNECT_PROVIDER_INFO,
+        &GET_POLICY_INFO,
+        &GET_POLICY_VERSION_INFO,
         &GET_ROLE_INFO,
         &GET_ROLE_POLICY_INFO,
+        &GET_SAML_PROVIDER_INFO,
+        &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_INFO,
+        &GET_USER_INFO,
+        &GET_USER_POLICY_INFO,
+        &LIST_ACCESS_KEYS_INFO,
+        &LIST_ACCOUNT_ALIASES_INFO,
+        &LIST_ATTACHED_GROUP_POLICIES_INFO,
+        &LIST_ATTACHED_ROLE_POLICIES_INFO,
+        &LIST_ATTACHED_USER_POLICIES_INFO,
+        &LIST_ENTITIES_FOR_POLICY_INFO,
+        &LIST_GROUP_POLICIES_INFO,
+        &LIST_GROUPS_INFO,
+        &LIST_GROUPS_FOR_USER_INFO,
+        &LIST_INSTANCE_PROFILES_INFO,
+        &LIST_INSTANCE_PROFILES_FOR_ROLE_INFO,
+        &LIST_MFA_DEVICES_INFO,
+        &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_INFO,
+        &LIST_OPEN_ID_CONNECT_PROVIDERS_INFO,
+        &LIST_POLICIES_INFO,
+        &LIST_POLICIES_GRANTING_SERVICE_ACCESS_INFO,
+        &LIST_POLICY_TAGS_INFO,
+        &LIST_POLICY_VERSIONS_INFO,
         &LIST_ROLE_POLICIES_INFO,
+        &LIST_ROLE_TAGS_INFO,
         &LIST_ROLES_INFO,
+        &LIST_SAML_PROVIDER_TAGS_INFO,
+        &LIST_SAML_PROVIDERS_INFO,
+        &LIST_SSH_PUBLIC_KEYS_INFO,
+        &LIST_SERVER_CERTIFICATES_INFO,
+        &LIST_SERVICE_SPECIFIC_CREDENTIALS_INFO,
+        &LIST_SIGNING_CERTIFICATES_INFO,
+        &LIST_USER_POLICIES_INFO,
+        &LIST_USER_TAGS_INFO,
+        &LIST_USERS_INFO,
+        &PUT_GROUP_POLICY_INFO,
+        &PUT_ROLE_PERMISSIONS_BOUNDARY_INFO,
         &PUT_ROLE_POLICY_INFO,
+        &PUT_USER_PERMISSIONS_BOUNDARY_INFO,
+        &PUT_USER_POLICY_INFO,
+        &REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_INFO,
+        &REMOVE_USER_FROM_GROUP_INFO,
+        &RESET_SERVICE_SPECIFIC_CREDENTIAL_INFO,
+        &SET_DEFAULT_POLICY_VERSION_INFO,
+        &SET_SECURITY_TOKEN_SERVICE_PREFERENCES_INFO,
+        &SIMULATE_CUSTOM_POLICY_INFO,
+        &SIMULATE_PRINCIPAL_POLICY_INFO,
+        &TAG_OPEN_ID_CONNECT_PROVIDER_INFO,
+        &TAG_POLICY_INFO,
+        &TAG_ROLE_INFO,
+        &TAG_SAML_PROVIDER_INFO,
+        &TAG_USER_INFO,
+        &UNTAG_OPEN_ID_CONNECT_PROVIDER_INFO,
+        &UNTAG_POLICY_INFO,
+        &UNTAG_ROLE_INFO,
+        &UNTAG_SAML_PROVIDER_INFO,
+        &UNTAG_USER_INFO,
+        &UPDATE_ACCESS_KEY_INFO,
+        &UPDATE_ACCOUNT_PASSWORD_POLICY_INFO,
+        &UPDATE_ASSUME_ROLE_POLICY_INFO,
+        &UPDATE_GROUP_INFO,
+        &UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_INFO,
+        &UPDATE_ROLE_INFO,
+        &UPDATE_ROLE_DESCRIPTION_INFO,
+        &UPDATE_SAML_PROVIDER_INFO,
+        &UPDATE_SERVICE_SPECIFIC_CREDENTIAL_INFO,
+        &UPDATE_USER_INFO,
     ],
     unimplemented: &[
         Known { name: "AcceptDelegationRequest", method: "POST", uri: "/" },
         Known { name: "AcquireRole", method: "POST", uri: "/" },
-        Known { name: "AddClientIDToOpenIDConnectProvider", method: "POST", uri: "/" },
         Known { name: "AddRoleToInstanceProfile", method: "POST", uri: "/" },
-        Known { name: "AddUserToGroup", method: "POST", uri: "/" },
         Known { name: "AssociateDelegationRequest", method: "POST", uri: "/" },
-        Known { name: "AttachGroupPolicy", method: "POST", uri: "/" },
-        Known { name: "AttachRolePolicy", method: "POST", uri: "/" },
-        Known { name: "AttachUserPolicy", method: "POST", uri: "/" },
         Known { name: "ChangePassword", method: "POST", uri: "/" },
-        Known { name: "CreateAccessKey", method: "POST", uri: "/" },
-        Known { name: "CreateAccountAlias", method: "POST", uri: "/" },
         Known { name: "CreateDelegationRequest", method: "POST", uri: "/" },
-        Known { name: "CreateGroup", method: "POST", uri: "/" },
         Known { name: "CreateInstanceProfile", method: "POST", uri: "/" },
         Known { name: "CreateLoginProfile", method: "POST", uri: "/" },
-        Known { name: "CreateOpenIDConnectProvider", method: "POST", uri: "/" },
-        Known { name: "CreatePolicy", method: "POST", uri: "/" },
-        Known { name: "CreatePolicyVersion", method: "POST", uri: "/" },
-        Known { name: "CreateSAMLProvider", method: "POST", uri: "/" },
-        Known { name: "CreateServiceLinkedRole", method: "POST", uri: "/" },
-        Known { name: "CreateServiceSpecificCredential", method: "POST", uri: "/" },
-        Known { name: "CreateUser", method: "POST", uri: "/" },
         Known { name: "CreateVirtualMFADevice", method: "POST", uri: "/" },
         Known { name: "DeactivateMFADevice", method: "POST", uri: "/" },
-        Known { name: "DeleteAccessKey", method: "POST", uri: "/" },
-        Known { name: "DeleteAccountAlias", method: "POST", uri: "/" },
-        Known { name: "DeleteAccountPasswordPolicy", method: "POST", uri: "/" },
-        Known { name: "DeleteGroup", method: "POST", uri: "/" },
-        Known { name: "DeleteGroupPolicy", method: "POST", uri: "/" },
         Known { name: "DeleteInstanceProfile", method: "POST", uri: "/" },
         Known { name: "DeleteLoginProfile", method: "POST", uri: "/" },
-        Known { name: "DeleteOpenIDConnectProvider", method: "POST", uri: "/" },
-        Known { name: "DeletePolicy", method: "POST", uri: "/" },
-        Known { name: "DeletePolicyVersion", method: "POST", uri: "/" },
-        Known { name: "DeleteRolePermissionsBoundary", method: "POST", uri: "/" },
-        Known { name: "DeleteSAMLProvider", method: "POST", uri: "/" },
         Known { name: "DeleteSSHPublicKey", method: "POST", uri: "/" },
         Known { name: "DeleteServerCertificate", method: "POST", uri: "/" },
-        Known { name: "DeleteServiceLinkedRole", method: "POST", uri: "/" },
-        Known { name: "DeleteServiceSpecificCredential", method: "POST", uri: "/" },
         Known { name: "DeleteSigningCertificate", method: "POST", uri: "/" },
-        Known { name: "DeleteUser", method: "POST", uri: "/" },
-        Known { name: "DeleteUserPermissionsBoundary", method: "POST", uri: "/" },
-        Known { name: "DeleteUserPolicy", method: "POST", uri: "/" },
         Known { name: "DeleteVirtualMFADevice", method: "POST", uri: "/" },
-        Known { name: "DetachGroupPolicy", method: "POST", uri: "/" },
-        Known { name: "DetachRolePolicy", method: "POST", uri: "/" },
-        Known { name: "DetachUserPolicy", method: "POST", uri: "/" },
         Known { name: "DisableOrganizationsRootCredentialsManagement", method: "POST", uri: "/" },
         Known { name: "DisableOrganizationsRootSessions", method: "POST", uri: "/" },
         Known { name: "DisableOutboundWebIdentityFederation", method: "POST", uri: "/" },
@@ -79,122 +156,262 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         Known { name: "EnableOrganizationsRootCredentialsManagement", method: "POST", uri: "/" },
         Known { name: "EnableOrganizationsRootSessions", method: "POST", uri: "/" },
         Known { name: "EnableOutboundWebIdentityFederation", method: "POST", uri: "/" },
-        Known { name: "GenerateCredentialReport", method: "POST", uri: "/" },
         Known { name: "GenerateOrganizationsAccessReport", method: "POST", uri: "/" },
         Known { name: "GenerateServiceLastAccessedDetails", method: "POST", uri: "/" },
-        Known { name: "GetAccessKeyLastUsed", method: "POST", uri: "/" },
-        Known { name: "GetAccountAuthorizationDetails", method: "POST", uri: "/" },
-        Known { name: "GetAccountPasswordPolicy", method: "POST", uri: "/" },
         Known { name: "GetAccountProperties", method: "POST", uri: "/" },
-        Known { name: "GetAccountSummary", method: "POST", uri: "/" },
-        Known { name: "GetContextKeysForCustomPolicy", method: "POST", uri: "/" },
-        Known { name: "GetContextKeysForPrincipalPolicy", method: "POST", uri: "/" },
-        Known { name: "GetCredentialReport", method: "POST", uri: "/" },
         Known { name: "GetDelegationRequest", method: "POST", uri: "/" },
-        Known { name: "GetGroup", method: "POST", uri: "/" },
-        Known { name: "GetGroupPolicy", method: "POST", uri: "/" },
         Known { name: "GetHumanReadableSummary", method: "POST", uri: "/" },
         Known { name: "GetInstanceProfile", method: "POST", uri: "/" },
-        Known { name: "GetLoginProfile", method: "POST", uri: "/" },
         Known { name: "GetMFADevice", method: "POST", uri: "/" },
-        Known { name: "GetOpenIDConnectProvider", method: "POST", uri: "/" },
         Known { name: "GetOrganizationsAccessReport", method: "POST", uri: "/" },
         Known { name: "GetOutboundWebIdentityFederationInfo", method: "POST", uri: "/" },
-        Known { name: "GetPolicy", method: "POST", uri: "/" },
-        Known { name: "GetPolicyVersion", method: "POST", uri: "/" },
         Known { name: "GetRoleTemplateVersion", method: "POST", uri: "/" },
-        Known { name: "GetSAMLProvider", method: "POST", uri: "/" },
         Known { name: "GetSSHPublicKey", method: "POST", uri: "/" },
         Known { name: "GetServerCertificate", method: "POST", uri: "/" },
         Known { name: "GetServiceLastAccessedDetails", method: "POST", uri: "/" },
         Known { name: "GetServiceLastAccessedDetailsWithEntities", method: "POST", uri: "/" },
-        Known { name: "GetServiceLinkedRoleDeletionStatus", method: "POST", uri: "/" },
-        Known { name: "GetUser", method: "POST", uri: "/" },
-        Known { name: "GetUserPolicy", method: "POST", uri: "/" },
-        Known { name: "ListAccessKeys", method: "POST", uri: "/" },
-        Known { name: "ListAccountAliases", method: "POST", uri: "/" },
-        Known { name: "ListAttachedGroupPolicies", method: "POST", uri: "/" },
-        Known { name: "ListAttachedRolePolicies", method: "POST", uri: "/" },
-        Known { name: "ListAttachedUserPolicies", method: "POST", uri: "/" },
         Known { name: "ListDelegationRequests", method: "POST", uri: "/" },
-        Known { name: "ListEntitiesForPolicy", method: "POST", uri: "/" },
-        Known { name: "ListGroupPolicies", method: "POST", uri: "/" },
-        Known { name: "ListGroups", method: "POST", uri: "/" },
-        Known { name: "ListGroupsForUser", method: "POST", uri: "/" },
         Known { name: "ListInstanceProfileTags", method: "POST", uri: "/" },
-        Known { name: "ListInstanceProfiles", method: "POST", uri: "/" },
-        Known { name: "ListInstanceProfilesForRole", method: "POST", uri: "/" },
         Known { name: "ListMFADeviceTags", method: "POST", uri: "/" },
-        Known { name: "ListMFADevices", method: "POST", uri: "/" },
-        Known { name: "ListOpenIDConnectProviderTags", method: "POST", uri: "/" },
-        Known { name: "ListOpenIDConnectProviders", method: "POST", uri: "/" },
         Known { name: "ListOrganizationsFeatures", method: "POST", uri: "/" },
-        Known { name: "ListPolicies", method: "POST", uri: "/" },
-        Known { name: "ListPoliciesGrantingServiceAccess", method: "POST", uri: "/" },
-        Known { name: "ListPolicyTags", method: "POST", uri: "/" },
-        Known { name: "ListPolicyVersions", method: "POST", uri: "/" },
-        Known { name: "ListRoleTags", method: "POST", uri: "/" },
-        Known { name: "ListSAMLProviderTags", method: "POST", uri: "/" },
-        Known { name: "ListSAMLProviders", method: "POST", uri: "/" },
-        Known { name: "ListSSHPublicKeys", method: "POST", uri: "/" },
         Known { name: "ListServerCertificateTags", method: "POST", uri: "/" },
-        Known { name: "ListServerCertificates", method: "POST", uri: "/" },
-        Known { name: "ListServiceSpecificCredentials", method: "POST", uri: "/" },
-        Known { name: "ListSigningCertificates", method: "POST", uri: "/" },
-        Known { name: "ListUserPolicies", method: "POST", uri: "/" },
-        Known { name: "ListUserTags", method: "POST", uri: "/" },
-        Known { name: "ListUsers", method: "POST", uri: "/" },
         Known { name: "ListVirtualMFADevices", method: "POST", uri: "/" },
         Known { name: "PutAccountProperties", method: "POST", uri: "/" },
-        Known { name: "PutGroupPolicy", method: "POST", uri: "/" },
-        Known { name: "PutRolePermissionsBoundary", method: "POST", uri: "/" },
-        Known { name: "PutUserPermissionsBoundary", method: "POST", uri: "/" },
-        Known { name: "PutUserPolicy", method: "POST", uri: "/" },
         Known { name: "RejectDelegationRequest", method: "POST", uri: "/" },
-        Known { name: "RemoveClientIDFromOpenIDConnectProvider", method: "POST", uri: "/" },
         Known { name: "RemoveRoleFromInstanceProfile", method: "POST", uri: "/" },
-        Known { name: "RemoveUserFromGroup", method: "POST", uri: "/" },
-        Known { name: "ResetServiceSpecificCredential", method: "POST", uri: "/" },
         Known { name: "ResyncMFADevice", method: "POST", uri: "/" },
         Known { name: "SendDelegationToken", method: "POST", uri: "/" },
-        Known { name: "SetDefaultPolicyVersion", method: "POST", uri: "/" },
-        Known { name: "SetSecurityTokenServicePreferences", method: "POST", uri: "/" },
-        Known { name: "SimulateCustomPolicy", method: "POST", uri: "/" },
-        Known { name: "SimulatePrincipalPolicy", method: "POST", uri: "/" },
         Known { name: "TagInstanceProfile", method: "POST", uri: "/" },
         Known { name: "TagMFADevice", method: "POST", uri: "/" },
-        Known { name: "TagOpenIDConnectProvider", method: "POST", uri: "/" },
-        Known { name: "TagPolicy", method: "POST", uri: "/" },
-        Known { name: "TagRole", method: "POST", uri: "/" },
-        Known { name: "TagSAMLProvider", method: "POST", uri: "/" },
         Known { name: "TagServerCertificate", method: "POST", uri: "/" },
-        Known { name: "TagUser", method: "POST", uri: "/" },
         Known { name: "UntagInstanceProfile", method: "POST", uri: "/" },
         Known { name: "UntagMFADevice", method: "POST", uri: "/" },
-        Known { name: "UntagOpenIDConnectProvider", method: "POST", uri: "/" },
-        Known { name: "UntagPolicy", method: "POST", uri: "/" },
-        Known { name: "UntagRole", method: "POST", uri: "/" },
-        Known { name: "UntagSAMLProvider", method: "POST", uri: "/" },
         Known { name: "UntagServerCertificate", method: "POST", uri: "/" },
-        Known { name: "UntagUser", method: "POST", uri: "/" },
-        Known { name: "UpdateAccessKey", method: "POST", uri: "/" },
-        Known { name: "UpdateAccountPasswordPolicy", method: "POST", uri: "/" },
-        Known { name: "UpdateAssumeRolePolicy", method: "POST", uri: "/" },
         Known { name: "UpdateDelegationRequest", method: "POST", uri: "/" },
-        Known { name: "UpdateGroup", method: "POST", uri: "/" },
         Known { name: "UpdateLoginProfile", method: "POST", uri: "/" },
-        Known { name: "UpdateOpenIDConnectProviderThumbprint", method: "POST", uri: "/" },
-        Known { name: "UpdateRole", method: "POST", uri: "/" },
-        Known { name: "UpdateRoleDescription", method: "POST", uri: "/" },
-        Known { name: "UpdateSAMLProvider", method: "POST", uri: "/" },
         Known { name: "UpdateSSHPublicKey", method: "POST", uri: "/" },
         Known { name: "UpdateServerCertificate", method: "POST", uri: "/" },
-        Known { name: "UpdateServiceSpecificCredential", method: "POST", uri: "/" },
         Known { name: "UpdateSigningCertificate", method: "POST", uri: "/" },
-        Known { name: "UpdateUser", method: "POST", uri: "/" },
         Known { name: "UploadSSHPublicKey", method: "POST", uri: "/" },
         Known { name: "UploadServerCertificate", method: "POST", uri: "/" },
         Known { name: "UploadSigningCertificate", method: "POST", uri: "/" },
+    ],
+};
+
+operation!(AddClientIDToOpenIDConnectProvider(types::AddClientIDToOpenIDConnectProviderRequest) -> Empty, ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_INFO);
+
+static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "AddClientIDToOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(AddUserToGroup(types::AddUserToGroupRequest) -> Empty, ADD_USER_TO_GROUP_INFO);
+
+static ADD_USER_TO_GROUP_INFO: OperationInfo = OperationInfo {
+    name: "AddUserToGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::ADD_USER_TO_GROUP_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(AttachGroupPolicy(types::AttachGroupPolicyRequest) -> Empty, ATTACH_GROUP_POLICY_INFO);
+
+static ATTACH_GROUP_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "AttachGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::ATTACH_GROUP_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::POLICY_NOT_ATTACHABLE_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(AttachRolePolicy(types::AttachRolePolicyRequest) -> Empty, ATTACH_ROLE_POLICY_INFO);
+
+static ATTACH_ROLE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "AttachRolePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::ATTACH_ROLE_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::POLICY_NOT_ATTACHABLE_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(AttachUserPolicy(types::AttachUserPolicyRequest) -> Empty, ATTACH_USER_POLICY_INFO);
+
+static ATTACH_USER_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "AttachUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::ATTACH_USER_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::POLICY_NOT_ATTACHABLE_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreateAccessKey(types::CreateAccessKeyRequest) -> types::CreateAccessKeyResponse, CREATE_ACCESS_KEY_INFO);
+
+static CREATE_ACCESS_KEY_INFO: OperationInfo = OperationInfo {
+    name: "CreateAccessKey",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_ACCESS_KEY_REQUEST,
+    output: &shapes::CREATE_ACCESS_KEY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreateAccessKeyResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreateAccountAlias(types::CreateAccountAliasRequest) -> Empty, CREATE_ACCOUNT_ALIAS_INFO);
+
+static CREATE_ACCOUNT_ALIAS_INFO: OperationInfo = OperationInfo {
+    name: "CreateAccountAlias",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_ACCOUNT_ALIAS_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreateGroup(types::CreateGroupRequest) -> types::CreateGroupResponse, CREATE_GROUP_INFO);
+
+static CREATE_GROUP_INFO: OperationInfo = OperationInfo {
+    name: "CreateGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_GROUP_REQUEST,
+    output: &shapes::CREATE_GROUP_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreateGroupResult"),
+    errors: &[
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreateOpenIDConnectProvider(types::CreateOpenIDConnectProviderRequest) -> types::CreateOpenIDConnectProviderResponse, CREATE_OPEN_ID_CONNECT_PROVIDER_INFO);
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "CreateOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &shapes::CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreateOpenIDConnectProviderResult"),
+    errors: &[
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+        &shapes::OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION,
+    ],
+};
+
+operation!(CreatePolicy(types::CreatePolicyRequest) -> types::CreatePolicyResponse, CREATE_POLICY_INFO);
+
+static CREATE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "CreatePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_POLICY_REQUEST,
+    output: &shapes::CREATE_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreatePolicyResult"),
+    errors: &[
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreatePolicyVersion(types::CreatePolicyVersionRequest) -> types::CreatePolicyVersionResponse, CREATE_POLICY_VERSION_INFO);
+
+static CREATE_POLICY_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "CreatePolicyVersion",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_POLICY_VERSION_REQUEST,
+    output: &shapes::CREATE_POLICY_VERSION_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreatePolicyVersionResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
     ],
 };
 
@@ -215,6 +432,234 @@ static CREATE_ROLE_INFO: OperationInfo = OperationInfo {
         &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
         &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
         &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreateSAMLProvider(types::CreateSAMLProviderRequest) -> types::CreateSAMLProviderResponse, CREATE_SAML_PROVIDER_INFO);
+
+static CREATE_SAML_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "CreateSAMLProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_SAML_PROVIDER_REQUEST,
+    output: &shapes::CREATE_SAML_PROVIDER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreateSAMLProviderResult"),
+    errors: &[
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreateServiceLinkedRole(types::CreateServiceLinkedRoleRequest) -> types::CreateServiceLinkedRoleResponse, CREATE_SERVICE_LINKED_ROLE_INFO);
+
+static CREATE_SERVICE_LINKED_ROLE_INFO: OperationInfo = OperationInfo {
+    name: "CreateServiceLinkedRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_SERVICE_LINKED_ROLE_REQUEST,
+    output: &shapes::CREATE_SERVICE_LINKED_ROLE_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreateServiceLinkedRoleResult"),
+    errors: &[
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(CreateServiceSpecificCredential(types::CreateServiceSpecificCredentialRequest) -> types::CreateServiceSpecificCredentialResponse, CREATE_SERVICE_SPECIFIC_CREDENTIAL_INFO);
+
+static CREATE_SERVICE_SPECIFIC_CREDENTIAL_INFO: OperationInfo = OperationInfo {
+    name: "CreateServiceSpecificCredential",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST,
+    output: &shapes::CREATE_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreateServiceSpecificCredentialResult"),
+    errors: &[
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_NOT_SUPPORTED_EXCEPTION,
+    ],
+};
+
+operation!(CreateUser(types::CreateUserRequest) -> types::CreateUserResponse, CREATE_USER_INFO);
+
+static CREATE_USER_INFO: OperationInfo = OperationInfo {
+    name: "CreateUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::CREATE_USER_REQUEST,
+    output: &shapes::CREATE_USER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("CreateUserResult"),
+    errors: &[
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteAccessKey(types::DeleteAccessKeyRequest) -> Empty, DELETE_ACCESS_KEY_INFO);
+
+static DELETE_ACCESS_KEY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteAccessKey",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_ACCESS_KEY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteAccountAlias(types::DeleteAccountAliasRequest) -> Empty, DELETE_ACCOUNT_ALIAS_INFO);
+
+static DELETE_ACCOUNT_ALIAS_INFO: OperationInfo = OperationInfo {
+    name: "DeleteAccountAlias",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_ACCOUNT_ALIAS_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteAccountPasswordPolicy(Empty) -> Empty, DELETE_ACCOUNT_PASSWORD_POLICY_INFO);
+
+static DELETE_ACCOUNT_PASSWORD_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteAccountPasswordPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &lambent_wire::EMPTY,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteGroup(types::DeleteGroupRequest) -> Empty, DELETE_GROUP_INFO);
+
+static DELETE_GROUP_INFO: OperationInfo = OperationInfo {
+    name: "DeleteGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_GROUP_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::DELETE_CONFLICT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteGroupPolicy(types::DeleteGroupPolicyRequest) -> Empty, DELETE_GROUP_POLICY_INFO);
+
+static DELETE_GROUP_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_GROUP_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteOpenIDConnectProvider(types::DeleteOpenIDConnectProviderRequest) -> Empty, DELETE_OPEN_ID_CONNECT_PROVIDER_INFO);
+
+static DELETE_OPEN_ID_CONNECT_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "DeleteOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeletePolicy(types::DeletePolicyRequest) -> Empty, DELETE_POLICY_INFO);
+
+static DELETE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DeletePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::DELETE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeletePolicyVersion(types::DeletePolicyVersionRequest) -> Empty, DELETE_POLICY_VERSION_INFO);
+
+static DELETE_POLICY_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "DeletePolicyVersion",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_POLICY_VERSION_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::DELETE_CONFLICT_EXCEPTION,
         &shapes::SERVICE_FAILURE_EXCEPTION,
     ],
 };
@@ -240,6 +685,24 @@ static DELETE_ROLE_INFO: OperationInfo = OperationInfo {
     ],
 };
 
+operation!(DeleteRolePermissionsBoundary(types::DeleteRolePermissionsBoundaryRequest) -> Empty, DELETE_ROLE_PERMISSIONS_BOUNDARY_INFO);
+
+static DELETE_ROLE_PERMISSIONS_BOUNDARY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteRolePermissionsBoundary",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
 operation!(DeleteRolePolicy(types::DeleteRolePolicyRequest) -> Empty, DELETE_ROLE_POLICY_INFO);
 
 static DELETE_ROLE_POLICY_INFO: OperationInfo = OperationInfo {
@@ -255,6 +718,380 @@ static DELETE_ROLE_POLICY_INFO: OperationInfo = OperationInfo {
         &shapes::NO_SUCH_ENTITY_EXCEPTION,
         &shapes::LIMIT_EXCEEDED_EXCEPTION,
         &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteSAMLProvider(types::DeleteSAMLProviderRequest) -> Empty, DELETE_SAML_PROVIDER_INFO);
+
+static DELETE_SAML_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "DeleteSAMLProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_SAML_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteServiceLinkedRole(types::DeleteServiceLinkedRoleRequest) -> types::DeleteServiceLinkedRoleResponse, DELETE_SERVICE_LINKED_ROLE_INFO);
+
+static DELETE_SERVICE_LINKED_ROLE_INFO: OperationInfo = OperationInfo {
+    name: "DeleteServiceLinkedRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_SERVICE_LINKED_ROLE_REQUEST,
+    output: &shapes::DELETE_SERVICE_LINKED_ROLE_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("DeleteServiceLinkedRoleResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteServiceSpecificCredential(types::DeleteServiceSpecificCredentialRequest) -> Empty, DELETE_SERVICE_SPECIFIC_CREDENTIAL_INFO);
+
+static DELETE_SERVICE_SPECIFIC_CREDENTIAL_INFO: OperationInfo = OperationInfo {
+    name: "DeleteServiceSpecificCredential",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION],
+};
+
+operation!(DeleteUser(types::DeleteUserRequest) -> Empty, DELETE_USER_INFO);
+
+static DELETE_USER_INFO: OperationInfo = OperationInfo {
+    name: "DeleteUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_USER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::DELETE_CONFLICT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DeleteUserPermissionsBoundary(types::DeleteUserPermissionsBoundaryRequest) -> Empty, DELETE_USER_PERMISSIONS_BOUNDARY_INFO);
+
+static DELETE_USER_PERMISSIONS_BOUNDARY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteUserPermissionsBoundary",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(DeleteUserPolicy(types::DeleteUserPolicyRequest) -> Empty, DELETE_USER_POLICY_INFO);
+
+static DELETE_USER_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DELETE_USER_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DetachGroupPolicy(types::DetachGroupPolicyRequest) -> Empty, DETACH_GROUP_POLICY_INFO);
+
+static DETACH_GROUP_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DetachGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DETACH_GROUP_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DetachRolePolicy(types::DetachRolePolicyRequest) -> Empty, DETACH_ROLE_POLICY_INFO);
+
+static DETACH_ROLE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DetachRolePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DETACH_ROLE_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(DetachUserPolicy(types::DetachUserPolicyRequest) -> Empty, DETACH_USER_POLICY_INFO);
+
+static DETACH_USER_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DetachUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DETACH_USER_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(GenerateCredentialReport(Empty) -> types::GenerateCredentialReportResponse, GENERATE_CREDENTIAL_REPORT_INFO);
+
+static GENERATE_CREDENTIAL_REPORT_INFO: OperationInfo = OperationInfo {
+    name: "GenerateCredentialReport",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &lambent_wire::EMPTY,
+    output: &shapes::GENERATE_CREDENTIAL_REPORT_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GenerateCredentialReportResult"),
+    errors: &[&shapes::LIMIT_EXCEEDED_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetAccessKeyLastUsed(types::GetAccessKeyLastUsedRequest) -> types::GetAccessKeyLastUsedResponse, GET_ACCESS_KEY_LAST_USED_INFO);
+
+static GET_ACCESS_KEY_LAST_USED_INFO: OperationInfo = OperationInfo {
+    name: "GetAccessKeyLastUsed",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_ACCESS_KEY_LAST_USED_REQUEST,
+    output: &shapes::GET_ACCESS_KEY_LAST_USED_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetAccessKeyLastUsedResult"),
+    errors: &[],
+};
+
+operation!(GetAccountAuthorizationDetails(types::GetAccountAuthorizationDetailsRequest) -> types::GetAccountAuthorizationDetailsResponse, GET_ACCOUNT_AUTHORIZATION_DETAILS_INFO);
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_INFO: OperationInfo = OperationInfo {
+    name: "GetAccountAuthorizationDetails",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST,
+    output: &shapes::GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetAccountAuthorizationDetailsResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetAccountPasswordPolicy(Empty) -> types::GetAccountPasswordPolicyResponse, GET_ACCOUNT_PASSWORD_POLICY_INFO);
+
+static GET_ACCOUNT_PASSWORD_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetAccountPasswordPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &lambent_wire::EMPTY,
+    output: &shapes::GET_ACCOUNT_PASSWORD_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetAccountPasswordPolicyResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetAccountSummary(Empty) -> types::GetAccountSummaryResponse, GET_ACCOUNT_SUMMARY_INFO);
+
+static GET_ACCOUNT_SUMMARY_INFO: OperationInfo = OperationInfo {
+    name: "GetAccountSummary",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &lambent_wire::EMPTY,
+    output: &shapes::GET_ACCOUNT_SUMMARY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetAccountSummaryResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetContextKeysForCustomPolicy(types::GetContextKeysForCustomPolicyRequest) -> types::GetContextKeysForPolicyResponse, GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_INFO);
+
+static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetContextKeysForCustomPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST,
+    output: &shapes::GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetContextKeysForCustomPolicyResult"),
+    errors: &[&shapes::INVALID_INPUT_EXCEPTION],
+};
+
+operation!(GetContextKeysForPrincipalPolicy(types::GetContextKeysForPrincipalPolicyRequest) -> types::GetContextKeysForPolicyResponse, GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_INFO);
+
+static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetContextKeysForPrincipalPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST,
+    output: &shapes::GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetContextKeysForPrincipalPolicyResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::INVALID_INPUT_EXCEPTION],
+};
+
+operation!(GetCredentialReport(Empty) -> types::GetCredentialReportResponse, GET_CREDENTIAL_REPORT_INFO);
+
+static GET_CREDENTIAL_REPORT_INFO: OperationInfo = OperationInfo {
+    name: "GetCredentialReport",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &lambent_wire::EMPTY,
+    output: &shapes::GET_CREDENTIAL_REPORT_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetCredentialReportResult"),
+    errors: &[
+        &shapes::CREDENTIAL_REPORT_NOT_PRESENT_EXCEPTION,
+        &shapes::CREDENTIAL_REPORT_EXPIRED_EXCEPTION,
+        &shapes::CREDENTIAL_REPORT_NOT_READY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(GetGroup(types::GetGroupRequest) -> types::GetGroupResponse, GET_GROUP_INFO);
+
+static GET_GROUP_INFO: OperationInfo = OperationInfo {
+    name: "GetGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_GROUP_REQUEST,
+    output: &shapes::GET_GROUP_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetGroupResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetGroupPolicy(types::GetGroupPolicyRequest) -> types::GetGroupPolicyResponse, GET_GROUP_POLICY_INFO);
+
+static GET_GROUP_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_GROUP_POLICY_REQUEST,
+    output: &shapes::GET_GROUP_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetGroupPolicyResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetLoginProfile(types::GetLoginProfileRequest) -> types::GetLoginProfileResponse, GET_LOGIN_PROFILE_INFO);
+
+static GET_LOGIN_PROFILE_INFO: OperationInfo = OperationInfo {
+    name: "GetLoginProfile",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_LOGIN_PROFILE_REQUEST,
+    output: &shapes::GET_LOGIN_PROFILE_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetLoginProfileResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetOpenIDConnectProvider(types::GetOpenIDConnectProviderRequest) -> types::GetOpenIDConnectProviderResponse, GET_OPEN_ID_CONNECT_PROVIDER_INFO);
+
+static GET_OPEN_ID_CONNECT_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "GetOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &shapes::GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetOpenIDConnectProviderResult"),
+    errors: &[
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(GetPolicy(types::GetPolicyRequest) -> types::GetPolicyResponse, GET_POLICY_INFO);
+
+static GET_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_POLICY_REQUEST,
+    output: &shapes::GET_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetPolicyResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(GetPolicyVersion(types::GetPolicyVersionRequest) -> types::GetPolicyVersionResponse, GET_POLICY_VERSION_INFO);
+
+static GET_POLICY_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "GetPolicyVersion",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_POLICY_VERSION_REQUEST,
+    output: &shapes::GET_POLICY_VERSION_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetPolicyVersionResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
         &shapes::SERVICE_FAILURE_EXCEPTION,
     ],
 };
@@ -287,6 +1124,350 @@ static GET_ROLE_POLICY_INFO: OperationInfo = OperationInfo {
     errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
 };
 
+operation!(GetSAMLProvider(types::GetSAMLProviderRequest) -> types::GetSAMLProviderResponse, GET_SAML_PROVIDER_INFO);
+
+static GET_SAML_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "GetSAMLProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_SAML_PROVIDER_REQUEST,
+    output: &shapes::GET_SAML_PROVIDER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetSAMLProviderResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(GetServiceLinkedRoleDeletionStatus(types::GetServiceLinkedRoleDeletionStatusRequest) -> types::GetServiceLinkedRoleDeletionStatusResponse, GET_SERVICE_LINKED_ROLE_DELETION_STATUS_INFO);
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_INFO: OperationInfo = OperationInfo {
+    name: "GetServiceLinkedRoleDeletionStatus",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST,
+    output: &shapes::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetServiceLinkedRoleDeletionStatusResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(GetUser(types::GetUserRequest) -> types::GetUserResponse, GET_USER_INFO);
+
+static GET_USER_INFO: OperationInfo = OperationInfo {
+    name: "GetUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_USER_REQUEST,
+    output: &shapes::GET_USER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetUserResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(GetUserPolicy(types::GetUserPolicyRequest) -> types::GetUserPolicyResponse, GET_USER_POLICY_INFO);
+
+static GET_USER_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_USER_POLICY_REQUEST,
+    output: &shapes::GET_USER_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetUserPolicyResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListAccessKeys(types::ListAccessKeysRequest) -> types::ListAccessKeysResponse, LIST_ACCESS_KEYS_INFO);
+
+static LIST_ACCESS_KEYS_INFO: OperationInfo = OperationInfo {
+    name: "ListAccessKeys",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_ACCESS_KEYS_REQUEST,
+    output: &shapes::LIST_ACCESS_KEYS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListAccessKeysResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListAccountAliases(types::ListAccountAliasesRequest) -> types::ListAccountAliasesResponse, LIST_ACCOUNT_ALIASES_INFO);
+
+static LIST_ACCOUNT_ALIASES_INFO: OperationInfo = OperationInfo {
+    name: "ListAccountAliases",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_ACCOUNT_ALIASES_REQUEST,
+    output: &shapes::LIST_ACCOUNT_ALIASES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListAccountAliasesResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListAttachedGroupPolicies(types::ListAttachedGroupPoliciesRequest) -> types::ListAttachedGroupPoliciesResponse, LIST_ATTACHED_GROUP_POLICIES_INFO);
+
+static LIST_ATTACHED_GROUP_POLICIES_INFO: OperationInfo = OperationInfo {
+    name: "ListAttachedGroupPolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_ATTACHED_GROUP_POLICIES_REQUEST,
+    output: &shapes::LIST_ATTACHED_GROUP_POLICIES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListAttachedGroupPoliciesResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(ListAttachedRolePolicies(types::ListAttachedRolePoliciesRequest) -> types::ListAttachedRolePoliciesResponse, LIST_ATTACHED_ROLE_POLICIES_INFO);
+
+static LIST_ATTACHED_ROLE_POLICIES_INFO: OperationInfo = OperationInfo {
+    name: "ListAttachedRolePolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_ATTACHED_ROLE_POLICIES_REQUEST,
+    output: &shapes::LIST_ATTACHED_ROLE_POLICIES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListAttachedRolePoliciesResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(ListAttachedUserPolicies(types::ListAttachedUserPoliciesRequest) -> types::ListAttachedUserPoliciesResponse, LIST_ATTACHED_USER_POLICIES_INFO);
+
+static LIST_ATTACHED_USER_POLICIES_INFO: OperationInfo = OperationInfo {
+    name: "ListAttachedUserPolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_ATTACHED_USER_POLICIES_REQUEST,
+    output: &shapes::LIST_ATTACHED_USER_POLICIES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListAttachedUserPoliciesResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(ListEntitiesForPolicy(types::ListEntitiesForPolicyRequest) -> types::ListEntitiesForPolicyResponse, LIST_ENTITIES_FOR_POLICY_INFO);
+
+static LIST_ENTITIES_FOR_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "ListEntitiesForPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_ENTITIES_FOR_POLICY_REQUEST,
+    output: &shapes::LIST_ENTITIES_FOR_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListEntitiesForPolicyResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(ListGroupPolicies(types::ListGroupPoliciesRequest) -> types::ListGroupPoliciesResponse, LIST_GROUP_POLICIES_INFO);
+
+static LIST_GROUP_POLICIES_INFO: OperationInfo = OperationInfo {
+    name: "ListGroupPolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_GROUP_POLICIES_REQUEST,
+    output: &shapes::LIST_GROUP_POLICIES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListGroupPoliciesResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListGroups(types::ListGroupsRequest) -> types::ListGroupsResponse, LIST_GROUPS_INFO);
+
+static LIST_GROUPS_INFO: OperationInfo = OperationInfo {
+    name: "ListGroups",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_GROUPS_REQUEST,
+    output: &shapes::LIST_GROUPS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListGroupsResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListGroupsForUser(types::ListGroupsForUserRequest) -> types::ListGroupsForUserResponse, LIST_GROUPS_FOR_USER_INFO);
+
+static LIST_GROUPS_FOR_USER_INFO: OperationInfo = OperationInfo {
+    name: "ListGroupsForUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_GROUPS_FOR_USER_REQUEST,
+    output: &shapes::LIST_GROUPS_FOR_USER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListGroupsForUserResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListInstanceProfiles(types::ListInstanceProfilesRequest) -> types::ListInstanceProfilesResponse, LIST_INSTANCE_PROFILES_INFO);
+
+static LIST_INSTANCE_PROFILES_INFO: OperationInfo = OperationInfo {
+    name: "ListInstanceProfiles",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_INSTANCE_PROFILES_REQUEST,
+    output: &shapes::LIST_INSTANCE_PROFILES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListInstanceProfilesResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListInstanceProfilesForRole(types::ListInstanceProfilesForRoleRequest) -> types::ListInstanceProfilesForRoleResponse, LIST_INSTANCE_PROFILES_FOR_ROLE_INFO);
+
+static LIST_INSTANCE_PROFILES_FOR_ROLE_INFO: OperationInfo = OperationInfo {
+    name: "ListInstanceProfilesForRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST,
+    output: &shapes::LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListInstanceProfilesForRoleResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListMFADevices(types::ListMFADevicesRequest) -> types::ListMFADevicesResponse, LIST_MFA_DEVICES_INFO);
+
+static LIST_MFA_DEVICES_INFO: OperationInfo = OperationInfo {
+    name: "ListMFADevices",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_MFA_DEVICES_REQUEST,
+    output: &shapes::LIST_MFA_DEVICES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListMFADevicesResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListOpenIDConnectProviderTags(types::ListOpenIDConnectProviderTagsRequest) -> types::ListOpenIDConnectProviderTagsResponse, LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_INFO);
+
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_INFO: OperationInfo = OperationInfo {
+    name: "ListOpenIDConnectProviderTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST,
+    output: &shapes::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListOpenIDConnectProviderTagsResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+    ],
+};
+
+operation!(ListOpenIDConnectProviders(types::ListOpenIDConnectProvidersRequest) -> types::ListOpenIDConnectProvidersResponse, LIST_OPEN_ID_CONNECT_PROVIDERS_INFO);
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_INFO: OperationInfo = OperationInfo {
+    name: "ListOpenIDConnectProviders",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST,
+    output: &shapes::LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListOpenIDConnectProvidersResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListPolicies(types::ListPoliciesRequest) -> types::ListPoliciesResponse, LIST_POLICIES_INFO);
+
+static LIST_POLICIES_INFO: OperationInfo = OperationInfo {
+    name: "ListPolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_POLICIES_REQUEST,
+    output: &shapes::LIST_POLICIES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListPoliciesResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListPoliciesGrantingServiceAccess(types::ListPoliciesGrantingServiceAccessRequest) -> types::ListPoliciesGrantingServiceAccessResponse, LIST_POLICIES_GRANTING_SERVICE_ACCESS_INFO);
+
+static LIST_POLICIES_GRANTING_SERVICE_ACCESS_INFO: OperationInfo = OperationInfo {
+    name: "ListPoliciesGrantingServiceAccess",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST,
+    output: &shapes::LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListPoliciesGrantingServiceAccessResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::INVALID_INPUT_EXCEPTION],
+};
+
+operation!(ListPolicyTags(types::ListPolicyTagsRequest) -> types::ListPolicyTagsResponse, LIST_POLICY_TAGS_INFO);
+
+static LIST_POLICY_TAGS_INFO: OperationInfo = OperationInfo {
+    name: "ListPolicyTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_POLICY_TAGS_REQUEST,
+    output: &shapes::LIST_POLICY_TAGS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListPolicyTagsResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+    ],
+};
+
+operation!(ListPolicyVersions(types::ListPolicyVersionsRequest) -> types::ListPolicyVersionsResponse, LIST_POLICY_VERSIONS_INFO);
+
+static LIST_POLICY_VERSIONS_INFO: OperationInfo = OperationInfo {
+    name: "ListPolicyVersions",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_POLICY_VERSIONS_REQUEST,
+    output: &shapes::LIST_POLICY_VERSIONS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListPolicyVersionsResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
 operation!(ListRolePolicies(types::ListRolePoliciesRequest) -> types::ListRolePoliciesResponse, LIST_ROLE_POLICIES_INFO);
 
 static LIST_ROLE_POLICIES_INFO: OperationInfo = OperationInfo {
@@ -298,6 +1479,20 @@ static LIST_ROLE_POLICIES_INFO: OperationInfo = OperationInfo {
     output: &shapes::LIST_ROLE_POLICIES_RESPONSE,
     input_element: None,
     result_wrapper: Some("ListRolePoliciesResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListRoleTags(types::ListRoleTagsRequest) -> types::ListRoleTagsResponse, LIST_ROLE_TAGS_INFO);
+
+static LIST_ROLE_TAGS_INFO: OperationInfo = OperationInfo {
+    name: "ListRoleTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_ROLE_TAGS_REQUEST,
+    output: &shapes::LIST_ROLE_TAGS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListRoleTagsResult"),
     errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
 };
 
@@ -313,6 +1508,175 @@ static LIST_ROLES_INFO: OperationInfo = OperationInfo {
     input_element: None,
     result_wrapper: Some("ListRolesResult"),
     errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListSAMLProviderTags(types::ListSAMLProviderTagsRequest) -> types::ListSAMLProviderTagsResponse, LIST_SAML_PROVIDER_TAGS_INFO);
+
+static LIST_SAML_PROVIDER_TAGS_INFO: OperationInfo = OperationInfo {
+    name: "ListSAMLProviderTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_SAML_PROVIDER_TAGS_REQUEST,
+    output: &shapes::LIST_SAML_PROVIDER_TAGS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListSAMLProviderTagsResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+    ],
+};
+
+operation!(ListSAMLProviders(types::ListSAMLProvidersRequest) -> types::ListSAMLProvidersResponse, LIST_SAML_PROVIDERS_INFO);
+
+static LIST_SAML_PROVIDERS_INFO: OperationInfo = OperationInfo {
+    name: "ListSAMLProviders",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_SAML_PROVIDERS_REQUEST,
+    output: &shapes::LIST_SAML_PROVIDERS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListSAMLProvidersResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListSSHPublicKeys(types::ListSSHPublicKeysRequest) -> types::ListSSHPublicKeysResponse, LIST_SSH_PUBLIC_KEYS_INFO);
+
+static LIST_SSH_PUBLIC_KEYS_INFO: OperationInfo = OperationInfo {
+    name: "ListSSHPublicKeys",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_SSH_PUBLIC_KEYS_REQUEST,
+    output: &shapes::LIST_SSH_PUBLIC_KEYS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListSSHPublicKeysResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION],
+};
+
+operation!(ListServerCertificates(types::ListServerCertificatesRequest) -> types::ListServerCertificatesResponse, LIST_SERVER_CERTIFICATES_INFO);
+
+static LIST_SERVER_CERTIFICATES_INFO: OperationInfo = OperationInfo {
+    name: "ListServerCertificates",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_SERVER_CERTIFICATES_REQUEST,
+    output: &shapes::LIST_SERVER_CERTIFICATES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListServerCertificatesResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListServiceSpecificCredentials(types::ListServiceSpecificCredentialsRequest) -> types::ListServiceSpecificCredentialsResponse, LIST_SERVICE_SPECIFIC_CREDENTIALS_INFO);
+
+static LIST_SERVICE_SPECIFIC_CREDENTIALS_INFO: OperationInfo = OperationInfo {
+    name: "ListServiceSpecificCredentials",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST,
+    output: &shapes::LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListServiceSpecificCredentialsResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_NOT_SUPPORTED_EXCEPTION],
+};
+
+operation!(ListSigningCertificates(types::ListSigningCertificatesRequest) -> types::ListSigningCertificatesResponse, LIST_SIGNING_CERTIFICATES_INFO);
+
+static LIST_SIGNING_CERTIFICATES_INFO: OperationInfo = OperationInfo {
+    name: "ListSigningCertificates",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_SIGNING_CERTIFICATES_REQUEST,
+    output: &shapes::LIST_SIGNING_CERTIFICATES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListSigningCertificatesResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListUserPolicies(types::ListUserPoliciesRequest) -> types::ListUserPoliciesResponse, LIST_USER_POLICIES_INFO);
+
+static LIST_USER_POLICIES_INFO: OperationInfo = OperationInfo {
+    name: "ListUserPolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_USER_POLICIES_REQUEST,
+    output: &shapes::LIST_USER_POLICIES_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListUserPoliciesResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListUserTags(types::ListUserTagsRequest) -> types::ListUserTagsResponse, LIST_USER_TAGS_INFO);
+
+static LIST_USER_TAGS_INFO: OperationInfo = OperationInfo {
+    name: "ListUserTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_USER_TAGS_REQUEST,
+    output: &shapes::LIST_USER_TAGS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListUserTagsResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION, &shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(ListUsers(types::ListUsersRequest) -> types::ListUsersResponse, LIST_USERS_INFO);
+
+static LIST_USERS_INFO: OperationInfo = OperationInfo {
+    name: "ListUsers",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::LIST_USERS_REQUEST,
+    output: &shapes::LIST_USERS_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ListUsersResult"),
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(PutGroupPolicy(types::PutGroupPolicyRequest) -> Empty, PUT_GROUP_POLICY_INFO);
+
+static PUT_GROUP_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "PutGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::PUT_GROUP_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(PutRolePermissionsBoundary(types::PutRolePermissionsBoundaryRequest) -> Empty, PUT_ROLE_PERMISSIONS_BOUNDARY_INFO);
+
+static PUT_ROLE_PERMISSIONS_BOUNDARY_INFO: OperationInfo = OperationInfo {
+    name: "PutRolePermissionsBoundary",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::POLICY_NOT_ATTACHABLE_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
 };
 
 operation!(PutRolePolicy(types::PutRolePolicyRequest) -> Empty, PUT_ROLE_POLICY_INFO);
@@ -331,6 +1695,540 @@ static PUT_ROLE_POLICY_INFO: OperationInfo = OperationInfo {
         &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
         &shapes::NO_SUCH_ENTITY_EXCEPTION,
         &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(PutUserPermissionsBoundary(types::PutUserPermissionsBoundaryRequest) -> Empty, PUT_USER_PERMISSIONS_BOUNDARY_INFO);
+
+static PUT_USER_PERMISSIONS_BOUNDARY_INFO: OperationInfo = OperationInfo {
+    name: "PutUserPermissionsBoundary",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::PUT_USER_PERMISSIONS_BOUNDARY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::POLICY_NOT_ATTACHABLE_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(PutUserPolicy(types::PutUserPolicyRequest) -> Empty, PUT_USER_POLICY_INFO);
+
+static PUT_USER_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "PutUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::PUT_USER_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(RemoveClientIDFromOpenIDConnectProvider(types::RemoveClientIDFromOpenIDConnectProviderRequest) -> Empty, REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_INFO);
+
+static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "RemoveClientIDFromOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(RemoveUserFromGroup(types::RemoveUserFromGroupRequest) -> Empty, REMOVE_USER_FROM_GROUP_INFO);
+
+static REMOVE_USER_FROM_GROUP_INFO: OperationInfo = OperationInfo {
+    name: "RemoveUserFromGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::REMOVE_USER_FROM_GROUP_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(ResetServiceSpecificCredential(types::ResetServiceSpecificCredentialRequest) -> types::ResetServiceSpecificCredentialResponse, RESET_SERVICE_SPECIFIC_CREDENTIAL_INFO);
+
+static RESET_SERVICE_SPECIFIC_CREDENTIAL_INFO: OperationInfo = OperationInfo {
+    name: "ResetServiceSpecificCredential",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::RESET_SERVICE_SPECIFIC_CREDENTIAL_REQUEST,
+    output: &shapes::RESET_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("ResetServiceSpecificCredentialResult"),
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION],
+};
+
+operation!(SetDefaultPolicyVersion(types::SetDefaultPolicyVersionRequest) -> Empty, SET_DEFAULT_POLICY_VERSION_INFO);
+
+static SET_DEFAULT_POLICY_VERSION_INFO: OperationInfo = OperationInfo {
+    name: "SetDefaultPolicyVersion",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::SET_DEFAULT_POLICY_VERSION_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(SetSecurityTokenServicePreferences(types::SetSecurityTokenServicePreferencesRequest) -> Empty, SET_SECURITY_TOKEN_SERVICE_PREFERENCES_INFO);
+
+static SET_SECURITY_TOKEN_SERVICE_PREFERENCES_INFO: OperationInfo = OperationInfo {
+    name: "SetSecurityTokenServicePreferences",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::SET_SECURITY_TOKEN_SERVICE_PREFERENCES_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[&shapes::SERVICE_FAILURE_EXCEPTION],
+};
+
+operation!(SimulateCustomPolicy(types::SimulateCustomPolicyRequest) -> types::SimulatePolicyResponse, SIMULATE_CUSTOM_POLICY_INFO);
+
+static SIMULATE_CUSTOM_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "SimulateCustomPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::SIMULATE_CUSTOM_POLICY_REQUEST,
+    output: &shapes::SIMULATE_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("SimulateCustomPolicyResult"),
+    errors: &[&shapes::INVALID_INPUT_EXCEPTION, &shapes::POLICY_EVALUATION_EXCEPTION],
+};
+
+operation!(SimulatePrincipalPolicy(types::SimulatePrincipalPolicyRequest) -> types::SimulatePolicyResponse, SIMULATE_PRINCIPAL_POLICY_INFO);
+
+static SIMULATE_PRINCIPAL_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "SimulatePrincipalPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::SIMULATE_PRINCIPAL_POLICY_REQUEST,
+    output: &shapes::SIMULATE_POLICY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("SimulatePrincipalPolicyResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::POLICY_EVALUATION_EXCEPTION,
+    ],
+};
+
+operation!(TagOpenIDConnectProvider(types::TagOpenIDConnectProviderRequest) -> Empty, TAG_OPEN_ID_CONNECT_PROVIDER_INFO);
+
+static TAG_OPEN_ID_CONNECT_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "TagOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(TagPolicy(types::TagPolicyRequest) -> Empty, TAG_POLICY_INFO);
+
+static TAG_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "TagPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::TAG_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(TagRole(types::TagRoleRequest) -> Empty, TAG_ROLE_INFO);
+
+static TAG_ROLE_INFO: OperationInfo = OperationInfo {
+    name: "TagRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::TAG_ROLE_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(TagSAMLProvider(types::TagSAMLProviderRequest) -> Empty, TAG_SAML_PROVIDER_INFO);
+
+static TAG_SAML_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "TagSAMLProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::TAG_SAML_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(TagUser(types::TagUserRequest) -> Empty, TAG_USER_INFO);
+
+static TAG_USER_INFO: OperationInfo = OperationInfo {
+    name: "TagUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::TAG_USER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UntagOpenIDConnectProvider(types::UntagOpenIDConnectProviderRequest) -> Empty, UNTAG_OPEN_ID_CONNECT_PROVIDER_INFO);
+
+static UNTAG_OPEN_ID_CONNECT_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "UntagOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UntagPolicy(types::UntagPolicyRequest) -> Empty, UNTAG_POLICY_INFO);
+
+static UNTAG_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "UntagPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UNTAG_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UntagRole(types::UntagRoleRequest) -> Empty, UNTAG_ROLE_INFO);
+
+static UNTAG_ROLE_INFO: OperationInfo = OperationInfo {
+    name: "UntagRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UNTAG_ROLE_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UntagSAMLProvider(types::UntagSAMLProviderRequest) -> Empty, UNTAG_SAML_PROVIDER_INFO);
+
+static UNTAG_SAML_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "UntagSAMLProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UNTAG_SAML_PROVIDER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UntagUser(types::UntagUserRequest) -> Empty, UNTAG_USER_INFO);
+
+static UNTAG_USER_INFO: OperationInfo = OperationInfo {
+    name: "UntagUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UNTAG_USER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UpdateAccessKey(types::UpdateAccessKeyRequest) -> Empty, UPDATE_ACCESS_KEY_INFO);
+
+static UPDATE_ACCESS_KEY_INFO: OperationInfo = OperationInfo {
+    name: "UpdateAccessKey",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_ACCESS_KEY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+    ],
+};
+
+operation!(UpdateAccountPasswordPolicy(types::UpdateAccountPasswordPolicyRequest) -> Empty, UPDATE_ACCOUNT_PASSWORD_POLICY_INFO);
+
+static UPDATE_ACCOUNT_PASSWORD_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "UpdateAccountPasswordPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UpdateAssumeRolePolicy(types::UpdateAssumeRolePolicyRequest) -> Empty, UPDATE_ASSUME_ROLE_POLICY_INFO);
+
+static UPDATE_ASSUME_ROLE_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "UpdateAssumeRolePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_ASSUME_ROLE_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UpdateGroup(types::UpdateGroupRequest) -> Empty, UPDATE_GROUP_INFO);
+
+static UPDATE_GROUP_INFO: OperationInfo = OperationInfo {
+    name: "UpdateGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_GROUP_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UpdateOpenIDConnectProviderThumbprint(types::UpdateOpenIDConnectProviderThumbprintRequest) -> Empty, UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_INFO);
+
+static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_INFO: OperationInfo = OperationInfo {
+    name: "UpdateOpenIDConnectProviderThumbprint",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UpdateRole(types::UpdateRoleRequest) -> types::UpdateRoleResponse, UPDATE_ROLE_INFO);
+
+static UPDATE_ROLE_INFO: OperationInfo = OperationInfo {
+    name: "UpdateRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_ROLE_REQUEST,
+    output: &shapes::UPDATE_ROLE_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("UpdateRoleResult"),
+    errors: &[
+        &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UpdateRoleDescription(types::UpdateRoleDescriptionRequest) -> types::UpdateRoleDescriptionResponse, UPDATE_ROLE_DESCRIPTION_INFO);
+
+static UPDATE_ROLE_DESCRIPTION_INFO: OperationInfo = OperationInfo {
+    name: "UpdateRoleDescription",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_ROLE_DESCRIPTION_REQUEST,
+    output: &shapes::UPDATE_ROLE_DESCRIPTION_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("UpdateRoleDescriptionResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::UNMODIFIABLE_ENTITY_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+    ],
+};
+
+operation!(UpdateSAMLProvider(types::UpdateSAMLProviderRequest) -> types::UpdateSAMLProviderResponse, UPDATE_SAML_PROVIDER_INFO);
+
+static UPDATE_SAML_PROVIDER_INFO: OperationInfo = OperationInfo {
+    name: "UpdateSAMLProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_SAML_PROVIDER_REQUEST,
+    output: &shapes::UPDATE_SAML_PROVIDER_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("UpdateSAMLProviderResult"),
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::INVALID_INPUT_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::SERVICE_FAILURE_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
+    ],
+};
+
+operation!(UpdateServiceSpecificCredential(types::UpdateServiceSpecificCredentialRequest) -> Empty, UPDATE_SERVICE_SPECIFIC_CREDENTIAL_INFO);
+
+static UPDATE_SERVICE_SPECIFIC_CREDENTIAL_INFO: OperationInfo = OperationInfo {
+    name: "UpdateServiceSpecificCredential",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[&shapes::NO_SUCH_ENTITY_EXCEPTION],
+};
+
+operation!(UpdateUser(types::UpdateUserRequest) -> Empty, UPDATE_USER_INFO);
+
+static UPDATE_USER_INFO: OperationInfo = OperationInfo {
+    name: "UpdateUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::UPDATE_USER_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::NO_SUCH_ENTITY_EXCEPTION,
+        &shapes::LIMIT_EXCEEDED_EXCEPTION,
+        &shapes::ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &shapes::ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION,
+        &shapes::CONCURRENT_MODIFICATION_EXCEPTION,
         &shapes::SERVICE_FAILURE_EXCEPTION,
     ],
 };

@@ -3,6 +3,72 @@
 
 use lambent_wire::prelude::*;
 
+pub(crate) static ACCESS_KEY: Shape = Shape::new(
+    "AccessKey",
+    Structure(&[
+        Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("SecretAccessKey", &ACCESS_KEY_SECRET_TYPE).required(),
+        Member::new("Status", &STATUS_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static ACCESS_KEY_LAST_USED: Shape = Shape::new(
+    "AccessKeyLastUsed",
+    Structure(&[
+        Member::new("LastUsedDate", &DATE_TYPE),
+        Member::new("Region", &STRING_TYPE).required(),
+        Member::new("ServiceName", &STRING_TYPE).required(),
+    ]),
+);
+pub(crate) static ACCESS_KEY_METADATA: Shape = Shape::new(
+    "AccessKeyMetadata",
+    Structure(&[
+        Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("Status", &STATUS_TYPE),
+        Member::new("UserName", &USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static ACTION_NAME_LIST_TYPE: Shape =
+    Shape::new("ActionNameListType", List(&Member::new("member", &ACTION_NAME_TYPE)));
+pub(crate) static ACTION_NAME_TYPE: Shape = Shape::new("ActionNameType", Text).min(3).max(128);
+pub(crate) static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST: Shape = Shape::new(
+    "AddClientIDToOpenIDConnectProviderRequest",
+    Structure(&[
+        Member::new("ClientID", &CLIENT_ID_TYPE).required(),
+        Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static ADD_USER_TO_GROUP_REQUEST: Shape = Shape::new(
+    "AddUserToGroupRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static ARN_LIST_TYPE: Shape = Shape::new("ArnListType", List(&Member::new("member", &ARN_TYPE)));
+pub(crate) static ATTACH_GROUP_POLICY_REQUEST: Shape = Shape::new(
+    "AttachGroupPolicyRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static ATTACH_ROLE_POLICY_REQUEST: Shape = Shape::new(
+    "AttachRolePolicyRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static ATTACH_USER_POLICY_REQUEST: Shape = Shape::new(
+    "AttachUserPolicyRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
 pub(crate) static ATTACHED_PERMISSIONS_BOUNDARY: Shape = Shape::new(
     "AttachedPermissionsBoundary",
     Structure(&[
@@ -10,12 +76,102 @@ pub(crate) static ATTACHED_PERMISSIONS_BOUNDARY: Shape = Shape::new(
         Member::new("PermissionsBoundaryType", &PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE),
     ]),
 );
+pub(crate) static ATTACHED_POLICY: Shape = Shape::new(
+    "AttachedPolicy",
+    Structure(&[Member::new("PolicyArn", &ARN_TYPE), Member::new("PolicyName", &POLICY_NAME_TYPE)]),
+);
+pub(crate) static ATTACHMENT_NAME: Shape =
+    Shape::new("AttachmentName", Text).min(1).max(128).pattern("[\\w+=,.@-]+");
+pub(crate) static ATTACHMENT_TYPE: Shape = Shape::new("AttachmentType", Enum(&["user", "group", "role"]));
+pub(crate) static COLUMN_NUMBER: Shape = Shape::new("ColumnNumber", Integer);
 pub(crate) static CONCURRENT_MODIFICATION_EXCEPTION: Shape = Shape::new(
     "ConcurrentModificationException",
     Structure(&[Member::new("message", &CONCURRENT_MODIFICATION_MESSAGE)]),
 )
 .error("ConcurrentModification", 409, true);
 pub(crate) static CONCURRENT_MODIFICATION_MESSAGE: Shape = Shape::new("ConcurrentModificationMessage", Text);
+pub(crate) static CONTEXT_ENTRY: Shape = Shape::new(
+    "ContextEntry",
+    Structure(&[
+        Member::new("ContextKeyName", &CONTEXT_KEY_NAME_TYPE),
+        Member::new("ContextKeyType", &CONTEXT_KEY_TYPE_ENUM),
+        Member::new("ContextKeyValues", &CONTEXT_KEY_VALUE_LIST_TYPE),
+    ]),
+);
+pub(crate) static CONTEXT_ENTRY_LIST_TYPE: Shape =
+    Shape::new("ContextEntryListType", List(&Member::new("member", &CONTEXT_ENTRY)));
+pub(crate) static CONTEXT_KEY_NAME_TYPE: Shape = Shape::new("ContextKeyNameType", Text).min(5).max(256);
+pub(crate) static CONTEXT_KEY_NAMES_RESULT_LIST_TYPE: Shape =
+    Shape::new("ContextKeyNamesResultListType", List(&Member::new("member", &CONTEXT_KEY_NAME_TYPE)));
+pub(crate) static CONTEXT_KEY_TYPE_ENUM: Shape = Shape::new(
+    "ContextKeyTypeEnum",
+    Enum(&[
+        "string",
+        "stringList",
+        "numeric",
+        "numericList",
+        "boolean",
+        "booleanList",
+        "ip",
+        "ipList",
+        "binary",
+        "binaryList",
+        "date",
+        "dateList",
+    ]),
+);
+pub(crate) static CONTEXT_KEY_VALUE_LIST_TYPE: Shape =
+    Shape::new("ContextKeyValueListType", List(&Member::new("member", &CONTEXT_KEY_VALUE_TYPE)));
+pub(crate) static CONTEXT_KEY_VALUE_TYPE: Shape = Shape::new("ContextKeyValueType", Text);
+pub(crate) static CREATE_ACCESS_KEY_REQUEST: Shape =
+    Shape::new("CreateAccessKeyRequest", Structure(&[Member::new("UserName", &EXISTING_USER_NAME_TYPE)]));
+pub(crate) static CREATE_ACCESS_KEY_RESPONSE: Shape =
+    Shape::new("CreateAccessKeyResponse", Structure(&[Member::new("AccessKey", &ACCESS_KEY).required()]));
+pub(crate) static CREATE_ACCOUNT_ALIAS_REQUEST: Shape = Shape::new(
+    "CreateAccountAliasRequest",
+    Structure(&[Member::new("AccountAlias", &ACCOUNT_ALIAS_TYPE).required()]),
+);
+pub(crate) static CREATE_GROUP_REQUEST: Shape = Shape::new(
+    "CreateGroupRequest",
+    Structure(&[Member::new("GroupName", &GROUP_NAME_TYPE).required(), Member::new("Path", &PATH_TYPE)]),
+);
+pub(crate) static CREATE_GROUP_RESPONSE: Shape =
+    Shape::new("CreateGroupResponse", Structure(&[Member::new("Group", &GROUP).required()]));
+pub(crate) static CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST: Shape = Shape::new(
+    "CreateOpenIDConnectProviderRequest",
+    Structure(&[
+        Member::new("ClientIDList", &CLIENT_ID_LIST_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE),
+        Member::new("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+        Member::new("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE).required(),
+    ]),
+);
+pub(crate) static CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE: Shape = Shape::new(
+    "CreateOpenIDConnectProviderResponse",
+    Structure(&[Member::new("OpenIDConnectProviderArn", &ARN_TYPE), Member::new("Tags", &TAG_LIST_TYPE)]),
+);
+pub(crate) static CREATE_POLICY_REQUEST: Shape = Shape::new(
+    "CreatePolicyRequest",
+    Structure(&[
+        Member::new("Description", &POLICY_DESCRIPTION_TYPE),
+        Member::new("Path", &POLICY_PATH_TYPE),
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE),
+    ]),
+);
+pub(crate) static CREATE_POLICY_RESPONSE: Shape =
+    Shape::new("CreatePolicyResponse", Structure(&[Member::new("Policy", &POLICY)]));
+pub(crate) static CREATE_POLICY_VERSION_REQUEST: Shape = Shape::new(
+    "CreatePolicyVersionRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        Member::new("SetAsDefault", &BOOLEAN_TYPE),
+    ]),
+);
+pub(crate) static CREATE_POLICY_VERSION_RESPONSE: Shape =
+    Shape::new("CreatePolicyVersionResponse", Structure(&[Member::new("PolicyVersion", &POLICY_VERSION)]));
 pub(crate) static CREATE_ROLE_REQUEST: Shape = Shape::new(
     "CreateRoleRequest",
     Structure(&[
@@ -30,9 +186,108 @@ pub(crate) static CREATE_ROLE_REQUEST: Shape = Shape::new(
 );
 pub(crate) static CREATE_ROLE_RESPONSE: Shape =
     Shape::new("CreateRoleResponse", Structure(&[Member::new("Role", &ROLE).required()]));
+pub(crate) static CREATE_SAML_PROVIDER_REQUEST: Shape = Shape::new(
+    "CreateSAMLProviderRequest",
+    Structure(&[
+        Member::new("AddPrivateKey", &PRIVATE_KEY_TYPE),
+        Member::new("AssertionEncryptionMode", &ASSERTION_ENCRYPTION_MODE_TYPE),
+        Member::new("Name", &SAML_PROVIDER_NAME_TYPE).required(),
+        Member::new("SAMLMetadataDocument", &SAML_METADATA_DOCUMENT_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE),
+    ]),
+);
+pub(crate) static CREATE_SAML_PROVIDER_RESPONSE: Shape = Shape::new(
+    "CreateSAMLProviderResponse",
+    Structure(&[Member::new("SAMLProviderArn", &ARN_TYPE), Member::new("Tags", &TAG_LIST_TYPE)]),
+);
+pub(crate) static CREATE_SERVICE_LINKED_ROLE_REQUEST: Shape = Shape::new(
+    "CreateServiceLinkedRoleRequest",
+    Structure(&[
+        Member::new("AWSServiceName", &GROUP_NAME_TYPE).required(),
+        Member::new("CustomSuffix", &CUSTOM_SUFFIX_TYPE),
+        Member::new("Description", &ROLE_DESCRIPTION_TYPE),
+    ]),
+);
+pub(crate) static CREATE_SERVICE_LINKED_ROLE_RESPONSE: Shape =
+    Shape::new("CreateServiceLinkedRoleResponse", Structure(&[Member::new("Role", &ROLE)]));
+pub(crate) static CREATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST: Shape = Shape::new(
+    "CreateServiceSpecificCredentialRequest",
+    Structure(&[
+        Member::new("CredentialAgeDays", &CREDENTIAL_AGE_DAYS),
+        Member::new("ServiceName", &SERVICE_NAME).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static CREATE_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE: Shape = Shape::new(
+    "CreateServiceSpecificCredentialResponse",
+    Structure(&[Member::new("ServiceSpecificCredential", &SERVICE_SPECIFIC_CREDENTIAL)]),
+);
+pub(crate) static CREATE_USER_REQUEST: Shape = Shape::new(
+    "CreateUserRequest",
+    Structure(&[
+        Member::new("Path", &PATH_TYPE),
+        Member::new("PermissionsBoundary", &ARN_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static CREATE_USER_RESPONSE: Shape =
+    Shape::new("CreateUserResponse", Structure(&[Member::new("User", &USER)]));
+pub(crate) static CREDENTIAL_REPORT_EXPIRED_EXCEPTION: Shape = Shape::new(
+    "CredentialReportExpiredException",
+    Structure(&[Member::new("message", &CREDENTIAL_REPORT_EXPIRED_EXCEPTION_MESSAGE)]),
+)
+.error("ReportExpired", 410, true);
+pub(crate) static CREDENTIAL_REPORT_NOT_PRESENT_EXCEPTION: Shape = Shape::new(
+    "CredentialReportNotPresentException",
+    Structure(&[Member::new("message", &CREDENTIAL_REPORT_NOT_PRESENT_EXCEPTION_MESSAGE)]),
+)
+.error("ReportNotPresent", 410, true);
+pub(crate) static CREDENTIAL_REPORT_NOT_READY_EXCEPTION: Shape = Shape::new(
+    "CredentialReportNotReadyException",
+    Structure(&[Member::new("message", &CREDENTIAL_REPORT_NOT_READY_EXCEPTION_MESSAGE)]),
+)
+.error("ReportInProgress", 404, true);
+pub(crate) static DELETE_ACCESS_KEY_REQUEST: Shape = Shape::new(
+    "DeleteAccessKeyRequest",
+    Structure(&[
+        Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static DELETE_ACCOUNT_ALIAS_REQUEST: Shape = Shape::new(
+    "DeleteAccountAliasRequest",
+    Structure(&[Member::new("AccountAlias", &ACCOUNT_ALIAS_TYPE).required()]),
+);
 pub(crate) static DELETE_CONFLICT_EXCEPTION: Shape =
     Shape::new("DeleteConflictException", Structure(&[Member::new("message", &DELETE_CONFLICT_MESSAGE)]))
         .error("DeleteConflict", 409, true);
+pub(crate) static DELETE_GROUP_POLICY_REQUEST: Shape = Shape::new(
+    "DeleteGroupPolicyRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static DELETE_GROUP_REQUEST: Shape =
+    Shape::new("DeleteGroupRequest", Structure(&[Member::new("GroupName", &GROUP_NAME_TYPE).required()]));
+pub(crate) static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST: Shape = Shape::new(
+    "DeleteOpenIDConnectProviderRequest",
+    Structure(&[Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required()]),
+);
+pub(crate) static DELETE_POLICY_REQUEST: Shape =
+    Shape::new("DeletePolicyRequest", Structure(&[Member::new("PolicyArn", &ARN_TYPE).required()]));
+pub(crate) static DELETE_POLICY_VERSION_REQUEST: Shape = Shape::new(
+    "DeletePolicyVersionRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+    ]),
+);
+pub(crate) static DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Shape = Shape::new(
+    "DeleteRolePermissionsBoundaryRequest",
+    Structure(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]),
+);
 pub(crate) static DELETE_ROLE_POLICY_REQUEST: Shape = Shape::new(
     "DeleteRolePolicyRequest",
     Structure(&[
@@ -42,11 +297,236 @@ pub(crate) static DELETE_ROLE_POLICY_REQUEST: Shape = Shape::new(
 );
 pub(crate) static DELETE_ROLE_REQUEST: Shape =
     Shape::new("DeleteRoleRequest", Structure(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]));
+pub(crate) static DELETE_SAML_PROVIDER_REQUEST: Shape = Shape::new(
+    "DeleteSAMLProviderRequest",
+    Structure(&[Member::new("SAMLProviderArn", &ARN_TYPE).required()]),
+);
+pub(crate) static DELETE_SERVICE_LINKED_ROLE_REQUEST: Shape = Shape::new(
+    "DeleteServiceLinkedRoleRequest",
+    Structure(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]),
+);
+pub(crate) static DELETE_SERVICE_LINKED_ROLE_RESPONSE: Shape = Shape::new(
+    "DeleteServiceLinkedRoleResponse",
+    Structure(&[Member::new("DeletionTaskId", &DELETION_TASK_ID_TYPE).required()]),
+);
+pub(crate) static DELETE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST: Shape = Shape::new(
+    "DeleteServiceSpecificCredentialRequest",
+    Structure(&[
+        Member::new("ServiceSpecificCredentialId", &SERVICE_SPECIFIC_CREDENTIAL_ID).required(),
+        Member::new("UserName", &USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST: Shape = Shape::new(
+    "DeleteUserPermissionsBoundaryRequest",
+    Structure(&[Member::new("UserName", &USER_NAME_TYPE).required()]),
+);
+pub(crate) static DELETE_USER_POLICY_REQUEST: Shape = Shape::new(
+    "DeleteUserPolicyRequest",
+    Structure(&[
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static DELETE_USER_REQUEST: Shape = Shape::new(
+    "DeleteUserRequest",
+    Structure(&[Member::new("UserName", &EXISTING_USER_NAME_TYPE).required()]),
+);
+pub(crate) static DELETION_TASK_FAILURE_REASON_TYPE: Shape = Shape::new(
+    "DeletionTaskFailureReasonType",
+    Structure(&[Member::new("Reason", &REASON_TYPE), Member::new("RoleUsageList", &ROLE_USAGE_LIST_TYPE)]),
+);
+pub(crate) static DELETION_TASK_ID_TYPE: Shape = Shape::new("DeletionTaskIdType", Text).min(1).max(1000);
+pub(crate) static DELETION_TASK_STATUS_TYPE: Shape =
+    Shape::new("DeletionTaskStatusType", Enum(&["SUCCEEDED", "IN_PROGRESS", "FAILED", "NOT_STARTED"]));
+pub(crate) static DETACH_GROUP_POLICY_REQUEST: Shape = Shape::new(
+    "DetachGroupPolicyRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static DETACH_ROLE_POLICY_REQUEST: Shape = Shape::new(
+    "DetachRolePolicyRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static DETACH_USER_POLICY_REQUEST: Shape = Shape::new(
+    "DetachUserPolicyRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
 pub(crate) static ENTITY_ALREADY_EXISTS_EXCEPTION: Shape = Shape::new(
     "EntityAlreadyExistsException",
     Structure(&[Member::new("message", &ENTITY_ALREADY_EXISTS_MESSAGE)]),
 )
 .error("EntityAlreadyExists", 409, true);
+pub(crate) static ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION: Shape = Shape::new(
+    "EntityTemporarilyUnmodifiableException",
+    Structure(&[Member::new("message", &ENTITY_TEMPORARILY_UNMODIFIABLE_MESSAGE)]),
+)
+.error("EntityTemporarilyUnmodifiable", 409, true);
+pub(crate) static ENTITY_TYPE: Shape =
+    Shape::new("EntityType", Enum(&["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]));
+pub(crate) static EVAL_DECISION_DETAILS_TYPE: Shape = Shape::new(
+    "EvalDecisionDetailsType",
+    Map(
+        &Member::new("key", &EVAL_DECISION_SOURCE_TYPE),
+        &Member::new("value", &POLICY_EVALUATION_DECISION_TYPE),
+    ),
+);
+pub(crate) static EVAL_DECISION_SOURCE_TYPE: Shape =
+    Shape::new("EvalDecisionSourceType", Text).min(3).max(256);
+pub(crate) static EVALUATION_RESULT: Shape = Shape::new(
+    "EvaluationResult",
+    Structure(&[
+        Member::new("EvalActionName", &ACTION_NAME_TYPE).required(),
+        Member::new("EvalDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+        Member::new("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+        Member::new("EvalResourceName", &RESOURCE_NAME_TYPE),
+        Member::new("MatchedStatements", &STATEMENT_LIST_TYPE),
+        Member::new("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+        Member::new("OrganizationsDecisionDetail", &ORGANIZATIONS_DECISION_DETAIL),
+        Member::new("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+        Member::new("ResourceSpecificResults", &RESOURCE_SPECIFIC_RESULT_LIST_TYPE),
+    ]),
+);
+pub(crate) static EVALUATION_RESULTS_LIST_TYPE: Shape =
+    Shape::new("EvaluationResultsListType", List(&Member::new("member", &EVALUATION_RESULT)));
+pub(crate) static GENERATE_CREDENTIAL_REPORT_RESPONSE: Shape = Shape::new(
+    "GenerateCredentialReportResponse",
+    Structure(&[
+        Member::new("Description", &REPORT_STATE_DESCRIPTION_TYPE),
+        Member::new("State", &REPORT_STATE_TYPE),
+    ]),
+);
+pub(crate) static GET_ACCESS_KEY_LAST_USED_REQUEST: Shape = Shape::new(
+    "GetAccessKeyLastUsedRequest",
+    Structure(&[Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE).required()]),
+);
+pub(crate) static GET_ACCESS_KEY_LAST_USED_RESPONSE: Shape = Shape::new(
+    "GetAccessKeyLastUsedResponse",
+    Structure(&[
+        Member::new("AccessKeyLastUsed", &ACCESS_KEY_LAST_USED),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST: Shape = Shape::new(
+    "GetAccountAuthorizationDetailsRequest",
+    Structure(&[
+        Member::new("Filter", &ENTITY_LIST_TYPE),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+    ]),
+);
+pub(crate) static GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE: Shape = Shape::new(
+    "GetAccountAuthorizationDetailsResponse",
+    Structure(&[
+        Member::new("GroupDetailList", &GROUP_DETAIL_LIST_TYPE),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Policies", &MANAGED_POLICY_DETAIL_LIST_TYPE),
+        Member::new("RoleDetailList", &ROLE_DETAIL_LIST_TYPE),
+        Member::new("UserDetailList", &USER_DETAIL_LIST_TYPE),
+    ]),
+);
+pub(crate) static GET_ACCOUNT_PASSWORD_POLICY_RESPONSE: Shape = Shape::new(
+    "GetAccountPasswordPolicyResponse",
+    Structure(&[Member::new("PasswordPolicy", &PASSWORD_POLICY).required()]),
+);
+pub(crate) static GET_ACCOUNT_SUMMARY_RESPONSE: Shape =
+    Shape::new("GetAccountSummaryResponse", Structure(&[Member::new("SummaryMap", &SUMMARY_MAP_TYPE)]));
+pub(crate) static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST: Shape = Shape::new(
+    "GetContextKeysForCustomPolicyRequest",
+    Structure(&[Member::new("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE).required()]),
+);
+pub(crate) static GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE: Shape = Shape::new(
+    "GetContextKeysForPolicyResponse",
+    Structure(&[Member::new("ContextKeyNames", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE)]),
+);
+pub(crate) static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST: Shape = Shape::new(
+    "GetContextKeysForPrincipalPolicyRequest",
+    Structure(&[
+        Member::new("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+        Member::new("PolicySourceArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_CREDENTIAL_REPORT_RESPONSE: Shape = Shape::new(
+    "GetCredentialReportResponse",
+    Structure(&[
+        Member::new("Content", &REPORT_CONTENT_TYPE),
+        Member::new("GeneratedTime", &DATE_TYPE),
+        Member::new("ReportFormat", &REPORT_FORMAT_TYPE),
+    ]),
+);
+pub(crate) static GET_GROUP_POLICY_REQUEST: Shape = Shape::new(
+    "GetGroupPolicyRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_GROUP_POLICY_RESPONSE: Shape = Shape::new(
+    "GetGroupPolicyResponse",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_GROUP_REQUEST: Shape = Shape::new(
+    "GetGroupRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+    ]),
+);
+pub(crate) static GET_GROUP_RESPONSE: Shape = Shape::new(
+    "GetGroupResponse",
+    Structure(&[
+        Member::new("Group", &GROUP).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Users", &USER_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_LOGIN_PROFILE_REQUEST: Shape =
+    Shape::new("GetLoginProfileRequest", Structure(&[Member::new("UserName", &USER_NAME_TYPE)]));
+pub(crate) static GET_LOGIN_PROFILE_RESPONSE: Shape = Shape::new(
+    "GetLoginProfileResponse",
+    Structure(&[Member::new("LoginProfile", &LOGIN_PROFILE).required()]),
+);
+pub(crate) static GET_OPEN_ID_CONNECT_PROVIDER_REQUEST: Shape = Shape::new(
+    "GetOpenIDConnectProviderRequest",
+    Structure(&[Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required()]),
+);
+pub(crate) static GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE: Shape = Shape::new(
+    "GetOpenIDConnectProviderResponse",
+    Structure(&[
+        Member::new("ClientIDList", &CLIENT_ID_LIST_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE),
+        Member::new("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+        Member::new("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE),
+    ]),
+);
+pub(crate) static GET_POLICY_REQUEST: Shape =
+    Shape::new("GetPolicyRequest", Structure(&[Member::new("PolicyArn", &ARN_TYPE).required()]));
+pub(crate) static GET_POLICY_RESPONSE: Shape =
+    Shape::new("GetPolicyResponse", Structure(&[Member::new("Policy", &POLICY)]));
+pub(crate) static GET_POLICY_VERSION_REQUEST: Shape = Shape::new(
+    "GetPolicyVersionRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_POLICY_VERSION_RESPONSE: Shape =
+    Shape::new("GetPolicyVersionResponse", Structure(&[Member::new("PolicyVersion", &POLICY_VERSION)]));
 pub(crate) static GET_ROLE_POLICY_REQUEST: Shape = Shape::new(
     "GetRolePolicyRequest",
     Structure(&[
@@ -66,6 +546,92 @@ pub(crate) static GET_ROLE_REQUEST: Shape =
     Shape::new("GetRoleRequest", Structure(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]));
 pub(crate) static GET_ROLE_RESPONSE: Shape =
     Shape::new("GetRoleResponse", Structure(&[Member::new("Role", &ROLE).required()]));
+pub(crate) static GET_SAML_PROVIDER_REQUEST: Shape =
+    Shape::new("GetSAMLProviderRequest", Structure(&[Member::new("SAMLProviderArn", &ARN_TYPE).required()]));
+pub(crate) static GET_SAML_PROVIDER_RESPONSE: Shape = Shape::new(
+    "GetSAMLProviderResponse",
+    Structure(&[
+        Member::new("AssertionEncryptionMode", &ASSERTION_ENCRYPTION_MODE_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("PrivateKeyList", &PRIVATE_KEY_LIST),
+        Member::new("SAMLMetadataDocument", &SAML_METADATA_DOCUMENT_TYPE),
+        Member::new("SAMLProviderUUID", &PRIVATE_KEY_ID_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE),
+        Member::new("ValidUntil", &DATE_TYPE),
+    ]),
+);
+pub(crate) static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST: Shape = Shape::new(
+    "GetServiceLinkedRoleDeletionStatusRequest",
+    Structure(&[Member::new("DeletionTaskId", &DELETION_TASK_ID_TYPE).required()]),
+);
+pub(crate) static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE: Shape = Shape::new(
+    "GetServiceLinkedRoleDeletionStatusResponse",
+    Structure(&[
+        Member::new("Reason", &DELETION_TASK_FAILURE_REASON_TYPE),
+        Member::new("Status", &DELETION_TASK_STATUS_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_USER_POLICY_REQUEST: Shape = Shape::new(
+    "GetUserPolicyRequest",
+    Structure(&[
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_USER_POLICY_RESPONSE: Shape = Shape::new(
+    "GetUserPolicyResponse",
+    Structure(&[
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_USER_REQUEST: Shape =
+    Shape::new("GetUserRequest", Structure(&[Member::new("UserName", &EXISTING_USER_NAME_TYPE)]));
+pub(crate) static GET_USER_RESPONSE: Shape =
+    Shape::new("GetUserResponse", Structure(&[Member::new("User", &USER).required()]));
+pub(crate) static GROUP: Shape = Shape::new(
+    "Group",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE).required(),
+        Member::new("CreateDate", &DATE_TYPE).required(),
+        Member::new("GroupId", &ID_TYPE).required(),
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("Path", &PATH_TYPE).required(),
+    ]),
+);
+pub(crate) static GROUP_DETAIL: Shape = Shape::new(
+    "GroupDetail",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE),
+        Member::new("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("GroupId", &ID_TYPE),
+        Member::new("GroupName", &GROUP_NAME_TYPE),
+        Member::new("GroupPolicyList", &POLICY_DETAIL_LIST_TYPE),
+        Member::new("Path", &PATH_TYPE),
+    ]),
+);
+pub(crate) static INLINE_POLICY_IDENTIFIER_TYPE: Shape = Shape::new(
+    "InlinePolicyIdentifierType",
+    Structure(&[
+        Member::new("AttachmentName", &ATTACHMENT_NAME).required(),
+        Member::new("AttachmentType", &ATTACHMENT_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static INSTANCE_PROFILE: Shape = Shape::new(
+    "InstanceProfile",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE).required(),
+        Member::new("CreateDate", &DATE_TYPE).required(),
+        Member::new("InstanceProfileId", &ID_TYPE).required(),
+        Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+        Member::new("Path", &PATH_TYPE).required(),
+        Member::new("Roles", &ROLE_LIST_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE),
+    ]),
+);
 pub(crate) static INVALID_INPUT_EXCEPTION: Shape = Shape::new(
     "InvalidInputException",
     Structure(&[Member::new("message", &INVALID_INPUT_MESSAGE)]),
@@ -74,6 +640,300 @@ pub(crate) static INVALID_INPUT_EXCEPTION: Shape = Shape::new(
 pub(crate) static LIMIT_EXCEEDED_EXCEPTION: Shape =
     Shape::new("LimitExceededException", Structure(&[Member::new("message", &LIMIT_EXCEEDED_MESSAGE)]))
         .error("LimitExceeded", 409, true);
+pub(crate) static LINE_NUMBER: Shape = Shape::new("LineNumber", Integer);
+pub(crate) static LIST_ACCESS_KEYS_REQUEST: Shape = Shape::new(
+    "ListAccessKeysRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static LIST_ACCESS_KEYS_RESPONSE: Shape = Shape::new(
+    "ListAccessKeysResponse",
+    Structure(&[
+        Member::new("AccessKeyMetadata", &ACCESS_KEY_METADATA_LIST_TYPE).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_ACCOUNT_ALIASES_REQUEST: Shape = Shape::new(
+    "ListAccountAliasesRequest",
+    Structure(&[Member::new("Marker", &MARKER_TYPE), Member::new("MaxItems", &MAX_ITEMS_TYPE)]),
+);
+pub(crate) static LIST_ACCOUNT_ALIASES_RESPONSE: Shape = Shape::new(
+    "ListAccountAliasesResponse",
+    Structure(&[
+        Member::new("AccountAliases", &ACCOUNT_ALIAS_LIST_TYPE).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_ATTACHED_GROUP_POLICIES_REQUEST: Shape = Shape::new(
+    "ListAttachedGroupPoliciesRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &POLICY_PATH_TYPE),
+    ]),
+);
+pub(crate) static LIST_ATTACHED_GROUP_POLICIES_RESPONSE: Shape = Shape::new(
+    "ListAttachedGroupPoliciesResponse",
+    Structure(&[
+        Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_ATTACHED_ROLE_POLICIES_REQUEST: Shape = Shape::new(
+    "ListAttachedRolePoliciesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &POLICY_PATH_TYPE),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_ATTACHED_ROLE_POLICIES_RESPONSE: Shape = Shape::new(
+    "ListAttachedRolePoliciesResponse",
+    Structure(&[
+        Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_ATTACHED_USER_POLICIES_REQUEST: Shape = Shape::new(
+    "ListAttachedUserPoliciesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &POLICY_PATH_TYPE),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_ATTACHED_USER_POLICIES_RESPONSE: Shape = Shape::new(
+    "ListAttachedUserPoliciesResponse",
+    Structure(&[
+        Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_ENTITIES_FOR_POLICY_REQUEST: Shape = Shape::new(
+    "ListEntitiesForPolicyRequest",
+    Structure(&[
+        Member::new("EntityFilter", &ENTITY_TYPE),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &PATH_TYPE),
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("PolicyUsageFilter", &POLICY_USAGE_TYPE),
+    ]),
+);
+pub(crate) static LIST_ENTITIES_FOR_POLICY_RESPONSE: Shape = Shape::new(
+    "ListEntitiesForPolicyResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("PolicyGroups", &POLICY_GROUP_LIST_TYPE),
+        Member::new("PolicyRoles", &POLICY_ROLE_LIST_TYPE),
+        Member::new("PolicyUsers", &POLICY_USER_LIST_TYPE),
+    ]),
+);
+pub(crate) static LIST_GROUP_POLICIES_REQUEST: Shape = Shape::new(
+    "ListGroupPoliciesRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+    ]),
+);
+pub(crate) static LIST_GROUP_POLICIES_RESPONSE: Shape = Shape::new(
+    "ListGroupPoliciesResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_GROUPS_FOR_USER_REQUEST: Shape = Shape::new(
+    "ListGroupsForUserRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_GROUPS_FOR_USER_RESPONSE: Shape = Shape::new(
+    "ListGroupsForUserResponse",
+    Structure(&[
+        Member::new("Groups", &GROUP_LIST_TYPE).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_GROUPS_REQUEST: Shape = Shape::new(
+    "ListGroupsRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &PATH_PREFIX_TYPE),
+    ]),
+);
+pub(crate) static LIST_GROUPS_RESPONSE: Shape = Shape::new(
+    "ListGroupsResponse",
+    Structure(&[
+        Member::new("Groups", &GROUP_LIST_TYPE).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST: Shape = Shape::new(
+    "ListInstanceProfilesForRoleRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE: Shape = Shape::new(
+    "ListInstanceProfilesForRoleResponse",
+    Structure(&[
+        Member::new("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_INSTANCE_PROFILES_REQUEST: Shape = Shape::new(
+    "ListInstanceProfilesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &PATH_PREFIX_TYPE),
+    ]),
+);
+pub(crate) static LIST_INSTANCE_PROFILES_RESPONSE: Shape = Shape::new(
+    "ListInstanceProfilesResponse",
+    Structure(&[
+        Member::new("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_MFA_DEVICES_REQUEST: Shape = Shape::new(
+    "ListMFADevicesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static LIST_MFA_DEVICES_RESPONSE: Shape = Shape::new(
+    "ListMFADevicesResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("MFADevices", &MFA_DEVICE_LIST_TYPE).required(),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST: Shape = Shape::new(
+    "ListOpenIDConnectProviderTagsRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE: Shape = Shape::new(
+    "ListOpenIDConnectProviderTagsResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST: Shape =
+    Shape::new("ListOpenIDConnectProvidersRequest", Structure(&[]));
+pub(crate) static LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE: Shape = Shape::new(
+    "ListOpenIDConnectProvidersResponse",
+    Structure(&[Member::new("OpenIDConnectProviderList", &OPEN_ID_CONNECT_PROVIDER_LIST_TYPE)]),
+);
+pub(crate) static LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY: Shape = Shape::new(
+    "ListPoliciesGrantingServiceAccessEntry",
+    Structure(&[
+        Member::new("Policies", &POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE),
+        Member::new("ServiceNamespace", &SERVICE_NAMESPACE_TYPE),
+    ]),
+);
+pub(crate) static LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST: Shape = Shape::new(
+    "ListPoliciesGrantingServiceAccessRequest",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE).required(),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("ServiceNamespaces", &SERVICE_NAMESPACE_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE: Shape = Shape::new(
+    "ListPoliciesGrantingServiceAccessResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("PoliciesGrantingServiceAccess", &LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE)
+            .required(),
+    ]),
+);
+pub(crate) static LIST_POLICIES_REQUEST: Shape = Shape::new(
+    "ListPoliciesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("OnlyAttached", &BOOLEAN_TYPE),
+        Member::new("PathPrefix", &POLICY_PATH_TYPE),
+        Member::new("PolicyUsageFilter", &POLICY_USAGE_TYPE),
+        Member::new("Scope", &POLICY_SCOPE_TYPE),
+    ]),
+);
+pub(crate) static LIST_POLICIES_RESPONSE: Shape = Shape::new(
+    "ListPoliciesResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Policies", &POLICY_LIST_TYPE),
+    ]),
+);
+pub(crate) static LIST_POLICY_TAGS_REQUEST: Shape = Shape::new(
+    "ListPolicyTagsRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_POLICY_TAGS_RESPONSE: Shape = Shape::new(
+    "ListPolicyTagsResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_POLICY_VERSIONS_REQUEST: Shape = Shape::new(
+    "ListPolicyVersionsRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_POLICY_VERSIONS_RESPONSE: Shape = Shape::new(
+    "ListPolicyVersionsResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Versions", &POLICY_DOCUMENT_VERSION_LIST_TYPE),
+    ]),
+);
 pub(crate) static LIST_ROLE_POLICIES_REQUEST: Shape = Shape::new(
     "ListRolePoliciesRequest",
     Structure(&[
@@ -88,6 +948,22 @@ pub(crate) static LIST_ROLE_POLICIES_RESPONSE: Shape = Shape::new(
         Member::new("IsTruncated", &BOOLEAN_TYPE),
         Member::new("Marker", &RESPONSE_MARKER_TYPE),
         Member::new("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_ROLE_TAGS_REQUEST: Shape = Shape::new(
+    "ListRoleTagsRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_ROLE_TAGS_RESPONSE: Shape = Shape::new(
+    "ListRoleTagsResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
     ]),
 );
 pub(crate) static LIST_ROLES_REQUEST: Shape = Shape::new(
@@ -106,18 +982,344 @@ pub(crate) static LIST_ROLES_RESPONSE: Shape = Shape::new(
         Member::new("Roles", &ROLE_LIST_TYPE).required(),
     ]),
 );
+pub(crate) static LIST_SAML_PROVIDER_TAGS_REQUEST: Shape = Shape::new(
+    "ListSAMLProviderTagsRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("SAMLProviderArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_SAML_PROVIDER_TAGS_RESPONSE: Shape = Shape::new(
+    "ListSAMLProviderTagsResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_SAML_PROVIDERS_REQUEST: Shape = Shape::new("ListSAMLProvidersRequest", Structure(&[]));
+pub(crate) static LIST_SAML_PROVIDERS_RESPONSE: Shape = Shape::new(
+    "ListSAMLProvidersResponse",
+    Structure(&[Member::new("SAMLProviderList", &SAML_PROVIDER_LIST_TYPE)]),
+);
+pub(crate) static LIST_SSH_PUBLIC_KEYS_REQUEST: Shape = Shape::new(
+    "ListSSHPublicKeysRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("UserName", &USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static LIST_SSH_PUBLIC_KEYS_RESPONSE: Shape = Shape::new(
+    "ListSSHPublicKeysResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("SSHPublicKeys", &SSH_PUBLIC_KEY_LIST_TYPE),
+    ]),
+);
+pub(crate) static LIST_SERVER_CERTIFICATES_REQUEST: Shape = Shape::new(
+    "ListServerCertificatesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &PATH_PREFIX_TYPE),
+    ]),
+);
+pub(crate) static LIST_SERVER_CERTIFICATES_RESPONSE: Shape = Shape::new(
+    "ListServerCertificatesResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("ServerCertificateMetadataList", &SERVER_CERTIFICATE_METADATA_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST: Shape = Shape::new(
+    "ListServiceSpecificCredentialsRequest",
+    Structure(&[
+        Member::new("AllUsers", &ALL_USERS),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("ServiceName", &SERVICE_NAME),
+        Member::new("UserName", &USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE: Shape = Shape::new(
+    "ListServiceSpecificCredentialsResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("ServiceSpecificCredentials", &SERVICE_SPECIFIC_CREDENTIALS_LIST_TYPE),
+    ]),
+);
+pub(crate) static LIST_SIGNING_CERTIFICATES_REQUEST: Shape = Shape::new(
+    "ListSigningCertificatesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static LIST_SIGNING_CERTIFICATES_RESPONSE: Shape = Shape::new(
+    "ListSigningCertificatesResponse",
+    Structure(&[
+        Member::new("Certificates", &CERTIFICATE_LIST_TYPE).required(),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static LIST_USER_POLICIES_REQUEST: Shape = Shape::new(
+    "ListUserPoliciesRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_USER_POLICIES_RESPONSE: Shape = Shape::new(
+    "ListUserPoliciesResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_USER_TAGS_REQUEST: Shape = Shape::new(
+    "ListUserTagsRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_USER_TAGS_RESPONSE: Shape = Shape::new(
+    "ListUserTagsResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LIST_USERS_REQUEST: Shape = Shape::new(
+    "ListUsersRequest",
+    Structure(&[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PathPrefix", &PATH_PREFIX_TYPE),
+    ]),
+);
+pub(crate) static LIST_USERS_RESPONSE: Shape = Shape::new(
+    "ListUsersResponse",
+    Structure(&[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Users", &USER_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static LOGIN_PROFILE: Shape = Shape::new(
+    "LoginProfile",
+    Structure(&[
+        Member::new("CreateDate", &DATE_TYPE).required(),
+        Member::new("PasswordResetRequired", &BOOLEAN_TYPE),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static MFA_DEVICE: Shape = Shape::new(
+    "MFADevice",
+    Structure(&[
+        Member::new("EnableDate", &DATE_TYPE).required(),
+        Member::new("SerialNumber", &SERIAL_NUMBER_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
 pub(crate) static MALFORMED_POLICY_DOCUMENT_EXCEPTION: Shape = Shape::new(
     "MalformedPolicyDocumentException",
     Structure(&[Member::new("message", &MALFORMED_POLICY_DOCUMENT_MESSAGE)]),
 )
 .error("MalformedPolicyDocument", 400, true);
+pub(crate) static MANAGED_POLICY_DETAIL: Shape = Shape::new(
+    "ManagedPolicyDetail",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE),
+        Member::new("AttachmentCount", &ATTACHMENT_COUNT_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("DefaultVersionId", &POLICY_VERSION_ID_TYPE),
+        Member::new("Description", &POLICY_DESCRIPTION_TYPE),
+        Member::new("IsAttachable", &BOOLEAN_TYPE),
+        Member::new("Path", &POLICY_PATH_TYPE),
+        Member::new("PermissionsBoundaryUsageCount", &ATTACHMENT_COUNT_TYPE),
+        Member::new("PolicyId", &ID_TYPE),
+        Member::new("PolicyName", &POLICY_NAME_TYPE),
+        Member::new("PolicyVersionList", &POLICY_DOCUMENT_VERSION_LIST_TYPE),
+        Member::new("UpdateDate", &DATE_TYPE),
+    ]),
+);
+pub(crate) static MANAGED_POLICY_DETAIL_LIST_TYPE: Shape =
+    Shape::new("ManagedPolicyDetailListType", List(&Member::new("member", &MANAGED_POLICY_DETAIL)));
 pub(crate) static NO_SUCH_ENTITY_EXCEPTION: Shape = Shape::new(
     "NoSuchEntityException",
     Structure(&[Member::new("message", &NO_SUCH_ENTITY_MESSAGE)]),
 )
 .error("NoSuchEntity", 404, true);
+pub(crate) static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY: Shape =
+    Shape::new("OpenIDConnectProviderListEntry", Structure(&[Member::new("Arn", &ARN_TYPE)]));
+pub(crate) static OPEN_ID_CONNECT_PROVIDER_LIST_TYPE: Shape = Shape::new(
+    "OpenIDConnectProviderListType",
+    List(&Member::new("member", &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY)),
+);
+pub(crate) static OPEN_ID_CONNECT_PROVIDER_URL_TYPE: Shape =
+    Shape::new("OpenIDConnectProviderUrlType", Text).min(1).max(255);
+pub(crate) static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION: Shape = Shape::new(
+    "OpenIdIdpCommunicationErrorException",
+    Structure(&[Member::new("message", &OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION_MESSAGE)]),
+)
+.error("OpenIdIdpCommunicationError", 400, true);
+pub(crate) static ORDERED_ORGANIZATION_POLICY_TYPE: Shape = Shape::new(
+    "OrderedOrganizationPolicyType",
+    Structure(&[Member::new("ServiceControlPolicyInputList", &SIMULATION_POLICY_LIST_TYPE)]),
+);
+pub(crate) static ORGANIZATION_POLICY_LIST_TYPE: Shape =
+    Shape::new("OrganizationPolicyListType", List(&Member::new("member", &ORDERED_ORGANIZATION_POLICY_TYPE)))
+        .max(7);
+pub(crate) static ORGANIZATIONS_DECISION_DETAIL: Shape = Shape::new(
+    "OrganizationsDecisionDetail",
+    Structure(&[Member::new("AllowedByOrganizations", &BOOLEAN_TYPE)]),
+);
+pub(crate) static PASSWORD_POLICY: Shape = Shape::new(
+    "PasswordPolicy",
+    Structure(&[
+        Member::new("AllowUsersToChangePassword", &BOOLEAN_TYPE),
+        Member::new("ExpirePasswords", &BOOLEAN_TYPE),
+        Member::new("HardExpiry", &BOOLEAN_OBJECT_TYPE),
+        Member::new("MaxPasswordAge", &MAX_PASSWORD_AGE_TYPE),
+        Member::new("MinimumPasswordLength", &MINIMUM_PASSWORD_LENGTH_TYPE),
+        Member::new("PasswordReusePrevention", &PASSWORD_REUSE_PREVENTION_TYPE),
+        Member::new("RequireLowercaseCharacters", &BOOLEAN_TYPE),
+        Member::new("RequireNumbers", &BOOLEAN_TYPE),
+        Member::new("RequireSymbols", &BOOLEAN_TYPE),
+        Member::new("RequireUppercaseCharacters", &BOOLEAN_TYPE),
+    ]),
+);
 pub(crate) static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Shape =
     Shape::new("PermissionsBoundaryAttachmentType", Enum(&["PermissionsBoundaryPolicy"]));
+pub(crate) static PERMISSIONS_BOUNDARY_DECISION_DETAIL: Shape = Shape::new(
+    "PermissionsBoundaryDecisionDetail",
+    Structure(&[Member::new("AllowedByPermissionsBoundary", &BOOLEAN_TYPE)]),
+);
+pub(crate) static POLICY: Shape = Shape::new(
+    "Policy",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE),
+        Member::new("AttachmentCount", &ATTACHMENT_COUNT_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("DefaultVersionId", &POLICY_VERSION_ID_TYPE),
+        Member::new("Description", &POLICY_DESCRIPTION_TYPE),
+        Member::new("IsAttachable", &BOOLEAN_TYPE),
+        Member::new("Path", &POLICY_PATH_TYPE),
+        Member::new("PermissionsBoundaryUsageCount", &ATTACHMENT_COUNT_TYPE),
+        Member::new("PolicyId", &ID_TYPE),
+        Member::new("PolicyName", &POLICY_NAME_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE),
+        Member::new("UpdateDate", &DATE_TYPE),
+    ]),
+);
+pub(crate) static POLICY_DETAIL: Shape = Shape::new(
+    "PolicyDetail",
+    Structure(&[
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE),
+        Member::new("PolicyName", &POLICY_NAME_TYPE),
+    ]),
+);
+pub(crate) static POLICY_EVALUATION_DECISION_TYPE: Shape =
+    Shape::new("PolicyEvaluationDecisionType", Enum(&["allowed", "explicitDeny", "implicitDeny"]));
+pub(crate) static POLICY_EVALUATION_EXCEPTION: Shape = Shape::new(
+    "PolicyEvaluationException",
+    Structure(&[Member::new("message", &POLICY_EVALUATION_ERROR_MESSAGE)]),
+)
+.error("PolicyEvaluation", 500, false);
+pub(crate) static POLICY_EXCLUSIONS_LIST_TYPE: Shape =
+    Shape::new("PolicyExclusionsListType", List(&Member::new("member", &POLICY_IDENTIFIER))).max(256);
+pub(crate) static POLICY_GRANTING_SERVICE_ACCESS: Shape = Shape::new(
+    "PolicyGrantingServiceAccess",
+    Structure(&[
+        Member::new("EntityName", &ENTITY_NAME_TYPE),
+        Member::new("EntityType", &POLICY_OWNER_ENTITY_TYPE),
+        Member::new("PolicyArn", &ARN_TYPE),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        Member::new("PolicyType", &POLICY_TYPE).required(),
+    ]),
+);
+pub(crate) static POLICY_GROUP: Shape = Shape::new(
+    "PolicyGroup",
+    Structure(&[Member::new("GroupId", &ID_TYPE), Member::new("GroupName", &GROUP_NAME_TYPE)]),
+);
+pub(crate) static POLICY_GROUP_LIST_TYPE: Shape =
+    Shape::new("PolicyGroupListType", List(&Member::new("member", &POLICY_GROUP)));
+pub(crate) static POLICY_IDENTIFIER: Shape = Shape::new(
+    "PolicyIdentifier",
+    Union(&[
+        Member::new("InlinePolicyIdentifier", &INLINE_POLICY_IDENTIFIER_TYPE),
+        Member::new("PolicyArn", &ARN_TYPE),
+        Member::new("PolicyType", &POLICY_IDENTIFIER_POLICY_TYPE),
+    ]),
+);
+pub(crate) static POLICY_IDENTIFIER_POLICY_TYPE: Shape = Shape::new(
+    "PolicyIdentifierPolicyType",
+    Enum(&["inline", "aws-managed", "user-managed", "permission-boundary", "scp", "rcp"]),
+);
+pub(crate) static POLICY_IDENTIFIER_TYPE: Shape = Shape::new("PolicyIdentifierType", Text);
+pub(crate) static POLICY_NOT_ATTACHABLE_EXCEPTION: Shape = Shape::new(
+    "PolicyNotAttachableException",
+    Structure(&[Member::new("message", &POLICY_NOT_ATTACHABLE_MESSAGE)]),
+)
+.error("PolicyNotAttachable", 400, true);
+pub(crate) static POLICY_ROLE: Shape = Shape::new(
+    "PolicyRole",
+    Structure(&[Member::new("RoleId", &ID_TYPE), Member::new("RoleName", &ROLE_NAME_TYPE)]),
+);
+pub(crate) static POLICY_ROLE_LIST_TYPE: Shape =
+    Shape::new("PolicyRoleListType", List(&Member::new("member", &POLICY_ROLE)));
+pub(crate) static POLICY_SOURCE_TYPE: Shape = Shape::new(
+    "PolicySourceType",
+    Enum(&["user", "group", "role", "aws-managed", "user-managed", "resource", "none"]),
+);
+pub(crate) static POLICY_USAGE_TYPE: Shape =
+    Shape::new("PolicyUsageType", Enum(&["PermissionsPolicy", "PermissionsBoundary"]));
+pub(crate) static POLICY_USER: Shape = Shape::new(
+    "PolicyUser",
+    Structure(&[Member::new("UserId", &ID_TYPE), Member::new("UserName", &USER_NAME_TYPE)]),
+);
+pub(crate) static POLICY_USER_LIST_TYPE: Shape =
+    Shape::new("PolicyUserListType", List(&Member::new("member", &POLICY_USER)));
+pub(crate) static POLICY_VERSION: Shape = Shape::new(
+    "PolicyVersion",
+    Structure(&[
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("Document", &POLICY_DOCUMENT_TYPE),
+        Member::new("IsDefaultVersion", &BOOLEAN_TYPE),
+        Member::new("VersionId", &POLICY_VERSION_ID_TYPE),
+    ]),
+);
+pub(crate) static POSITION: Shape = Shape::new(
+    "Position",
+    Structure(&[Member::new("Column", &COLUMN_NUMBER), Member::new("Line", &LINE_NUMBER)]),
+);
+pub(crate) static PUT_GROUP_POLICY_REQUEST: Shape = Shape::new(
+    "PutGroupPolicyRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Shape = Shape::new(
+    "PutRolePermissionsBoundaryRequest",
+    Structure(&[
+        Member::new("PermissionsBoundary", &ARN_TYPE).required(),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
 pub(crate) static PUT_ROLE_POLICY_REQUEST: Shape = Shape::new(
     "PutRolePolicyRequest",
     Structure(&[
@@ -126,6 +1328,71 @@ pub(crate) static PUT_ROLE_POLICY_REQUEST: Shape = Shape::new(
         Member::new("RoleName", &ROLE_NAME_TYPE).required(),
     ]),
 );
+pub(crate) static PUT_USER_PERMISSIONS_BOUNDARY_REQUEST: Shape = Shape::new(
+    "PutUserPermissionsBoundaryRequest",
+    Structure(&[
+        Member::new("PermissionsBoundary", &ARN_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static PUT_USER_POLICY_REQUEST: Shape = Shape::new(
+    "PutUserPolicyRequest",
+    Structure(&[
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static REASON_TYPE: Shape = Shape::new("ReasonType", Text).max(1000);
+pub(crate) static REGION_NAME_TYPE: Shape = Shape::new("RegionNameType", Text).min(1).max(100);
+pub(crate) static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST: Shape = Shape::new(
+    "RemoveClientIDFromOpenIDConnectProviderRequest",
+    Structure(&[
+        Member::new("ClientID", &CLIENT_ID_TYPE).required(),
+        Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static REMOVE_USER_FROM_GROUP_REQUEST: Shape = Shape::new(
+    "RemoveUserFromGroupRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static REPORT_CONTENT_TYPE: Shape = Shape::new("ReportContentType", Blob);
+pub(crate) static REPORT_FORMAT_TYPE: Shape = Shape::new("ReportFormatType", Enum(&["text/csv"]));
+pub(crate) static REPORT_STATE_DESCRIPTION_TYPE: Shape = Shape::new("ReportStateDescriptionType", Text);
+pub(crate) static REPORT_STATE_TYPE: Shape =
+    Shape::new("ReportStateType", Enum(&["STARTED", "INPROGRESS", "COMPLETE"]));
+pub(crate) static RESET_SERVICE_SPECIFIC_CREDENTIAL_REQUEST: Shape = Shape::new(
+    "ResetServiceSpecificCredentialRequest",
+    Structure(&[
+        Member::new("ServiceSpecificCredentialId", &SERVICE_SPECIFIC_CREDENTIAL_ID).required(),
+        Member::new("UserName", &USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static RESET_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE: Shape = Shape::new(
+    "ResetServiceSpecificCredentialResponse",
+    Structure(&[Member::new("ServiceSpecificCredential", &SERVICE_SPECIFIC_CREDENTIAL)]),
+);
+pub(crate) static RESOURCE_HANDLING_OPTION_TYPE: Shape =
+    Shape::new("ResourceHandlingOptionType", Text).min(1).max(64);
+pub(crate) static RESOURCE_NAME_LIST_TYPE: Shape =
+    Shape::new("ResourceNameListType", List(&Member::new("member", &RESOURCE_NAME_TYPE)));
+pub(crate) static RESOURCE_NAME_TYPE: Shape = Shape::new("ResourceNameType", Text).min(1).max(2048);
+pub(crate) static RESOURCE_SPECIFIC_RESULT: Shape = Shape::new(
+    "ResourceSpecificResult",
+    Structure(&[
+        Member::new("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+        Member::new("EvalResourceDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+        Member::new("EvalResourceName", &RESOURCE_NAME_TYPE).required(),
+        Member::new("MatchedStatements", &STATEMENT_LIST_TYPE),
+        Member::new("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+        Member::new("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+    ]),
+);
+pub(crate) static RESOURCE_SPECIFIC_RESULT_LIST_TYPE: Shape =
+    Shape::new("ResourceSpecificResultListType", List(&Member::new("member", &RESOURCE_SPECIFIC_RESULT)));
 pub(crate) static ROLE: Shape = Shape::new(
     "Role",
     Structure(&[
@@ -143,15 +1410,181 @@ pub(crate) static ROLE: Shape = Shape::new(
         Member::new("Tags", &TAG_LIST_TYPE),
     ]),
 );
+pub(crate) static ROLE_DETAIL: Shape = Shape::new(
+    "RoleDetail",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE),
+        Member::new("AssumeRolePolicyDocument", &POLICY_DOCUMENT_TYPE),
+        Member::new("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("InstanceProfileList", &INSTANCE_PROFILE_LIST_TYPE),
+        Member::new("Path", &PATH_TYPE),
+        Member::new("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+        Member::new("RoleId", &ID_TYPE),
+        Member::new("RoleLastUsed", &ROLE_LAST_USED),
+        Member::new("RoleName", &ROLE_NAME_TYPE),
+        Member::new("RolePolicyList", &POLICY_DETAIL_LIST_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE),
+    ]),
+);
 pub(crate) static ROLE_LAST_USED: Shape = Shape::new(
     "RoleLastUsed",
     Structure(&[Member::new("LastUsedDate", &DATE_TYPE), Member::new("Region", &STRING_TYPE)]),
+);
+pub(crate) static ROLE_USAGE_LIST_TYPE: Shape =
+    Shape::new("RoleUsageListType", List(&Member::new("member", &ROLE_USAGE_TYPE)));
+pub(crate) static ROLE_USAGE_TYPE: Shape = Shape::new(
+    "RoleUsageType",
+    Structure(&[Member::new("Region", &REGION_NAME_TYPE), Member::new("Resources", &ARN_LIST_TYPE)]),
+);
+pub(crate) static SAML_METADATA_DOCUMENT_TYPE: Shape =
+    Shape::new("SAMLMetadataDocumentType", Text).min(1000).max(10000000);
+pub(crate) static SAML_PRIVATE_KEY: Shape = Shape::new(
+    "SAMLPrivateKey",
+    Structure(&[Member::new("KeyId", &PRIVATE_KEY_ID_TYPE), Member::new("Timestamp", &DATE_TYPE)]),
+);
+pub(crate) static SAML_PROVIDER_LIST_ENTRY: Shape = Shape::new(
+    "SAMLProviderListEntry",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("ValidUntil", &DATE_TYPE),
+    ]),
+);
+pub(crate) static SAML_PROVIDER_LIST_TYPE: Shape =
+    Shape::new("SAMLProviderListType", List(&Member::new("member", &SAML_PROVIDER_LIST_ENTRY)));
+pub(crate) static SAML_PROVIDER_NAME_TYPE: Shape =
+    Shape::new("SAMLProviderNameType", Text).min(1).max(128).pattern("[\\w._-]+");
+pub(crate) static SSH_PUBLIC_KEY_LIST_TYPE: Shape =
+    Shape::new("SSHPublicKeyListType", List(&Member::new("member", &SSH_PUBLIC_KEY_METADATA)));
+pub(crate) static SSH_PUBLIC_KEY_METADATA: Shape = Shape::new(
+    "SSHPublicKeyMetadata",
+    Structure(&[
+        Member::new("SSHPublicKeyId", &PUBLIC_KEY_ID_TYPE).required(),
+        Member::new("Status", &STATUS_TYPE).required(),
+        Member::new("UploadDate", &DATE_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static SERVER_CERTIFICATE_METADATA: Shape = Shape::new(
+    "ServerCertificateMetadata",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE).required(),
+        Member::new("Expiration", &DATE_TYPE),
+        Member::new("Path", &PATH_TYPE).required(),
+        Member::new("ServerCertificateId", &ID_TYPE).required(),
+        Member::new("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+        Member::new("UploadDate", &DATE_TYPE),
+    ]),
 );
 pub(crate) static SERVICE_FAILURE_EXCEPTION: Shape = Shape::new(
     "ServiceFailureException",
     Structure(&[Member::new("message", &SERVICE_FAILURE_EXCEPTION_MESSAGE)]),
 )
 .error("ServiceFailure", 500, false);
+pub(crate) static SERVICE_NOT_SUPPORTED_EXCEPTION: Shape = Shape::new(
+    "ServiceNotSupportedException",
+    Structure(&[Member::new("message", &SERVICE_NOT_SUPPORTED_MESSAGE)]),
+)
+.error("NotSupportedService", 404, true);
+pub(crate) static SERVICE_SPECIFIC_CREDENTIAL: Shape = Shape::new(
+    "ServiceSpecificCredential",
+    Structure(&[
+        Member::new("CreateDate", &DATE_TYPE).required(),
+        Member::new("ExpirationDate", &DATE_TYPE),
+        Member::new("ServiceCredentialAlias", &SERVICE_CREDENTIAL_ALIAS),
+        Member::new("ServiceCredentialSecret", &SERVICE_CREDENTIAL_SECRET),
+        Member::new("ServiceName", &SERVICE_NAME).required(),
+        Member::new("ServicePassword", &SERVICE_PASSWORD),
+        Member::new("ServiceSpecificCredentialId", &SERVICE_SPECIFIC_CREDENTIAL_ID).required(),
+        Member::new("ServiceUserName", &SERVICE_USER_NAME),
+        Member::new("Status", &STATUS_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static SERVICE_SPECIFIC_CREDENTIAL_METADATA: Shape = Shape::new(
+    "ServiceSpecificCredentialMetadata",
+    Structure(&[
+        Member::new("CreateDate", &DATE_TYPE).required(),
+        Member::new("ExpirationDate", &DATE_TYPE),
+        Member::new("ServiceCredentialAlias", &SERVICE_CREDENTIAL_ALIAS),
+        Member::new("ServiceName", &SERVICE_NAME).required(),
+        Member::new("ServiceSpecificCredentialId", &SERVICE_SPECIFIC_CREDENTIAL_ID).required(),
+        Member::new("ServiceUserName", &SERVICE_USER_NAME),
+        Member::new("Status", &STATUS_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static SERVICE_SPECIFIC_CREDENTIALS_LIST_TYPE: Shape = Shape::new(
+    "ServiceSpecificCredentialsListType",
+    List(&Member::new("member", &SERVICE_SPECIFIC_CREDENTIAL_METADATA)),
+);
+pub(crate) static SET_DEFAULT_POLICY_VERSION_REQUEST: Shape = Shape::new(
+    "SetDefaultPolicyVersionRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+    ]),
+);
+pub(crate) static SET_SECURITY_TOKEN_SERVICE_PREFERENCES_REQUEST: Shape = Shape::new(
+    "SetSecurityTokenServicePreferencesRequest",
+    Structure(&[Member::new("GlobalEndpointTokenVersion", &GLOBAL_ENDPOINT_TOKEN_VERSION).required()]),
+);
+pub(crate) static SIGNING_CERTIFICATE: Shape = Shape::new(
+    "SigningCertificate",
+    Structure(&[
+        Member::new("CertificateBody", &CERTIFICATE_BODY_TYPE).required(),
+        Member::new("CertificateId", &CERTIFICATE_ID_TYPE).required(),
+        Member::new("Status", &STATUS_TYPE).required(),
+        Member::new("UploadDate", &DATE_TYPE),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static SIMULATE_CUSTOM_POLICY_REQUEST: Shape = Shape::new(
+    "SimulateCustomPolicyRequest",
+    Structure(&[
+        Member::new("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+        Member::new("CallerArn", &RESOURCE_NAME_TYPE),
+        Member::new("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("OrderedOrganizationPolicyInputList", &ORGANIZATION_POLICY_LIST_TYPE),
+        Member::new("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+        Member::new("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE).required(),
+        Member::new("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+        Member::new("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+        Member::new("ResourceOwner", &RESOURCE_NAME_TYPE),
+        Member::new("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+    ]),
+);
+pub(crate) static SIMULATE_POLICY_RESPONSE: Shape = Shape::new(
+    "SimulatePolicyResponse",
+    Structure(&[
+        Member::new("EvaluationResults", &EVALUATION_RESULTS_LIST_TYPE),
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+    ]),
+);
+pub(crate) static SIMULATE_PRINCIPAL_POLICY_REQUEST: Shape = Shape::new(
+    "SimulatePrincipalPolicyRequest",
+    Structure(&[
+        Member::new("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+        Member::new("CallerArn", &RESOURCE_NAME_TYPE),
+        Member::new("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+        Member::new("PolicyExclusionList", &POLICY_EXCLUSIONS_LIST_TYPE),
+        Member::new("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+        Member::new("PolicySourceArn", &ARN_TYPE).required(),
+        Member::new("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+        Member::new("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+        Member::new("ResourceOwner", &RESOURCE_NAME_TYPE),
+        Member::new("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+    ]),
+);
+pub(crate) static SIMULATION_POLICY_LIST_TYPE: Shape =
+    Shape::new("SimulationPolicyListType", List(&Member::new("member", &POLICY_DOCUMENT_TYPE)));
 pub(crate) static SOURCE_ROLE_TEMPLATE: Shape = Shape::new(
     "SourceRoleTemplate",
     Structure(&[
@@ -159,6 +1592,17 @@ pub(crate) static SOURCE_ROLE_TEMPLATE: Shape = Shape::new(
         Member::new("TemplateMinorVersion", &INTEGER_TYPE).required(),
     ]),
 );
+pub(crate) static STATEMENT: Shape = Shape::new(
+    "Statement",
+    Structure(&[
+        Member::new("EndPosition", &POSITION),
+        Member::new("SourcePolicyId", &POLICY_IDENTIFIER_TYPE),
+        Member::new("SourcePolicyType", &POLICY_SOURCE_TYPE),
+        Member::new("StartPosition", &POSITION),
+    ]),
+);
+pub(crate) static STATEMENT_LIST_TYPE: Shape =
+    Shape::new("StatementListType", List(&Member::new("member", &STATEMENT)));
 pub(crate) static TAG: Shape = Shape::new(
     "Tag",
     Structure(&[
@@ -166,52 +1610,422 @@ pub(crate) static TAG: Shape = Shape::new(
         Member::new("Value", &TAG_VALUE_TYPE).required(),
     ]),
 );
+pub(crate) static TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Shape = Shape::new(
+    "TagOpenIDConnectProviderRequest",
+    Structure(&[
+        Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static TAG_POLICY_REQUEST: Shape = Shape::new(
+    "TagPolicyRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static TAG_ROLE_REQUEST: Shape = Shape::new(
+    "TagRoleRequest",
+    Structure(&[
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static TAG_SAML_PROVIDER_REQUEST: Shape = Shape::new(
+    "TagSAMLProviderRequest",
+    Structure(&[
+        Member::new("SAMLProviderArn", &ARN_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static TAG_USER_REQUEST: Shape = Shape::new(
+    "TagUserRequest",
+    Structure(&[
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
 pub(crate) static UNMODIFIABLE_ENTITY_EXCEPTION: Shape = Shape::new(
     "UnmodifiableEntityException",
     Structure(&[Member::new("message", &UNMODIFIABLE_ENTITY_MESSAGE)]),
 )
 .error("UnmodifiableEntity", 400, true);
+pub(crate) static UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Shape = Shape::new(
+    "UntagOpenIDConnectProviderRequest",
+    Structure(&[
+        Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+        Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static UNTAG_POLICY_REQUEST: Shape = Shape::new(
+    "UntagPolicyRequest",
+    Structure(&[
+        Member::new("PolicyArn", &ARN_TYPE).required(),
+        Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static UNTAG_ROLE_REQUEST: Shape = Shape::new(
+    "UntagRoleRequest",
+    Structure(&[
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+        Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static UNTAG_SAML_PROVIDER_REQUEST: Shape = Shape::new(
+    "UntagSAMLProviderRequest",
+    Structure(&[
+        Member::new("SAMLProviderArn", &ARN_TYPE).required(),
+        Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static UNTAG_USER_REQUEST: Shape = Shape::new(
+    "UntagUserRequest",
+    Structure(&[
+        Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static UPDATE_ACCESS_KEY_REQUEST: Shape = Shape::new(
+    "UpdateAccessKeyRequest",
+    Structure(&[
+        Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+        Member::new("Status", &STATUS_TYPE).required(),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST: Shape = Shape::new(
+    "UpdateAccountPasswordPolicyRequest",
+    Structure(&[
+        Member::new("AllowUsersToChangePassword", &BOOLEAN_TYPE),
+        Member::new("HardExpiry", &BOOLEAN_OBJECT_TYPE),
+        Member::new("MaxPasswordAge", &MAX_PASSWORD_AGE_TYPE),
+        Member::new("MinimumPasswordLength", &MINIMUM_PASSWORD_LENGTH_TYPE),
+        Member::new("PasswordReusePrevention", &PASSWORD_REUSE_PREVENTION_TYPE),
+        Member::new("RequireLowercaseCharacters", &BOOLEAN_TYPE),
+        Member::new("RequireNumbers", &BOOLEAN_TYPE),
+        Member::new("RequireSymbols", &BOOLEAN_TYPE),
+        Member::new("RequireUppercaseCharacters", &BOOLEAN_TYPE),
+    ]),
+);
+pub(crate) static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Shape = Shape::new(
+    "UpdateAssumeRolePolicyRequest",
+    Structure(&[
+        Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static UPDATE_GROUP_REQUEST: Shape = Shape::new(
+    "UpdateGroupRequest",
+    Structure(&[
+        Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+        Member::new("NewGroupName", &GROUP_NAME_TYPE),
+        Member::new("NewPath", &PATH_TYPE),
+    ]),
+);
+pub(crate) static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST: Shape = Shape::new(
+    "UpdateOpenIDConnectProviderThumbprintRequest",
+    Structure(&[
+        Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+        Member::new("ThumbprintList", &THUMBPRINT_LIST_TYPE).required(),
+    ]),
+);
+pub(crate) static UPDATE_ROLE_DESCRIPTION_REQUEST: Shape = Shape::new(
+    "UpdateRoleDescriptionRequest",
+    Structure(&[
+        Member::new("Description", &ROLE_DESCRIPTION_TYPE).required(),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static UPDATE_ROLE_DESCRIPTION_RESPONSE: Shape =
+    Shape::new("UpdateRoleDescriptionResponse", Structure(&[Member::new("Role", &ROLE)]));
+pub(crate) static UPDATE_ROLE_REQUEST: Shape = Shape::new(
+    "UpdateRoleRequest",
+    Structure(&[
+        Member::new("Description", &ROLE_DESCRIPTION_TYPE),
+        Member::new("MaxSessionDuration", &ROLE_MAX_SESSION_DURATION_TYPE),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static UPDATE_ROLE_RESPONSE: Shape = Shape::new("UpdateRoleResponse", Structure(&[]));
+pub(crate) static UPDATE_SAML_PROVIDER_REQUEST: Shape = Shape::new(
+    "UpdateSAMLProviderRequest",
+    Structure(&[
+        Member::new("AddPrivateKey", &PRIVATE_KEY_TYPE),
+        Member::new("AssertionEncryptionMode", &ASSERTION_ENCRYPTION_MODE_TYPE),
+        Member::new("RemovePrivateKey", &PRIVATE_KEY_ID_TYPE),
+        Member::new("SAMLMetadataDocument", &SAML_METADATA_DOCUMENT_TYPE),
+        Member::new("SAMLProviderArn", &ARN_TYPE).required(),
+    ]),
+);
+pub(crate) static UPDATE_SAML_PROVIDER_RESPONSE: Shape =
+    Shape::new("UpdateSAMLProviderResponse", Structure(&[Member::new("SAMLProviderArn", &ARN_TYPE)]));
+pub(crate) static UPDATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST: Shape = Shape::new(
+    "UpdateServiceSpecificCredentialRequest",
+    Structure(&[
+        Member::new("ServiceSpecificCredentialId", &SERVICE_SPECIFIC_CREDENTIAL_ID).required(),
+        Member::new("Status", &STATUS_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE),
+    ]),
+);
+pub(crate) static UPDATE_USER_REQUEST: Shape = Shape::new(
+    "UpdateUserRequest",
+    Structure(&[
+        Member::new("NewPath", &PATH_TYPE),
+        Member::new("NewUserName", &USER_NAME_TYPE),
+        Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static USER: Shape = Shape::new(
+    "User",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE).required(),
+        Member::new("CreateDate", &DATE_TYPE).required(),
+        Member::new("PasswordLastUsed", &DATE_TYPE),
+        Member::new("Path", &PATH_TYPE).required(),
+        Member::new("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+        Member::new("Tags", &TAG_LIST_TYPE),
+        Member::new("UserId", &ID_TYPE).required(),
+        Member::new("UserName", &USER_NAME_TYPE).required(),
+    ]),
+);
+pub(crate) static USER_DETAIL: Shape = Shape::new(
+    "UserDetail",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE),
+        Member::new("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+        Member::new("CreateDate", &DATE_TYPE),
+        Member::new("GroupList", &GROUP_NAME_LIST_TYPE),
+        Member::new("Path", &PATH_TYPE),
+        Member::new("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+        Member::new("Tags", &TAG_LIST_TYPE),
+        Member::new("UserId", &ID_TYPE),
+        Member::new("UserName", &USER_NAME_TYPE),
+        Member::new("UserPolicyList", &POLICY_DETAIL_LIST_TYPE),
+    ]),
+);
+pub(crate) static ACCESS_KEY_ID_TYPE: Shape =
+    Shape::new("accessKeyIdType", Text).min(16).max(128).pattern("[\\w]+");
+pub(crate) static ACCESS_KEY_METADATA_LIST_TYPE: Shape =
+    Shape::new("accessKeyMetadataListType", List(&Member::new("member", &ACCESS_KEY_METADATA)));
+pub(crate) static ACCESS_KEY_SECRET_TYPE: Shape = Shape::new("accessKeySecretType", Text).sensitive();
+pub(crate) static ACCOUNT_ALIAS_LIST_TYPE: Shape =
+    Shape::new("accountAliasListType", List(&Member::new("member", &ACCOUNT_ALIAS_TYPE)));
+pub(crate) static ACCOUNT_ALIAS_TYPE: Shape = Shape::new("accountAliasType", Text).min(3).max(63);
+pub(crate) static ALL_USERS: Shape = Shape::new("allUsers", Boolean);
 pub(crate) static ARN_TYPE: Shape = Shape::new("arnType", Text).min(20).max(2048);
+pub(crate) static ASSERTION_ENCRYPTION_MODE_TYPE: Shape =
+    Shape::new("assertionEncryptionModeType", Enum(&["Required", "Allowed"]));
+pub(crate) static ATTACHED_POLICIES_LIST_TYPE: Shape =
+    Shape::new("attachedPoliciesListType", List(&Member::new("member", &ATTACHED_POLICY)));
+pub(crate) static ATTACHMENT_COUNT_TYPE: Shape = Shape::new("attachmentCountType", Integer);
+pub(crate) static BOOLEAN_OBJECT_TYPE: Shape = Shape::new("booleanObjectType", Boolean);
 pub(crate) static BOOLEAN_TYPE: Shape = Shape::new("booleanType", Boolean);
+pub(crate) static CERTIFICATE_BODY_TYPE: Shape = Shape::new("certificateBodyType", Text)
+    .min(1)
+    .max(16384)
+    .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+pub(crate) static CERTIFICATE_ID_TYPE: Shape =
+    Shape::new("certificateIdType", Text).min(24).max(128).pattern("[\\w]+");
+pub(crate) static CERTIFICATE_LIST_TYPE: Shape =
+    Shape::new("certificateListType", List(&Member::new("member", &SIGNING_CERTIFICATE)));
+pub(crate) static CLIENT_ID_LIST_TYPE: Shape =
+    Shape::new("clientIDListType", List(&Member::new("member", &CLIENT_ID_TYPE)));
+pub(crate) static CLIENT_ID_TYPE: Shape = Shape::new("clientIDType", Text).min(1).max(255);
+pub(crate) static CREDENTIAL_AGE_DAYS: Shape = Shape::new("credentialAgeDays", Integer).min(1).max(36600);
+pub(crate) static CREDENTIAL_REPORT_EXPIRED_EXCEPTION_MESSAGE: Shape =
+    Shape::new("credentialReportExpiredExceptionMessage", Text);
+pub(crate) static CREDENTIAL_REPORT_NOT_PRESENT_EXCEPTION_MESSAGE: Shape =
+    Shape::new("credentialReportNotPresentExceptionMessage", Text);
+pub(crate) static CREDENTIAL_REPORT_NOT_READY_EXCEPTION_MESSAGE: Shape =
+    Shape::new("credentialReportNotReadyExceptionMessage", Text);
+pub(crate) static CUSTOM_SUFFIX_TYPE: Shape =
+    Shape::new("customSuffixType", Text).min(1).max(64).pattern("[\\w+=,.@-]+");
 pub(crate) static DATE_TYPE: Shape = Shape::new("dateType", Time);
 pub(crate) static DELETE_CONFLICT_MESSAGE: Shape = Shape::new("deleteConflictMessage", Text);
 pub(crate) static ENTITY_ALREADY_EXISTS_MESSAGE: Shape = Shape::new("entityAlreadyExistsMessage", Text);
+pub(crate) static ENTITY_LIST_TYPE: Shape =
+    Shape::new("entityListType", List(&Member::new("member", &ENTITY_TYPE)));
+pub(crate) static ENTITY_NAME_TYPE: Shape =
+    Shape::new("entityNameType", Text).min(1).max(128).pattern("[\\w+=,.@-]+");
+pub(crate) static ENTITY_TEMPORARILY_UNMODIFIABLE_MESSAGE: Shape =
+    Shape::new("entityTemporarilyUnmodifiableMessage", Text);
+pub(crate) static EXISTING_USER_NAME_TYPE: Shape =
+    Shape::new("existingUserNameType", Text).min(1).max(128).pattern("[\\w+=,.@-]+");
+pub(crate) static GLOBAL_ENDPOINT_TOKEN_VERSION: Shape =
+    Shape::new("globalEndpointTokenVersion", Enum(&["v1Token", "v2Token"]));
+pub(crate) static GROUP_DETAIL_LIST_TYPE: Shape =
+    Shape::new("groupDetailListType", List(&Member::new("member", &GROUP_DETAIL)));
+pub(crate) static GROUP_LIST_TYPE: Shape = Shape::new("groupListType", List(&Member::new("member", &GROUP)));
+pub(crate) static GROUP_NAME_LIST_TYPE: Shape =
+    Shape::new("groupNameListType", List(&Member::new("member", &GROUP_NAME_TYPE)));
+pub(crate) static GROUP_NAME_TYPE: Shape =
+    Shape::new("groupNameType", Text).min(1).max(128).pattern("[\\w+=,.@-]+");
 pub(crate) static ID_TYPE: Shape = Shape::new("idType", Text).min(16).max(128).pattern("[\\w]+");
+pub(crate) static INSTANCE_PROFILE_LIST_TYPE: Shape =
+    Shape::new("instanceProfileListType", List(&Member::new("member", &INSTANCE_PROFILE)));
+pub(crate) static INSTANCE_PROFILE_NAME_TYPE: Shape =
+    Shape::new("instanceProfileNameType", Text).min(1).max(128).pattern("[\\w+=,.@-]+");
 pub(crate) static INTEGER_TYPE: Shape = Shape::new("integerType", Integer);
 pub(crate) static INVALID_INPUT_MESSAGE: Shape = Shape::new("invalidInputMessage", Text);
 pub(crate) static LIMIT_EXCEEDED_MESSAGE: Shape = Shape::new("limitExceededMessage", Text);
+pub(crate) static LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE: Shape = Shape::new(
+    "listPolicyGrantingServiceAccessResponseListType",
+    List(&Member::new("member", &LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY)),
+);
 pub(crate) static MALFORMED_POLICY_DOCUMENT_MESSAGE: Shape =
     Shape::new("malformedPolicyDocumentMessage", Text);
 pub(crate) static MARKER_TYPE: Shape =
     Shape::new("markerType", Text).min(1).max(320).pattern("[\\u0020-\\u00FF]+");
 pub(crate) static MAX_ITEMS_TYPE: Shape = Shape::new("maxItemsType", Integer).min(1).max(1000);
+pub(crate) static MAX_PASSWORD_AGE_TYPE: Shape = Shape::new("maxPasswordAgeType", Integer).min(1).max(1095);
+pub(crate) static MFA_DEVICE_LIST_TYPE: Shape =
+    Shape::new("mfaDeviceListType", List(&Member::new("member", &MFA_DEVICE)));
+pub(crate) static MINIMUM_PASSWORD_LENGTH_TYPE: Shape =
+    Shape::new("minimumPasswordLengthType", Integer).min(6).max(128);
 pub(crate) static NO_SUCH_ENTITY_MESSAGE: Shape = Shape::new("noSuchEntityMessage", Text);
+pub(crate) static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION_MESSAGE: Shape =
+    Shape::new("openIdIdpCommunicationErrorExceptionMessage", Text);
+pub(crate) static PASSWORD_REUSE_PREVENTION_TYPE: Shape =
+    Shape::new("passwordReusePreventionType", Integer).min(1).max(24);
 pub(crate) static PATH_PREFIX_TYPE: Shape =
     Shape::new("pathPrefixType", Text).min(1).max(512).pattern("\\u002F[\\u0021-\\u007F]*");
 pub(crate) static PATH_TYPE: Shape =
     Shape::new("pathType", Text).min(1).max(512).pattern("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
+pub(crate) static POLICY_DESCRIPTION_TYPE: Shape = Shape::new("policyDescriptionType", Text).max(1000);
+pub(crate) static POLICY_DETAIL_LIST_TYPE: Shape =
+    Shape::new("policyDetailListType", List(&Member::new("member", &POLICY_DETAIL)));
 pub(crate) static POLICY_DOCUMENT_TYPE: Shape = Shape::new("policyDocumentType", Text)
     .min(1)
     .max(131072)
     .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+pub(crate) static POLICY_DOCUMENT_VERSION_LIST_TYPE: Shape =
+    Shape::new("policyDocumentVersionListType", List(&Member::new("member", &POLICY_VERSION)));
+pub(crate) static POLICY_EVALUATION_ERROR_MESSAGE: Shape = Shape::new("policyEvaluationErrorMessage", Text);
+pub(crate) static POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE: Shape = Shape::new(
+    "policyGrantingServiceAccessListType",
+    List(&Member::new("member", &POLICY_GRANTING_SERVICE_ACCESS)),
+);
+pub(crate) static POLICY_LIST_TYPE: Shape =
+    Shape::new("policyListType", List(&Member::new("member", &POLICY)));
 pub(crate) static POLICY_NAME_LIST_TYPE: Shape =
     Shape::new("policyNameListType", List(&Member::new("member", &POLICY_NAME_TYPE)));
 pub(crate) static POLICY_NAME_TYPE: Shape =
     Shape::new("policyNameType", Text).min(1).max(128).pattern("[\\w+=,.@-]+");
+pub(crate) static POLICY_NOT_ATTACHABLE_MESSAGE: Shape = Shape::new("policyNotAttachableMessage", Text);
+pub(crate) static POLICY_OWNER_ENTITY_TYPE: Shape =
+    Shape::new("policyOwnerEntityType", Enum(&["USER", "ROLE", "GROUP"]));
+pub(crate) static POLICY_PATH_TYPE: Shape =
+    Shape::new("policyPathType", Text).min(1).max(512).pattern("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/");
+pub(crate) static POLICY_SCOPE_TYPE: Shape = Shape::new("policyScopeType", Enum(&["All", "AWS", "Local"]));
+pub(crate) static POLICY_TYPE: Shape = Shape::new("policyType", Enum(&["INLINE", "MANAGED"]));
+pub(crate) static POLICY_VERSION_ID_TYPE: Shape =
+    Shape::new("policyVersionIdType", Text).pattern("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
+pub(crate) static PRIVATE_KEY_ID_TYPE: Shape =
+    Shape::new("privateKeyIdType", Text).min(22).max(64).pattern("[A-Z0-9]+");
+pub(crate) static PRIVATE_KEY_LIST: Shape =
+    Shape::new("privateKeyList", List(&Member::new("member", &SAML_PRIVATE_KEY))).max(2);
+pub(crate) static PRIVATE_KEY_TYPE: Shape = Shape::new("privateKeyType", Text)
+    .min(1)
+    .max(16384)
+    .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+")
+    .sensitive();
+pub(crate) static PUBLIC_KEY_ID_TYPE: Shape =
+    Shape::new("publicKeyIdType", Text).min(20).max(128).pattern("[\\w]+");
 pub(crate) static RESPONSE_MARKER_TYPE: Shape = Shape::new("responseMarkerType", Text);
 pub(crate) static ROLE_DESCRIPTION_TYPE: Shape = Shape::new("roleDescriptionType", Text)
     .max(1000)
     .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
+pub(crate) static ROLE_DETAIL_LIST_TYPE: Shape =
+    Shape::new("roleDetailListType", List(&Member::new("member", &ROLE_DETAIL)));
 pub(crate) static ROLE_LIST_TYPE: Shape = Shape::new("roleListType", List(&Member::new("member", &ROLE)));
 pub(crate) static ROLE_MAX_SESSION_DURATION_TYPE: Shape =
     Shape::new("roleMaxSessionDurationType", Integer).min(3600).max(43200);
 pub(crate) static ROLE_NAME_TYPE: Shape =
     Shape::new("roleNameType", Text).min(1).max(64).pattern("[\\w+=,.@-]+");
+pub(crate) static SERIAL_NUMBER_TYPE: Shape =
+    Shape::new("serialNumberType", Text).min(9).max(256).pattern("[\\w+=/:,.@-]+");
+pub(crate) static SERVER_CERTIFICATE_METADATA_LIST_TYPE: Shape = Shape::new(
+    "serverCertificateMetadataListType",
+    List(&Member::new("member", &SERVER_CERTIFICATE_METADATA)),
+);
+pub(crate) static SERVER_CERTIFICATE_NAME_TYPE: Shape =
+    Shape::new("serverCertificateNameType", Text).min(1).max(128).pattern("[\\w+=,.@-]+");
+pub(crate) static SERVICE_CREDENTIAL_ALIAS: Shape =
+    Shape::new("serviceCredentialAlias", Text).min(0).max(200).pattern("[\\w+=,.@-]+");
+pub(crate) static SERVICE_CREDENTIAL_SECRET: Shape = Shape::new("serviceCredentialSecret", Text).sensitive();
 pub(crate) static SERVICE_FAILURE_EXCEPTION_MESSAGE: Shape =
     Shape::new("serviceFailureExceptionMessage", Text);
+pub(crate) static SERVICE_NAME: Shape = Shape::new("serviceName", Text);
+pub(crate) static SERVICE_NAMESPACE_LIST_TYPE: Shape =
+    Shape::new("serviceNamespaceListType", List(&Member::new("member", &SERVICE_NAMESPACE_TYPE)))
+        .min(1)
+        .max(200);
+pub(crate) static SERVICE_NAMESPACE_TYPE: Shape =
+    Shape::new("serviceNamespaceType", Text).min(1).max(64).pattern("[\\w-]*");
+pub(crate) static SERVICE_NOT_SUPPORTED_MESSAGE: Shape = Shape::new("serviceNotSupportedMessage", Text);
+pub(crate) static SERVICE_PASSWORD: Shape = Shape::new("servicePassword", Text).sensitive();
+pub(crate) static SERVICE_SPECIFIC_CREDENTIAL_ID: Shape =
+    Shape::new("serviceSpecificCredentialId", Text).min(20).max(128).pattern("[\\w]+");
+pub(crate) static SERVICE_USER_NAME: Shape =
+    Shape::new("serviceUserName", Text).min(0).max(200).pattern("[\\w+=,.@-]*");
+pub(crate) static STATUS_TYPE: Shape = Shape::new("statusType", Enum(&["Active", "Inactive", "Expired"]));
 pub(crate) static STRING_TYPE: Shape = Shape::new("stringType", Text);
+pub(crate) static SUMMARY_KEY_TYPE: Shape = Shape::new(
+    "summaryKeyType",
+    Enum(&[
+        "Users",
+        "UsersQuota",
+        "Groups",
+        "GroupsQuota",
+        "ServerCertificates",
+        "ServerCertificatesQuota",
+        "UserPolicySizeQuota",
+        "GroupPolicySizeQuota",
+        "GroupsPerUserQuota",
+        "SigningCertificatesPerUserQuota",
+        "AccessKeysPerUserQuota",
+        "MFADevices",
+        "MFADevicesInUse",
+        "AccountMFAEnabled",
+        "AccountAccessKeysPresent",
+        "AccountPasswordPresent",
+        "AccountSigningCertificatesPresent",
+        "AttachedPoliciesPerGroupQuota",
+        "AttachedPoliciesPerRoleQuota",
+        "AttachedPoliciesPerUserQuota",
+        "Policies",
+        "PoliciesQuota",
+        "PolicySizeQuota",
+        "PolicyVersionsInUse",
+        "PolicyVersionsInUseQuota",
+        "VersionsPerPolicyQuota",
+        "GlobalEndpointTokenVersion",
+        "AssumeRolePolicySizeQuota",
+        "InstanceProfiles",
+        "InstanceProfilesQuota",
+        "Providers",
+        "RolePolicySizeQuota",
+        "Roles",
+        "RolesQuota",
+    ]),
+);
+pub(crate) static SUMMARY_MAP_TYPE: Shape = Shape::new(
+    "summaryMapType",
+    Map(&Member::new("key", &SUMMARY_KEY_TYPE), &Member::new("value", &SUMMARY_VALUE_TYPE)),
+);
+pub(crate) static SUMMARY_VALUE_TYPE: Shape = Shape::new("summaryValueType", Integer);
+pub(crate) static TAG_KEY_LIST_TYPE: Shape =
+    Shape::new("tagKeyListType", List(&Member::new("member", &TAG_KEY_TYPE))).max(50);
 pub(crate) static TAG_KEY_TYPE: Shape = Shape::new("tagKeyType", Text).min(1).max(128);
 pub(crate) static TAG_LIST_TYPE: Shape =
     Shape::new("tagListType", List(&Member::new("member", &TAG))).max(50);
 pub(crate) static TAG_VALUE_TYPE: Shape = Shape::new("tagValueType", Text).min(0).max(256);
+pub(crate) static THUMBPRINT_LIST_TYPE: Shape =
+    Shape::new("thumbprintListType", List(&Member::new("member", &THUMBPRINT_TYPE)));
+pub(crate) static THUMBPRINT_TYPE: Shape = Shape::new("thumbprintType", Text).min(40).max(40);
 pub(crate) static UNMODIFIABLE_ENTITY_MESSAGE: Shape = Shape::new("unmodifiableEntityMessage", Text);
+pub(crate) static USER_DETAIL_LIST_TYPE: Shape =
+    Shape::new("userDetailListType", List(&Member::new("member", &USER_DETAIL)));
+pub(crate) static USER_LIST_TYPE: Shape = Shape::new("userListType", List(&Member::new("member", &USER)));
+pub(crate) static USER_NAME_TYPE: Shape =
+    Shape::new("userNameType", Text).min(1).max(64).pattern("[\\w+=,.@-]+");

@@ -6,11 +6,169 @@ use lambent_wire::prelude::*;
 use crate::shapes;
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccessKey {
+    pub access_key_id: String,
+    pub create_date: Option<Timestamp>,
+    pub secret_access_key: String,
+    pub status: StatusType,
+    pub user_name: String,
+}
+structure!(AccessKey, shapes::ACCESS_KEY, [0 access_key_id, 2 secret_access_key, 3 status, 4 user_name], [1 create_date]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccessKeyLastUsed {
+    pub last_used_date: Option<Timestamp>,
+    pub region: String,
+    pub service_name: String,
+}
+structure!(AccessKeyLastUsed, shapes::ACCESS_KEY_LAST_USED, [1 region, 2 service_name], [0 last_used_date]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccessKeyMetadata {
+    pub access_key_id: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub status: Option<StatusType>,
+    pub user_name: Option<String>,
+}
+structure!(AccessKeyMetadata, shapes::ACCESS_KEY_METADATA, [], [0 access_key_id, 1 create_date, 2 status, 3 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AddClientIDToOpenIDConnectProviderRequest {
+    pub client_id: String,
+    pub open_id_connect_provider_arn: String,
+}
+structure!(AddClientIDToOpenIDConnectProviderRequest, shapes::ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST, [0 client_id, 1 open_id_connect_provider_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AddUserToGroupRequest {
+    pub group_name: String,
+    pub user_name: String,
+}
+structure!(AddUserToGroupRequest, shapes::ADD_USER_TO_GROUP_REQUEST, [0 group_name, 1 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AttachGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_arn: String,
+}
+structure!(AttachGroupPolicyRequest, shapes::ATTACH_GROUP_POLICY_REQUEST, [0 group_name, 1 policy_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AttachRolePolicyRequest {
+    pub policy_arn: String,
+    pub role_name: String,
+}
+structure!(AttachRolePolicyRequest, shapes::ATTACH_ROLE_POLICY_REQUEST, [0 policy_arn, 1 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AttachUserPolicyRequest {
+    pub policy_arn: String,
+    pub user_name: String,
+}
+structure!(AttachUserPolicyRequest, shapes::ATTACH_USER_POLICY_REQUEST, [0 policy_arn, 1 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttachedPermissionsBoundary {
     pub permissions_boundary_arn: Option<String>,
     pub permissions_boundary_type: Option<PermissionsBoundaryAttachmentType>,
 }
 structure!(AttachedPermissionsBoundary, shapes::ATTACHED_PERMISSIONS_BOUNDARY, [], [0 permissions_boundary_arn, 1 permissions_boundary_type]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AttachedPolicy {
+    pub policy_arn: Option<String>,
+    pub policy_name: Option<String>,
+}
+structure!(AttachedPolicy, shapes::ATTACHED_POLICY, [], [0 policy_arn, 1 policy_name]);
+
+string_enum!(AttachmentType { User = "user", Group = "group", Role = "role" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ContextEntry {
+    pub context_key_name: Option<String>,
+    pub context_key_type: Option<ContextKeyTypeEnum>,
+    pub context_key_values: Option<Vec<String>>,
+}
+structure!(ContextEntry, shapes::CONTEXT_ENTRY, [], [0 context_key_name, 1 context_key_type, 2 context_key_values]);
+
+string_enum!(ContextKeyTypeEnum { String = "string", StringList = "stringList", Numeric = "numeric", NumericList = "numericList", Boolean = "boolean", BooleanList = "booleanList", Ip = "ip", IpList = "ipList", Binary = "binary", BinaryList = "binaryList", Date = "date", DateList = "dateList" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateAccessKeyRequest {
+    pub user_name: Option<String>,
+}
+structure!(CreateAccessKeyRequest, shapes::CREATE_ACCESS_KEY_REQUEST, [], [0 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateAccessKeyResponse {
+    pub access_key: AccessKey,
+}
+structure!(CreateAccessKeyResponse, shapes::CREATE_ACCESS_KEY_RESPONSE, [0 access_key], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateAccountAliasRequest {
+    pub account_alias: String,
+}
+structure!(CreateAccountAliasRequest, shapes::CREATE_ACCOUNT_ALIAS_REQUEST, [0 account_alias], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateGroupRequest {
+    pub group_name: String,
+    pub path: Option<String>,
+}
+structure!(CreateGroupRequest, shapes::CREATE_GROUP_REQUEST, [0 group_name], [1 path]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateGroupResponse {
+    pub group: Group,
+}
+structure!(CreateGroupResponse, shapes::CREATE_GROUP_RESPONSE, [0 group], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateOpenIDConnectProviderRequest {
+    pub client_id_list: Option<Vec<String>>,
+    pub tags: Option<Vec<Tag>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub url: String,
+}
+structure!(CreateOpenIDConnectProviderRequest, shapes::CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST, [3 url], [0 client_id_list, 1 tags, 2 thumbprint_list]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateOpenIDConnectProviderResponse {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+structure!(CreateOpenIDConnectProviderResponse, shapes::CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE, [], [0 open_id_connect_provider_arn, 1 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreatePolicyRequest {
+    pub description: Option<String>,
+    pub path: Option<String>,
+    pub policy_document: String,
+    pub policy_name: String,
+    pub tags: Option<Vec<Tag>>,
+}
+structure!(CreatePolicyRequest, shapes::CREATE_POLICY_REQUEST, [2 policy_document, 3 policy_name], [0 description, 1 path, 4 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreatePolicyResponse {
+    pub policy: Option<Policy>,
+}
+structure!(CreatePolicyResponse, shapes::CREATE_POLICY_RESPONSE, [], [0 policy]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreatePolicyVersionRequest {
+    pub policy_arn: String,
+    pub policy_document: String,
+    pub set_as_default: Option<bool>,
+}
+structure!(CreatePolicyVersionRequest, shapes::CREATE_POLICY_VERSION_REQUEST, [0 policy_arn, 1 policy_document], [2 set_as_default]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreatePolicyVersionResponse {
+    pub policy_version: Option<PolicyVersion>,
+}
+structure!(CreatePolicyVersionResponse, shapes::CREATE_POLICY_VERSION_RESPONSE, [], [0 policy_version]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRoleRequest {
@@ -31,6 +189,117 @@ pub struct CreateRoleResponse {
 structure!(CreateRoleResponse, shapes::CREATE_ROLE_RESPONSE, [0 role], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateSAMLProviderRequest {
+    pub add_private_key: Option<String>,
+    pub assertion_encryption_mode: Option<AssertionEncryptionModeType>,
+    pub name: String,
+    pub saml_metadata_document: String,
+    pub tags: Option<Vec<Tag>>,
+}
+structure!(CreateSAMLProviderRequest, shapes::CREATE_SAML_PROVIDER_REQUEST, [2 name, 3 saml_metadata_document], [0 add_private_key, 1 assertion_encryption_mode, 4 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateSAMLProviderResponse {
+    pub saml_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+structure!(CreateSAMLProviderResponse, shapes::CREATE_SAML_PROVIDER_RESPONSE, [], [0 saml_provider_arn, 1 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateServiceLinkedRoleRequest {
+    pub aws_service_name: String,
+    pub custom_suffix: Option<String>,
+    pub description: Option<String>,
+}
+structure!(CreateServiceLinkedRoleRequest, shapes::CREATE_SERVICE_LINKED_ROLE_REQUEST, [0 aws_service_name], [1 custom_suffix, 2 description]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateServiceLinkedRoleResponse {
+    pub role: Option<Role>,
+}
+structure!(CreateServiceLinkedRoleResponse, shapes::CREATE_SERVICE_LINKED_ROLE_RESPONSE, [], [0 role]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateServiceSpecificCredentialRequest {
+    pub credential_age_days: Option<i32>,
+    pub service_name: String,
+    pub user_name: String,
+}
+structure!(CreateServiceSpecificCredentialRequest, shapes::CREATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST, [1 service_name, 2 user_name], [0 credential_age_days]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateServiceSpecificCredentialResponse {
+    pub service_specific_credential: Option<ServiceSpecificCredential>,
+}
+structure!(CreateServiceSpecificCredentialResponse, shapes::CREATE_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE, [], [0 service_specific_credential]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateUserRequest {
+    pub path: Option<String>,
+    pub permissions_boundary: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub user_name: String,
+}
+structure!(CreateUserRequest, shapes::CREATE_USER_REQUEST, [3 user_name], [0 path, 1 permissions_boundary, 2 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateUserResponse {
+    pub user: Option<User>,
+}
+structure!(CreateUserResponse, shapes::CREATE_USER_RESPONSE, [], [0 user]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteAccessKeyRequest {
+    pub access_key_id: String,
+    pub user_name: Option<String>,
+}
+structure!(DeleteAccessKeyRequest, shapes::DELETE_ACCESS_KEY_REQUEST, [0 access_key_id], [1 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteAccountAliasRequest {
+    pub account_alias: String,
+}
+structure!(DeleteAccountAliasRequest, shapes::DELETE_ACCOUNT_ALIAS_REQUEST, [0 account_alias], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+}
+structure!(DeleteGroupPolicyRequest, shapes::DELETE_GROUP_POLICY_REQUEST, [0 group_name, 1 policy_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteGroupRequest {
+    pub group_name: String,
+}
+structure!(DeleteGroupRequest, shapes::DELETE_GROUP_REQUEST, [0 group_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+}
+structure!(DeleteOpenIDConnectProviderRequest, shapes::DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST, [0 open_id_connect_provider_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeletePolicyRequest {
+    pub policy_arn: String,
+}
+structure!(DeletePolicyRequest, shapes::DELETE_POLICY_REQUEST, [0 policy_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeletePolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+structure!(DeletePolicyVersionRequest, shapes::DELETE_POLICY_VERSION_REQUEST, [0 policy_arn, 1 version_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteRolePermissionsBoundaryRequest {
+    pub role_name: String,
+}
+structure!(DeleteRolePermissionsBoundaryRequest, shapes::DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST, [0 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteRolePolicyRequest {
     pub policy_name: String,
     pub role_name: String,
@@ -42,6 +311,259 @@ pub struct DeleteRoleRequest {
     pub role_name: String,
 }
 structure!(DeleteRoleRequest, shapes::DELETE_ROLE_REQUEST, [0 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteSAMLProviderRequest {
+    pub saml_provider_arn: String,
+}
+structure!(DeleteSAMLProviderRequest, shapes::DELETE_SAML_PROVIDER_REQUEST, [0 saml_provider_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteServiceLinkedRoleRequest {
+    pub role_name: String,
+}
+structure!(DeleteServiceLinkedRoleRequest, shapes::DELETE_SERVICE_LINKED_ROLE_REQUEST, [0 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteServiceLinkedRoleResponse {
+    pub deletion_task_id: String,
+}
+structure!(DeleteServiceLinkedRoleResponse, shapes::DELETE_SERVICE_LINKED_ROLE_RESPONSE, [0 deletion_task_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteServiceSpecificCredentialRequest {
+    pub service_specific_credential_id: String,
+    pub user_name: Option<String>,
+}
+structure!(DeleteServiceSpecificCredentialRequest, shapes::DELETE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST, [0 service_specific_credential_id], [1 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteUserPermissionsBoundaryRequest {
+    pub user_name: String,
+}
+structure!(DeleteUserPermissionsBoundaryRequest, shapes::DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST, [0 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteUserPolicyRequest {
+    pub policy_name: String,
+    pub user_name: String,
+}
+structure!(DeleteUserPolicyRequest, shapes::DELETE_USER_POLICY_REQUEST, [0 policy_name, 1 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteUserRequest {
+    pub user_name: String,
+}
+structure!(DeleteUserRequest, shapes::DELETE_USER_REQUEST, [0 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeletionTaskFailureReasonType {
+    pub reason: Option<String>,
+    pub role_usage_list: Option<Vec<RoleUsageType>>,
+}
+structure!(DeletionTaskFailureReasonType, shapes::DELETION_TASK_FAILURE_REASON_TYPE, [], [0 reason, 1 role_usage_list]);
+
+string_enum!(DeletionTaskStatusType { Succeeded = "SUCCEEDED", InProgress = "IN_PROGRESS", Failed = "FAILED", NotStarted = "NOT_STARTED" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DetachGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_arn: String,
+}
+structure!(DetachGroupPolicyRequest, shapes::DETACH_GROUP_POLICY_REQUEST, [0 group_name, 1 policy_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DetachRolePolicyRequest {
+    pub policy_arn: String,
+    pub role_name: String,
+}
+structure!(DetachRolePolicyRequest, shapes::DETACH_ROLE_POLICY_REQUEST, [0 policy_arn, 1 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DetachUserPolicyRequest {
+    pub policy_arn: String,
+    pub user_name: String,
+}
+structure!(DetachUserPolicyRequest, shapes::DETACH_USER_POLICY_REQUEST, [0 policy_arn, 1 user_name], []);
+
+string_enum!(EntityType { User = "User", Role = "Role", Group = "Group", LocalManagedPolicy = "LocalManagedPolicy", AWSManagedPolicy = "AWSManagedPolicy" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EvaluationResult {
+    pub eval_action_name: String,
+    pub eval_decision: PolicyEvaluationDecisionType,
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub eval_resource_name: Option<String>,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub organizations_decision_detail: Option<OrganizationsDecisionDetail>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+    pub resource_specific_results: Option<Vec<ResourceSpecificResult>>,
+}
+structure!(EvaluationResult, shapes::EVALUATION_RESULT, [0 eval_action_name, 1 eval_decision], [2 eval_decision_details, 3 eval_resource_name, 4 matched_statements, 5 missing_context_values, 6 organizations_decision_detail, 7 permissions_boundary_decision_detail, 8 resource_specific_results]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GenerateCredentialReportResponse {
+    pub description: Option<String>,
+    pub state: Option<ReportStateType>,
+}
+structure!(GenerateCredentialReportResponse, shapes::GENERATE_CREDENTIAL_REPORT_RESPONSE, [], [0 description, 1 state]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccessKeyLastUsedRequest {
+    pub access_key_id: String,
+}
+structure!(GetAccessKeyLastUsedRequest, shapes::GET_ACCESS_KEY_LAST_USED_REQUEST, [0 access_key_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccessKeyLastUsedResponse {
+    pub access_key_last_used: Option<AccessKeyLastUsed>,
+    pub user_name: Option<String>,
+}
+structure!(GetAccessKeyLastUsedResponse, shapes::GET_ACCESS_KEY_LAST_USED_RESPONSE, [], [0 access_key_last_used, 1 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountAuthorizationDetailsRequest {
+    pub filter: Option<Vec<EntityType>>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(GetAccountAuthorizationDetailsRequest, shapes::GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST, [], [0 filter, 1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountAuthorizationDetailsResponse {
+    pub group_detail_list: Option<Vec<GroupDetail>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub policies: Option<Vec<ManagedPolicyDetail>>,
+    pub role_detail_list: Option<Vec<RoleDetail>>,
+    pub user_detail_list: Option<Vec<UserDetail>>,
+}
+structure!(GetAccountAuthorizationDetailsResponse, shapes::GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE, [], [0 group_detail_list, 1 is_truncated, 2 marker, 3 policies, 4 role_detail_list, 5 user_detail_list]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountPasswordPolicyResponse {
+    pub password_policy: PasswordPolicy,
+}
+structure!(GetAccountPasswordPolicyResponse, shapes::GET_ACCOUNT_PASSWORD_POLICY_RESPONSE, [0 password_policy], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountSummaryResponse {
+    pub summary_map: Option<BTreeMap<String, i32>>,
+}
+structure!(GetAccountSummaryResponse, shapes::GET_ACCOUNT_SUMMARY_RESPONSE, [], [0 summary_map]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetContextKeysForCustomPolicyRequest {
+    pub policy_input_list: Vec<String>,
+}
+structure!(GetContextKeysForCustomPolicyRequest, shapes::GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST, [0 policy_input_list], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetContextKeysForPolicyResponse {
+    pub context_key_names: Option<Vec<String>>,
+}
+structure!(GetContextKeysForPolicyResponse, shapes::GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE, [], [0 context_key_names]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetContextKeysForPrincipalPolicyRequest {
+    pub policy_input_list: Option<Vec<String>>,
+    pub policy_source_arn: String,
+}
+structure!(GetContextKeysForPrincipalPolicyRequest, shapes::GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST, [1 policy_source_arn], [0 policy_input_list]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetCredentialReportResponse {
+    pub content: Option<Bytes>,
+    pub generated_time: Option<Timestamp>,
+    pub report_format: Option<ReportFormatType>,
+}
+structure!(GetCredentialReportResponse, shapes::GET_CREDENTIAL_REPORT_RESPONSE, [], [0 content, 1 generated_time, 2 report_format]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+}
+structure!(GetGroupPolicyRequest, shapes::GET_GROUP_POLICY_REQUEST, [0 group_name, 1 policy_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetGroupPolicyResponse {
+    pub group_name: String,
+    pub policy_document: String,
+    pub policy_name: String,
+}
+structure!(GetGroupPolicyResponse, shapes::GET_GROUP_POLICY_RESPONSE, [0 group_name, 1 policy_document, 2 policy_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetGroupRequest {
+    pub group_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(GetGroupRequest, shapes::GET_GROUP_REQUEST, [0 group_name], [1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetGroupResponse {
+    pub group: Group,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub users: Vec<User>,
+}
+structure!(GetGroupResponse, shapes::GET_GROUP_RESPONSE, [0 group, 3 users], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+structure!(GetLoginProfileRequest, shapes::GET_LOGIN_PROFILE_REQUEST, [], [0 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLoginProfileResponse {
+    pub login_profile: LoginProfile,
+}
+structure!(GetLoginProfileResponse, shapes::GET_LOGIN_PROFILE_RESPONSE, [0 login_profile], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+}
+structure!(GetOpenIDConnectProviderRequest, shapes::GET_OPEN_ID_CONNECT_PROVIDER_REQUEST, [0 open_id_connect_provider_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetOpenIDConnectProviderResponse {
+    pub client_id_list: Option<Vec<String>>,
+    pub create_date: Option<Timestamp>,
+    pub tags: Option<Vec<Tag>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub url: Option<String>,
+}
+structure!(GetOpenIDConnectProviderResponse, shapes::GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE, [], [0 client_id_list, 1 create_date, 2 tags, 3 thumbprint_list, 4 url]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetPolicyRequest {
+    pub policy_arn: String,
+}
+structure!(GetPolicyRequest, shapes::GET_POLICY_REQUEST, [0 policy_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetPolicyResponse {
+    pub policy: Option<Policy>,
+}
+structure!(GetPolicyResponse, shapes::GET_POLICY_RESPONSE, [], [0 policy]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetPolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+structure!(GetPolicyVersionRequest, shapes::GET_POLICY_VERSION_REQUEST, [0 policy_arn, 1 version_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetPolicyVersionResponse {
+    pub policy_version: Option<PolicyVersion>,
+}
+structure!(GetPolicyVersionResponse, shapes::GET_POLICY_VERSION_RESPONSE, [], [0 policy_version]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetRolePolicyRequest {
@@ -71,6 +593,405 @@ pub struct GetRoleResponse {
 structure!(GetRoleResponse, shapes::GET_ROLE_RESPONSE, [0 role], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSAMLProviderRequest {
+    pub saml_provider_arn: String,
+}
+structure!(GetSAMLProviderRequest, shapes::GET_SAML_PROVIDER_REQUEST, [0 saml_provider_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSAMLProviderResponse {
+    pub assertion_encryption_mode: Option<AssertionEncryptionModeType>,
+    pub create_date: Option<Timestamp>,
+    pub private_key_list: Option<Vec<SAMLPrivateKey>>,
+    pub saml_metadata_document: Option<String>,
+    pub saml_provider_uuid: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub valid_until: Option<Timestamp>,
+}
+structure!(GetSAMLProviderResponse, shapes::GET_SAML_PROVIDER_RESPONSE, [], [0 assertion_encryption_mode, 1 create_date, 2 private_key_list, 3 saml_metadata_document, 4 saml_provider_uuid, 5 tags, 6 valid_until]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServiceLinkedRoleDeletionStatusRequest {
+    pub deletion_task_id: String,
+}
+structure!(GetServiceLinkedRoleDeletionStatusRequest, shapes::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST, [0 deletion_task_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServiceLinkedRoleDeletionStatusResponse {
+    pub reason: Option<DeletionTaskFailureReasonType>,
+    pub status: DeletionTaskStatusType,
+}
+structure!(GetServiceLinkedRoleDeletionStatusResponse, shapes::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE, [1 status], [0 reason]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetUserPolicyRequest {
+    pub policy_name: String,
+    pub user_name: String,
+}
+structure!(GetUserPolicyRequest, shapes::GET_USER_POLICY_REQUEST, [0 policy_name, 1 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetUserPolicyResponse {
+    pub policy_document: String,
+    pub policy_name: String,
+    pub user_name: String,
+}
+structure!(GetUserPolicyResponse, shapes::GET_USER_POLICY_RESPONSE, [0 policy_document, 1 policy_name, 2 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetUserRequest {
+    pub user_name: Option<String>,
+}
+structure!(GetUserRequest, shapes::GET_USER_REQUEST, [], [0 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetUserResponse {
+    pub user: User,
+}
+structure!(GetUserResponse, shapes::GET_USER_RESPONSE, [0 user], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Group {
+    pub arn: String,
+    pub create_date: Timestamp,
+    pub group_id: String,
+    pub group_name: String,
+    pub path: String,
+}
+structure!(Group, shapes::GROUP, [0 arn, 1 create_date, 2 group_id, 3 group_name, 4 path], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GroupDetail {
+    pub arn: Option<String>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub create_date: Option<Timestamp>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub group_policy_list: Option<Vec<PolicyDetail>>,
+    pub path: Option<String>,
+}
+structure!(GroupDetail, shapes::GROUP_DETAIL, [], [0 arn, 1 attached_managed_policies, 2 create_date, 3 group_id, 4 group_name, 5 group_policy_list, 6 path]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InlinePolicyIdentifierType {
+    pub attachment_name: String,
+    pub attachment_type: AttachmentType,
+    pub policy_name: String,
+}
+structure!(InlinePolicyIdentifierType, shapes::INLINE_POLICY_IDENTIFIER_TYPE, [0 attachment_name, 1 attachment_type, 2 policy_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InstanceProfile {
+    pub arn: String,
+    pub create_date: Timestamp,
+    pub instance_profile_id: String,
+    pub instance_profile_name: String,
+    pub path: String,
+    pub roles: Vec<Role>,
+    pub tags: Option<Vec<Tag>>,
+}
+structure!(InstanceProfile, shapes::INSTANCE_PROFILE, [0 arn, 1 create_date, 2 instance_profile_id, 3 instance_profile_name, 4 path, 5 roles], [6 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAccessKeysRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: Option<String>,
+}
+structure!(ListAccessKeysRequest, shapes::LIST_ACCESS_KEYS_REQUEST, [], [0 marker, 1 max_items, 2 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAccessKeysResponse {
+    pub access_key_metadata: Vec<AccessKeyMetadata>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListAccessKeysResponse, shapes::LIST_ACCESS_KEYS_RESPONSE, [0 access_key_metadata], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAccountAliasesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListAccountAliasesRequest, shapes::LIST_ACCOUNT_ALIASES_REQUEST, [], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAccountAliasesResponse {
+    pub account_aliases: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListAccountAliasesResponse, shapes::LIST_ACCOUNT_ALIASES_RESPONSE, [0 account_aliases], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAttachedGroupPoliciesRequest {
+    pub group_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+}
+structure!(ListAttachedGroupPoliciesRequest, shapes::LIST_ATTACHED_GROUP_POLICIES_REQUEST, [0 group_name], [1 marker, 2 max_items, 3 path_prefix]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAttachedGroupPoliciesResponse {
+    pub attached_policies: Option<Vec<AttachedPolicy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListAttachedGroupPoliciesResponse, shapes::LIST_ATTACHED_GROUP_POLICIES_RESPONSE, [], [0 attached_policies, 1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAttachedRolePoliciesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+    pub role_name: String,
+}
+structure!(ListAttachedRolePoliciesRequest, shapes::LIST_ATTACHED_ROLE_POLICIES_REQUEST, [3 role_name], [0 marker, 1 max_items, 2 path_prefix]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAttachedRolePoliciesResponse {
+    pub attached_policies: Option<Vec<AttachedPolicy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListAttachedRolePoliciesResponse, shapes::LIST_ATTACHED_ROLE_POLICIES_RESPONSE, [], [0 attached_policies, 1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAttachedUserPoliciesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+    pub user_name: String,
+}
+structure!(ListAttachedUserPoliciesRequest, shapes::LIST_ATTACHED_USER_POLICIES_REQUEST, [3 user_name], [0 marker, 1 max_items, 2 path_prefix]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListAttachedUserPoliciesResponse {
+    pub attached_policies: Option<Vec<AttachedPolicy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListAttachedUserPoliciesResponse, shapes::LIST_ATTACHED_USER_POLICIES_RESPONSE, [], [0 attached_policies, 1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListEntitiesForPolicyRequest {
+    pub entity_filter: Option<EntityType>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+    pub policy_arn: String,
+    pub policy_usage_filter: Option<PolicyUsageType>,
+}
+structure!(ListEntitiesForPolicyRequest, shapes::LIST_ENTITIES_FOR_POLICY_REQUEST, [4 policy_arn], [0 entity_filter, 1 marker, 2 max_items, 3 path_prefix, 5 policy_usage_filter]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListEntitiesForPolicyResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub policy_groups: Option<Vec<PolicyGroup>>,
+    pub policy_roles: Option<Vec<PolicyRole>>,
+    pub policy_users: Option<Vec<PolicyUser>>,
+}
+structure!(ListEntitiesForPolicyResponse, shapes::LIST_ENTITIES_FOR_POLICY_RESPONSE, [], [0 is_truncated, 1 marker, 2 policy_groups, 3 policy_roles, 4 policy_users]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListGroupPoliciesRequest {
+    pub group_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListGroupPoliciesRequest, shapes::LIST_GROUP_POLICIES_REQUEST, [0 group_name], [1 marker, 2 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListGroupPoliciesResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub policy_names: Vec<String>,
+}
+structure!(ListGroupPoliciesResponse, shapes::LIST_GROUP_POLICIES_RESPONSE, [2 policy_names], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListGroupsForUserRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: String,
+}
+structure!(ListGroupsForUserRequest, shapes::LIST_GROUPS_FOR_USER_REQUEST, [2 user_name], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListGroupsForUserResponse {
+    pub groups: Vec<Group>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListGroupsForUserResponse, shapes::LIST_GROUPS_FOR_USER_RESPONSE, [0 groups], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListGroupsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+}
+structure!(ListGroupsRequest, shapes::LIST_GROUPS_REQUEST, [], [0 marker, 1 max_items, 2 path_prefix]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListGroupsResponse {
+    pub groups: Vec<Group>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListGroupsResponse, shapes::LIST_GROUPS_RESPONSE, [0 groups], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesForRoleRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub role_name: String,
+}
+structure!(ListInstanceProfilesForRoleRequest, shapes::LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST, [2 role_name], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesForRoleResponse {
+    pub instance_profiles: Vec<InstanceProfile>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListInstanceProfilesForRoleResponse, shapes::LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE, [0 instance_profiles], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+}
+structure!(ListInstanceProfilesRequest, shapes::LIST_INSTANCE_PROFILES_REQUEST, [], [0 marker, 1 max_items, 2 path_prefix]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesResponse {
+    pub instance_profiles: Vec<InstanceProfile>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListInstanceProfilesResponse, shapes::LIST_INSTANCE_PROFILES_RESPONSE, [0 instance_profiles], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListMFADevicesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: Option<String>,
+}
+structure!(ListMFADevicesRequest, shapes::LIST_MFA_DEVICES_REQUEST, [], [0 marker, 1 max_items, 2 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListMFADevicesResponse {
+    pub is_truncated: Option<bool>,
+    pub mfa_devices: Vec<MFADevice>,
+    pub marker: Option<String>,
+}
+structure!(ListMFADevicesResponse, shapes::LIST_MFA_DEVICES_RESPONSE, [1 mfa_devices], [0 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub open_id_connect_provider_arn: String,
+}
+structure!(ListOpenIDConnectProviderTagsRequest, shapes::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST, [2 open_id_connect_provider_arn], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+structure!(ListOpenIDConnectProviderTagsResponse, shapes::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE, [2 tags], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProvidersRequest {}
+structure!(ListOpenIDConnectProvidersRequest, shapes::LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST, [], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProvidersResponse {
+    pub open_id_connect_provider_list: Option<Vec<OpenIDConnectProviderListEntry>>,
+}
+structure!(ListOpenIDConnectProvidersResponse, shapes::LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE, [], [0 open_id_connect_provider_list]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessEntry {
+    pub policies: Option<Vec<PolicyGrantingServiceAccess>>,
+    pub service_namespace: Option<String>,
+}
+structure!(ListPoliciesGrantingServiceAccessEntry, shapes::LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY, [], [0 policies, 1 service_namespace]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessRequest {
+    pub arn: String,
+    pub marker: Option<String>,
+    pub service_namespaces: Vec<String>,
+}
+structure!(ListPoliciesGrantingServiceAccessRequest, shapes::LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST, [0 arn, 2 service_namespaces], [1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub policies_granting_service_access: Vec<ListPoliciesGrantingServiceAccessEntry>,
+}
+structure!(ListPoliciesGrantingServiceAccessResponse, shapes::LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE, [2 policies_granting_service_access], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub only_attached: Option<bool>,
+    pub path_prefix: Option<String>,
+    pub policy_usage_filter: Option<PolicyUsageType>,
+    pub scope: Option<PolicyScopeType>,
+}
+structure!(ListPoliciesRequest, shapes::LIST_POLICIES_REQUEST, [], [0 marker, 1 max_items, 2 only_attached, 3 path_prefix, 4 policy_usage_filter, 5 scope]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub policies: Option<Vec<Policy>>,
+}
+structure!(ListPoliciesResponse, shapes::LIST_POLICIES_RESPONSE, [], [0 is_truncated, 1 marker, 2 policies]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPolicyTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub policy_arn: String,
+}
+structure!(ListPolicyTagsRequest, shapes::LIST_POLICY_TAGS_REQUEST, [2 policy_arn], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPolicyTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+structure!(ListPolicyTagsResponse, shapes::LIST_POLICY_TAGS_RESPONSE, [2 tags], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPolicyVersionsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub policy_arn: String,
+}
+structure!(ListPolicyVersionsRequest, shapes::LIST_POLICY_VERSIONS_REQUEST, [2 policy_arn], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPolicyVersionsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub versions: Option<Vec<PolicyVersion>>,
+}
+structure!(ListPolicyVersionsResponse, shapes::LIST_POLICY_VERSIONS_RESPONSE, [], [0 is_truncated, 1 marker, 2 versions]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRolePoliciesRequest {
     pub marker: Option<String>,
     pub max_items: Option<i32>,
@@ -85,6 +1006,22 @@ pub struct ListRolePoliciesResponse {
     pub policy_names: Vec<String>,
 }
 structure!(ListRolePoliciesResponse, shapes::LIST_ROLE_POLICIES_RESPONSE, [2 policy_names], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListRoleTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub role_name: String,
+}
+structure!(ListRoleTagsRequest, shapes::LIST_ROLE_TAGS_REQUEST, [2 role_name], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListRoleTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+structure!(ListRoleTagsResponse, shapes::LIST_ROLE_TAGS_RESPONSE, [2 tags], [0 is_truncated, 1 marker]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRolesRequest {
@@ -102,7 +1039,323 @@ pub struct ListRolesResponse {
 }
 structure!(ListRolesResponse, shapes::LIST_ROLES_RESPONSE, [2 roles], [0 is_truncated, 1 marker]);
 
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProviderTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub saml_provider_arn: String,
+}
+structure!(ListSAMLProviderTagsRequest, shapes::LIST_SAML_PROVIDER_TAGS_REQUEST, [2 saml_provider_arn], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProviderTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+structure!(ListSAMLProviderTagsResponse, shapes::LIST_SAML_PROVIDER_TAGS_RESPONSE, [2 tags], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProvidersRequest {}
+structure!(ListSAMLProvidersRequest, shapes::LIST_SAML_PROVIDERS_REQUEST, [], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProvidersResponse {
+    pub saml_provider_list: Option<Vec<SAMLProviderListEntry>>,
+}
+structure!(ListSAMLProvidersResponse, shapes::LIST_SAML_PROVIDERS_RESPONSE, [], [0 saml_provider_list]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSSHPublicKeysRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: Option<String>,
+}
+structure!(ListSSHPublicKeysRequest, shapes::LIST_SSH_PUBLIC_KEYS_REQUEST, [], [0 marker, 1 max_items, 2 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSSHPublicKeysResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub ssh_public_keys: Option<Vec<SSHPublicKeyMetadata>>,
+}
+structure!(ListSSHPublicKeysResponse, shapes::LIST_SSH_PUBLIC_KEYS_RESPONSE, [], [0 is_truncated, 1 marker, 2 ssh_public_keys]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServerCertificatesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+}
+structure!(ListServerCertificatesRequest, shapes::LIST_SERVER_CERTIFICATES_REQUEST, [], [0 marker, 1 max_items, 2 path_prefix]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServerCertificatesResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub server_certificate_metadata_list: Vec<ServerCertificateMetadata>,
+}
+structure!(ListServerCertificatesResponse, shapes::LIST_SERVER_CERTIFICATES_RESPONSE, [2 server_certificate_metadata_list], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServiceSpecificCredentialsRequest {
+    pub all_users: Option<bool>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub service_name: Option<String>,
+    pub user_name: Option<String>,
+}
+structure!(ListServiceSpecificCredentialsRequest, shapes::LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST, [], [0 all_users, 1 marker, 2 max_items, 3 service_name, 4 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServiceSpecificCredentialsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub service_specific_credentials: Option<Vec<ServiceSpecificCredentialMetadata>>,
+}
+structure!(ListServiceSpecificCredentialsResponse, shapes::LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE, [], [0 is_truncated, 1 marker, 2 service_specific_credentials]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSigningCertificatesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: Option<String>,
+}
+structure!(ListSigningCertificatesRequest, shapes::LIST_SIGNING_CERTIFICATES_REQUEST, [], [0 marker, 1 max_items, 2 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSigningCertificatesResponse {
+    pub certificates: Vec<SigningCertificate>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(ListSigningCertificatesResponse, shapes::LIST_SIGNING_CERTIFICATES_RESPONSE, [0 certificates], [1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListUserPoliciesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: String,
+}
+structure!(ListUserPoliciesRequest, shapes::LIST_USER_POLICIES_REQUEST, [2 user_name], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListUserPoliciesResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub policy_names: Vec<String>,
+}
+structure!(ListUserPoliciesResponse, shapes::LIST_USER_POLICIES_RESPONSE, [2 policy_names], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListUserTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: String,
+}
+structure!(ListUserTagsRequest, shapes::LIST_USER_TAGS_REQUEST, [2 user_name], [0 marker, 1 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListUserTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+structure!(ListUserTagsResponse, shapes::LIST_USER_TAGS_RESPONSE, [2 tags], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListUsersRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+}
+structure!(ListUsersRequest, shapes::LIST_USERS_REQUEST, [], [0 marker, 1 max_items, 2 path_prefix]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListUsersResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub users: Vec<User>,
+}
+structure!(ListUsersResponse, shapes::LIST_USERS_RESPONSE, [2 users], [0 is_truncated, 1 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LoginProfile {
+    pub create_date: Timestamp,
+    pub password_reset_required: Option<bool>,
+    pub user_name: String,
+}
+structure!(LoginProfile, shapes::LOGIN_PROFILE, [0 create_date, 2 user_name], [1 password_reset_required]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MFADevice {
+    pub enable_date: Timestamp,
+    pub serial_number: String,
+    pub user_name: String,
+}
+structure!(MFADevice, shapes::MFA_DEVICE, [0 enable_date, 1 serial_number, 2 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ManagedPolicyDetail {
+    pub arn: Option<String>,
+    pub attachment_count: Option<i32>,
+    pub create_date: Option<Timestamp>,
+    pub default_version_id: Option<String>,
+    pub description: Option<String>,
+    pub is_attachable: Option<bool>,
+    pub path: Option<String>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub policy_id: Option<String>,
+    pub policy_name: Option<String>,
+    pub policy_version_list: Option<Vec<PolicyVersion>>,
+    pub update_date: Option<Timestamp>,
+}
+structure!(ManagedPolicyDetail, shapes::MANAGED_POLICY_DETAIL, [], [0 arn, 1 attachment_count, 2 create_date, 3 default_version_id, 4 description, 5 is_attachable, 6 path, 7 permissions_boundary_usage_count, 8 policy_id, 9 policy_name, 10 policy_version_list, 11 update_date]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OpenIDConnectProviderListEntry {
+    pub arn: Option<String>,
+}
+structure!(OpenIDConnectProviderListEntry, shapes::OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY, [], [0 arn]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OrderedOrganizationPolicyType {
+    pub service_control_policy_input_list: Option<Vec<String>>,
+}
+structure!(OrderedOrganizationPolicyType, shapes::ORDERED_ORGANIZATION_POLICY_TYPE, [], [0 service_control_policy_input_list]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OrganizationsDecisionDetail {
+    pub allowed_by_organizations: Option<bool>,
+}
+structure!(OrganizationsDecisionDetail, shapes::ORGANIZATIONS_DECISION_DETAIL, [], [0 allowed_by_organizations]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PasswordPolicy {
+    pub allow_users_to_change_password: Option<bool>,
+    pub expire_passwords: Option<bool>,
+    pub hard_expiry: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub minimum_password_length: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub require_lowercase_characters: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_symbols: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+}
+structure!(PasswordPolicy, shapes::PASSWORD_POLICY, [], [0 allow_users_to_change_password, 1 expire_passwords, 2 hard_expiry, 3 max_password_age, 4 minimum_password_length, 5 password_reuse_prevention, 6 require_lowercase_characters, 7 require_numbers, 8 require_symbols, 9 require_uppercase_characters]);
+
 string_enum!(PermissionsBoundaryAttachmentType { PermissionsBoundaryPolicy = "PermissionsBoundaryPolicy" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PermissionsBoundaryDecisionDetail {
+    pub allowed_by_permissions_boundary: Option<bool>,
+}
+structure!(PermissionsBoundaryDecisionDetail, shapes::PERMISSIONS_BOUNDARY_DECISION_DETAIL, [], [0 allowed_by_permissions_boundary]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policy {
+    pub arn: Option<String>,
+    pub attachment_count: Option<i32>,
+    pub create_date: Option<Timestamp>,
+    pub default_version_id: Option<String>,
+    pub description: Option<String>,
+    pub is_attachable: Option<bool>,
+    pub path: Option<String>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub policy_id: Option<String>,
+    pub policy_name: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub update_date: Option<Timestamp>,
+}
+structure!(Policy, shapes::POLICY, [], [0 arn, 1 attachment_count, 2 create_date, 3 default_version_id, 4 description, 5 is_attachable, 6 path, 7 permissions_boundary_usage_count, 8 policy_id, 9 policy_name, 10 tags, 11 update_date]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyDetail {
+    pub policy_document: Option<String>,
+    pub policy_name: Option<String>,
+}
+structure!(PolicyDetail, shapes::POLICY_DETAIL, [], [0 policy_document, 1 policy_name]);
+
+string_enum!(PolicyEvaluationDecisionType { Allowed = "allowed", ExplicitDeny = "explicitDeny", ImplicitDeny = "implicitDeny" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyGrantingServiceAccess {
+    pub entity_name: Option<String>,
+    pub entity_type: Option<PolicyOwnerEntityType>,
+    pub policy_arn: Option<String>,
+    pub policy_name: String,
+    pub policy_type: PolicyType,
+}
+structure!(PolicyGrantingServiceAccess, shapes::POLICY_GRANTING_SERVICE_ACCESS, [3 policy_name, 4 policy_type], [0 entity_name, 1 entity_type, 2 policy_arn]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyGroup {
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+}
+structure!(PolicyGroup, shapes::POLICY_GROUP, [], [0 group_id, 1 group_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum PolicyIdentifier {
+    InlinePolicyIdentifier(InlinePolicyIdentifierType),
+    PolicyArn(String),
+    PolicyType(PolicyIdentifierPolicyType),
+    #[default]
+    Unknown,
+}
+union!(PolicyIdentifier, shapes::POLICY_IDENTIFIER, [0 InlinePolicyIdentifier, 1 PolicyArn, 2 PolicyType]);
+
+string_enum!(PolicyIdentifierPolicyType { Inline = "inline", AwsManaged = "aws-managed", UserManaged = "user-managed", PermissionBoundary = "permission-boundary", Scp = "scp", Rcp = "rcp" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyRole {
+    pub role_id: Option<String>,
+    pub role_name: Option<String>,
+}
+structure!(PolicyRole, shapes::POLICY_ROLE, [], [0 role_id, 1 role_name]);
+
+string_enum!(PolicySourceType { User = "user", Group = "group", Role = "role", AwsManaged = "aws-managed", UserManaged = "user-managed", Resource = "resource", None = "none" });
+
+string_enum!(PolicyUsageType { PermissionsPolicy = "PermissionsPolicy", PermissionsBoundary = "PermissionsBoundary" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyUser {
+    pub user_id: Option<String>,
+    pub user_name: Option<String>,
+}
+structure!(PolicyUser, shapes::POLICY_USER, [], [0 user_id, 1 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyVersion {
+    pub create_date: Option<Timestamp>,
+    pub document: Option<String>,
+    pub is_default_version: Option<bool>,
+    pub version_id: Option<String>,
+}
+structure!(PolicyVersion, shapes::POLICY_VERSION, [], [0 create_date, 1 document, 2 is_default_version, 3 version_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Position {
+    pub column: Option<i32>,
+    pub line: Option<i32>,
+}
+structure!(Position, shapes::POSITION, [], [0 column, 1 line]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_document: String,
+    pub policy_name: String,
+}
+structure!(PutGroupPolicyRequest, shapes::PUT_GROUP_POLICY_REQUEST, [0 group_name, 1 policy_document, 2 policy_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutRolePermissionsBoundaryRequest {
+    pub permissions_boundary: String,
+    pub role_name: String,
+}
+structure!(PutRolePermissionsBoundaryRequest, shapes::PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST, [0 permissions_boundary, 1 role_name], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutRolePolicyRequest {
@@ -111,6 +1364,63 @@ pub struct PutRolePolicyRequest {
     pub role_name: String,
 }
 structure!(PutRolePolicyRequest, shapes::PUT_ROLE_POLICY_REQUEST, [0 policy_document, 1 policy_name, 2 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutUserPermissionsBoundaryRequest {
+    pub permissions_boundary: String,
+    pub user_name: String,
+}
+structure!(PutUserPermissionsBoundaryRequest, shapes::PUT_USER_PERMISSIONS_BOUNDARY_REQUEST, [0 permissions_boundary, 1 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutUserPolicyRequest {
+    pub policy_document: String,
+    pub policy_name: String,
+    pub user_name: String,
+}
+structure!(PutUserPolicyRequest, shapes::PUT_USER_POLICY_REQUEST, [0 policy_document, 1 policy_name, 2 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemoveClientIDFromOpenIDConnectProviderRequest {
+    pub client_id: String,
+    pub open_id_connect_provider_arn: String,
+}
+structure!(RemoveClientIDFromOpenIDConnectProviderRequest, shapes::REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST, [0 client_id, 1 open_id_connect_provider_arn], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemoveUserFromGroupRequest {
+    pub group_name: String,
+    pub user_name: String,
+}
+structure!(RemoveUserFromGroupRequest, shapes::REMOVE_USER_FROM_GROUP_REQUEST, [0 group_name, 1 user_name], []);
+
+string_enum!(ReportFormatType { TextCsv = "text/csv" });
+
+string_enum!(ReportStateType { Started = "STARTED", Inprogress = "INPROGRESS", Complete = "COMPLETE" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResetServiceSpecificCredentialRequest {
+    pub service_specific_credential_id: String,
+    pub user_name: Option<String>,
+}
+structure!(ResetServiceSpecificCredentialRequest, shapes::RESET_SERVICE_SPECIFIC_CREDENTIAL_REQUEST, [0 service_specific_credential_id], [1 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResetServiceSpecificCredentialResponse {
+    pub service_specific_credential: Option<ServiceSpecificCredential>,
+}
+structure!(ResetServiceSpecificCredentialResponse, shapes::RESET_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE, [], [0 service_specific_credential]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResourceSpecificResult {
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub eval_resource_decision: PolicyEvaluationDecisionType,
+    pub eval_resource_name: String,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+}
+structure!(ResourceSpecificResult, shapes::RESOURCE_SPECIFIC_RESULT, [1 eval_resource_decision, 2 eval_resource_name], [0 eval_decision_details, 3 matched_statements, 4 missing_context_values, 5 permissions_boundary_decision_detail]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Role {
@@ -130,11 +1440,164 @@ pub struct Role {
 structure!(Role, shapes::ROLE, [0 arn, 2 create_date, 5 path, 7 role_id, 9 role_name], [1 assume_role_policy_document, 3 description, 4 max_session_duration, 6 permissions_boundary, 8 role_last_used, 10 source_role_template, 11 tags]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoleDetail {
+    pub arn: Option<String>,
+    pub assume_role_policy_document: Option<String>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub create_date: Option<Timestamp>,
+    pub instance_profile_list: Option<Vec<InstanceProfile>>,
+    pub path: Option<String>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub role_id: Option<String>,
+    pub role_last_used: Option<RoleLastUsed>,
+    pub role_name: Option<String>,
+    pub role_policy_list: Option<Vec<PolicyDetail>>,
+    pub tags: Option<Vec<Tag>>,
+}
+structure!(RoleDetail, shapes::ROLE_DETAIL, [], [0 arn, 1 assume_role_policy_document, 2 attached_managed_policies, 3 create_date, 4 instance_profile_list, 5 path, 6 permissions_boundary, 7 role_id, 8 role_last_used, 9 role_name, 10 role_policy_list, 11 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoleLastUsed {
     pub last_used_date: Option<Timestamp>,
     pub region: Option<String>,
 }
 structure!(RoleLastUsed, shapes::ROLE_LAST_USED, [], [0 last_used_date, 1 region]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoleUsageType {
+    pub region: Option<String>,
+    pub resources: Option<Vec<String>>,
+}
+structure!(RoleUsageType, shapes::ROLE_USAGE_TYPE, [], [0 region, 1 resources]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SAMLPrivateKey {
+    pub key_id: Option<String>,
+    pub timestamp: Option<Timestamp>,
+}
+structure!(SAMLPrivateKey, shapes::SAML_PRIVATE_KEY, [], [0 key_id, 1 timestamp]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SAMLProviderListEntry {
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub valid_until: Option<Timestamp>,
+}
+structure!(SAMLProviderListEntry, shapes::SAML_PROVIDER_LIST_ENTRY, [], [0 arn, 1 create_date, 2 valid_until]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SSHPublicKeyMetadata {
+    pub ssh_public_key_id: String,
+    pub status: StatusType,
+    pub upload_date: Timestamp,
+    pub user_name: String,
+}
+structure!(SSHPublicKeyMetadata, shapes::SSH_PUBLIC_KEY_METADATA, [0 ssh_public_key_id, 1 status, 2 upload_date, 3 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServerCertificateMetadata {
+    pub arn: String,
+    pub expiration: Option<Timestamp>,
+    pub path: String,
+    pub server_certificate_id: String,
+    pub server_certificate_name: String,
+    pub upload_date: Option<Timestamp>,
+}
+structure!(ServerCertificateMetadata, shapes::SERVER_CERTIFICATE_METADATA, [0 arn, 2 path, 3 server_certificate_id, 4 server_certificate_name], [1 expiration, 5 upload_date]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceSpecificCredential {
+    pub create_date: Timestamp,
+    pub expiration_date: Option<Timestamp>,
+    pub service_credential_alias: Option<String>,
+    pub service_credential_secret: Option<String>,
+    pub service_name: String,
+    pub service_password: Option<String>,
+    pub service_specific_credential_id: String,
+    pub service_user_name: Option<String>,
+    pub status: StatusType,
+    pub user_name: String,
+}
+structure!(ServiceSpecificCredential, shapes::SERVICE_SPECIFIC_CREDENTIAL, [0 create_date, 4 service_name, 6 service_specific_credential_id, 8 status, 9 user_name], [1 expiration_date, 2 service_credential_alias, 3 service_credential_secret, 5 service_password, 7 service_user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceSpecificCredentialMetadata {
+    pub create_date: Timestamp,
+    pub expiration_date: Option<Timestamp>,
+    pub service_credential_alias: Option<String>,
+    pub service_name: String,
+    pub service_specific_credential_id: String,
+    pub service_user_name: Option<String>,
+    pub status: StatusType,
+    pub user_name: String,
+}
+structure!(ServiceSpecificCredentialMetadata, shapes::SERVICE_SPECIFIC_CREDENTIAL_METADATA, [0 create_date, 3 service_name, 4 service_specific_credential_id, 6 status, 7 user_name], [1 expiration_date, 2 service_credential_alias, 5 service_user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SetDefaultPolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+structure!(SetDefaultPolicyVersionRequest, shapes::SET_DEFAULT_POLICY_VERSION_REQUEST, [0 policy_arn, 1 version_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SetSecurityTokenServicePreferencesRequest {
+    pub global_endpoint_token_version: GlobalEndpointTokenVersion,
+}
+structure!(SetSecurityTokenServicePreferencesRequest, shapes::SET_SECURITY_TOKEN_SERVICE_PREFERENCES_REQUEST, [0 global_endpoint_token_version], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SigningCertificate {
+    pub certificate_body: String,
+    pub certificate_id: String,
+    pub status: StatusType,
+    pub upload_date: Option<Timestamp>,
+    pub user_name: String,
+}
+structure!(SigningCertificate, shapes::SIGNING_CERTIFICATE, [0 certificate_body, 1 certificate_id, 2 status, 4 user_name], [3 upload_date]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SimulateCustomPolicyRequest {
+    pub action_names: Vec<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_input_list: Vec<String>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_handling_option: Option<String>,
+    pub resource_owner: Option<String>,
+    pub resource_policy: Option<String>,
+}
+structure!(SimulateCustomPolicyRequest, shapes::SIMULATE_CUSTOM_POLICY_REQUEST, [0 action_names, 7 policy_input_list], [1 caller_arn, 2 context_entries, 3 marker, 4 max_items, 5 ordered_organization_policy_input_list, 6 permissions_boundary_policy_input_list, 8 resource_arns, 9 resource_handling_option, 10 resource_owner, 11 resource_policy]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SimulatePolicyResponse {
+    pub evaluation_results: Option<Vec<EvaluationResult>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+structure!(SimulatePolicyResponse, shapes::SIMULATE_POLICY_RESPONSE, [], [0 evaluation_results, 1 is_truncated, 2 marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SimulatePrincipalPolicyRequest {
+    pub action_names: Vec<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
+    pub policy_input_list: Option<Vec<String>>,
+    pub policy_source_arn: String,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_handling_option: Option<String>,
+    pub resource_owner: Option<String>,
+    pub resource_policy: Option<String>,
+}
+structure!(SimulatePrincipalPolicyRequest, shapes::SIMULATE_PRINCIPAL_POLICY_REQUEST, [0 action_names, 8 policy_source_arn], [1 caller_arn, 2 context_entries, 3 marker, 4 max_items, 5 permissions_boundary_policy_input_list, 6 policy_exclusion_list, 7 policy_input_list, 9 resource_arns, 10 resource_handling_option, 11 resource_owner, 12 resource_policy]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceRoleTemplate {
@@ -144,8 +1607,230 @@ pub struct SourceRoleTemplate {
 structure!(SourceRoleTemplate, shapes::SOURCE_ROLE_TEMPLATE, [0 template_arn, 1 template_minor_version], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct Statement {
+    pub end_position: Option<Position>,
+    pub source_policy_id: Option<String>,
+    pub source_policy_type: Option<PolicySourceType>,
+    pub start_position: Option<Position>,
+}
+structure!(Statement, shapes::STATEMENT, [], [0 end_position, 1 source_policy_id, 2 source_policy_type, 3 start_position]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tag {
     pub key: String,
     pub value: String,
 }
 structure!(Tag, shapes::TAG, [0 key, 1 value], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tags: Vec<Tag>,
+}
+structure!(TagOpenIDConnectProviderRequest, shapes::TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST, [0 open_id_connect_provider_arn, 1 tags], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagPolicyRequest {
+    pub policy_arn: String,
+    pub tags: Vec<Tag>,
+}
+structure!(TagPolicyRequest, shapes::TAG_POLICY_REQUEST, [0 policy_arn, 1 tags], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagRoleRequest {
+    pub role_name: String,
+    pub tags: Vec<Tag>,
+}
+structure!(TagRoleRequest, shapes::TAG_ROLE_REQUEST, [0 role_name, 1 tags], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagSAMLProviderRequest {
+    pub saml_provider_arn: String,
+    pub tags: Vec<Tag>,
+}
+structure!(TagSAMLProviderRequest, shapes::TAG_SAML_PROVIDER_REQUEST, [0 saml_provider_arn, 1 tags], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagUserRequest {
+    pub tags: Vec<Tag>,
+    pub user_name: String,
+}
+structure!(TagUserRequest, shapes::TAG_USER_REQUEST, [0 tags, 1 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tag_keys: Vec<String>,
+}
+structure!(UntagOpenIDConnectProviderRequest, shapes::UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST, [0 open_id_connect_provider_arn, 1 tag_keys], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagPolicyRequest {
+    pub policy_arn: String,
+    pub tag_keys: Vec<String>,
+}
+structure!(UntagPolicyRequest, shapes::UNTAG_POLICY_REQUEST, [0 policy_arn, 1 tag_keys], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagRoleRequest {
+    pub role_name: String,
+    pub tag_keys: Vec<String>,
+}
+structure!(UntagRoleRequest, shapes::UNTAG_ROLE_REQUEST, [0 role_name, 1 tag_keys], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagSAMLProviderRequest {
+    pub saml_provider_arn: String,
+    pub tag_keys: Vec<String>,
+}
+structure!(UntagSAMLProviderRequest, shapes::UNTAG_SAML_PROVIDER_REQUEST, [0 saml_provider_arn, 1 tag_keys], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagUserRequest {
+    pub tag_keys: Vec<String>,
+    pub user_name: String,
+}
+structure!(UntagUserRequest, shapes::UNTAG_USER_REQUEST, [0 tag_keys, 1 user_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateAccessKeyRequest {
+    pub access_key_id: String,
+    pub status: StatusType,
+    pub user_name: Option<String>,
+}
+structure!(UpdateAccessKeyRequest, shapes::UPDATE_ACCESS_KEY_REQUEST, [0 access_key_id, 1 status], [2 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateAccountPasswordPolicyRequest {
+    pub allow_users_to_change_password: Option<bool>,
+    pub hard_expiry: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub minimum_password_length: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub require_lowercase_characters: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_symbols: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+}
+structure!(UpdateAccountPasswordPolicyRequest, shapes::UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST, [], [0 allow_users_to_change_password, 1 hard_expiry, 2 max_password_age, 3 minimum_password_length, 4 password_reuse_prevention, 5 require_lowercase_characters, 6 require_numbers, 7 require_symbols, 8 require_uppercase_characters]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateAssumeRolePolicyRequest {
+    pub policy_document: String,
+    pub role_name: String,
+}
+structure!(UpdateAssumeRolePolicyRequest, shapes::UPDATE_ASSUME_ROLE_POLICY_REQUEST, [0 policy_document, 1 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateGroupRequest {
+    pub group_name: String,
+    pub new_group_name: Option<String>,
+    pub new_path: Option<String>,
+}
+structure!(UpdateGroupRequest, shapes::UPDATE_GROUP_REQUEST, [0 group_name], [1 new_group_name, 2 new_path]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateOpenIDConnectProviderThumbprintRequest {
+    pub open_id_connect_provider_arn: String,
+    pub thumbprint_list: Vec<String>,
+}
+structure!(UpdateOpenIDConnectProviderThumbprintRequest, shapes::UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST, [0 open_id_connect_provider_arn, 1 thumbprint_list], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateRoleDescriptionRequest {
+    pub description: String,
+    pub role_name: String,
+}
+structure!(UpdateRoleDescriptionRequest, shapes::UPDATE_ROLE_DESCRIPTION_REQUEST, [0 description, 1 role_name], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateRoleDescriptionResponse {
+    pub role: Option<Role>,
+}
+structure!(UpdateRoleDescriptionResponse, shapes::UPDATE_ROLE_DESCRIPTION_RESPONSE, [], [0 role]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateRoleRequest {
+    pub description: Option<String>,
+    pub max_session_duration: Option<i32>,
+    pub role_name: String,
+}
+structure!(UpdateRoleRequest, shapes::UPDATE_ROLE_REQUEST, [2 role_name], [0 description, 1 max_session_duration]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateRoleResponse {}
+structure!(UpdateRoleResponse, shapes::UPDATE_ROLE_RESPONSE, [], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSAMLProviderRequest {
+    pub add_private_key: Option<String>,
+    pub assertion_encryption_mode: Option<AssertionEncryptionModeType>,
+    pub remove_private_key: Option<String>,
+    pub saml_metadata_document: Option<String>,
+    pub saml_provider_arn: String,
+}
+structure!(UpdateSAMLProviderRequest, shapes::UPDATE_SAML_PROVIDER_REQUEST, [4 saml_provider_arn], [0 add_private_key, 1 assertion_encryption_mode, 2 remove_private_key, 3 saml_metadata_document]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSAMLProviderResponse {
+    pub saml_provider_arn: Option<String>,
+}
+structure!(UpdateSAMLProviderResponse, shapes::UPDATE_SAML_PROVIDER_RESPONSE, [], [0 saml_provider_arn]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateServiceSpecificCredentialRequest {
+    pub service_specific_credential_id: String,
+    pub status: StatusType,
+    pub user_name: Option<String>,
+}
+structure!(UpdateServiceSpecificCredentialRequest, shapes::UPDATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST, [0 service_specific_credential_id, 1 status], [2 user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateUserRequest {
+    pub new_path: Option<String>,
+    pub new_user_name: Option<String>,
+    pub user_name: String,
+}
+structure!(UpdateUserRequest, shapes::UPDATE_USER_REQUEST, [2 user_name], [0 new_path, 1 new_user_name]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct User {
+    pub arn: String,
+    pub create_date: Timestamp,
+    pub password_last_used: Option<Timestamp>,
+    pub path: String,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+    pub user_id: String,
+    pub user_name: String,
+}
+structure!(User, shapes::USER, [0 arn, 1 create_date, 3 path, 6 user_id, 7 user_name], [2 password_last_used, 4 permissions_boundary, 5 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UserDetail {
+    pub arn: Option<String>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub create_date: Option<Timestamp>,
+    pub group_list: Option<Vec<String>>,
+    pub path: Option<String>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+    pub user_id: Option<String>,
+    pub user_name: Option<String>,
+    pub user_policy_list: Option<Vec<PolicyDetail>>,
+}
+structure!(UserDetail, shapes::USER_DETAIL, [], [0 arn, 1 attached_managed_policies, 2 create_date, 3 group_list, 4 path, 5 permissions_boundary, 6 tags, 7 user_id, 8 user_name, 9 user_policy_list]);
+
+string_enum!(AssertionEncryptionModeType { Required = "Required", Allowed = "Allowed" });
+
+string_enum!(GlobalEndpointTokenVersion { V1Token = "v1Token", V2Token = "v2Token" });
+
+string_enum!(PolicyOwnerEntityType { User = "USER", Role = "ROLE", Group = "GROUP" });
+
+string_enum!(PolicyScopeType { All = "All", Aws = "AWS", Local = "Local" });
+
+string_enum!(PolicyType { Inline = "INLINE", Managed = "MANAGED" });
+
+string_enum!(StatusType { Active = "Active", Inactive = "Inactive", Expired = "Expired" });
+
+string_enum!(SummaryKeyType { Users = "Users", UsersQuota = "UsersQuota", Groups = "Groups", GroupsQuota = "GroupsQuota", ServerCertificates = "ServerCertificates", ServerCertificatesQuota = "ServerCertificatesQuota", UserPolicySizeQuota = "UserPolicySizeQuota", GroupPolicySizeQuota = "GroupPolicySizeQuota", GroupsPerUserQuota = "GroupsPerUserQuota", SigningCertificatesPerUserQuota = "SigningCertificatesPerUserQuota", AccessKeysPerUserQuota = "AccessKeysPerUserQuota", MFADevices = "MFADevices", MFADevicesInUse = "MFADevicesInUse", AccountMFAEnabled = "AccountMFAEnabled", AccountAccessKeysPresent = "AccountAccessKeysPresent", AccountPasswordPresent = "AccountPasswordPresent", AccountSigningCertificatesPresent = "AccountSigningCertificatesPresent", AttachedPoliciesPerGroupQuota = "AttachedPoliciesPerGroupQuota", AttachedPoliciesPerRoleQuota = "AttachedPoliciesPerRoleQuota", AttachedPoliciesPerUserQuota = "AttachedPoliciesPerUserQuota", Policies = "Policies", PoliciesQuota = "PoliciesQuota", PolicySizeQuota = "PolicySizeQuota", PolicyVersionsInUse = "PolicyVersionsInUse", PolicyVersionsInUseQuota = "PolicyVersionsInUseQuota", VersionsPerPolicyQuota = "VersionsPerPolicyQuota", GlobalEndpointTokenVersion = "GlobalEndpointTokenVersion", AssumeRolePolicySizeQuota = "AssumeRolePolicySizeQuota", InstanceProfiles = "InstanceProfiles", InstanceProfilesQuota = "InstanceProfilesQuota", Providers = "Providers", RolePolicySizeQuota = "RolePolicySizeQuota", Roles = "Roles", RolesQuota = "RolesQuota" });

@@ -19,11 +19,16 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         &CREATE_BUCKET_INFO,
         &CREATE_MULTIPART_UPLOAD_INFO,
         &DELETE_BUCKET_INFO,
+        &DELETE_BUCKET_POLICY_INFO,
         &DELETE_OBJECT_INFO,
         &DELETE_OBJECTS_INFO,
+        &DELETE_PUBLIC_ACCESS_BLOCK_INFO,
         &GET_BUCKET_LOCATION_INFO,
         &GET_BUCKET_NOTIFICATION_CONFIGURATION_INFO,
+        &GET_BUCKET_POLICY_INFO,
+        &GET_BUCKET_POLICY_STATUS_INFO,
         &GET_OBJECT_INFO,
+        &GET_PUBLIC_ACCESS_BLOCK_INFO,
         &HEAD_BUCKET_INFO,
         &HEAD_OBJECT_INFO,
         &LIST_BUCKETS_INFO,
@@ -32,7 +37,9 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         &LIST_OBJECTS_V2_INFO,
         &LIST_PARTS_INFO,
         &PUT_BUCKET_NOTIFICATION_CONFIGURATION_INFO,
+        &PUT_BUCKET_POLICY_INFO,
         &PUT_OBJECT_INFO,
+        &PUT_PUBLIC_ACCESS_BLOCK_INFO,
         &UPLOAD_PART_INFO,
         &UPLOAD_PART_COPY_INFO,
     ],
@@ -70,13 +77,11 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         },
         Known { name: "DeleteBucketMetricsConfiguration", method: "DELETE", uri: "/{Bucket}?metrics" },
         Known { name: "DeleteBucketOwnershipControls", method: "DELETE", uri: "/{Bucket}?ownershipControls" },
-        Known { name: "DeleteBucketPolicy", method: "DELETE", uri: "/{Bucket}?policy" },
         Known { name: "DeleteBucketReplication", method: "DELETE", uri: "/{Bucket}?replication" },
         Known { name: "DeleteBucketTagging", method: "DELETE", uri: "/{Bucket}?tagging" },
         Known { name: "DeleteBucketWebsite", method: "DELETE", uri: "/{Bucket}?website" },
         Known { name: "DeleteObjectAnnotation", method: "DELETE", uri: "/{Bucket}/{Key+}?annotation" },
         Known { name: "DeleteObjectTagging", method: "DELETE", uri: "/{Bucket}/{Key+}?tagging" },
-        Known { name: "DeletePublicAccessBlock", method: "DELETE", uri: "/{Bucket}?publicAccessBlock" },
         Known { name: "GetBucketAbac", method: "GET", uri: "/{Bucket}?abac" },
         Known { name: "GetBucketAccelerateConfiguration", method: "GET", uri: "/{Bucket}?accelerate" },
         Known { name: "GetBucketAcl", method: "GET", uri: "/{Bucket}?acl" },
@@ -101,8 +106,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         Known { name: "GetBucketMetricsConfiguration", method: "GET", uri: "/{Bucket}?metrics" },
         Known { name: "GetBucketNotification", method: "GET", uri: "/{Bucket}?notification" },
         Known { name: "GetBucketOwnershipControls", method: "GET", uri: "/{Bucket}?ownershipControls" },
-        Known { name: "GetBucketPolicy", method: "GET", uri: "/{Bucket}?policy" },
-        Known { name: "GetBucketPolicyStatus", method: "GET", uri: "/{Bucket}?policyStatus" },
         Known { name: "GetBucketReplication", method: "GET", uri: "/{Bucket}?replication" },
         Known { name: "GetBucketRequestPayment", method: "GET", uri: "/{Bucket}?requestPayment" },
         Known { name: "GetBucketTagging", method: "GET", uri: "/{Bucket}?tagging" },
@@ -116,7 +119,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         Known { name: "GetObjectRetention", method: "GET", uri: "/{Bucket}/{Key+}?retention" },
         Known { name: "GetObjectTagging", method: "GET", uri: "/{Bucket}/{Key+}?tagging" },
         Known { name: "GetObjectTorrent", method: "GET", uri: "/{Bucket}/{Key+}?torrent" },
-        Known { name: "GetPublicAccessBlock", method: "GET", uri: "/{Bucket}?publicAccessBlock" },
         Known { name: "ListBucketAnalyticsConfigurations", method: "GET", uri: "/{Bucket}?analytics" },
         Known {
             name: "ListBucketIntelligentTieringConfigurations",
@@ -146,7 +148,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         Known { name: "PutBucketMetricsConfiguration", method: "PUT", uri: "/{Bucket}?metrics" },
         Known { name: "PutBucketNotification", method: "PUT", uri: "/{Bucket}?notification" },
         Known { name: "PutBucketOwnershipControls", method: "PUT", uri: "/{Bucket}?ownershipControls" },
-        Known { name: "PutBucketPolicy", method: "PUT", uri: "/{Bucket}?policy" },
         Known { name: "PutBucketReplication", method: "PUT", uri: "/{Bucket}?replication" },
         Known { name: "PutBucketRequestPayment", method: "PUT", uri: "/{Bucket}?requestPayment" },
         Known { name: "PutBucketTagging", method: "PUT", uri: "/{Bucket}?tagging" },
@@ -158,7 +159,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         Known { name: "PutObjectLockConfiguration", method: "PUT", uri: "/{Bucket}?object-lock" },
         Known { name: "PutObjectRetention", method: "PUT", uri: "/{Bucket}/{Key+}?retention" },
         Known { name: "PutObjectTagging", method: "PUT", uri: "/{Bucket}/{Key+}?tagging" },
-        Known { name: "PutPublicAccessBlock", method: "PUT", uri: "/{Bucket}?publicAccessBlock" },
         Known { name: "RenameObject", method: "PUT", uri: "/{Bucket}/{Key+}?renameObject" },
         Known { name: "RestoreObject", method: "POST", uri: "/{Bucket}/{Key+}?restore" },
         Known { name: "SelectObjectContent", method: "POST", uri: "/{Bucket}/{Key+}?select&select-type=2" },
@@ -266,6 +266,20 @@ static DELETE_BUCKET_INFO: OperationInfo = OperationInfo {
     errors: &[],
 };
 
+operation!(DeleteBucketPolicy(types::DeleteBucketPolicyRequest) -> Empty, DELETE_BUCKET_POLICY_INFO);
+
+static DELETE_BUCKET_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "DeleteBucketPolicy",
+    method: "DELETE",
+    uri: "/{Bucket}?policy",
+    status: 204,
+    input: &shapes::DELETE_BUCKET_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[],
+};
+
 operation!(DeleteObject(types::DeleteObjectRequest) -> types::DeleteObjectOutput, DELETE_OBJECT_INFO);
 
 static DELETE_OBJECT_INFO: OperationInfo = OperationInfo {
@@ -289,6 +303,20 @@ static DELETE_OBJECTS_INFO: OperationInfo = OperationInfo {
     status: 200,
     input: &shapes::DELETE_OBJECTS_REQUEST,
     output: &shapes::DELETE_OBJECTS_OUTPUT,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[],
+};
+
+operation!(DeletePublicAccessBlock(types::DeletePublicAccessBlockRequest) -> Empty, DELETE_PUBLIC_ACCESS_BLOCK_INFO);
+
+static DELETE_PUBLIC_ACCESS_BLOCK_INFO: OperationInfo = OperationInfo {
+    name: "DeletePublicAccessBlock",
+    method: "DELETE",
+    uri: "/{Bucket}?publicAccessBlock",
+    status: 204,
+    input: &shapes::DELETE_PUBLIC_ACCESS_BLOCK_REQUEST,
+    output: &lambent_wire::EMPTY,
     input_element: None,
     result_wrapper: None,
     errors: &[],
@@ -322,6 +350,34 @@ static GET_BUCKET_NOTIFICATION_CONFIGURATION_INFO: OperationInfo = OperationInfo
     errors: &[],
 };
 
+operation!(GetBucketPolicy(types::GetBucketPolicyRequest) -> types::GetBucketPolicyOutput, GET_BUCKET_POLICY_INFO);
+
+static GET_BUCKET_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "GetBucketPolicy",
+    method: "GET",
+    uri: "/{Bucket}?policy",
+    status: 200,
+    input: &shapes::GET_BUCKET_POLICY_REQUEST,
+    output: &shapes::GET_BUCKET_POLICY_OUTPUT,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[],
+};
+
+operation!(GetBucketPolicyStatus(types::GetBucketPolicyStatusRequest) -> types::GetBucketPolicyStatusOutput, GET_BUCKET_POLICY_STATUS_INFO);
+
+static GET_BUCKET_POLICY_STATUS_INFO: OperationInfo = OperationInfo {
+    name: "GetBucketPolicyStatus",
+    method: "GET",
+    uri: "/{Bucket}?policyStatus",
+    status: 200,
+    input: &shapes::GET_BUCKET_POLICY_STATUS_REQUEST,
+    output: &shapes::GET_BUCKET_POLICY_STATUS_OUTPUT,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[],
+};
+
 operation!(GetObject(types::GetObjectRequest) -> types::GetObjectOutput, GET_OBJECT_INFO);
 
 static GET_OBJECT_INFO: OperationInfo = OperationInfo {
@@ -334,6 +390,20 @@ static GET_OBJECT_INFO: OperationInfo = OperationInfo {
     input_element: None,
     result_wrapper: None,
     errors: &[&shapes::NO_SUCH_KEY, &shapes::INVALID_OBJECT_STATE],
+};
+
+operation!(GetPublicAccessBlock(types::GetPublicAccessBlockRequest) -> types::GetPublicAccessBlockOutput, GET_PUBLIC_ACCESS_BLOCK_INFO);
+
+static GET_PUBLIC_ACCESS_BLOCK_INFO: OperationInfo = OperationInfo {
+    name: "GetPublicAccessBlock",
+    method: "GET",
+    uri: "/{Bucket}?publicAccessBlock",
+    status: 200,
+    input: &shapes::GET_PUBLIC_ACCESS_BLOCK_REQUEST,
+    output: &shapes::GET_PUBLIC_ACCESS_BLOCK_OUTPUT,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[],
 };
 
 operation!(HeadBucket(types::HeadBucketRequest) -> types::HeadBucketOutput, HEAD_BUCKET_INFO);
@@ -448,6 +518,20 @@ static PUT_BUCKET_NOTIFICATION_CONFIGURATION_INFO: OperationInfo = OperationInfo
     errors: &[],
 };
 
+operation!(PutBucketPolicy(types::PutBucketPolicyRequest) -> Empty, PUT_BUCKET_POLICY_INFO);
+
+static PUT_BUCKET_POLICY_INFO: OperationInfo = OperationInfo {
+    name: "PutBucketPolicy",
+    method: "PUT",
+    uri: "/{Bucket}?policy",
+    status: 200,
+    input: &shapes::PUT_BUCKET_POLICY_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[],
+};
+
 operation!(PutObject(types::PutObjectRequest) -> types::PutObjectOutput, PUT_OBJECT_INFO);
 
 static PUT_OBJECT_INFO: OperationInfo = OperationInfo {
@@ -465,6 +549,20 @@ static PUT_OBJECT_INFO: OperationInfo = OperationInfo {
         &shapes::TOO_MANY_PARTS,
         &shapes::ENCRYPTION_TYPE_MISMATCH,
     ],
+};
+
+operation!(PutPublicAccessBlock(types::PutPublicAccessBlockRequest) -> Empty, PUT_PUBLIC_ACCESS_BLOCK_INFO);
+
+static PUT_PUBLIC_ACCESS_BLOCK_INFO: OperationInfo = OperationInfo {
+    name: "PutPublicAccessBlock",
+    method: "PUT",
+    uri: "/{Bucket}?publicAccessBlock",
+    status: 200,
+    input: &shapes::PUT_PUBLIC_ACCESS_BLOCK_REQUEST,
+    output: &lambent_wire::EMPTY,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[],
 };
 
 operation!(UploadPart(types::UploadPartRequest) -> types::UploadPartOutput, UPLOAD_PART_INFO);

@@ -233,6 +233,8 @@ pub(crate) static COMPLETED_PART: Shape = Shape::new(
 );
 pub(crate) static COMPLETED_PART_LIST: Shape =
     Shape::new("CompletedPartList", List(&Member::new("member", &COMPLETED_PART))).flattened();
+pub(crate) static CONFIRM_REMOVE_SELF_BUCKET_ACCESS: Shape =
+    Shape::new("ConfirmRemoveSelfBucketAccess", Boolean);
 pub(crate) static CONTENT_DISPOSITION: Shape = Shape::new("ContentDisposition", Text);
 pub(crate) static CONTENT_ENCODING: Shape = Shape::new("ContentEncoding", Text);
 pub(crate) static CONTENT_LANGUAGE: Shape = Shape::new("ContentLanguage", Text);
@@ -560,6 +562,13 @@ pub(crate) static DELETE: Shape = Shape::new(
         Member::new("Quiet", &QUIET),
     ]),
 );
+pub(crate) static DELETE_BUCKET_POLICY_REQUEST: Shape = Shape::new(
+    "DeleteBucketPolicyRequest",
+    Structure(&[
+        Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
+        Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
+    ]),
+);
 pub(crate) static DELETE_BUCKET_REQUEST: Shape = Shape::new(
     "DeleteBucketRequest",
     Structure(&[
@@ -624,6 +633,13 @@ pub(crate) static DELETE_OBJECTS_REQUEST: Shape = Shape::new(
     ]),
 )
 .payload(3);
+pub(crate) static DELETE_PUBLIC_ACCESS_BLOCK_REQUEST: Shape = Shape::new(
+    "DeletePublicAccessBlockRequest",
+    Structure(&[
+        Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
+        Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
+    ]),
+);
 pub(crate) static DELETED_OBJECT: Shape = Shape::new(
     "DeletedObject",
     Structure(&[
@@ -714,6 +730,25 @@ pub(crate) static GET_BUCKET_LOCATION_REQUEST: Shape = Shape::new(
 );
 pub(crate) static GET_BUCKET_NOTIFICATION_CONFIGURATION_REQUEST: Shape = Shape::new(
     "GetBucketNotificationConfigurationRequest",
+    Structure(&[
+        Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
+        Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
+    ]),
+);
+pub(crate) static GET_BUCKET_POLICY_OUTPUT: Shape =
+    Shape::new("GetBucketPolicyOutput", Structure(&[Member::new("Policy", &POLICY)])).payload(0);
+pub(crate) static GET_BUCKET_POLICY_REQUEST: Shape = Shape::new(
+    "GetBucketPolicyRequest",
+    Structure(&[
+        Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
+        Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
+    ]),
+);
+pub(crate) static GET_BUCKET_POLICY_STATUS_OUTPUT: Shape =
+    Shape::new("GetBucketPolicyStatusOutput", Structure(&[Member::new("PolicyStatus", &POLICY_STATUS)]))
+        .payload(0);
+pub(crate) static GET_BUCKET_POLICY_STATUS_REQUEST: Shape = Shape::new(
+    "GetBucketPolicyStatusRequest",
     Structure(&[
         Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
         Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
@@ -833,6 +868,18 @@ pub(crate) static GET_OBJECT_REQUEST: Shape = Shape::new(
             .named("x-amz-server-side-encryption-customer-key-MD5")
             .at(Header),
         Member::new("VersionId", &OBJECT_VERSION_ID).named("versionId").at(Querystring),
+    ]),
+);
+pub(crate) static GET_PUBLIC_ACCESS_BLOCK_OUTPUT: Shape = Shape::new(
+    "GetPublicAccessBlockOutput",
+    Structure(&[Member::new("PublicAccessBlockConfiguration", &PUBLIC_ACCESS_BLOCK_CONFIGURATION)]),
+)
+.payload(0);
+pub(crate) static GET_PUBLIC_ACCESS_BLOCK_REQUEST: Shape = Shape::new(
+    "GetPublicAccessBlockRequest",
+    Structure(&[
+        Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
+        Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
     ]),
 );
 pub(crate) static GRANT_FULL_CONTROL: Shape = Shape::new("GrantFullControl", Text);
@@ -1003,6 +1050,7 @@ pub(crate) static INVALID_REQUEST: Shape =
     Shape::new("InvalidRequest", Structure(&[])).error("InvalidRequest", 400, true);
 pub(crate) static INVALID_WRITE_OFFSET: Shape =
     Shape::new("InvalidWriteOffset", Structure(&[])).error("InvalidWriteOffset", 400, true);
+pub(crate) static IS_PUBLIC: Shape = Shape::new("IsPublic", Boolean);
 pub(crate) static IS_RESTORE_IN_PROGRESS: Shape = Shape::new("IsRestoreInProgress", Boolean);
 pub(crate) static IS_TRUNCATED: Shape = Shape::new("IsTruncated", Boolean);
 pub(crate) static KEY_COUNT: Shape = Shape::new("KeyCount", Integer);
@@ -1355,7 +1403,19 @@ pub(crate) static PART_NUMBER: Shape = Shape::new("PartNumber", Integer);
 pub(crate) static PART_NUMBER_MARKER: Shape = Shape::new("PartNumberMarker", Integer);
 pub(crate) static PARTS: Shape = Shape::new("Parts", List(&Member::new("member", &PART))).flattened();
 pub(crate) static PARTS_COUNT: Shape = Shape::new("PartsCount", Integer);
+pub(crate) static POLICY: Shape = Shape::new("Policy", Text);
+pub(crate) static POLICY_STATUS: Shape =
+    Shape::new("PolicyStatus", Structure(&[Member::new("IsPublic", &IS_PUBLIC).named("IsPublic")]));
 pub(crate) static PREFIX: Shape = Shape::new("Prefix", Text);
+pub(crate) static PUBLIC_ACCESS_BLOCK_CONFIGURATION: Shape = Shape::new(
+    "PublicAccessBlockConfiguration",
+    Structure(&[
+        Member::new("BlockPublicAcls", &SETTING).named("BlockPublicAcls"),
+        Member::new("BlockPublicPolicy", &SETTING).named("BlockPublicPolicy"),
+        Member::new("IgnorePublicAcls", &SETTING).named("IgnorePublicAcls"),
+        Member::new("RestrictPublicBuckets", &SETTING).named("RestrictPublicBuckets"),
+    ]),
+);
 pub(crate) static PUT_BUCKET_NOTIFICATION_CONFIGURATION_REQUEST: Shape = Shape::new(
     "PutBucketNotificationConfigurationRequest",
     Structure(&[
@@ -1371,6 +1431,22 @@ pub(crate) static PUT_BUCKET_NOTIFICATION_CONFIGURATION_REQUEST: Shape = Shape::
     ]),
 )
 .payload(2);
+pub(crate) static PUT_BUCKET_POLICY_REQUEST: Shape = Shape::new(
+    "PutBucketPolicyRequest",
+    Structure(&[
+        Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
+        Member::new("ChecksumAlgorithm", &CHECKSUM_ALGORITHM)
+            .named("x-amz-sdk-checksum-algorithm")
+            .at(Header),
+        Member::new("ConfirmRemoveSelfBucketAccess", &CONFIRM_REMOVE_SELF_BUCKET_ACCESS)
+            .named("x-amz-confirm-remove-self-bucket-access")
+            .at(Header),
+        Member::new("ContentMD5", &CONTENT_MD5).named("Content-MD5").at(Header),
+        Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
+        Member::new("Policy", &POLICY).required(),
+    ]),
+)
+.payload(5);
 pub(crate) static PUT_OBJECT_OUTPUT: Shape = Shape::new(
     "PutObjectOutput",
     Structure(&[
@@ -1493,6 +1569,22 @@ pub(crate) static PUT_OBJECT_REQUEST: Shape = Shape::new(
     ]),
 )
 .payload(1);
+pub(crate) static PUT_PUBLIC_ACCESS_BLOCK_REQUEST: Shape = Shape::new(
+    "PutPublicAccessBlockRequest",
+    Structure(&[
+        Member::new("Bucket", &BUCKET_NAME).named("Bucket").at(Uri).required(),
+        Member::new("ChecksumAlgorithm", &CHECKSUM_ALGORITHM)
+            .named("x-amz-sdk-checksum-algorithm")
+            .at(Header),
+        Member::new("ContentMD5", &CONTENT_MD5).named("Content-MD5").at(Header),
+        Member::new("ExpectedBucketOwner", &ACCOUNT_ID).named("x-amz-expected-bucket-owner").at(Header),
+        Member::new("PublicAccessBlockConfiguration", &PUBLIC_ACCESS_BLOCK_CONFIGURATION)
+            .named("PublicAccessBlockConfiguration")
+            .namespace("http://s3.amazonaws.com/doc/2006-03-01/", None)
+            .required(),
+    ]),
+)
+.payload(4);
 pub(crate) static QUEUE_ARN: Shape = Shape::new("QueueArn", Text);
 pub(crate) static QUEUE_CONFIGURATION: Shape = Shape::new(
     "QueueConfiguration",
@@ -1544,6 +1636,7 @@ pub(crate) static SSEKMS_ENCRYPTION_CONTEXT: Shape = Shape::new("SSEKMSEncryptio
 pub(crate) static SSEKMS_KEY_ID: Shape = Shape::new("SSEKMSKeyId", Text).sensitive();
 pub(crate) static SERVER_SIDE_ENCRYPTION: Shape =
     Shape::new("ServerSideEncryption", Enum(&["AES256", "aws:fsx", "aws:backup", "aws:kms", "aws:kms:dsse"]));
+pub(crate) static SETTING: Shape = Shape::new("Setting", Boolean);
 pub(crate) static SIZE: Shape = Shape::new("Size", Long);
 pub(crate) static SKIP_VALIDATION: Shape = Shape::new("SkipValidation", Boolean);
 pub(crate) static START_AFTER: Shape = Shape::new("StartAfter", Text);

@@ -344,6 +344,13 @@ pub struct Delete {
 structure!(Delete, shapes::DELETE, [0 objects], [1 quiet]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteBucketPolicyRequest {
+    pub bucket: String,
+    pub expected_bucket_owner: Option<String>,
+}
+structure!(DeleteBucketPolicyRequest, shapes::DELETE_BUCKET_POLICY_REQUEST, [0 bucket], [1 expected_bucket_owner]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteBucketRequest {
     pub bucket: String,
     pub expected_bucket_owner: Option<String>,
@@ -392,6 +399,13 @@ pub struct DeleteObjectsRequest {
     pub request_payer: Option<RequestPayer>,
 }
 structure!(DeleteObjectsRequest, shapes::DELETE_OBJECTS_REQUEST, [0 bucket, 3 delete], [1 bypass_governance_retention, 2 checksum_algorithm, 4 expected_bucket_owner, 5 mfa, 6 request_payer]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeletePublicAccessBlockRequest {
+    pub bucket: String,
+    pub expected_bucket_owner: Option<String>,
+}
+structure!(DeletePublicAccessBlockRequest, shapes::DELETE_PUBLIC_ACCESS_BLOCK_REQUEST, [0 bucket], [1 expected_bucket_owner]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeletedObject {
@@ -447,6 +461,32 @@ pub struct GetBucketNotificationConfigurationRequest {
     pub expected_bucket_owner: Option<String>,
 }
 structure!(GetBucketNotificationConfigurationRequest, shapes::GET_BUCKET_NOTIFICATION_CONFIGURATION_REQUEST, [0 bucket], [1 expected_bucket_owner]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetBucketPolicyOutput {
+    pub policy: Option<String>,
+}
+structure!(GetBucketPolicyOutput, shapes::GET_BUCKET_POLICY_OUTPUT, [], [0 policy]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetBucketPolicyRequest {
+    pub bucket: String,
+    pub expected_bucket_owner: Option<String>,
+}
+structure!(GetBucketPolicyRequest, shapes::GET_BUCKET_POLICY_REQUEST, [0 bucket], [1 expected_bucket_owner]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetBucketPolicyStatusOutput {
+    pub policy_status: Option<PolicyStatus>,
+}
+structure!(GetBucketPolicyStatusOutput, shapes::GET_BUCKET_POLICY_STATUS_OUTPUT, [], [0 policy_status]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetBucketPolicyStatusRequest {
+    pub bucket: String,
+    pub expected_bucket_owner: Option<String>,
+}
+structure!(GetBucketPolicyStatusRequest, shapes::GET_BUCKET_POLICY_STATUS_REQUEST, [0 bucket], [1 expected_bucket_owner]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetObjectOutput {
@@ -523,6 +563,19 @@ pub struct GetObjectRequest {
     pub version_id: Option<String>,
 }
 structure!(GetObjectRequest, shapes::GET_OBJECT_REQUEST, [0 bucket, 7 key], [1 checksum_mode, 2 expected_bucket_owner, 3 if_match, 4 if_modified_since, 5 if_none_match, 6 if_unmodified_since, 8 part_number, 9 range, 10 request_payer, 11 response_cache_control, 12 response_content_disposition, 13 response_content_encoding, 14 response_content_language, 15 response_content_type, 16 response_expires, 17 sse_customer_algorithm, 18 sse_customer_key, 19 sse_customer_key_md5, 20 version_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetPublicAccessBlockOutput {
+    pub public_access_block_configuration: Option<PublicAccessBlockConfiguration>,
+}
+structure!(GetPublicAccessBlockOutput, shapes::GET_PUBLIC_ACCESS_BLOCK_OUTPUT, [], [0 public_access_block_configuration]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetPublicAccessBlockRequest {
+    pub bucket: String,
+    pub expected_bucket_owner: Option<String>,
+}
+structure!(GetPublicAccessBlockRequest, shapes::GET_PUBLIC_ACCESS_BLOCK_REQUEST, [0 bucket], [1 expected_bucket_owner]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HeadBucketOutput {
@@ -892,6 +945,21 @@ pub struct Part {
 structure!(Part, shapes::PART, [], [0 checksum_crc32, 1 checksum_crc32_c, 2 checksum_crc64_nvme, 3 checksum_md5, 4 checksum_sha1, 5 checksum_sha256, 6 checksum_sha512, 7 checksum_xxhash128, 8 checksum_xxhash3, 9 checksum_xxhash64, 10 e_tag, 11 last_modified, 12 part_number, 13 size]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyStatus {
+    pub is_public: Option<bool>,
+}
+structure!(PolicyStatus, shapes::POLICY_STATUS, [], [0 is_public]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PublicAccessBlockConfiguration {
+    pub block_public_acls: Option<bool>,
+    pub block_public_policy: Option<bool>,
+    pub ignore_public_acls: Option<bool>,
+    pub restrict_public_buckets: Option<bool>,
+}
+structure!(PublicAccessBlockConfiguration, shapes::PUBLIC_ACCESS_BLOCK_CONFIGURATION, [], [0 block_public_acls, 1 block_public_policy, 2 ignore_public_acls, 3 restrict_public_buckets]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutBucketNotificationConfigurationRequest {
     pub bucket: String,
     pub expected_bucket_owner: Option<String>,
@@ -899,6 +967,17 @@ pub struct PutBucketNotificationConfigurationRequest {
     pub skip_destination_validation: Option<bool>,
 }
 structure!(PutBucketNotificationConfigurationRequest, shapes::PUT_BUCKET_NOTIFICATION_CONFIGURATION_REQUEST, [0 bucket, 2 notification_configuration], [1 expected_bucket_owner, 3 skip_destination_validation]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutBucketPolicyRequest {
+    pub bucket: String,
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    pub confirm_remove_self_bucket_access: Option<bool>,
+    pub content_md5: Option<String>,
+    pub expected_bucket_owner: Option<String>,
+    pub policy: String,
+}
+structure!(PutBucketPolicyRequest, shapes::PUT_BUCKET_POLICY_REQUEST, [0 bucket, 5 policy], [1 checksum_algorithm, 2 confirm_remove_self_bucket_access, 3 content_md5, 4 expected_bucket_owner]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutObjectOutput {
@@ -979,6 +1058,16 @@ pub struct PutObjectRequest {
     pub write_offset_bytes: Option<i64>,
 }
 structure!(PutObjectRequest, shapes::PUT_OBJECT_REQUEST, [2 bucket, 30 key], [0 acl, 3 bucket_key_enabled, 4 cache_control, 5 checksum_algorithm, 6 checksum_crc32, 7 checksum_crc32_c, 8 checksum_crc64_nvme, 9 checksum_md5, 10 checksum_sha1, 11 checksum_sha256, 12 checksum_sha512, 13 checksum_xxhash128, 14 checksum_xxhash3, 15 checksum_xxhash64, 16 content_disposition, 17 content_encoding, 18 content_language, 19 content_length, 20 content_md5, 21 content_type, 22 expected_bucket_owner, 23 expires, 24 grant_full_control, 25 grant_read, 26 grant_read_acp, 27 grant_write_acp, 28 if_match, 29 if_none_match, 31 metadata, 32 object_lock_event_hold, 33 object_lock_event_hold_duration_days, 34 object_lock_event_hold_duration_years, 35 object_lock_legal_hold_status, 36 object_lock_mode, 37 object_lock_retain_until_date, 38 request_payer, 39 sse_customer_algorithm, 40 sse_customer_key, 41 sse_customer_key_md5, 42 ssekms_encryption_context, 43 ssekms_key_id, 44 server_side_encryption, 45 storage_class, 46 tagging, 47 website_redirect_location, 48 write_offset_bytes]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutPublicAccessBlockRequest {
+    pub bucket: String,
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    pub content_md5: Option<String>,
+    pub expected_bucket_owner: Option<String>,
+    pub public_access_block_configuration: PublicAccessBlockConfiguration,
+}
+structure!(PutPublicAccessBlockRequest, shapes::PUT_PUBLIC_ACCESS_BLOCK_REQUEST, [0 bucket, 4 public_access_block_configuration], [1 checksum_algorithm, 2 content_md5, 3 expected_bucket_owner]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QueueConfiguration {

@@ -7,6 +7,22 @@ pub fn expired_token_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("ExpiredTokenException", 400, message)
 }
 
+pub fn idp_communication_error_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("IDPCommunicationError", 400, message)
+}
+
+pub fn idp_rejected_claim_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("IDPRejectedClaim", 403, message)
+}
+
+pub fn invalid_authorization_message_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("InvalidAuthorizationMessageException", 400, message)
+}
+
+pub fn invalid_identity_token_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("InvalidIdentityToken", 400, message)
+}
+
 pub fn malformed_policy_document_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("MalformedPolicyDocument", 400, message)
 }

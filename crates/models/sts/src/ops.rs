@@ -12,16 +12,19 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
     protocols: &[ProtocolKind::Query],
     target_prefix: None,
     xml_namespace: Some("https://sts.amazonaws.com/doc/2011-06-15/"),
-    operations: &[&ASSUME_ROLE_INFO, &GET_CALLER_IDENTITY_INFO],
+    operations: &[
+        &ASSUME_ROLE_INFO,
+        &ASSUME_ROLE_WITH_WEB_IDENTITY_INFO,
+        &DECODE_AUTHORIZATION_MESSAGE_INFO,
+        &GET_ACCESS_KEY_INFO_INFO,
+        &GET_CALLER_IDENTITY_INFO,
+        &GET_FEDERATION_TOKEN_INFO,
+        &GET_SESSION_TOKEN_INFO,
+    ],
     unimplemented: &[
         Known { name: "AssumeRoleWithSAML", method: "POST", uri: "/" },
-        Known { name: "AssumeRoleWithWebIdentity", method: "POST", uri: "/" },
         Known { name: "AssumeRoot", method: "POST", uri: "/" },
-        Known { name: "DecodeAuthorizationMessage", method: "POST", uri: "/" },
-        Known { name: "GetAccessKeyInfo", method: "POST", uri: "/" },
         Known { name: "GetDelegatedAccessToken", method: "POST", uri: "/" },
-        Known { name: "GetFederationToken", method: "POST", uri: "/" },
-        Known { name: "GetSessionToken", method: "POST", uri: "/" },
         Known { name: "GetWebIdentityToken", method: "POST", uri: "/" },
     ],
 };
@@ -45,6 +48,56 @@ static ASSUME_ROLE_INFO: OperationInfo = OperationInfo {
     ],
 };
 
+operation!(AssumeRoleWithWebIdentity(types::AssumeRoleWithWebIdentityRequest) -> types::AssumeRoleWithWebIdentityResponse, ASSUME_ROLE_WITH_WEB_IDENTITY_INFO);
+
+static ASSUME_ROLE_WITH_WEB_IDENTITY_INFO: OperationInfo = OperationInfo {
+    name: "AssumeRoleWithWebIdentity",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST,
+    output: &shapes::ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("AssumeRoleWithWebIdentityResult"),
+    errors: &[
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::PACKED_POLICY_TOO_LARGE_EXCEPTION,
+        &shapes::IDP_REJECTED_CLAIM_EXCEPTION,
+        &shapes::IDP_COMMUNICATION_ERROR_EXCEPTION,
+        &shapes::INVALID_IDENTITY_TOKEN_EXCEPTION,
+        &shapes::EXPIRED_TOKEN_EXCEPTION,
+        &shapes::REGION_DISABLED_EXCEPTION,
+    ],
+};
+
+operation!(DecodeAuthorizationMessage(types::DecodeAuthorizationMessageRequest) -> types::DecodeAuthorizationMessageResponse, DECODE_AUTHORIZATION_MESSAGE_INFO);
+
+static DECODE_AUTHORIZATION_MESSAGE_INFO: OperationInfo = OperationInfo {
+    name: "DecodeAuthorizationMessage",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::DECODE_AUTHORIZATION_MESSAGE_REQUEST,
+    output: &shapes::DECODE_AUTHORIZATION_MESSAGE_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("DecodeAuthorizationMessageResult"),
+    errors: &[&shapes::INVALID_AUTHORIZATION_MESSAGE_EXCEPTION],
+};
+
+operation!(GetAccessKeyInfo(types::GetAccessKeyInfoRequest) -> types::GetAccessKeyInfoResponse, GET_ACCESS_KEY_INFO_INFO);
+
+static GET_ACCESS_KEY_INFO_INFO: OperationInfo = OperationInfo {
+    name: "GetAccessKeyInfo",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_ACCESS_KEY_INFO_REQUEST,
+    output: &shapes::GET_ACCESS_KEY_INFO_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetAccessKeyInfoResult"),
+    errors: &[],
+};
+
 operation!(GetCallerIdentity(types::GetCallerIdentityRequest) -> types::GetCallerIdentityResponse, GET_CALLER_IDENTITY_INFO);
 
 static GET_CALLER_IDENTITY_INFO: OperationInfo = OperationInfo {
@@ -57,4 +110,36 @@ static GET_CALLER_IDENTITY_INFO: OperationInfo = OperationInfo {
     input_element: None,
     result_wrapper: Some("GetCallerIdentityResult"),
     errors: &[],
+};
+
+operation!(GetFederationToken(types::GetFederationTokenRequest) -> types::GetFederationTokenResponse, GET_FEDERATION_TOKEN_INFO);
+
+static GET_FEDERATION_TOKEN_INFO: OperationInfo = OperationInfo {
+    name: "GetFederationToken",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_FEDERATION_TOKEN_REQUEST,
+    output: &shapes::GET_FEDERATION_TOKEN_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetFederationTokenResult"),
+    errors: &[
+        &shapes::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &shapes::PACKED_POLICY_TOO_LARGE_EXCEPTION,
+        &shapes::REGION_DISABLED_EXCEPTION,
+    ],
+};
+
+operation!(GetSessionToken(types::GetSessionTokenRequest) -> types::GetSessionTokenResponse, GET_SESSION_TOKEN_INFO);
+
+static GET_SESSION_TOKEN_INFO: OperationInfo = OperationInfo {
+    name: "GetSessionToken",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &shapes::GET_SESSION_TOKEN_REQUEST,
+    output: &shapes::GET_SESSION_TOKEN_RESPONSE,
+    input_element: None,
+    result_wrapper: Some("GetSessionTokenResult"),
+    errors: &[&shapes::REGION_DISABLED_EXCEPTION],
 };

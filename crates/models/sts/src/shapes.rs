@@ -32,6 +32,33 @@ pub(crate) static ASSUME_ROLE_RESPONSE: Shape = Shape::new(
         Member::new("SourceIdentity", &SOURCE_IDENTITY_TYPE),
     ]),
 );
+pub(crate) static ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST: Shape = Shape::new(
+    "AssumeRoleWithWebIdentityRequest",
+    Structure(&[
+        Member::new("DurationSeconds", &ROLE_DURATION_SECONDS_TYPE),
+        Member::new("MinimumSessionTokenSize", &MINIMUM_SESSION_TOKEN_SIZE_TYPE),
+        Member::new("Policy", &SESSION_POLICY_DOCUMENT_TYPE),
+        Member::new("PolicyArns", &POLICY_DESCRIPTOR_LIST_TYPE),
+        Member::new("ProviderId", &URL_TYPE),
+        Member::new("RoleArn", &ARN_TYPE).required(),
+        Member::new("RoleSessionName", &ROLE_SESSION_NAME_TYPE).required(),
+        Member::new("WebIdentityToken", &CLIENT_TOKEN_TYPE).required(),
+    ]),
+);
+pub(crate) static ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE: Shape = Shape::new(
+    "AssumeRoleWithWebIdentityResponse",
+    Structure(&[
+        Member::new("AssumedRoleUser", &ASSUMED_ROLE_USER),
+        Member::new("Audience", &AUDIENCE),
+        Member::new("Credentials", &CREDENTIALS),
+        Member::new("PackedPolicySize", &NON_NEGATIVE_INTEGER_TYPE),
+        Member::new("Provider", &ISSUER),
+        Member::new("SessionTokenSize", &SESSION_TOKEN_SIZE_TYPE),
+        Member::new("SessionTokenUtilization", &SESSION_TOKEN_UTILIZATION_TYPE),
+        Member::new("SourceIdentity", &SOURCE_IDENTITY_TYPE),
+        Member::new("SubjectFromWebIdentityToken", &WEB_IDENTITY_SUBJECT_TYPE),
+    ]),
+);
 pub(crate) static ASSUMED_ROLE_USER: Shape = Shape::new(
     "AssumedRoleUser",
     Structure(&[
@@ -39,6 +66,7 @@ pub(crate) static ASSUMED_ROLE_USER: Shape = Shape::new(
         Member::new("AssumedRoleId", &ASSUMED_ROLE_ID_TYPE).required(),
     ]),
 );
+pub(crate) static AUDIENCE: Shape = Shape::new("Audience", Text);
 pub(crate) static CREDENTIALS: Shape = Shape::new(
     "Credentials",
     Structure(&[
@@ -48,11 +76,32 @@ pub(crate) static CREDENTIALS: Shape = Shape::new(
         Member::new("SessionToken", &TOKEN_TYPE).required(),
     ]),
 );
+pub(crate) static DECODE_AUTHORIZATION_MESSAGE_REQUEST: Shape = Shape::new(
+    "DecodeAuthorizationMessageRequest",
+    Structure(&[Member::new("EncodedMessage", &ENCODED_MESSAGE_TYPE).required()]),
+);
+pub(crate) static DECODE_AUTHORIZATION_MESSAGE_RESPONSE: Shape = Shape::new(
+    "DecodeAuthorizationMessageResponse",
+    Structure(&[Member::new("DecodedMessage", &DECODED_MESSAGE_TYPE)]),
+);
 pub(crate) static EXPIRED_TOKEN_EXCEPTION: Shape = Shape::new(
     "ExpiredTokenException",
     Structure(&[Member::new("message", &EXPIRED_IDENTITY_TOKEN_MESSAGE)]),
 )
 .error("ExpiredTokenException", 400, true);
+pub(crate) static FEDERATED_USER: Shape = Shape::new(
+    "FederatedUser",
+    Structure(&[
+        Member::new("Arn", &ARN_TYPE).required(),
+        Member::new("FederatedUserId", &FEDERATED_ID_TYPE).required(),
+    ]),
+);
+pub(crate) static GET_ACCESS_KEY_INFO_REQUEST: Shape = Shape::new(
+    "GetAccessKeyInfoRequest",
+    Structure(&[Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE).required()]),
+);
+pub(crate) static GET_ACCESS_KEY_INFO_RESPONSE: Shape =
+    Shape::new("GetAccessKeyInfoResponse", Structure(&[Member::new("Account", &ACCOUNT_TYPE)]));
 pub(crate) static GET_CALLER_IDENTITY_REQUEST: Shape = Shape::new("GetCallerIdentityRequest", Structure(&[]));
 pub(crate) static GET_CALLER_IDENTITY_RESPONSE: Shape = Shape::new(
     "GetCallerIdentityResponse",
@@ -62,6 +111,65 @@ pub(crate) static GET_CALLER_IDENTITY_RESPONSE: Shape = Shape::new(
         Member::new("UserId", &USER_ID_TYPE),
     ]),
 );
+pub(crate) static GET_FEDERATION_TOKEN_REQUEST: Shape = Shape::new(
+    "GetFederationTokenRequest",
+    Structure(&[
+        Member::new("DurationSeconds", &DURATION_SECONDS_TYPE),
+        Member::new("MinimumSessionTokenSize", &MINIMUM_SESSION_TOKEN_SIZE_TYPE),
+        Member::new("Name", &USER_NAME_TYPE).required(),
+        Member::new("Policy", &SESSION_POLICY_DOCUMENT_TYPE),
+        Member::new("PolicyArns", &POLICY_DESCRIPTOR_LIST_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE),
+    ]),
+);
+pub(crate) static GET_FEDERATION_TOKEN_RESPONSE: Shape = Shape::new(
+    "GetFederationTokenResponse",
+    Structure(&[
+        Member::new("Credentials", &CREDENTIALS),
+        Member::new("FederatedUser", &FEDERATED_USER),
+        Member::new("PackedPolicySize", &NON_NEGATIVE_INTEGER_TYPE),
+        Member::new("SessionTokenSize", &SESSION_TOKEN_SIZE_TYPE),
+        Member::new("SessionTokenUtilization", &SESSION_TOKEN_UTILIZATION_TYPE),
+    ]),
+);
+pub(crate) static GET_SESSION_TOKEN_REQUEST: Shape = Shape::new(
+    "GetSessionTokenRequest",
+    Structure(&[
+        Member::new("DurationSeconds", &DURATION_SECONDS_TYPE),
+        Member::new("MinimumSessionTokenSize", &MINIMUM_SESSION_TOKEN_SIZE_TYPE),
+        Member::new("SerialNumber", &SERIAL_NUMBER_TYPE),
+        Member::new("TokenCode", &TOKEN_CODE_TYPE),
+    ]),
+);
+pub(crate) static GET_SESSION_TOKEN_RESPONSE: Shape = Shape::new(
+    "GetSessionTokenResponse",
+    Structure(&[
+        Member::new("Credentials", &CREDENTIALS),
+        Member::new("SessionTokenSize", &SESSION_TOKEN_SIZE_TYPE),
+        Member::new("SessionTokenUtilization", &SESSION_TOKEN_UTILIZATION_TYPE),
+    ]),
+);
+pub(crate) static IDP_COMMUNICATION_ERROR_EXCEPTION: Shape = Shape::new(
+    "IDPCommunicationErrorException",
+    Structure(&[Member::new("message", &IDP_COMMUNICATION_ERROR_MESSAGE)]),
+)
+.error("IDPCommunicationError", 400, true);
+pub(crate) static IDP_REJECTED_CLAIM_EXCEPTION: Shape = Shape::new(
+    "IDPRejectedClaimException",
+    Structure(&[Member::new("message", &IDP_REJECTED_CLAIM_MESSAGE)]),
+)
+.error("IDPRejectedClaim", 403, true);
+pub(crate) static INVALID_AUTHORIZATION_MESSAGE_EXCEPTION: Shape = Shape::new(
+    "InvalidAuthorizationMessageException",
+    Structure(&[Member::new("message", &INVALID_AUTHORIZATION_MESSAGE)]),
+)
+.error("InvalidAuthorizationMessageException", 400, true);
+pub(crate) static INVALID_IDENTITY_TOKEN_EXCEPTION: Shape = Shape::new(
+    "InvalidIdentityTokenException",
+    Structure(&[Member::new("message", &INVALID_IDENTITY_TOKEN_MESSAGE)]),
+)
+.error("InvalidIdentityToken", 400, true);
+pub(crate) static ISSUER: Shape = Shape::new("Issuer", Text);
 pub(crate) static MALFORMED_POLICY_DOCUMENT_EXCEPTION: Shape = Shape::new(
     "MalformedPolicyDocumentException",
     Structure(&[Member::new("message", &MALFORMED_POLICY_DOCUMENT_MESSAGE)]),
@@ -102,11 +210,23 @@ pub(crate) static ARN_TYPE: Shape = Shape::new("arnType", Text).min(20).max(2048
 );
 pub(crate) static ASSUMED_ROLE_ID_TYPE: Shape =
     Shape::new("assumedRoleIdType", Text).min(2).max(193).pattern("[\\w+=,.@:-]*");
+pub(crate) static CLIENT_TOKEN_TYPE: Shape =
+    Shape::new("clientTokenType", Text).min(4).max(20000).sensitive();
 pub(crate) static CONTEXT_ASSERTION_TYPE: Shape = Shape::new("contextAssertionType", Text).min(4).max(2048);
 pub(crate) static DATE_TYPE: Shape = Shape::new("dateType", Time);
+pub(crate) static DECODED_MESSAGE_TYPE: Shape = Shape::new("decodedMessageType", Text);
+pub(crate) static DURATION_SECONDS_TYPE: Shape =
+    Shape::new("durationSecondsType", Integer).min(900).max(129600);
+pub(crate) static ENCODED_MESSAGE_TYPE: Shape = Shape::new("encodedMessageType", Text).min(1).max(10240);
 pub(crate) static EXPIRED_IDENTITY_TOKEN_MESSAGE: Shape = Shape::new("expiredIdentityTokenMessage", Text);
 pub(crate) static EXTERNAL_ID_TYPE: Shape =
     Shape::new("externalIdType", Text).min(2).max(1224).pattern("[\\w+=,.@:\\/-]*");
+pub(crate) static FEDERATED_ID_TYPE: Shape =
+    Shape::new("federatedIdType", Text).min(2).max(193).pattern("[\\w+=,.@\\:-]*");
+pub(crate) static IDP_COMMUNICATION_ERROR_MESSAGE: Shape = Shape::new("idpCommunicationErrorMessage", Text);
+pub(crate) static IDP_REJECTED_CLAIM_MESSAGE: Shape = Shape::new("idpRejectedClaimMessage", Text);
+pub(crate) static INVALID_AUTHORIZATION_MESSAGE: Shape = Shape::new("invalidAuthorizationMessage", Text);
+pub(crate) static INVALID_IDENTITY_TOKEN_MESSAGE: Shape = Shape::new("invalidIdentityTokenMessage", Text);
 pub(crate) static MALFORMED_POLICY_DOCUMENT_MESSAGE: Shape =
     Shape::new("malformedPolicyDocumentMessage", Text);
 pub(crate) static MINIMUM_SESSION_TOKEN_SIZE_TYPE: Shape =
@@ -122,6 +242,10 @@ pub(crate) static ROLE_SESSION_NAME_TYPE: Shape =
     Shape::new("roleSessionNameType", Text).min(2).max(64).pattern("[\\w+=,.@-]*");
 pub(crate) static SERIAL_NUMBER_TYPE: Shape =
     Shape::new("serialNumberType", Text).min(9).max(256).pattern("[\\w+=/:,.@-]*");
+pub(crate) static SESSION_POLICY_DOCUMENT_TYPE: Shape = Shape::new("sessionPolicyDocumentType", Text)
+    .min(1)
+    .max(2048)
+    .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub(crate) static SESSION_TOKEN_SIZE_TYPE: Shape = Shape::new("sessionTokenSizeType", Integer).min(0);
 pub(crate) static SESSION_TOKEN_UTILIZATION_TYPE: Shape =
     Shape::new("sessionTokenUtilizationType", Integer).min(0);
@@ -139,4 +263,9 @@ pub(crate) static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Shape =
     Shape::new("unrestrictedSessionPolicyDocumentType", Text)
         .min(1)
         .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+pub(crate) static URL_TYPE: Shape = Shape::new("urlType", Text).min(4).max(2048);
 pub(crate) static USER_ID_TYPE: Shape = Shape::new("userIdType", Text);
+pub(crate) static USER_NAME_TYPE: Shape =
+    Shape::new("userNameType", Text).min(2).max(32).pattern("[\\w+=,.@-]*");
+pub(crate) static WEB_IDENTITY_SUBJECT_TYPE: Shape =
+    Shape::new("webIdentitySubjectType", Text).min(6).max(255);

@@ -35,6 +35,33 @@ pub struct AssumeRoleResponse {
 structure!(AssumeRoleResponse, shapes::ASSUME_ROLE_RESPONSE, [], [0 assumed_role_user, 1 credentials, 2 packed_policy_size, 3 session_token_size, 4 session_token_utilization, 5 source_identity]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct AssumeRoleWithWebIdentityRequest {
+    pub duration_seconds: Option<i32>,
+    pub minimum_session_token_size: Option<i32>,
+    pub policy: Option<String>,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub provider_id: Option<String>,
+    pub role_arn: String,
+    pub role_session_name: String,
+    pub web_identity_token: String,
+}
+structure!(AssumeRoleWithWebIdentityRequest, shapes::ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST, [5 role_arn, 6 role_session_name, 7 web_identity_token], [0 duration_seconds, 1 minimum_session_token_size, 2 policy, 3 policy_arns, 4 provider_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AssumeRoleWithWebIdentityResponse {
+    pub assumed_role_user: Option<AssumedRoleUser>,
+    pub audience: Option<String>,
+    pub credentials: Option<Credentials>,
+    pub packed_policy_size: Option<i32>,
+    pub provider: Option<String>,
+    pub session_token_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
+    pub source_identity: Option<String>,
+    pub subject_from_web_identity_token: Option<String>,
+}
+structure!(AssumeRoleWithWebIdentityResponse, shapes::ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE, [], [0 assumed_role_user, 1 audience, 2 credentials, 3 packed_policy_size, 4 provider, 5 session_token_size, 6 session_token_utilization, 7 source_identity, 8 subject_from_web_identity_token]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumedRoleUser {
     pub arn: String,
     pub assumed_role_id: String,
@@ -51,6 +78,37 @@ pub struct Credentials {
 structure!(Credentials, shapes::CREDENTIALS, [0 access_key_id, 1 expiration, 2 secret_access_key, 3 session_token], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecodeAuthorizationMessageRequest {
+    pub encoded_message: String,
+}
+structure!(DecodeAuthorizationMessageRequest, shapes::DECODE_AUTHORIZATION_MESSAGE_REQUEST, [0 encoded_message], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecodeAuthorizationMessageResponse {
+    pub decoded_message: Option<String>,
+}
+structure!(DecodeAuthorizationMessageResponse, shapes::DECODE_AUTHORIZATION_MESSAGE_RESPONSE, [], [0 decoded_message]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FederatedUser {
+    pub arn: String,
+    pub federated_user_id: String,
+}
+structure!(FederatedUser, shapes::FEDERATED_USER, [0 arn, 1 federated_user_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccessKeyInfoRequest {
+    pub access_key_id: String,
+}
+structure!(GetAccessKeyInfoRequest, shapes::GET_ACCESS_KEY_INFO_REQUEST, [0 access_key_id], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccessKeyInfoResponse {
+    pub account: Option<String>,
+}
+structure!(GetAccessKeyInfoResponse, shapes::GET_ACCESS_KEY_INFO_RESPONSE, [], [0 account]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetCallerIdentityRequest {}
 structure!(GetCallerIdentityRequest, shapes::GET_CALLER_IDENTITY_REQUEST, [], []);
 
@@ -61,6 +119,44 @@ pub struct GetCallerIdentityResponse {
     pub user_id: Option<String>,
 }
 structure!(GetCallerIdentityResponse, shapes::GET_CALLER_IDENTITY_RESPONSE, [], [0 account, 1 arn, 2 user_id]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFederationTokenRequest {
+    pub duration_seconds: Option<i32>,
+    pub minimum_session_token_size: Option<i32>,
+    pub name: String,
+    pub policy: Option<String>,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub tags: Option<Vec<Tag>>,
+}
+structure!(GetFederationTokenRequest, shapes::GET_FEDERATION_TOKEN_REQUEST, [2 name], [0 duration_seconds, 1 minimum_session_token_size, 3 policy, 4 policy_arns, 5 tags]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFederationTokenResponse {
+    pub credentials: Option<Credentials>,
+    pub federated_user: Option<FederatedUser>,
+    pub packed_policy_size: Option<i32>,
+    pub session_token_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
+}
+structure!(GetFederationTokenResponse, shapes::GET_FEDERATION_TOKEN_RESPONSE, [], [0 credentials, 1 federated_user, 2 packed_policy_size, 3 session_token_size, 4 session_token_utilization]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSessionTokenRequest {
+    pub duration_seconds: Option<i32>,
+    pub minimum_session_token_size: Option<i32>,
+    pub serial_number: Option<String>,
+    pub token_code: Option<String>,
+}
+structure!(GetSessionTokenRequest, shapes::GET_SESSION_TOKEN_REQUEST, [], [0 duration_seconds, 1 minimum_session_token_size, 2 serial_number, 3 token_code]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSessionTokenResponse {
+    pub credentials: Option<Credentials>,
+    pub session_token_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
+}
+structure!(GetSessionTokenResponse, shapes::GET_SESSION_TOKEN_RESPONSE, [], [0 credentials, 1 session_token_size, 2 session_token_utilization]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyDescriptorType {
