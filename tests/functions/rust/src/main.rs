@@ -5,7 +5,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lambda_runtime::{Context, Error, LambdaEvent, run, service_fn};
+use lambda_runtime::streaming::{Body, channel};
+use lambda_runtime::{
+    Context, Error, FunctionResponse, LambdaEvent, MetadataPrelude, StreamResponse, run, service_fn,
+};
 use lambent_base::Clock;
 use serde_json::{Value, json};
 
@@ -17,7 +20,38 @@ async fn main() -> Result<(), Error> {
     run(service_fn(handle)).await
 }
 
-async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
+async fn handle(event: LambdaEvent<Value>) -> Result<FunctionResponse<Value, Body>, Error> {
+    let asked = event.payload.pointer("/queryStringParameters/do").unwrap_or(&event.payload["do"]);
+    if asked == "stream" {
+        return stream(event.payload).map(FunctionResponse::StreamingResponse);
+    }
+    answer(event).await.map(FunctionResponse::BufferedResponse)
+}
+
+/// Pieces of so many bytes, and perhaps an error after them.
+fn stream(event: Value) -> Result<StreamResponse<Body>, Error> {
+    let number = |name: &str| usize::try_from(event[name].as_u64().unwrap_or(3));
+    let (pieces, bytes) = (number("pieces")?, number("bytes")?);
+    let breaks = event["breaks"] == true;
+    let (mut sender, stream) = channel();
+    tokio::spawn(async move {
+        for _ in 0..pieces {
+            // Whoever took it has gone.
+            if sender.send_data(vec![b'x'; bytes].into()).await.is_err() {
+                return;
+            }
+        }
+        if breaks {
+            sender.abort();
+        }
+    });
+    let mut metadata_prelude =
+        MetadataPrelude { cookies: vec!["a=1".to_owned()], ..MetadataPrelude::default() };
+    metadata_prelude.headers.insert("x-own", "yes".parse()?);
+    Ok(StreamResponse { metadata_prelude, stream })
+}
+
+async fn answer(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let LambdaEvent { payload, context } = event;
     let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
     match payload["do"].as_str() {
