@@ -2,7 +2,7 @@
 
 use lambent_store::StoreError;
 
-use crate::MalformedPolicy;
+use crate::{Kind, MalformedPolicy};
 
 /// Failures of identity, each with what it asks of the caller.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,28 @@ pub enum IdentityError {
     PoliciesTooLarge { role: String, max: usize },
     #[error("expected at most {max} seconds, got {got}")]
     DurationTooLong { got: i64, max: i64 },
+    /// Nothing of this name: AWS's words.
+    #[error("{}", kind.not_found(name))]
+    NoSuch { kind: Kind, name: String },
+    /// Something of this name: AWS's words.
+    #[error("{}", kind.exists(name))]
+    Exists { kind: Kind, name: String },
+    /// What has to be done before something can be deleted, as `delete policies`.
+    #[error("Cannot delete entity, must {0} first.")]
+    DeleteConflict(&'static str),
+    /// As many as there may be; the name is AWS's.
+    #[error("Cannot exceed quota for {quota}: {max}")]
+    Quota { quota: &'static str, max: usize },
+    #[error("The number of tags has reached the maximum limit: {max}.")]
+    TooManyTags { max: usize },
+    #[error("Maximum policy size of {max} bytes exceeded for {} {name}", kind.word().to_lowercase())]
+    PolicyTooLarge { kind: Kind, name: String, max: usize },
+    /// A request that keeps to the model, and still says what cannot be: AWS's ValidationError.
+    #[error("{0}")]
+    Invalid(String),
+    /// AWS's InvalidInput.
+    #[error("{0}")]
+    InvalidInput(String),
     #[error(transparent)]
     MalformedPolicy(#[from] MalformedPolicy),
     #[error("could not read or write principals: {0}")]

@@ -3,8 +3,19 @@
 //! | key | value |
 //! |---|---|
 //! | `identity/1` account `role` name | the role as JSON ([`crate::Role`]), with its inline policies |
+//! | `identity/1` account `user` name | the user as JSON ([`crate::User`]); names in keys have small letters |
+//! | `identity/1` account `group` name | the group as JSON ([`crate::Group`]) |
+//! | `identity/1` account `group-id` id | the group's name |
+//! | `identity/1` account `member` group-id user | the user's name |
+//! | `identity/1` account `service-credential` user-id id | the credential as JSON ([`crate::ServiceCredential`]) |
+//! | `identity/1` account `settings` | the account's settings as JSON ([`crate::AccountSettings`]) |
+//! | `identity/1` account `count` what | how many users or groups there are: a counter of the store |
+//! | `identity/1` account `revision` | a counter of the store: rises with every change that decisions depend on |
+//! | `identity/1` `alias` alias | the account of this alias |
+//! | `identity/1` `key` access key id | the key as JSON: whose it is, its sealed secret |
+//! | `identity/1` `key-use` access key id | its last use as JSON ([`crate::KeyUse`]) |
 
-use lambent_store::{Key, KeyRange};
+use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
 const PREFIX: &[u8] = b"identity/1";
 
@@ -20,4 +31,82 @@ pub(crate) fn all() -> KeyRange {
 /// All roles of an account, by name.
 pub(crate) fn roles(account: &str) -> Key {
     Key::new(PREFIX).str(account).str("role")
+}
+
+/// What a key is of: the kind of its row, as `user`, or `key` where no account stands in front.
+pub(crate) fn kind(key: &[u8]) -> Result<String, KeyError> {
+    let mut parts = KeyReader::new(key, PREFIX)?;
+    let first = parts.str()?;
+    if first.bytes().all(|byte| byte.is_ascii_digit()) { parts.str() } else { Ok(first) }
+}
+
+fn of(account: &str, kind: &str) -> Key {
+    Key::new(PREFIX).str(account).str(kind)
+}
+
+pub(crate) fn user(account: &str, name: &str) -> Key {
+    users(account).str(&name.to_lowercase())
+}
+
+/// All users of an account, by name.
+pub(crate) fn users(account: &str) -> Key {
+    of(account, "user")
+}
+
+pub(crate) fn group(account: &str, name: &str) -> Key {
+    groups(account).str(&name.to_lowercase())
+}
+
+/// All groups of an account, by name.
+pub(crate) fn groups(account: &str) -> Key {
+    of(account, "group")
+}
+
+pub(crate) fn group_name(account: &str, id: &str) -> Key {
+    of(account, "group-id").str(id)
+}
+
+pub(crate) fn member(account: &str, group_id: &str, user: &str) -> Key {
+    members(account, group_id).str(&user.to_lowercase())
+}
+
+/// All members of a group, by name.
+pub(crate) fn members(account: &str, group_id: &str) -> Key {
+    of(account, "member").str(group_id)
+}
+
+pub(crate) fn service_credential(account: &str, user_id: &str, id: &str) -> Key {
+    service_credentials(account, user_id).str(id)
+}
+
+pub(crate) fn service_credentials(account: &str, user_id: &str) -> Key {
+    all_service_credentials(account).str(user_id)
+}
+
+pub(crate) fn all_service_credentials(account: &str) -> Key {
+    of(account, "service-credential")
+}
+
+pub(crate) fn settings(account: &str) -> Key {
+    of(account, "settings")
+}
+
+pub(crate) fn count(account: &str, what: &str) -> Key {
+    of(account, "count").str(what)
+}
+
+pub(crate) fn revision(account: &str) -> Key {
+    of(account, "revision")
+}
+
+pub(crate) fn alias(alias: &str) -> Key {
+    Key::new(PREFIX).str("alias").str(alias)
+}
+
+pub(crate) fn access_key(id: &str) -> Key {
+    Key::new(PREFIX).str("key").str(id)
+}
+
+pub(crate) fn key_use(id: &str) -> Key {
+    Key::new(PREFIX).str("key-use").str(id)
 }

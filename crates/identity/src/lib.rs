@@ -10,6 +10,7 @@ mod decide;
 mod error;
 mod keys;
 mod policy;
+mod principals;
 mod roles;
 mod seal;
 mod sessions;
@@ -18,6 +19,11 @@ pub use caller::{Authorized, Caller, CallerKind, Wanted};
 pub use check::check;
 pub use error::IdentityError;
 pub use policy::{Document, MalformedPolicy, Principal};
+pub use principals::{
+    AccessKey, AccountCounts, AccountSettings, CredentialSelection, Group, KeyOwner, KeyUse, Kind, Listed,
+    NewAccessKey, NewServiceCredential, PasswordPolicy, REPORT_LIFETIME_MS, Rename, ServiceCredential, User,
+    limits as quotas,
+};
 pub use roles::{Role, RoleName, limits};
 pub use seal::MasterKey;
 pub use sessions::{AssumeRole, Credential, TemporaryCredentials};
@@ -45,11 +51,13 @@ pub struct Identity {
     root: RootKey,
     master: MasterKey,
     compiled: RwLock<HashMap<String, Arc<decide::CompiledRole>>>,
+    /// When the last use of an access key was written down, by its id; milliseconds since 1970.
+    uses: RwLock<HashMap<String, i64>>,
 }
 
 impl Identity {
     pub fn new(db: Db, clock: Clock, random: Random, root: RootKey, master: MasterKey) -> Self {
-        Self { db, clock, random, root, master, compiled: RwLock::default() }
+        Self { db, clock, random, root, master, compiled: RwLock::default(), uses: RwLock::default() }
     }
 
     /// Encrypts a service's secret under the master key; `purpose` must be the same when it is opened.

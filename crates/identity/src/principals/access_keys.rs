@@ -1,0 +1,188 @@
+//! Long-term access keys of users: two each, sealed, found by their id.
+
+use lambent_store::Txn;
+use serde::{Deserialize, Serialize};
+
+use super::users::{load_user, put_user};
+use super::{Kind, User, limits};
+use crate::{Identity, IdentityError, keys};
+
+/// What the secret of an access key is sealed for.
+const PURPOSE: &str = "access-key/1";
+const KEY_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const KEY_LENGTH: usize = 16;
+const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const SECRET_LENGTH: usize = 40;
+
+/// An access key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    pub id: String,
+    pub owner: KeyOwner,
+    pub is_active: bool,
+    pub created_ms: i64,
+}
+
+/// Whose key it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyOwner {
+    Root,
+    User { id: String, name: String, path: String },
+}
+
+/// A key just made: the only time that its secret is shown.
+#[derive(Clone)]
+pub struct NewAccessKey {
+    pub key: AccessKey,
+    pub secret_access_key: String,
+}
+
+/// An access key as it is stored, under its id.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyRow {
+    pub account: String,
+    pub owner: KeyOwner,
+    /// The secret, sealed under the master key.
+    pub sealed: Vec<u8>,
+    pub is_active: bool,
+    pub created_ms: i64,
+}
+
+impl KeyRow {
+    pub(crate) fn from_row(row: &[u8]) -> Result<Self, IdentityError> {
+        serde_json::from_slice(row).map_err(|error| IdentityError::Damaged(error.to_string()))
+    }
+
+    fn is_of(&self, account: &str, user: &str) -> bool {
+        self.account == account && matches!(&self.owner, KeyOwner::User { name, .. } if name == user)
+    }
+
+    fn shown(self, id: &str) -> AccessKey {
+        let Self { owner, is_active, created_ms, .. } = self;
+        AccessKey { id: id.to_owned(), owner, is_active, created_ms }
+    }
+}
+
+impl Identity {
+    /// Makes a user's access key.
+    pub async fn create_access_key(&self, account: &str, user: &str) -> Result<NewAccessKey, IdentityError> {
+        let id = format!("AKIA{}", self.random.string(KEY_ALPHABET, KEY_LENGTH));
+        let secret_access_key = self.random.string(SECRET_ALPHABET, SECRET_LENGTH);
+        let sealed = self.seal(PURPOSE, secret_access_key.as_bytes());
+        let (created_ms, revision) = (self.clock.unix_ms(), self.random.u64());
+        let (id, sealed) = (&id, &sealed);
+        let row = self
+            .db
+            .run(|txn| async move {
+                let mut user = load_user(&txn, account, user).await?;
+                if user.keys.len() >= limits::ACCESS_KEYS_MAX {
+                    let max = limits::ACCESS_KEYS_MAX;
+                    return Err(IdentityError::Quota { quota: "AccessKeysPerUser", max });
+                }
+                let row = KeyRow {
+                    account: account.to_owned(),
+                    owner: owner(&user),
+                    sealed: sealed.clone(),
+                    is_active: true,
+                    created_ms,
+                };
+                put_key(&txn, id, &row)?;
+                user.keys.push(id.clone());
+                user.revision = revision;
+                put_user(&txn, &user)?;
+                Ok(row)
+            })
+            .await?;
+        Ok(NewAccessKey { key: row.shown(id), secret_access_key })
+    }
+
+    /// The keys of a user, oldest first.
+    pub async fn access_keys(&self, account: &str, user: &str) -> Result<Vec<AccessKey>, IdentityError> {
+        self.db
+            .read(|txn| async move {
+                let user = load_user(&txn, account, user).await?;
+                let mut found = Vec::with_capacity(user.keys.len());
+                for id in &user.keys {
+                    let row = txn.get(&keys::access_key(id)).await?;
+                    found.extend(row.map(|row| KeyRow::from_row(&row)).transpose()?.map(|row| row.shown(id)));
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    /// Lets a key be used, or not.
+    pub async fn set_access_key_active(
+        &self,
+        account: &str,
+        user: &str,
+        id: &str,
+        is_active: bool,
+    ) -> Result<(), IdentityError> {
+        self.db
+            .run(|txn| async move {
+                let row = load_key_of(&txn, account, user, id).await?;
+                put_key(&txn, id, &KeyRow { is_active, ..row })
+            })
+            .await
+    }
+
+    pub async fn delete_access_key(&self, account: &str, user: &str, id: &str) -> Result<(), IdentityError> {
+        let revision = self.random.u64();
+        self.db
+            .run(|txn| async move {
+                load_key_of(&txn, account, user, id).await?;
+                let mut user = load_user(&txn, account, user).await?;
+                user.keys.retain(|key| key != id);
+                user.revision = revision;
+                txn.delete(&keys::access_key(id));
+                txn.delete(&keys::key_use(id));
+                put_user(&txn, &user)
+            })
+            .await
+    }
+
+    /// An access key of any account, and the account; `None` when there is none of this id.
+    pub async fn access_key(&self, id: &str) -> Result<Option<(String, AccessKey)>, IdentityError> {
+        if id == self.root.access_key_id {
+            let owner = KeyOwner::Root;
+            let key = AccessKey { id: id.to_owned(), owner, is_active: true, created_ms: 0 };
+            return Ok(Some((self.root.account.clone(), key)));
+        }
+        Ok(self.key_row(id).await?.map(|row| (row.account.clone(), row.shown(id))))
+    }
+
+    async fn key_row(&self, id: &str) -> Result<Option<KeyRow>, IdentityError> {
+        let key = &keys::access_key(id);
+        let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
+        row.map(|row| KeyRow::from_row(&row)).transpose()
+    }
+}
+
+/// Tells the keys of a user that it has another name or path now.
+pub(crate) async fn move_user(txn: &Txn, user: &User) -> Result<(), IdentityError> {
+    for id in &user.keys {
+        if let Some(row) = txn.get(&keys::access_key(id)).await? {
+            put_key(txn, id, &KeyRow { owner: owner(user), ..KeyRow::from_row(&row)? })?;
+        }
+    }
+    Ok(())
+}
+
+async fn load_key_of(txn: &Txn, account: &str, user: &str, id: &str) -> Result<KeyRow, IdentityError> {
+    let user = load_user(txn, account, user).await?;
+    let row = txn.get(&keys::access_key(id)).await?;
+    let row = row.map(|row| KeyRow::from_row(&row)).transpose()?;
+    row.filter(|row| row.is_of(account, &user.name))
+        .ok_or_else(|| IdentityError::NoSuch { kind: Kind::AccessKey, name: id.to_owned() })
+}
+
+fn owner(user: &User) -> KeyOwner {
+    KeyOwner::User { id: user.id.clone(), name: user.name.clone(), path: user.path.clone() }
+}
+
+fn put_key(txn: &Txn, id: &str, row: &KeyRow) -> Result<(), IdentityError> {
+    let row = serde_json::to_vec(row).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    txn.put(&keys::access_key(id), &row);
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! Users and their inline policies.
+
+use std::collections::BTreeMap;
+
+use lambent_base::Arn;
+use lambent_store::Txn;
+use serde::{Deserialize, Serialize};
+
+use super::lists::Counted;
+use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, access_keys, inline, limits, members, tags};
+use crate::{Identity, IdentityError, keys};
+
+/// A user as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    pub account: String,
+    pub name: String,
+    /// Starts and ends with a slash.
+    pub path: String,
+    /// `AIDA` and seventeen letters; it stays when the user gets another name.
+    pub id: String,
+    pub created_ms: i64,
+    /// Inline policies by name, as they were given.
+    #[serde(default)]
+    pub policies: BTreeMap<String, String>,
+    /// ARNs of managed policies.
+    #[serde(default)]
+    pub attached: Vec<String>,
+    /// The ARN of the managed policy that bounds what the others allow.
+    #[serde(default)]
+    pub boundary: Option<String>,
+    /// By key.
+    #[serde(default)]
+    pub tags: Vec<(String, String)>,
+    /// Ids of the groups that the user is in, as they came.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Ids of the user's access keys, as they came.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// Another with every change.
+    pub revision: u64,
+}
+
+/// What UpdateUser and UpdateGroup change.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rename<'a> {
+    pub name: Option<&'a str>,
+    pub path: Option<&'a str>,
+}
+
+impl User {
+    pub fn arn(&self) -> String {
+        Arn::new("iam", "", &self.account, format!("user{}{}", self.path, self.name)).to_string()
+    }
+
+    pub(crate) fn from_row(row: &[u8]) -> Result<Self, IdentityError> {
+        serde_json::from_slice(row).map_err(|error| IdentityError::Damaged(error.to_string()))
+    }
+}
+
+impl Identity {
+    /// Makes a user. `id`, `created_ms` and `revision` of `user` are set here.
+    pub async fn create_user(&self, mut user: User) -> Result<User, IdentityError> {
+        let given = std::mem::take(&mut user.tags);
+        tags::add(&mut user.tags, &given)?;
+        user.id = format!("AIDA{}", self.random.string(ID_ALPHABET, ID_LENGTH));
+        user.created_ms = self.clock.unix_ms();
+        user.revision = self.random.u64();
+        let new = &user;
+        self.db
+            .run(|txn| async move {
+                if txn.get(&keys::user(&new.account, &new.name)).await?.is_some() {
+                    return Err(IdentityError::Exists { kind: Kind::User, name: new.name.clone() });
+                }
+                Counted::Users.one_more(&txn, &new.account).await?;
+                put_user(&txn, new)
+            })
+            .await?;
+        Ok(user)
+    }
+
+    pub async fn user(&self, account: &str, name: &str) -> Result<User, IdentityError> {
+        self.db.read(|txn| async move { load_user(&txn, account, name).await }).await
+    }
+
+    /// A page of the users whose path starts with `path_prefix`, by name.
+    pub async fn users(
+        &self,
+        account: &str,
+        path_prefix: &str,
+        marker: Option<&str>,
+        max: usize,
+    ) -> Result<Listed<User>, IdentityError> {
+        let all = keys::users(account).range();
+        let range = match marker {
+            Some(name) => all.after(&keys::user(account, name)),
+            None => all,
+        };
+        let read = |row: &[u8]| {
+            User::from_row(row).map(|user| Some(user).filter(|user| user.path.starts_with(path_prefix)))
+        };
+        self.list(range, max, read, |user| &user.name).await
+    }
+
+    /// Gives a user another name or path; id, policies, groups and keys stay.
+    pub async fn update_user(&self, account: &str, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
+        let revision = self.random.u64();
+        self.db
+            .run(|txn| async move {
+                let old = load_user(&txn, account, name).await?;
+                let mut user = User { revision, ..old.clone() };
+                user.path = new.path.map_or(user.path, str::to_owned);
+                user.name = new.name.map_or(user.name, str::to_owned);
+                let key = keys::user(account, &user.name);
+                if key != keys::user(account, name) && txn.get(&key).await?.is_some() {
+                    return Err(IdentityError::Exists { kind: Kind::User, name: user.name });
+                }
+                txn.delete(&keys::user(account, name));
+                members::move_user(&txn, &old, &user);
+                access_keys::move_user(&txn, &user).await?;
+                put_user(&txn, &user)
+            })
+            .await
+    }
+
+    /// Deletes a user that nothing hangs on any more.
+    pub async fn delete_user(&self, account: &str, name: &str) -> Result<(), IdentityError> {
+        self.db
+            .run(|txn| async move {
+                let user = load_user(&txn, account, name).await?;
+                let credentials = keys::service_credentials(account, &user.id).range();
+                let credentials = txn.scan(&credentials, lambent_store::ScanOptions::rows(1)).await?;
+                for (is_there, what) in [
+                    (!user.keys.is_empty(), "delete access keys"),
+                    (!user.policies.is_empty(), "delete policies"),
+                    (!user.attached.is_empty(), "detach all policies"),
+                    (!user.groups.is_empty(), "remove users from group"),
+                    (!credentials.rows.is_empty(), "remove referenced objects"),
+                ] {
+                    if is_there {
+                        return Err(IdentityError::DeleteConflict(what));
+                    }
+                }
+                txn.delete(&keys::user(account, name));
+                Counted::Users.one_less(&txn, account);
+                txn.add(&keys::revision(account), 1);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Adds or replaces an inline policy.
+    pub async fn put_user_policy(
+        &self,
+        account: &str,
+        name: &str,
+        policy: &str,
+        document: &str,
+    ) -> Result<(), IdentityError> {
+        self.change_user(account, name, |user| {
+            user.policies = inline::with(&user.policies, policy, document)?;
+            inline::check_size(Kind::User, &user.name, &user.policies, limits::USER_POLICIES_CHARS_MAX)
+        })
+        .await
+    }
+
+    pub async fn delete_user_policy(
+        &self,
+        account: &str,
+        name: &str,
+        policy: &str,
+    ) -> Result<(), IdentityError> {
+        self.change_user(account, name, |user| match user.policies.remove(policy) {
+            Some(_) => Ok(()),
+            None => Err(IdentityError::NoSuch { kind: Kind::UserPolicy, name: policy.to_owned() }),
+        })
+        .await
+    }
+
+    pub async fn tag_user(
+        &self,
+        account: &str,
+        name: &str,
+        new: &[(String, String)],
+    ) -> Result<(), IdentityError> {
+        self.change_user(account, name, |user| tags::add(&mut user.tags, new)).await
+    }
+
+    pub async fn untag_user(&self, account: &str, name: &str, gone: &[String]) -> Result<(), IdentityError> {
+        self.change_user(account, name, |user| {
+            tags::remove(&mut user.tags, gone);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes a user, but not its name, path, groups and keys.
+    pub(crate) async fn change_user(
+        &self,
+        account: &str,
+        name: &str,
+        change: impl Fn(&mut User) -> Result<(), IdentityError>,
+    ) -> Result<(), IdentityError> {
+        let change = &change;
+        let revision = self.random.u64();
+        self.db
+            .run(|txn| async move {
+                let mut user = load_user(&txn, account, name).await?;
+                change(&mut user)?;
+                user.revision = revision;
+                put_user(&txn, &user)
+            })
+            .await
+    }
+}
+
+/// A user by its name, as its letters were written when it was made.
+pub(crate) async fn load_user(txn: &Txn, account: &str, name: &str) -> Result<User, IdentityError> {
+    let row = txn.get(&keys::user(account, name)).await?;
+    // Names are told apart without regard to case, but a policy that speaks of `Ann` must not be gone around by asking
+    // for `ann`.
+    match row.map(|row| User::from_row(&row)).transpose()? {
+        Some(user) if user.name == name => Ok(user),
+        _ => Err(IdentityError::NoSuch { kind: Kind::User, name: name.to_owned() }),
+    }
+}
+
+/// Writes a user; what was decided for anybody in the account before is to be decided anew.
+pub(crate) fn put_user(txn: &Txn, user: &User) -> Result<(), IdentityError> {
+    let row = serde_json::to_vec(user).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    txn.put(&keys::user(&user.account, &user.name), &row);
+    txn.add(&keys::revision(&user.account), 1);
+    Ok(())
+}
