@@ -130,6 +130,8 @@ mod tests {
         );
         check("test result: FAILED. 3 passed; 2 failed; 0 ignored", 3, 2);
         check("==== 1 failed, 20 passed, 2 skipped, 1 error in 61.20s (0:01:01) ====", 20, 2);
+        check("==== 1 failed, 20 passed, 3 rerun in 61.20s (0:01:01) ====", 20, 1);
+        check("     Summary [   9.0s] 3 tests run: 3 passed (1 slow, 2 flaky), 0 skipped", 3, 0);
         check("20 passed in 0.20s", 20, 0);
         check("\u{2139} pass 7", 7, 0);
         check("\u{2139} fail 2", 0, 2);

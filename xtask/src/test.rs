@@ -53,11 +53,15 @@ fn clippy() -> Command {
     tools::cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
-/// nextest where it is installed (it runs tests in parallel processes), else cargo's own runner.
+/// nextest where it is installed (it runs tests in parallel processes), else cargo's own runner. A test that fails is run
+/// once more, as those of other languages are: on a machine that does other things, too, a process may come late. The runner
+/// names what needed it.
 fn unit_tests() -> Command {
     let has_nextest = tools::succeeds(&mut tools::cargo(&["nextest", "--version"]));
     match has_nextest {
-        true => tools::cargo(&["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]),
+        true => {
+            tools::cargo(&["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--retries", "1"])
+        }
         false => tools::cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]),
     }
 }
