@@ -1,20 +1,31 @@
-//! Who makes a request, and the proof that it was allowed.
+//! Who makes a request.
 
 use std::sync::Arc;
 
-use crate::Document;
+use lambent_base::Arn;
 
-/// The principal behind a verified signature.
+use crate::Policy;
+
+/// The principal behind a verified signature, or behind none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Twelve digits.
+    /// Twelve digits; empty for [`CallerKind::Anonymous`] and [`CallerKind::Service`].
     pub account: String,
-    /// As STS's GetCallerIdentity shows it.
+    /// As STS's GetCallerIdentity shows it; the name of a service.
     pub arn: String,
-    /// As STS's GetCallerIdentity shows it: the account for root, `ROLEID:SESSION` for a role session.
+    /// As STS's GetCallerIdentity shows it: the account for root, `AIDA...` for a user, `ROLEID:SESSION` for a role session.
     pub user_id: String,
     pub access_key_id: String,
     pub kind: CallerKind,
+    /// `None` with a long-term key.
+    pub session: Option<SessionFacts>,
+}
+
+/// When temporary credentials were made, and end; seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionFacts {
+    pub issued_unix_s: i64,
+    pub expires_unix_s: i64,
 }
 
 /// What kind of principal a caller is; decides which policies speak for it.
@@ -22,43 +33,64 @@ pub struct Caller {
 pub enum CallerKind {
     /// The account itself: allowed everything in its account.
     Root,
-    /// A session of a role: allowed what the role's policies and the session's own policy both allow.
-    RoleSession { role_name: String, role_arn: String, session_policy: Option<Document> },
+    /// A user of IAM, by a long-term key or by a session of GetSessionToken.
+    User { name: String },
+    /// A session of a role: allowed what the role's policies and the session's own policies all allow.
+    RoleSession {
+        role_name: String,
+        role_arn: String,
+        /// None of them: the role's policies alone count.
+        session_policies: Arc<[Policy]>,
+        session_tags: Vec<(String, String)>,
+        source_identity: Option<String>,
+        /// The identity provider that a web identity came from, as `aws:FederatedProvider` has it.
+        federated: Option<String>,
+    },
+    /// A session of GetFederationToken.
+    FederatedUser {
+        name: String,
+        /// The user or root whose policies count.
+        by: Box<Caller>,
+        session_policies: Arc<[Policy]>,
+        session_tags: Vec<(String, String)>,
+    },
+    /// Nobody signed the request: only resource policies that let in everybody speak for it.
+    Anonymous,
+    /// A service, as `s3.amazonaws.com`: only the platform makes one, only resource and trust policies speak for it.
+    Service { name: String },
 }
 
-/// The proof that a policy decision allowed this caller this action. Only this crate makes one.
-#[derive(Clone, Debug)]
-pub struct Authorized {
-    caller: Arc<Caller>,
-    action: &'static str,
-    resource: String,
-}
-
-/// What a caller wants to do, for a decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// As `s3:PutObject`.
-    pub action: &'static str,
-    /// The ARN that it is done to.
-    pub resource: String,
-}
-
-impl Authorized {
-    pub(crate) fn new(caller: Arc<Caller>, action: &'static str, resource: String) -> Self {
-        Self { caller, action, resource }
+impl Caller {
+    /// The account itself.
+    pub fn root(account: &str, access_key_id: &str) -> Self {
+        Self {
+            arn: Arn::new("iam", "", account, "root").to_string(),
+            user_id: account.to_owned(),
+            access_key_id: access_key_id.to_owned(),
+            kind: CallerKind::Root,
+            account: account.to_owned(),
+            session: None,
+        }
     }
 
-    pub fn caller(&self) -> &Arc<Caller> {
-        &self.caller
+    /// Who did not sign.
+    pub fn anonymous() -> Self {
+        Self::without_account("anonymous", CallerKind::Anonymous)
     }
 
-    /// As `s3:PutObject`.
-    pub fn action(&self) -> &'static str {
-        self.action
+    /// A service that acts for itself, as `s3.amazonaws.com`.
+    pub fn service(name: &str) -> Self {
+        Self::without_account(name, CallerKind::Service { name: name.to_owned() })
     }
 
-    /// The ARN that was decided on.
-    pub fn resource(&self) -> &str {
-        &self.resource
+    fn without_account(arn: &str, kind: CallerKind) -> Self {
+        Self {
+            account: String::new(),
+            arn: arn.to_owned(),
+            user_id: arn.to_owned(),
+            access_key_id: String::new(),
+            kind,
+            session: None,
+        }
     }
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use lambent_base::Arn;
 
 use crate::policy::Effect;
-use crate::{Authorized, Caller, CallerKind, Document, Identity, IdentityError, RoleName, Wanted};
+use crate::{
+    Authorized, Caller, CallerKind, Circumstances, Decision, Denial, Identity, IdentityError, Policy,
+    PolicyKind, RoleName, Wanted,
+};
 
 /// A role's policies, parsed once for each revision of the role.
 pub(crate) struct CompiledRole {
     revision: u64,
-    policies: Vec<Document>,
+    policies: Vec<Policy>,
 }
 
 /// Compiled roles that are kept; beyond it all are dropped and made anew when needed.
@@ -24,10 +27,10 @@ impl Identity {
     pub async fn authorize(
         &self,
         caller: &Caller,
-        action: &'static str,
-        resource: String,
+        at: &Circumstances,
+        wanted: Wanted,
     ) -> Result<Authorized, IdentityError> {
-        self.authorize_beside(caller, action, resource, false).await
+        self.authorize_beside(caller, at, wanted, false).await
     }
 
     /// [`Identity::authorize`] for a resource with a policy of its own: where that one allows (`granted`), the caller's own
@@ -35,12 +38,11 @@ impl Identity {
     pub async fn authorize_beside(
         &self,
         caller: &Caller,
-        action: &'static str,
-        resource: String,
+        at: &Circumstances,
+        wanted: Wanted,
         granted: bool,
     ) -> Result<Authorized, IdentityError> {
-        self.decide(caller, action, &resource, granted).await?;
-        Ok(Authorized::new(Arc::new(caller.clone()), action, resource))
+        self.decided(&Arc::new(caller.clone()), at, wanted, granted).await
     }
 
     /// [`Identity::authorize`] for each of these by itself, in their order: a no to one leaves the others alone.
@@ -49,18 +51,41 @@ impl Identity {
     pub async fn authorize_each(
         &self,
         caller: &Caller,
+        at: &Circumstances,
         wanted: Vec<Wanted>,
     ) -> Result<Vec<Result<Authorized, IdentityError>>, IdentityError> {
         let caller = Arc::new(caller.clone());
         let mut decisions = Vec::with_capacity(wanted.len());
-        for Wanted { action, resource } in wanted {
-            decisions.push(match self.decide(&caller, action, &resource, false).await {
-                Ok(()) => Ok(Authorized::new(Arc::clone(&caller), action, resource)),
-                Err(denied @ IdentityError::Denied(_)) => Err(denied),
-                Err(failure) => return Err(failure),
+        for wanted in wanted {
+            decisions.push(match self.decided(&caller, at, wanted, false).await {
+                Err(failure) if !matches!(failure, IdentityError::Denied(_)) => return Err(failure),
+                decision => decision,
             });
         }
         Ok(decisions)
+    }
+
+    /// Decides and tells the witnesses.
+    async fn decided(
+        &self,
+        caller: &Arc<Caller>,
+        at: &Circumstances,
+        wanted: Wanted,
+        granted: bool,
+    ) -> Result<Authorized, IdentityError> {
+        let Wanted { action, resource, .. } = wanted;
+        let facts = self.resource_facts(&resource).await?;
+        let owner = facts.owner.unwrap_or_else(|| caller.account.clone());
+        let verdict = self.decide(caller, action, &resource, granted).await?;
+        let outcome = verdict.as_ref().map(|()| [].as_slice());
+        for witness in self.witnesses.read().iter() {
+            let resource = &resource;
+            witness.decided(&Decision { caller, at, action, resource, owner: &owner, outcome });
+        }
+        match verdict {
+            Ok(()) => Ok(Authorized::new(Arc::clone(caller), action, resource, owner)),
+            Err(denial) => Err(IdentityError::Denied(Box::new(denial))),
+        }
     }
 
     async fn decide(
@@ -69,31 +94,27 @@ impl Identity {
         action: &str,
         resource: &str,
         granted: bool,
-    ) -> Result<(), IdentityError> {
+    ) -> Result<Result<(), Denial>, IdentityError> {
         let effect = match &caller.kind {
             _ if action == ALWAYS_ALLOWED => Effect::Allow,
             CallerKind::Root => Effect::Allow,
-            CallerKind::RoleSession { role_name, session_policy, .. } => {
+            CallerKind::RoleSession { role_name, session_policies, .. } => {
                 let resource = self.with_role_path(action, resource).await?;
                 let by_role = match self.role_effect(caller, role_name, action, &resource).await? {
                     Effect::Nothing if granted => Effect::Allow,
                     decided => decided,
                 };
-                session_policy
-                    .as_ref()
-                    .map_or(by_role, |policy| both(by_role, policy.effect_on(action, &resource)))
+                session_policies
+                    .iter()
+                    .fold(by_role, |before, policy| both(before, policy.effect_on(action, &resource)))
             }
+            _ => Effect::Nothing,
         };
-        let reason = match effect {
-            Effect::Allow => return Ok(()),
-            Effect::Deny => "with an explicit deny in an identity-based policy".to_owned(),
-            Effect::Nothing => format!("because no identity-based policy allows the {action} action"),
-        };
-        let message = format!(
-            "User: {} is not authorized to perform: {action} on resource: {resource} {reason}",
-            caller.arn
-        );
-        Err(IdentityError::Denied(message))
+        Ok(match effect {
+            Effect::Allow => Ok(()),
+            Effect::Deny => Err(Denial::explicit(caller, action, resource, PolicyKind::Identity, Vec::new())),
+            Effect::Nothing => Err(Denial::silent(caller, action, resource, PolicyKind::Identity)),
+        })
     }
 
     /// Requests to IAM name a role without its path, policies name it with it.
@@ -137,8 +158,7 @@ impl Identity {
         {
             return Ok(Arc::clone(known));
         }
-        let policies =
-            role.policies.values().map(|text| Document::identity(text)).collect::<Result<_, _>>()?;
+        let policies = role.policies.values().map(|text| Policy::identity(text)).collect::<Result<_, _>>()?;
         let compiled = Arc::new(CompiledRole { revision: role.revision, policies });
         let mut all = self.compiled.write();
         if all.len() >= COMPILED_ROLES_MAX {
@@ -184,6 +204,10 @@ mod tests {
         (Identity::new(db, clock, Random::seeded(2), root, MasterKey::new([1; 32])), hand)
     }
 
+    fn at() -> Circumstances {
+        Circumstances::default()
+    }
+
     fn role(name: &str) -> Role {
         Role {
             account: ACCOUNT.into(),
@@ -220,7 +244,8 @@ mod tests {
             identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
         assert_eq!(caller.arn, "arn:aws:sts::000000000000:assumed-role/worker/me");
         let object = || "arn:aws:s3:::photos/a.jpg".to_owned();
-        let denied = identity.authorize(&caller, "s3:GetObject", object()).await.unwrap_err();
+        let denied =
+            identity.authorize(&caller, &at(), Wanted::new("s3:GetObject", object())).await.unwrap_err();
         assert!(
             denied.to_string().contains("because no identity-based policy allows the s3:GetObject action")
         );
@@ -228,9 +253,10 @@ mod tests {
         let policy =
             r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#;
         identity.put_role_policy(NAME, "read", policy).await.unwrap();
-        let allowed = identity.authorize(&caller, "s3:GetObject", object()).await.unwrap();
+        let allowed =
+            identity.authorize(&caller, &at(), Wanted::new("s3:GetObject", object())).await.unwrap();
         assert_eq!(allowed.resource(), "arn:aws:s3:::photos/a.jpg");
-        assert!(identity.authorize(&caller, "s3:PutObject", object()).await.is_err());
+        assert!(identity.authorize(&caller, &at(), Wanted::new("s3:PutObject", object())).await.is_err());
     }
 
     #[tokio::test]
@@ -243,20 +269,20 @@ mod tests {
         let session = session(&identity).await;
         let caller =
             identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
-        let wish = |action, resource: &str| Wanted { action, resource: resource.to_owned() };
+        let wish = |action, resource: &str| Wanted::new(action, resource);
         let wishes = vec![
             wish("s3:GetObject", "arn:aws:s3:::other/a"),
             wish("s3:GetObject", "arn:aws:s3:::photos/a"),
             wish("s3:PutObject", "arn:aws:s3:::photos/a"),
         ];
-        let decisions = identity.authorize_each(&caller, wishes.clone()).await.unwrap();
-        assert!(matches!(&decisions[0], Err(IdentityError::Denied(why)) if why.contains("other/a")));
+        let decisions = identity.authorize_each(&caller, &at(), wishes.clone()).await.unwrap();
+        assert!(matches!(&decisions[0], Err(IdentityError::Denied(why)) if why.message.contains("other/a")));
         let allowed = decisions[1].as_ref().unwrap();
         assert_eq!((allowed.action(), allowed.resource()), ("s3:GetObject", "arn:aws:s3:::photos/a"));
         assert!(matches!(&decisions[2], Err(IdentityError::Denied(_))));
         identity.delete_role_policy(NAME, "read").await.unwrap();
         identity.delete_role(NAME).await.unwrap();
-        assert!(identity.authorize_each(&caller, wishes).await.is_err(), "a session without its role");
+        assert!(identity.authorize_each(&caller, &at(), wishes).await.is_err(), "a session without its role");
     }
 
     #[tokio::test]
@@ -275,7 +301,7 @@ mod tests {
             ("s3:PutObject", true, false),
             ("lambda:InvokeFunction", true, false),
         ] {
-            let decided = identity.authorize_beside(&caller, action, "x".into(), granted).await;
+            let decided = identity.authorize_beside(&caller, &at(), Wanted::new(action, "x"), granted).await;
             assert_eq!(decided.is_ok(), allowed, "{action} {granted}");
         }
     }
@@ -292,7 +318,11 @@ mod tests {
             identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
         for (action, allowed) in [("s3:GetObject", true), ("s3:PutObject", false), ("iam:CreateRole", false)]
         {
-            assert_eq!(identity.authorize(&caller, action, "x".into()).await.is_ok(), allowed, "{action}");
+            assert_eq!(
+                identity.authorize(&caller, &at(), Wanted::new(action, "x")).await.is_ok(),
+                allowed,
+                "{action}"
+            );
         }
     }
 
@@ -309,7 +339,8 @@ mod tests {
             identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
         for (name, allowed) in [("worker", true), ("boss", false), ("nobody", true)] {
             let resource = format!("arn:aws:iam::000000000000:role/{name}");
-            let decided = identity.authorize(&caller, "iam:PutRolePolicy", resource).await;
+            let decided =
+                identity.authorize(&caller, &at(), Wanted::new("iam:PutRolePolicy", resource)).await;
             assert_eq!(decided.is_ok(), allowed, "{name}");
         }
     }

@@ -2,7 +2,7 @@
 
 use lambent_store::StoreError;
 
-use crate::{Kind, MalformedPolicy};
+use crate::{Denial, Kind, MalformedPolicy};
 
 /// Failures of identity, each with what it asks of the caller.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum IdentityError {
     ExpiredSession { expired_unix_s: i64 },
     /// The message is AWS's, for the client.
     #[error("{0}")]
-    Denied(String),
+    Denied(Box<Denial>),
     #[error("expected a role named `{0}`, found none")]
     NoSuchRole(String),
     #[error("a role named `{0}` exists")]

@@ -7,23 +7,29 @@
 mod caller;
 mod check;
 mod decide;
+mod denial;
 mod error;
 mod keys;
 mod policy;
 mod principals;
+mod request;
+mod resource;
 mod roles;
 mod seal;
 mod sessions;
 
-pub use caller::{Authorized, Caller, CallerKind, Wanted};
+pub use caller::{Caller, CallerKind, SessionFacts};
 pub use check::check;
+pub use denial::{Decision, Denial, PolicyKind, StatementRef, Witness};
 pub use error::IdentityError;
-pub use policy::{Document, MalformedPolicy, Principal};
+pub use policy::{MalformedPolicy, Policy, Principal};
 pub use principals::{
     AccessKey, AccountCounts, AccountSettings, CredentialSelection, Group, KeyOwner, KeyUse, Kind, Listed,
     NewAccessKey, NewServiceCredential, PasswordPolicy, REPORT_LIFETIME_MS, Rename, ServiceCredential, User,
     limits as quotas,
 };
+pub use request::{Authorized, Circumstances, Keys, Wanted};
+pub use resource::{ResourceFacts, ResourcePolicies};
 pub use roles::{Role, RoleName, limits};
 pub use seal::MasterKey;
 pub use sessions::{AssumeRole, Credential, TemporaryCredentials};
@@ -53,11 +59,23 @@ pub struct Identity {
     compiled: RwLock<HashMap<String, Arc<decide::CompiledRole>>>,
     /// When the last use of an access key was written down, by its id; milliseconds since 1970.
     uses: RwLock<HashMap<String, i64>>,
+    guards: resource::Guards,
+    witnesses: RwLock<Vec<Arc<dyn Witness>>>,
 }
 
 impl Identity {
     pub fn new(db: Db, clock: Clock, random: Random, root: RootKey, master: MasterKey) -> Self {
-        Self { db, clock, random, root, master, compiled: RwLock::default(), uses: RwLock::default() }
+        Self {
+            db,
+            clock,
+            random,
+            root,
+            master,
+            compiled: RwLock::default(),
+            uses: RwLock::default(),
+            guards: RwLock::default(),
+            witnesses: RwLock::default(),
+        }
     }
 
     /// Encrypts a service's secret under the master key; `purpose` must be the same when it is opened.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// A parsed policy document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
+pub struct Policy {
     statements: Vec<Statement>,
 }
 
@@ -62,7 +62,7 @@ pub enum MalformedPolicy {
     Variable(String),
 }
 
-impl Document {
+impl Policy {
     /// Reads an identity policy: about resources, without principals.
     pub fn identity(text: &str) -> Result<Self, MalformedPolicy> {
         let document = Self::parse(text)?;
@@ -87,6 +87,16 @@ impl Document {
             }
         }
         Ok(document)
+    }
+
+    /// Reads the policy of a resource of a service, as `s3`: about principals and, mostly, resources.
+    pub fn resource(text: &str, _service: &str) -> Result<Self, MalformedPolicy> {
+        Self::parse(text)
+    }
+
+    /// Reads a policy that a session is made with: written as identity policies are.
+    pub fn session(text: &str) -> Result<Self, MalformedPolicy> {
+        Self::identity(text)
     }
 
     /// A policy that allows nothing.
@@ -259,8 +269,8 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn identity(statement: &str) -> Document {
-        Document::identity(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).unwrap()
+    fn identity(statement: &str) -> Policy {
+        Policy::identity(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).unwrap()
     }
 
     #[test]
@@ -310,20 +320,20 @@ mod tests {
 
     #[test]
     fn malformed_documents_are_named() {
-        assert_eq!(Document::identity("{"), Err(MalformedPolicy::Json));
+        assert_eq!(Policy::identity("{"), Err(MalformedPolicy::Json));
         for text in [
             "[]",
             r#"{"Statement":[{}]}"#,
             r#"{"Version":"2020-01-01","Statement":[]}"#,
             r#"{"Other":1,"Statement":[]}"#,
         ] {
-            assert_eq!(Document::identity(text), Err(MalformedPolicy::Syntax), "{text}");
+            assert_eq!(Policy::identity(text), Err(MalformedPolicy::Syntax), "{text}");
         }
         let principal = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}"#;
-        assert_eq!(Document::identity(principal), Err(MalformedPolicy::Prohibited("Principal")));
-        assert_eq!(Document::trust(principal), Err(MalformedPolicy::Prohibited("Resource")));
+        assert_eq!(Policy::identity(principal), Err(MalformedPolicy::Prohibited("Principal")));
+        assert_eq!(Policy::trust(principal), Err(MalformedPolicy::Prohibited("Resource")));
         let variable =
             r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"arn:aws:s3:::home/${aws:userid}/*"}}"#;
-        assert!(matches!(Document::identity(variable), Err(MalformedPolicy::Variable(_))));
+        assert!(matches!(Policy::identity(variable), Err(MalformedPolicy::Variable(_))));
     }
 }

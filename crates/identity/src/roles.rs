@@ -6,7 +6,7 @@ use lambent_base::Arn;
 use lambent_store::{KeyRange, Page, ScanOptions, Txn};
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, Identity, IdentityError, keys};
+use crate::{Identity, IdentityError, Policy, keys};
 
 /// Bounds on roles. Source: IAM User Guide, "IAM and AWS STS quotas".
 pub mod limits {
@@ -58,7 +58,7 @@ impl Role {
 impl Identity {
     /// Makes a role; its trust policy is checked first. `id`, `created_ms` and `revision` of `role` are set here.
     pub async fn create_role(&self, mut role: Role) -> Result<Role, IdentityError> {
-        Document::trust(&role.trust_policy)?;
+        Policy::trust(&role.trust_policy)?;
         role.id = format!("AROA{}", self.random.string(ID_ALPHABET, ID_LENGTH));
         role.created_ms = self.clock.unix_ms();
         role.revision = self.random.u64();
@@ -133,7 +133,7 @@ impl Identity {
         policy: &str,
         document: &str,
     ) -> Result<(), IdentityError> {
-        Document::identity(document)?;
+        Policy::identity(document)?;
         self.change(&name, |role| {
             role.policies.insert(policy.to_owned(), document.to_owned());
             let chars: usize =

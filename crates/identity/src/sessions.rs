@@ -6,7 +6,10 @@ use lambent_base::Arn;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Effect;
-use crate::{Caller, CallerKind, Document, Identity, IdentityError, Principal, Role, RoleName};
+use crate::{
+    Caller, CallerKind, Denial, Identity, IdentityError, Policy, PolicyKind, Principal, Role, RoleName,
+    SessionFacts,
+};
 
 /// What a session token is sealed for.
 const PURPOSE: &[u8] = b"session-token/1";
@@ -42,6 +45,9 @@ struct Session {
     session_name: String,
     access_key_id: String,
     secret_access_key: String,
+    /// Tokens from before it was kept have none.
+    #[serde(default)]
+    issued_unix_s: i64,
     expires_unix_s: i64,
     policy: Option<String>,
 }
@@ -75,14 +81,7 @@ impl Identity {
 
     /// The account itself.
     pub fn root_caller(&self) -> Caller {
-        let account = self.root.account.clone();
-        Caller {
-            arn: Arn::new("iam", "", &account, "root").to_string(),
-            user_id: account.clone(),
-            access_key_id: self.root.access_key_id.clone(),
-            kind: CallerKind::Root,
-            account,
-        }
+        Caller::root(&self.root.account, &self.root.access_key_id)
     }
 
     /// Credentials of a role for somebody whom its trust policy names.
@@ -92,12 +91,10 @@ impl Identity {
         request: AssumeRole<'_>,
     ) -> Result<TemporaryCredentials, IdentityError> {
         let AssumeRole { role_arn, session_name, seconds, policy } = request;
-        policy.map(Document::identity).transpose()?;
+        policy.map(Policy::identity).transpose()?;
         let denied = || {
-            let (arn, action) = (&caller.arn, "sts:AssumeRole");
-            IdentityError::Denied(format!(
-                "User: {arn} is not authorized to perform: {action} on resource: {role_arn}"
-            ))
+            let denial = Denial::silent(caller, "sts:AssumeRole", role_arn, PolicyKind::Trust);
+            IdentityError::Denied(Box::new(denial.without_reason()))
         };
         let role = match self.role_by_arn(role_arn).await {
             // Whether a role exists is nobody's business who may not assume it.
@@ -132,7 +129,9 @@ impl Identity {
     ) -> Result<TemporaryCredentials, IdentityError> {
         let role = self.role_by_arn(role_arn).await?;
         if self.trusted_by_service(&role, service)? != Effect::Allow {
-            return Err(IdentityError::Denied(format!("{service} is not trusted by {role_arn}")));
+            let (caller, kind) = (Caller::service(service), PolicyKind::Trust);
+            let denial = Denial::silent(&caller, "sts:AssumeRole", role_arn, kind);
+            return Err(IdentityError::Denied(Box::new(denial)));
         }
         Ok(self.session(&role, session_name, seconds, None))
     }
@@ -155,7 +154,7 @@ impl Identity {
     }
 
     fn trusted(&self, role: &Role, is_meant: impl Fn(&Principal) -> bool) -> Result<Effect, IdentityError> {
-        Ok(Document::trust(&role.trust_policy)?.effect_for("sts:AssumeRole", is_meant))
+        Ok(Policy::trust(&role.trust_policy)?.effect_for("sts:AssumeRole", is_meant))
     }
 
     fn session(
@@ -173,6 +172,7 @@ impl Identity {
             session_name: session_name.to_owned(),
             access_key_id: format!("ASIA{}", self.random.string(KEY_ALPHABET, 16)),
             secret_access_key: self.random.string(SECRET_ALPHABET, SECRET_LENGTH),
+            issued_unix_s: self.clock.unix_s(),
             expires_unix_s: self.clock.unix_s() + seconds,
             policy: policy.map(str::to_owned),
         };
@@ -221,8 +221,8 @@ impl Identity {
 impl Session {
     fn caller(&self) -> Caller {
         // A document that no longer parses must not widen the session: an empty one allows nothing.
-        let parse = |text: &String| Document::identity(text).unwrap_or_else(|_| Document::nothing());
-        let session_policy = self.policy.as_ref().map(parse);
+        let parse = |text: &String| Policy::identity(text).unwrap_or_else(|_| Policy::nothing());
+        let session_policies = self.policy.iter().map(parse).collect();
         let resource = format!("assumed-role/{}/{}", self.role_name, self.session_name);
         Caller {
             account: self.account.clone(),
@@ -232,8 +232,15 @@ impl Session {
             kind: CallerKind::RoleSession {
                 role_name: self.role_name.clone(),
                 role_arn: self.role_arn.clone(),
-                session_policy,
+                session_policies,
+                session_tags: Vec::new(),
+                source_identity: None,
+                federated: None,
             },
+            session: Some(SessionFacts {
+                issued_unix_s: self.issued_unix_s,
+                expires_unix_s: self.expires_unix_s,
+            }),
         }
     }
 }

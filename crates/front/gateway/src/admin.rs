@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use lambent_api::{ApiError, Body, BoxFuture, CallContext};
 use lambent_base::Place;
-use lambent_identity::CallerKind;
+use lambent_identity::{CallerKind, Wanted};
 use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
 
@@ -141,7 +141,8 @@ async fn run(
     }
     let admin = inner.admin.iter().find(|admin| admin.path == path);
     let admin = admin.ok_or_else(|| ApiError::new("NotFound", 404, format!("there is nothing at {path}")))?;
-    let decided = inner.identity.authorize(&caller, admin.action, "*".to_owned()).await;
+    let decided =
+        inner.identity.authorize(&caller, &context.circumstances(), Wanted::new(admin.action, "*")).await;
     decided.map_err(|error| ApiError::new("AccessDeniedException", 403, error.to_string()))?;
     (admin.handler)(context, query).await.map(Answer::Json)
 }

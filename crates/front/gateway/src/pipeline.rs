@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
-use lambent_api::{ApiError, Body, BodyMode, CallContext, Incoming, Reply};
+use lambent_api::{ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply};
 use lambent_base::{Alarm, Place};
 use lambent_sigv4::{AuthError, SignedRequest};
 use lambent_wire::{ProtocolKind, Routed};
@@ -161,8 +161,18 @@ impl Inner {
             source_ip: peer.ip().to_string(),
             endpoint: format!("http://{}", hosts::host_of(parts)),
             trace: trace_of(parts),
+            client: Client {
+                is_secure: false,
+                user_agent: header(parts, USER_AGENT),
+                referer: header(parts, REFERER),
+            },
         }
     }
+}
+
+/// A header's text, for policies to ask.
+fn header(parts: &Parts, name: HeaderName) -> Option<String> {
+    parts.headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
 /// The tracing header, unless it is longer than any.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Kind, limits};
-use crate::{Document, IdentityError};
+use crate::{IdentityError, Policy};
 
 /// These policies with one more, or one replaced, which is read first.
 pub(crate) fn with(
@@ -11,7 +11,7 @@ pub(crate) fn with(
     name: &str,
     document: &str,
 ) -> Result<BTreeMap<String, String>, IdentityError> {
-    Document::identity(document)?;
+    Policy::identity(document)?;
     let mut policies = policies.clone();
     policies.insert(name.to_owned(), document.to_owned());
     Ok(policies)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lambent_base::Place;
-use lambent_identity::{Authorized, Caller, Identity, IdentityError, Wanted};
+use lambent_identity::{Authorized, Caller, Circumstances, Identity, IdentityError, Wanted};
 use lambent_wire::ApiError;
 
 /// The request around an operation: there is none before access was decided on.
@@ -31,6 +31,32 @@ pub struct CallContext {
     pub endpoint: String,
     /// `X-Amzn-Trace-Id` as the client sent it: what the request sets off carries it on.
     pub trace: Option<String>,
+    pub client: Client,
+}
+
+/// What a client says of itself and of its connection, for policies to ask.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    /// Whether the request came over TLS.
+    pub is_secure: bool,
+    pub user_agent: Option<String>,
+    pub referer: Option<String>,
+}
+
+impl CallContext {
+    /// What policies may ask of the request whoever makes it.
+    pub fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            source_ip: self.source_ip.parse().ok(),
+            is_secure: self.client.is_secure,
+            user_agent: self.client.user_agent.clone(),
+            referer: self.client.referer.clone(),
+            region: self.place.region.clone(),
+            time_ms: self.time_ms,
+            request_id: self.request_id.clone(),
+            ..Circumstances::default()
+        }
+    }
 }
 
 impl Call {
@@ -41,7 +67,8 @@ impl Call {
         caller: &Caller,
         wanted: Wanted,
     ) -> Result<Self, ApiError> {
-        let authorized = identity.authorize(caller, wanted.action, wanted.resource).await.map_err(denied)?;
+        let authorized =
+            identity.authorize(caller, &context.circumstances(), wanted).await.map_err(denied)?;
         let caller = Arc::clone(authorized.caller());
         Ok(Self { context, caller, identity })
     }
@@ -60,14 +87,15 @@ impl Call {
             let message = "The request names nothing that access to could be decided on.";
             return Err(ApiError::new(ACCESS_DENIED, 403, message));
         }
-        let decisions = identity.authorize_each(caller, wanted).await.map_err(denied)?;
+        let decisions =
+            identity.authorize_each(caller, &context.circumstances(), wanted).await.map_err(denied)?;
         let decisions = decisions.into_iter().map(|decision| decision.map_err(denied)).collect();
         Ok((Self { context, caller: Arc::new(caller.clone()), identity }, decisions))
     }
 
     /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source.
-    pub async fn authorize(&self, action: &'static str, resource: String) -> Result<Authorized, ApiError> {
-        self.identity.authorize(self.caller(), action, resource).await.map_err(denied)
+    pub async fn authorize(&self, wanted: Wanted) -> Result<Authorized, ApiError> {
+        self.identity.authorize(self.caller(), &self.context.circumstances(), wanted).await.map_err(denied)
     }
 
     pub fn caller(&self) -> &Caller {
@@ -99,7 +127,7 @@ impl Call {
 /// The code is S3's and the query protocol's; the gateway knows which services say AccessDeniedException.
 fn denied(error: IdentityError) -> ApiError {
     match error {
-        IdentityError::Denied(message) => ApiError::new(ACCESS_DENIED, 403, message),
+        IdentityError::Denied(denial) => ApiError::new(ACCESS_DENIED, 403, denial.message),
         other => ApiError::internal(&other),
     }
 }

@@ -10,7 +10,7 @@ mod service;
 mod urls;
 
 pub use body::{Body, ByteStream, Trailers};
-pub use call::{ACCESS_DENIED, Call, CallContext, Decisions, not_implemented};
+pub use call::{ACCESS_DENIED, Call, CallContext, Client, Decisions, not_implemented};
 pub use service::{Access, BodyCheck, BodyMode, EachOf, Incoming, Reply, ResourceOf, Route, Service};
 pub use urls::{FunctionUrl, FunctionUrls, UrlAnswer, UrlCall};
 

@@ -181,7 +181,7 @@ impl Route {
 impl<I> Access<I> {
     fn wanted(&self, input: &I, place: &Place) -> Wanted {
         match self {
-            Self::Action(action, resource) => Wanted { action, resource: resource(input, place) },
+            Self::Action(action, resource) => Wanted::new(action, resource(input, place)),
             Self::Input(wanted) => wanted(input, place),
         }
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use lambent_base::{Arn, Clock};
 use lambent_bus::ports::{Caller, DeliverTo, Follow, InvokeError, Invoked};
 use lambent_bus::{DESTINATION, End, Event, NewEvent, RetryPolicy};
+use lambent_identity::{Circumstances, Wanted};
 use lambent_model_lambda::DestinationConfig;
 use lambent_wire::{ApiError, Timestamp};
 use serde_json::Value;
@@ -182,7 +183,10 @@ impl Lambda {
     pub(crate) async fn role_may(&self, role_arn: &str, action: &'static str, resource: String) -> bool {
         let identity = &self.parts.identity;
         match identity.role_as_service(SERVICE_PRINCIPAL, role_arn, "destinations").await {
-            Ok(caller) => identity.authorize(&caller, action, resource).await.is_ok(),
+            Ok(caller) => {
+                let at = Circumstances { time_ms: self.parts.clock.unix_ms(), ..Circumstances::default() };
+                identity.authorize(&caller, &at, Wanted::new(action, resource)).await.is_ok()
+            }
             Err(error) => {
                 tracing::debug!(%error, role_arn, "a role hands nothing on");
                 false

@@ -4,6 +4,7 @@
 
 use lambent_api::Call;
 use lambent_base::Place;
+use lambent_identity::Wanted;
 use lambent_store::Txn;
 use lambent_wire::ApiError;
 
@@ -25,7 +26,7 @@ impl Lambda {
         let mut layers = Vec::new();
         for version in versions {
             let arn = version.arn();
-            call.authorize("lambda:GetLayerVersion", arn.clone()).await?;
+            call.authorize(Wanted::new("lambda:GetLayerVersion", arn.clone())).await?;
             let row = self.layer_version(call, &version).await?.ok_or_else(|| missing(&arn))?;
             layers.push(LayerRef { arn, code: row.code });
         }

@@ -8,6 +8,7 @@ use lambent_api::{Body, Call};
 use lambent_base::Place;
 use lambent_blobs::{Blob, BlobId};
 use lambent_bus::pins;
+use lambent_identity::Wanted;
 use lambent_model_lambda::{
     FunctionCode, LayerVersionContentInput, S3ObjectStorageMode, UpdateFunctionCodeRequest,
 };
@@ -300,7 +301,8 @@ impl Lambda {
     async fn open_object(&self, call: &Call, object: &ObjectName) -> Result<Body, LambdaError> {
         let ObjectName { bucket, key, version } = object;
         let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-        if let Err(denied) = call.authorize(action, format!("arn:aws:s3:::{bucket}/{key}")).await {
+        let wanted = Wanted::new(action, format!("arn:aws:s3:::{bucket}/{key}"));
+        if let Err(denied) = call.authorize(wanted).await {
             if denied.status != 403 {
                 return Err(denied.into());
             }

@@ -75,12 +75,12 @@ pub(crate) fn decide_for(
     };
     let own = ask(&caller.arn);
     match &caller.kind {
-        CallerKind::Root => own,
         CallerKind::RoleSession { role_arn, .. } => match (own, ask(role_arn)) {
             (Verdict::Deny, _) | (_, Verdict::Deny) => Verdict::Deny,
             (Verdict::Allow, _) | (_, Verdict::Allow) => Verdict::Allow,
             (Verdict::Nothing, Verdict::Nothing) => Verdict::Nothing,
         },
+        _ => own,
     }
 }
 

@@ -2,6 +2,7 @@
 //! Source: Amazon S3 User Guide, "Add preconditions to S3 operations with conditional requests".
 
 use lambent_api::{ApiError, Call};
+use lambent_identity::Wanted;
 use lambent_wire::Timestamp;
 
 use crate::rows::ObjectRow;
@@ -105,7 +106,7 @@ impl WriteCondition {
     /// Errors: `AccessDenied`.
     pub(crate) async fn authorize(&self, call: &Call, bucket: &str, key: &str) -> Result<(), ApiError> {
         if matches!(self, Self::Match(_)) {
-            call.authorize("s3:GetObject", names::object_arn(bucket, key)).await?;
+            call.authorize(Wanted::new("s3:GetObject", names::object_arn(bucket, key))).await?;
         }
         Ok(())
     }

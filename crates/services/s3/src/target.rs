@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lambent_api::{Body, Call, CallContext};
+use lambent_api::{Body, Call, CallContext, Client};
 use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::Delivery;
 use lambent_bus::ports::{DeliverTo, Outgoing, PortError};
@@ -50,8 +50,9 @@ impl BucketTarget {
             source_ip: SERVICE_PRINCIPAL.to_owned(),
             endpoint: String::new(),
             trace,
+            client: Client::default(),
         };
-        let wanted = Wanted { action: ACTION, resource: object_arn(&bucket, &key) };
+        let wanted = Wanted::new(ACTION, object_arn(&bucket, &key));
         let call = Call::decide(context, self.identity.clone(), &caller, wanted).await?;
         let input = PutObjectRequest {
             bucket,

@@ -99,7 +99,7 @@ fn refuse_unsupported(input: &model::AssumeRoleRequest) -> Result<(), ApiError> 
 
 fn api_error(error: IdentityError) -> ApiError {
     match error {
-        IdentityError::Denied(message) => ApiError::new(lambent_api::ACCESS_DENIED, 403, message),
+        IdentityError::Denied(denial) => ApiError::new(lambent_api::ACCESS_DENIED, 403, denial.message),
         IdentityError::DurationTooLong { .. } => ApiError::client(
             "ValidationError",
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",

@@ -205,6 +205,7 @@ impl Cloud {
                 source_ip: "127.0.0.1".to_owned(),
                 endpoint: "http://127.0.0.1:4566".to_owned(),
                 trace,
+                client: lambent_api::Client::default(),
             },
             caller: self.identity.root_caller(),
             identity: self.identity.clone(),

@@ -49,6 +49,7 @@ fn request(path: &str) -> UrlCall {
         source_ip: "127.0.0.1".to_owned(),
         endpoint: "http://localhost:4566".to_owned(),
         trace: None,
+        client: lambent_api::Client::default(),
     };
     UrlCall { parts, body: Bytes::new(), caller: None, context }
 }

@@ -3,7 +3,7 @@
 //! Since October 2025 a request takes two actions: InvokeFunctionUrl, and InvokeFunction with the condition key
 //! `lambda:InvokedViaFunctionUrl`. Source: AWS Lambda Developer Guide, "Control access to Lambda function URLs".
 
-use lambent_identity::{Caller, Identity, IdentityError};
+use lambent_identity::{Caller, Circumstances, Identity, IdentityError, Wanted};
 use lambent_wire::ApiError;
 
 use crate::policy::INVOKE;
@@ -17,6 +17,7 @@ const FORBIDDEN: &str = "Forbidden. For troubleshooting Function URL authorizati
 /// Fails unless the caller, or anybody where there is none, may use the URL of this resource.
 pub(super) async fn check(
     identity: &Identity,
+    at: &Circumstances,
     caller: Option<&Caller>,
     policy: Option<&PolicyRow>,
     resource: &str,
@@ -28,7 +29,7 @@ pub(super) async fn check(
             None => verdict == Verdict::Allow,
             Some(caller) => {
                 let granted = verdict == Verdict::Allow;
-                match identity.authorize_beside(caller, action, resource.to_owned(), granted).await {
+                match identity.authorize_beside(caller, at, Wanted::new(action, resource), granted).await {
                     Ok(_) => true,
                     Err(IdentityError::Denied(_)) => false,
                     Err(other) => return Err(ApiError::internal(&other)),
@@ -75,8 +76,12 @@ mod tests {
             kind: CallerKind::RoleSession {
                 role_name: "reader".to_owned(),
                 role_arn: "arn:aws:iam::000000000000:role/reader".to_owned(),
-                session_policy: None,
+                session_policies: std::sync::Arc::new([]),
+                session_tags: Vec::new(),
+                source_identity: None,
+                federated: None,
             },
+            session: None,
         }
     }
 

@@ -203,6 +203,7 @@ mod tests {
             user_id: "111122223333".to_owned(),
             access_key_id: "AKIA".to_owned(),
             kind: CallerKind::Root,
+            session: None,
         };
         let call = UrlCall {
             parts,
@@ -215,6 +216,7 @@ mod tests {
                 source_ip: "123.123.123.123".to_owned(),
                 endpoint: "http://u.lambda-url.us-east-1.localhost:4566".to_owned(),
                 trace: None,
+                client: lambent_api::Client::default(),
             },
         };
         let called = Called {

@@ -104,5 +104,9 @@ fn initiator(caller: &Caller) -> (String, String) {
     match &caller.kind {
         CallerKind::Root => (names::canonical_id(&caller.account), "root".to_owned()),
         CallerKind::RoleSession { role_name, .. } => (caller.arn.clone(), role_name.clone()),
+        CallerKind::User { name } | CallerKind::FederatedUser { name, .. } | CallerKind::Service { name } => {
+            (caller.arn.clone(), name.clone())
+        }
+        CallerKind::Anonymous => (caller.arn.clone(), caller.arn.clone()),
     }
 }

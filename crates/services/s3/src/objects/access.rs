@@ -12,13 +12,13 @@ use crate::{errors, limits, names};
 /// Reading an object, or a version of it: an action of its own. Source: Amazon S3 API Reference, "GetObject".
 pub(crate) fn reading(bucket: &str, key: &str, version: Option<&str>) -> Wanted {
     let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-    Wanted { action, resource: names::object_arn(bucket, key) }
+    Wanted::new(action, names::object_arn(bucket, key))
 }
 
 /// Deleting an object, or a version of it: an action of its own. Source: Amazon S3 API Reference, "DeleteObject".
 fn deletion(bucket: &str, key: &str, version: Option<&str>) -> Wanted {
     let action = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
-    Wanted { action, resource: names::object_arn(bucket, key) }
+    Wanted::new(action, names::object_arn(bucket, key))
 }
 
 /// What GetObject wants.

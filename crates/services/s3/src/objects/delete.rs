@@ -182,7 +182,7 @@ async fn can_delete<'a>(
 /// A condition on an ETag tells something of the object, so it needs leave to read it; `*` does not.
 async fn may_compare(call: &Call, read: Wanted, if_match: Option<&str>) -> Result<(), ApiError> {
     if if_match.is_some_and(|tag| unquoted(tag) != "*") {
-        call.authorize(read.action, read.resource).await?;
+        call.authorize(read).await?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod get;
 mod put;
 
 use lambent_api::{ApiError, Call};
+use lambent_identity::Wanted;
 use lambent_store::Txn;
 
 use crate::conditions::WriteCondition;
@@ -113,7 +114,7 @@ impl S3 {
             return Ok(found);
         }
         // That a key is missing is told only to those who may list the bucket.
-        call.authorize("s3:ListBucket", names::bucket_arn(bucket)).await?;
+        call.authorize(Wanted::new("s3:ListBucket", names::bucket_arn(bucket))).await?;
         Err(errors::no_such_key(key).into())
     }
 

@@ -146,7 +146,7 @@ async fn leave_for_something_else_is_no_leave_to_delete() {
         fixture.put(key, b"1").await;
     }
     let root = fixture.identity.root_caller();
-    let wanted = |action, key: &str| Wanted { action, resource: format!("arn:aws:s3:::photos/{key}") };
+    let wanted = |action, key: &str| Wanted::new(action, format!("arn:aws:s3:::photos/{key}"));
     // A yes to another object, one to another action, and none at all.
     let elsewhere = vec![wanted("s3:DeleteObject", "l"), wanted("s3:DeleteObject", "l")];
     let (call, decisions) = fixture.call_for_each(&root, elsewhere).await.unwrap();
@@ -181,7 +181,7 @@ fn a_version_is_read_and_deleted_by_actions_of_its_own() {
             ..HeadObjectRequest::default()
         };
         let deletion = DeleteObjectRequest { bucket, key, version_id, ..DeleteObjectRequest::default() };
-        let wanted = |action| Wanted { action, resource: "arn:aws:s3:::photos/k".to_owned() };
+        let wanted = |action| Wanted::new(action, "arn:aws:s3:::photos/k");
         assert_eq!(objects::wanted_get(&get, &place), wanted(read));
         assert_eq!(objects::wanted_head(&head, &place), wanted(read));
         assert_eq!(objects::wanted_deletion(&deletion, &place), wanted(delete));

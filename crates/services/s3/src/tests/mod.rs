@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambent_api::{ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Decisions, Trailers};
+use lambent_api::{ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Trailers};
 use lambent_base::{Arn, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
@@ -130,7 +130,7 @@ impl Fixture {
 
     pub(super) async fn call_in(&self, region: &str) -> Call {
         let caller = self.identity.root_caller();
-        let all = Wanted { action: "s3:*", resource: "*".to_owned() };
+        let all = Wanted::new("s3:*", "*");
         Call::decide(self.context(region), self.identity.clone(), &caller, all).await.unwrap()
     }
 
@@ -171,7 +171,7 @@ impl Fixture {
     ) -> Result<Call, ApiError> {
         let caller = self.role(statements).await;
         let context = self.context("us-east-1");
-        let wanted = Wanted { action, resource: resource.to_owned() };
+        let wanted = Wanted::new(action, resource);
         Call::decide(context, self.identity.clone(), &caller, wanted).await
     }
 
@@ -202,8 +202,12 @@ impl Fixture {
             kind: CallerKind::RoleSession {
                 role_name: "worker".to_owned(),
                 role_arn: "arn:aws:iam::000000000000:role/worker".to_owned(),
-                session_policy: None,
+                session_policies: Arc::new([]),
+                session_tags: Vec::new(),
+                source_identity: None,
+                federated: None,
             },
+            session: None,
         }
     }
 
@@ -215,6 +219,7 @@ impl Fixture {
             source_ip: "127.0.0.1".to_owned(),
             endpoint: "http://127.0.0.1:4566".to_owned(),
             trace: None,
+            client: Client::default(),
         }
     }
 
