@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use lambent_base::Arn;
-
 use crate::policy::Effect;
 use crate::{
     Authorized, Caller, CallerKind, Circumstances, Decision, Denial, Identity, IdentityError, Policy,
@@ -99,7 +97,7 @@ impl Identity {
             _ if action == ALWAYS_ALLOWED => Effect::Allow,
             CallerKind::Root => Effect::Allow,
             CallerKind::RoleSession { role_name, session_policies, .. } => {
-                let resource = self.with_role_path(action, resource).await?;
+                let resource = self.with_path(action, resource).await?;
                 let by_role = match self.role_effect(caller, role_name, action, &resource).await? {
                     Effect::Nothing if granted => Effect::Allow,
                     decided => decided,
@@ -115,21 +113,6 @@ impl Identity {
             Effect::Deny => Err(Denial::explicit(caller, action, resource, PolicyKind::Identity, Vec::new())),
             Effect::Nothing => Err(Denial::silent(caller, action, resource, PolicyKind::Identity)),
         })
-    }
-
-    /// Requests to IAM name a role without its path, policies name it with it.
-    async fn with_role_path(&self, action: &str, resource: &str) -> Result<String, IdentityError> {
-        let arn: Option<Arn> = resource.parse().ok().filter(|_| action.starts_with("iam:"));
-        let name =
-            arn.as_ref().and_then(|arn| arn.resource.strip_prefix("role/").map(|name| (&arn.account, name)));
-        let Some((account, name)) = name.filter(|(_, name)| !name.contains('/')) else {
-            return Ok(resource.to_owned());
-        };
-        match self.role(RoleName { account, name }).await {
-            Ok(role) => Ok(role.arn()),
-            Err(IdentityError::NoSuchRole(_)) => Ok(resource.to_owned()),
-            Err(error) => Err(error),
-        }
     }
 
     async fn role_effect(

@@ -74,7 +74,7 @@ impl Identity {
             return self.session_credential(access_key_id, token).await;
         }
         if access_key_id != self.root.access_key_id {
-            return Err(IdentityError::UnknownAccessKey(access_key_id.to_owned()));
+            return self.stored_credential(access_key_id).await;
         }
         Ok(Credential { secret_access_key: self.root.secret_access_key.clone(), caller: self.root_caller() })
     }

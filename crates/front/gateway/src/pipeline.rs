@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
 use lambent_api::{ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply};
 use lambent_base::{Alarm, Place};
+use lambent_identity::Caller;
 use lambent_sigv4::{AuthError, SignedRequest};
 use lambent_wire::{ProtocolKind, Routed};
 
@@ -133,8 +134,23 @@ impl Inner {
                 }
             }
         };
+        self.note_use(&caller, info.signing_name, &context.place.region);
         let identity = Arc::clone(&self.identity);
         route.run(Incoming { protocol, service: info, parts, labels, body, context, caller, identity }).await
+    }
+
+    /// Has the use of a long-term key written down, if it is time for that; no request waits for it.
+    fn note_use(&self, caller: &Caller, service: &str, region: &str) {
+        if caller.session.is_some() {
+            return;
+        }
+        let Some(used) = self.identity.note_use(&caller.access_key_id, service, region) else { return };
+        let (identity, id) = (Arc::clone(&self.identity), caller.access_key_id.clone());
+        tokio::spawn(async move {
+            if let Err(error) = identity.write_use(&id, &used).await {
+                tracing::warn!("the last use of access key {id} is not kept: {error}");
+            }
+        });
     }
 
     /// The URI with a virtual host's bucket moved into its path; `None` when there is nothing to move.

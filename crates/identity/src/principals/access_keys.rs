@@ -1,11 +1,12 @@
 //! Long-term access keys of users: two each, sealed, found by their id.
 
+use lambent_base::Arn;
 use lambent_store::Txn;
 use serde::{Deserialize, Serialize};
 
 use super::users::{load_user, put_user};
 use super::{Kind, User, limits};
-use crate::{Identity, IdentityError, keys};
+use crate::{Caller, CallerKind, Credential, Identity, IdentityError, keys};
 
 /// What the secret of an access key is sealed for.
 const PURPOSE: &str = "access-key/1";
@@ -60,6 +61,21 @@ impl KeyRow {
     fn shown(self, id: &str) -> AccessKey {
         let Self { owner, is_active, created_ms, .. } = self;
         AccessKey { id: id.to_owned(), owner, is_active, created_ms }
+    }
+
+    /// Who signs with this key.
+    fn caller(&self, id: &str) -> Caller {
+        match &self.owner {
+            KeyOwner::Root => Caller::root(&self.account, id),
+            KeyOwner::User { id: user_id, name, path } => Caller {
+                account: self.account.clone(),
+                arn: Arn::new("iam", "", &self.account, format!("user{path}{name}")).to_string(),
+                user_id: user_id.clone(),
+                access_key_id: id.to_owned(),
+                kind: CallerKind::User { name: name.clone() },
+                session: None,
+            },
+        }
     }
 }
 
@@ -150,6 +166,25 @@ impl Identity {
             return Ok(Some((self.root.account.clone(), key)));
         }
         Ok(self.key_row(id).await?.map(|row| (row.account.clone(), row.shown(id))))
+    }
+
+    /// The secret and principal of a long-term key that lies in the store.
+    pub(crate) async fn stored_credential(&self, id: &str) -> Result<Credential, IdentityError> {
+        let unknown = || IdentityError::UnknownAccessKey(id.to_owned());
+        // Read with every request, so that a key that was deleted or made inactive on any node is so on all.
+        let row = self.key_row(id).await?.filter(|row| row.is_active).ok_or_else(unknown)?;
+        let secret = self.open(PURPOSE, &row.sealed).and_then(|secret| String::from_utf8(secret).ok());
+        let damaged = || IdentityError::Damaged(format!("the secret of {id} is sealed under another key"));
+        Ok(Credential { secret_access_key: secret.ok_or_else(damaged)?, caller: row.caller(id) })
+    }
+
+    /// The keys of an account's root.
+    pub async fn root_access_keys(&self, account: &str) -> Result<Vec<AccessKey>, IdentityError> {
+        if account != self.root.account {
+            return Ok(Vec::new());
+        }
+        let found = self.access_key(&self.root.access_key_id).await?;
+        Ok(found.into_iter().map(|(_, key)| key).collect())
     }
 
     async fn key_row(&self, id: &str) -> Result<Option<KeyRow>, IdentityError> {

@@ -8,6 +8,7 @@ mod kinds;
 mod last_used;
 mod lists;
 mod members;
+mod paths;
 mod service_credentials;
 mod tags;
 mod users;

@@ -4,7 +4,7 @@ use lambent_store::{KeyRange, ScanOptions, Txn};
 use serde::{Deserialize, Serialize};
 
 use super::users::load_user;
-use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, limits};
+use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, User, limits};
 use crate::{Identity, IdentityError, keys};
 
 /// What a credential's password is sealed for.
@@ -182,6 +182,16 @@ impl Identity {
             })
             .await
     }
+}
+
+/// Tells the credentials of a user that it has another name now.
+pub(crate) async fn move_user(txn: &Txn, user: &User) -> Result<(), IdentityError> {
+    let range = keys::service_credentials(&user.account, &user.id).range();
+    for credential in read_all(txn, &range).await? {
+        let key = keys::service_credential(&user.account, &user.id, &credential.id);
+        put(txn, &key, &ServiceCredential { user_name: user.name.clone(), ..credential })?;
+    }
+    Ok(())
 }
 
 /// Whether a service's credentials are API keys; an error for a service that has none.

@@ -7,7 +7,9 @@ use lambent_store::Txn;
 use serde::{Deserialize, Serialize};
 
 use super::lists::Counted;
-use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, access_keys, inline, limits, members, tags};
+use super::{
+    ID_ALPHABET, ID_LENGTH, Kind, Listed, access_keys, inline, limits, members, service_credentials, tags,
+};
 use crate::{Identity, IdentityError, keys};
 
 /// A user as it is stored.
@@ -119,6 +121,7 @@ impl Identity {
                 txn.delete(&keys::user(account, name));
                 members::move_user(&txn, &old, &user);
                 access_keys::move_user(&txn, &user).await?;
+                service_credentials::move_user(&txn, &user).await?;
                 put_user(&txn, &user)
             })
             .await

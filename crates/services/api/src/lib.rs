@@ -11,7 +11,9 @@ mod urls;
 
 pub use body::{Body, ByteStream, Trailers};
 pub use call::{ACCESS_DENIED, Call, CallContext, Client, Decisions, not_implemented};
-pub use service::{Access, BodyCheck, BodyMode, EachOf, Incoming, Reply, ResourceOf, Route, Service};
+pub use service::{
+    Access, BodyCheck, BodyMode, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route, Service,
+};
 pub use urls::{FunctionUrl, FunctionUrls, UrlAnswer, UrlCall};
 
 pub use lambent_base::BoxFuture;

@@ -60,6 +60,9 @@ pub struct Reply {
 /// The resource that a policy decides on, computed from the input.
 pub type ResourceOf<I> = fn(&I, &Place) -> String;
 
+/// Like [`ResourceOf`], for inputs that may leave the resource to who asks.
+pub type OwnResourceOf<I> = fn(&I, &Place, &Caller) -> String;
+
 /// All that an input wants, of an operation whose parts are decided on one by one: at least one thing. An error refuses
 /// the whole.
 pub type EachOf<I> = fn(&I, &Place) -> Result<Vec<Wanted>, ApiError>;
@@ -68,6 +71,8 @@ pub type EachOf<I> = fn(&I, &Place) -> Result<Vec<Wanted>, ApiError>;
 pub enum Access<I> {
     /// This action on one resource.
     Action(&'static str, ResourceOf<I>),
+    /// This action on what the input names, or where it names nothing, on what the caller has.
+    Own(&'static str, OwnResourceOf<I>),
     /// An action that the input decides on, too.
     Input(fn(&I, &Place) -> Wanted),
 }
@@ -110,7 +115,7 @@ impl Service {
             async move {
                 let body = std::mem::replace(&mut incoming.body, Body::empty());
                 let Incoming { context, identity, caller, .. } = incoming;
-                let wanted = access.wanted(&input, &context.place);
+                let wanted = access.wanted(&input, &context.place, &caller);
                 let call = Call::decide(context, identity, &caller, wanted).await?;
                 run(call, input, body).await
             }
@@ -179,9 +184,10 @@ impl Route {
 }
 
 impl<I> Access<I> {
-    fn wanted(&self, input: &I, place: &Place) -> Wanted {
+    fn wanted(&self, input: &I, place: &Place, caller: &Caller) -> Wanted {
         match self {
             Self::Action(action, resource) => Wanted::new(action, resource(input, place)),
+            Self::Own(action, resource) => Wanted::new(action, resource(input, place, caller)),
             Self::Input(wanted) => wanted(input, place),
         }
     }
@@ -236,7 +242,7 @@ fn read_input<O: Operation>(
 ///
 /// The kinds: `plain` methods take `(&Call, Input)` and give `Output`; `upload` methods take a [`Body`] too; `download`
 /// methods give `(Output, Body)`. Where the action depends on the input, a function that gives [`Wanted`] stands in place
-/// of action and resource. `each` operations name an [`EachOf`] there: their parts are decided on one by one, and the
+/// of action and resource. `own` operations are `plain`, and their resource is a function of the caller, too. `each` operations name an [`EachOf`] there: their parts are decided on one by one, and the
 /// method takes `(&Call, Input, Decisions)`.
 #[macro_export]
 macro_rules! operations {
@@ -267,6 +273,11 @@ macro_rules! operations {
             })
         });
     }};
+    (@own $service:expr, $state:expr, $operation:path, $method:ident, $action:expr, $resource:expr) => {
+        $crate::operations!(
+            @add plain, $service, $state, $operation, $method, $crate::Access::Own($action, $resource)
+        );
+    };
     (@each $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {{
         let state = ::std::sync::Arc::clone(&$state);
         $service.add_each::<$operation>($wanted, move |call, input, decisions| {

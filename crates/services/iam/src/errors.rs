@@ -24,6 +24,16 @@ pub(crate) fn api_error(error: IdentityError) -> ApiError {
         IdentityError::MalformedPolicy(problem) => {
             errors::malformed_policy_document_exception(problem.to_string())
         }
+        found @ IdentityError::NoSuch { .. } => errors::no_such_entity_exception(found.to_string()),
+        found @ IdentityError::Exists { .. } => errors::entity_already_exists_exception(found.to_string()),
+        conflict @ IdentityError::DeleteConflict(_) => {
+            errors::delete_conflict_exception(conflict.to_string())
+        }
+        limit @ (IdentityError::Quota { .. }
+        | IdentityError::TooManyTags { .. }
+        | IdentityError::PolicyTooLarge { .. }) => errors::limit_exceeded_exception(limit.to_string()),
+        IdentityError::Invalid(message) => ApiError::client("ValidationError", message),
+        IdentityError::InvalidInput(message) => errors::invalid_input_exception(message),
         other => ApiError::internal(&other),
     }
 }

@@ -1,9 +1,21 @@
-//! IAM as its clients see it: roles and their inline policies. What they mean is decided in `lambent-identity`.
+//! IAM as its clients see it. What principals and policies mean is decided in `lambent-identity`.
 #![forbid(unsafe_code)]
 
+mod absent;
+mod access_keys;
+mod account;
+mod ask;
+mod credential_report;
+mod details;
 mod errors;
+mod group_policies;
+mod groups;
 mod policies;
+mod principal_operations;
 mod roles;
+mod service_credentials;
+mod user_policies;
+mod users;
 
 use std::sync::Arc;
 
@@ -21,6 +33,7 @@ pub(crate) struct Iam {
 pub fn service(identity: Arc<Identity>) -> Service {
     let iam = Arc::new(Iam { identity });
     let mut service = Service::new(&SERVICE, Some("ValidationError"));
+    principal_operations::add(&mut service, &iam);
     lambent_api::operations!(service, iam, {
         plain ops::CreateRole => create_role, "iam:CreateRole", |input, place| {
             role_arn(place, input.path.as_deref(), &input.role_name)

@@ -1,0 +1,143 @@
+//! Users and their tags.
+
+use lambent_api::{ApiError, Call};
+use lambent_identity::{CallerKind, Rename, User};
+use lambent_model_iam as model;
+use lambent_wire::Empty;
+
+use crate::Iam;
+use crate::ask::{max_items, page, path_prefix, tags_in, tags_out, time, user_name};
+use crate::errors::api_error;
+
+impl Iam {
+    pub(crate) async fn create_user(
+        &self,
+        call: &Call,
+        input: model::CreateUserRequest,
+    ) -> Result<model::CreateUserResponse, ApiError> {
+        let user = User {
+            account: call.account().to_owned(),
+            name: input.user_name,
+            path: input.path.unwrap_or_else(|| "/".to_owned()),
+            tags: tags_in(input.tags.unwrap_or_default()),
+            boundary: input.permissions_boundary,
+            ..User::default()
+        };
+        let user = self.identity.create_user(user).await.map_err(api_error)?;
+        Ok(model::CreateUserResponse { user: Some(shown(user)) })
+    }
+
+    pub(crate) async fn get_user(
+        &self,
+        call: &Call,
+        input: model::GetUserRequest,
+    ) -> Result<model::GetUserResponse, ApiError> {
+        if input.user_name.is_none() && matches!(call.caller().kind, CallerKind::Root) {
+            return Ok(model::GetUserResponse { user: root(call) });
+        }
+        let name = user_name(call, input.user_name)?;
+        let user = self.identity.user(call.account(), &name).await.map_err(api_error)?;
+        Ok(model::GetUserResponse { user: shown(user) })
+    }
+
+    pub(crate) async fn list_users(
+        &self,
+        call: &Call,
+        input: model::ListUsersRequest,
+    ) -> Result<model::ListUsersResponse, ApiError> {
+        let prefix = path_prefix(input.path_prefix.as_deref());
+        let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
+        let listed = self.identity.users(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        Ok(model::ListUsersResponse {
+            is_truncated: Some(listed.marker.is_some()),
+            marker: listed.marker,
+            users: listed.items.into_iter().map(brief).collect(),
+        })
+    }
+
+    pub(crate) async fn update_user(
+        &self,
+        call: &Call,
+        input: model::UpdateUserRequest,
+    ) -> Result<Empty, ApiError> {
+        let new = Rename { name: input.new_user_name.as_deref(), path: input.new_path.as_deref() };
+        self.identity.update_user(call.account(), &input.user_name, new).await.map_err(api_error)?;
+        Ok(Empty {})
+    }
+
+    pub(crate) async fn delete_user(
+        &self,
+        call: &Call,
+        input: model::DeleteUserRequest,
+    ) -> Result<Empty, ApiError> {
+        self.identity.delete_user(call.account(), &input.user_name).await.map_err(api_error)?;
+        Ok(Empty {})
+    }
+
+    pub(crate) async fn tag_user(
+        &self,
+        call: &Call,
+        input: model::TagUserRequest,
+    ) -> Result<Empty, ApiError> {
+        let tags = tags_in(input.tags);
+        self.identity.tag_user(call.account(), &input.user_name, &tags).await.map_err(api_error)?;
+        Ok(Empty {})
+    }
+
+    pub(crate) async fn untag_user(
+        &self,
+        call: &Call,
+        input: model::UntagUserRequest,
+    ) -> Result<Empty, ApiError> {
+        let gone = &input.tag_keys;
+        self.identity.untag_user(call.account(), &input.user_name, gone).await.map_err(api_error)?;
+        Ok(Empty {})
+    }
+
+    pub(crate) async fn list_user_tags(
+        &self,
+        call: &Call,
+        input: model::ListUserTagsRequest,
+    ) -> Result<model::ListUserTagsResponse, ApiError> {
+        let user = self.identity.user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let listed = page(user.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
+        Ok(model::ListUserTagsResponse {
+            is_truncated: Some(listed.marker.is_some()),
+            marker: listed.marker,
+            tags: tags_out(&listed.items),
+        })
+    }
+}
+
+/// A user with all that is known of it.
+pub(crate) fn shown(user: User) -> model::User {
+    let tags = (!user.tags.is_empty()).then(|| tags_out(&user.tags));
+    model::User {
+        arn: user.arn(),
+        create_date: time(user.created_ms),
+        password_last_used: None,
+        path: user.path,
+        permissions_boundary: user.boundary.map(boundary),
+        tags,
+        user_id: user.id,
+        user_name: user.name,
+    }
+}
+
+/// A user as lists show it.
+pub(crate) fn brief(user: User) -> model::User {
+    model::User { permissions_boundary: None, tags: None, ..shown(user) }
+}
+
+pub(crate) fn boundary(arn: String) -> model::AttachedPermissionsBoundary {
+    model::AttachedPermissionsBoundary {
+        permissions_boundary_arn: Some(arn),
+        permissions_boundary_type: Some(model::PermissionsBoundaryAttachmentType::PermissionsBoundaryPolicy),
+    }
+}
+
+/// The account itself, which has neither name nor path.
+fn root(call: &Call) -> model::User {
+    let caller = call.caller();
+    model::User { arn: caller.arn.clone(), user_id: caller.user_id.clone(), ..model::User::default() }
+}
