@@ -3,8 +3,11 @@
 use lambent_care::Findings;
 use lambent_store::{Export, StoreError};
 
-use crate::principals::KeyRow;
-use crate::{AccountSettings, Group, IdentityError, KeyUse, ServiceCredential, User, keys, roles};
+use crate::principals::{KeyRow, check_version};
+use crate::{
+    AccountSettings, Group, IdentityError, KeyUse, ManagedPolicy, OidcProvider, Role, SamlProvider,
+    ServiceCredential, User, keys,
+};
 
 /// Reads all rows of identity.
 pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreError> {
@@ -21,14 +24,19 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
 fn read(key: &[u8], row: &[u8]) -> Result<(), IdentityError> {
     let kind = keys::kind(key).map_err(|error| IdentityError::Damaged(error.to_string()))?;
     match kind.as_str() {
-        "role" => roles::from_row(row).map(drop),
+        "role" => Role::from_row(row).map(drop),
         "user" => User::from_row(row).map(drop),
         "group" => Group::from_row(row).map(drop),
         "service-credential" => ServiceCredential::from_row(row).map(drop),
         "settings" => AccountSettings::from_row(row).map(drop),
         "key" => KeyRow::from_row(row).map(drop),
         "key-use" => KeyUse::from_row(row).map(drop),
-        "group-id" | "member" | "alias" => text(row),
+        "role-use" => KeyUse::from_row(row).map(drop),
+        "policy" => ManagedPolicy::from_row(row).map(drop),
+        "policy-version" => check_version(row),
+        "oidc" => OidcProvider::from_row(row).map(drop),
+        "saml" => SamlProvider::from_row(row).map(drop),
+        "group-id" | "member" | "alias" | "attachment" | "deletion" => text(row),
         "count" | "revision" => number(row),
         _ => Ok(()),
     }

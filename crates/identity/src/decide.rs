@@ -203,7 +203,7 @@ mod tests {
             created_ms: 0,
             policies: BTreeMap::new(),
             tags: Vec::new(),
-            revision: 0,
+            ..Role::default()
         }
     }
 

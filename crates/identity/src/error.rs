@@ -20,14 +20,6 @@ pub enum IdentityError {
     Denied(Box<Denial>),
     #[error("expected a role named `{0}`, found none")]
     NoSuchRole(String),
-    #[error("a role named `{0}` exists")]
-    RoleExists(String),
-    #[error("role `{0}` still has policies")]
-    RoleHasPolicies(String),
-    #[error("role `{role}` has no policy named `{policy}`")]
-    NoSuchPolicy { role: String, policy: String },
-    #[error("the inline policies of role `{role}` may have {max} characters together")]
-    PoliciesTooLarge { role: String, max: usize },
     #[error("expected at most {max} seconds, got {got}")]
     DurationTooLong { got: i64, max: i64 },
     /// Nothing of this name: AWS's words.
@@ -52,6 +44,18 @@ pub enum IdentityError {
     /// AWS's InvalidInput.
     #[error("{0}")]
     InvalidInput(String),
+    /// What stands in the way of a deletion: AWS's words.
+    #[error("{0}")]
+    Conflict(&'static str),
+    #[error(
+        "A managed policy can have up to {max} versions. Before you create a new version, you must delete an existing version."
+    )]
+    TooManyVersions { max: usize },
+    /// The role of a service.
+    #[error("Cannot perform the operation on the protected role '{0}' - this role is only modifiable by AWS")]
+    ProtectedRole(String),
+    #[error("Access denied to perform iam:{operation} on {arn}: it is a managed policy of AWS")]
+    OwnedByAws { arn: String, operation: &'static str },
     #[error(transparent)]
     MalformedPolicy(#[from] MalformedPolicy),
     #[error("could not read or write principals: {0}")]

@@ -11,13 +11,21 @@
 //! | `identity/1` account `settings` | the account's settings as JSON ([`crate::AccountSettings`]) |
 //! | `identity/1` account `count` what | how many users or groups there are: a counter of the store |
 //! | `identity/1` account `revision` | a counter of the store: rises with every change that decisions depend on |
+//! | `identity/1` account `role-use` role-id | when a role was last used, as JSON ([`crate::KeyUse`]) |
+//! | `identity/1` account `deletion` role | the id of the task that deleted the role of a service |
+//! | `identity/1` account `policy` name | the managed policy as JSON ([`crate::ManagedPolicy`]) |
+//! | `identity/1` account `policy-version` name number | a version of it as JSON, with its document |
+//! | `identity/1` account `attachment` policy-arn usage kind name | the name of a principal that uses a managed policy |
+//! | `identity/1` account `oidc` issuer | the provider as JSON ([`crate::OidcProvider`]) |
+//! | `identity/1` account `saml` name | the provider as JSON ([`crate::SamlProvider`]) |
+//! | `identity/1` account `saml-metadata` name | its metadata, a long value |
 //! | `identity/1` `alias` alias | the account of this alias |
 //! | `identity/1` `key` access key id | the key as JSON: whose it is, its sealed secret |
 //! | `identity/1` `key-use` access key id | its last use as JSON ([`crate::KeyUse`]) |
 
 use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
-const PREFIX: &[u8] = b"identity/1";
+pub(crate) const PREFIX: &[u8] = b"identity/1";
 
 pub(crate) fn role(account: &str, name: &str) -> Key {
     Key::new(PREFIX).str(account).str("role").str(name)
@@ -109,4 +117,64 @@ pub(crate) fn access_key(id: &str) -> Key {
 
 pub(crate) fn key_use(id: &str) -> Key {
     Key::new(PREFIX).str("key-use").str(id)
+}
+
+pub(crate) fn role_use(account: &str, role_id: &str) -> Key {
+    of(account, "role-use").str(role_id)
+}
+
+pub(crate) fn deletion_task(account: &str, role: &str) -> Key {
+    of(account, "deletion").str(role)
+}
+
+pub(crate) fn managed_policy(account: &str, name: &str) -> Key {
+    managed_policies(account).str(&name.to_lowercase())
+}
+
+/// All managed policies of an account, by name.
+pub(crate) fn managed_policies(account: &str) -> Key {
+    of(account, "policy")
+}
+
+pub(crate) fn policy_version(account: &str, name: &str, number: u64) -> Key {
+    policy_versions(account, name).u64(number)
+}
+
+/// All versions of a managed policy, by number.
+pub(crate) fn policy_versions(account: &str, name: &str) -> Key {
+    of(account, "policy-version").str(&name.to_lowercase())
+}
+
+pub(crate) fn attachment(account: &str, arn: &str, usage: &str, kind: &str, name: &str) -> Key {
+    attachments_of(account, arn).str(usage).str(kind).str(&name.to_lowercase())
+}
+
+/// All principals that use a managed policy.
+pub(crate) fn attachments_of(account: &str, arn: &str) -> Key {
+    attachments(account).str(arn)
+}
+
+/// All uses of managed policies in an account.
+pub(crate) fn attachments(account: &str) -> Key {
+    of(account, "attachment")
+}
+
+pub(crate) fn oidc_provider(account: &str, issuer: &str) -> Key {
+    oidc_providers(account).str(issuer)
+}
+
+pub(crate) fn oidc_providers(account: &str) -> Key {
+    of(account, "oidc")
+}
+
+pub(crate) fn saml_provider(account: &str, name: &str) -> Key {
+    saml_providers(account).str(name)
+}
+
+pub(crate) fn saml_providers(account: &str) -> Key {
+    of(account, "saml")
+}
+
+pub(crate) fn saml_metadata(account: &str, name: &str) -> Key {
+    of(account, "saml-metadata").str(name)
 }

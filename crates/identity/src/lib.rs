@@ -14,7 +14,6 @@ mod policy;
 mod principals;
 mod request;
 mod resource;
-mod roles;
 mod seal;
 mod sessions;
 
@@ -24,13 +23,14 @@ pub use denial::{Decision, Denial, PolicyKind, StatementRef, Witness};
 pub use error::IdentityError;
 pub use policy::{MalformedPolicy, Policy, Principal};
 pub use principals::{
-    AccessKey, AccountCounts, AccountSettings, CredentialSelection, Group, KeyOwner, KeyUse, Kind, Listed,
-    NewAccessKey, NewServiceCredential, PasswordPolicy, REPORT_LIFETIME_MS, Rename, ServiceCredential, User,
-    limits as quotas,
+    AccessKey, AccountCounts, AccountSettings, Attachment, CredentialSelection, Group, KeyOwner, KeyUse,
+    Kind, Listed, ManagedPolicy, NewAccessKey, NewPolicy, NewServiceCredential, OidcProvider, PasswordPolicy,
+    PolicyScope, PolicySource, PolicyVersion, PrincipalKind, PrincipalName, PrincipalPolicies,
+    REPORT_LIFETIME_MS, Rename, Role, RoleName, RoleUpdate, SamlProvider, ServiceCredential, SourcedPolicy,
+    Usage, UsageCount, User, limits as quotas, role_limits as limits,
 };
 pub use request::{Authorized, Circumstances, Keys, Wanted};
 pub use resource::{ResourceFacts, ResourcePolicies};
-pub use roles::{Role, RoleName, limits};
 pub use seal::MasterKey;
 pub use sessions::{AssumeRole, Credential, TemporaryCredentials};
 

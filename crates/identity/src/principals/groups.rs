@@ -6,6 +6,7 @@ use lambent_base::Arn;
 use lambent_store::{ScanOptions, Txn};
 use serde::{Deserialize, Serialize};
 
+use super::attachments::{self, PrincipalKind, PrincipalName};
 use super::lists::Counted;
 use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Rename, inline, limits};
 use crate::{Identity, IdentityError, keys};
@@ -101,6 +102,8 @@ impl Identity {
                     return Err(IdentityError::Exists { kind: Kind::Group, name: group.name });
                 }
                 txn.delete(&keys::group(account, name));
+                let who = PrincipalName { account, kind: PrincipalKind::Group, name };
+                attachments::rename(&txn, &who, &group.name, &group.attached, None);
                 put_group(&txn, &group)
             })
             .await

@@ -13,6 +13,17 @@ pub enum Kind {
     LoginProfile,
     ServiceCredential,
     CredentialService,
+    Role,
+    RolePolicy,
+    /// A managed policy by its ARN.
+    Policy,
+    /// A managed policy that was to be attached, or one of its versions.
+    AttachablePolicy,
+    /// A managed policy that was to be a boundary.
+    BoundaryPolicy,
+    DeletionTask,
+    OidcProvider,
+    SamlProvider,
 }
 
 impl Kind {
@@ -33,6 +44,14 @@ impl Kind {
             Self::CredentialService => {
                 format!("No such service {name} is supported for Service Specific Credentials")
             }
+            Self::Role => format!("The role with name {name} cannot be found."),
+            Self::RolePolicy => format!("The role policy with name {name} cannot be found."),
+            Self::Policy => format!("Policy {name} was not found."),
+            Self::AttachablePolicy => format!("Policy {name} does not exist or is not attachable."),
+            Self::BoundaryPolicy => format!("Scope ARN: {name} does not exist or is not attachable."),
+            Self::DeletionTask => format!("Deletion task {name} cannot be found."),
+            Self::OidcProvider => format!("OpenIDConnect Provider not found for arn {name}"),
+            Self::SamlProvider => format!("Manifest not found for arn {name}"),
         }
     }
 
@@ -40,6 +59,10 @@ impl Kind {
     pub fn exists(self, name: &str) -> String {
         match self {
             Self::AccountAlias => format!("The account alias {name} already exists."),
+            Self::Policy => {
+                format!("A policy called {name} already exists. Duplicate names are not allowed.")
+            }
+            Self::OidcProvider => format!("Provider with url {name} already exists."),
             _ => format!("{} with name {name} already exists.", self.word()),
         }
     }
@@ -56,6 +79,11 @@ impl Kind {
             Self::LoginProfile => "Login Profile",
             Self::ServiceCredential => "Service Specific Credential",
             Self::CredentialService => "Service",
+            Self::Role => "Role",
+            Self::RolePolicy | Self::Policy | Self::AttachablePolicy | Self::BoundaryPolicy => "Policy",
+            Self::DeletionTask => "Deletion task",
+            Self::OidcProvider => "OpenIDConnect Provider",
+            Self::SamlProvider => "SAMLProvider",
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Listed<T> {
 pub(crate) enum Counted {
     Users,
     Groups,
+    Roles,
+    Policies,
 }
 
 impl Counted {
@@ -25,6 +27,8 @@ impl Counted {
         match self {
             Self::Users => "users",
             Self::Groups => "groups",
+            Self::Roles => "roles",
+            Self::Policies => "policies",
         }
     }
 
@@ -32,6 +36,8 @@ impl Counted {
         match self {
             Self::Users => ("UsersPerAccount", limits::USERS_MAX),
             Self::Groups => ("GroupsPerAccount", limits::GROUPS_MAX),
+            Self::Roles => ("RolesPerAccount", limits::ROLES_MAX),
+            Self::Policies => ("PoliciesPerAccount", limits::POLICIES_MAX),
         }
     }
 

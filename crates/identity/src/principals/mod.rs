@@ -2,27 +2,41 @@
 
 mod access_keys;
 mod account;
+mod attachments;
+mod aws_managed;
+mod documents;
 mod groups;
 mod inline;
 mod kinds;
 mod last_used;
 mod lists;
+mod managed;
 mod members;
 mod paths;
+mod providers;
+mod roles;
 mod service_credentials;
+mod service_linked;
+mod service_names;
 mod tags;
 mod users;
 
 pub use access_keys::{AccessKey, KeyOwner, NewAccessKey};
 pub use account::{AccountCounts, AccountSettings, PasswordPolicy, REPORT_LIFETIME_MS};
+pub use attachments::{Attachment, PrincipalKind, PrincipalName, Usage, UsageCount};
+pub use documents::{PolicySource, PrincipalPolicies, SourcedPolicy};
 pub use groups::Group;
 pub use kinds::Kind;
 pub use last_used::KeyUse;
 pub use lists::Listed;
+pub use managed::{ManagedPolicy, NewPolicy, PolicyScope, PolicyVersion};
+pub use providers::{OidcProvider, SamlProvider};
+pub use roles::{Role, RoleName, RoleUpdate, limits as role_limits};
 pub use service_credentials::{CredentialSelection, NewServiceCredential, ServiceCredential};
 pub use users::{Rename, User};
 
 pub(crate) use access_keys::KeyRow;
+pub(crate) use managed::check_version;
 
 /// Bounds on what an account has. Source: IAM User Guide, "IAM and AWS STS quotas".
 pub mod limits {
@@ -44,6 +58,26 @@ pub mod limits {
     pub const TAGS_MAX: usize = 50;
     /// Credentials of a user for one service.
     pub const SERVICE_CREDENTIALS_MAX: usize = 2;
+    /// Roles in an account.
+    pub const ROLES_MAX: usize = 5_000;
+    /// Managed policies in an account.
+    pub const POLICIES_MAX: usize = 5_000;
+    /// Characters of a managed policy, white space apart.
+    pub const MANAGED_POLICY_CHARS_MAX: usize = 6_144;
+    /// Versions of a managed policy.
+    pub const POLICY_VERSIONS_MAX: usize = 5;
+    /// Managed policies of a principal.
+    pub const ATTACHED_POLICIES_MAX: usize = 10;
+    /// OpenID Connect providers in an account.
+    pub const OIDC_PROVIDERS_MAX: usize = 100;
+    /// Audiences of an OpenID Connect provider.
+    pub const CLIENT_IDS_MAX: usize = 100;
+    /// Thumbprints of an OpenID Connect provider.
+    pub const THUMBPRINTS_MAX: usize = 5;
+    /// SAML providers in an account.
+    pub const SAML_PROVIDERS_MAX: usize = 100;
+    /// Bytes of a SAML provider's metadata; AWS takes ten million.
+    pub const SAML_METADATA_BYTES_MAX: usize = 3 * 1024 * 1024;
     /// Rows that a page of a list holds at most.
     pub const ITEMS_PER_PAGE_MAX: usize = 1_000;
 }

@@ -6,7 +6,9 @@ use lambent_base::Arn;
 use lambent_store::Txn;
 use serde::{Deserialize, Serialize};
 
+use super::attachments::{self, PrincipalKind, PrincipalName, Usage};
 use super::lists::Counted;
+use super::managed::{Missing, load_policy};
 use super::{
     ID_ALPHABET, ID_LENGTH, Kind, Listed, access_keys, inline, limits, members, service_credentials, tags,
 };
@@ -75,6 +77,12 @@ impl Identity {
                 if txn.get(&keys::user(&new.account, &new.name)).await?.is_some() {
                     return Err(IdentityError::Exists { kind: Kind::User, name: new.name.clone() });
                 }
+                if let Some(boundary) = &new.boundary {
+                    load_policy(&txn, &new.account, boundary, Missing::Scope).await?;
+                    let (account, name) = (new.account.as_str(), new.name.as_str());
+                    let who = PrincipalName { account, kind: PrincipalKind::User, name };
+                    attachments::link(&txn, &who, boundary, Usage::Boundary);
+                }
                 Counted::Users.one_more(&txn, &new.account).await?;
                 put_user(&txn, new)
             })
@@ -120,6 +128,8 @@ impl Identity {
                 }
                 txn.delete(&keys::user(account, name));
                 members::move_user(&txn, &old, &user);
+                let who = PrincipalName { account, kind: PrincipalKind::User, name };
+                attachments::rename(&txn, &who, &user.name, &user.attached, user.boundary.as_deref());
                 access_keys::move_user(&txn, &user).await?;
                 service_credentials::move_user(&txn, &user).await?;
                 put_user(&txn, &user)
@@ -144,6 +154,10 @@ impl Identity {
                     if is_there {
                         return Err(IdentityError::DeleteConflict(what));
                     }
+                }
+                if let Some(boundary) = &user.boundary {
+                    let who = PrincipalName { account, kind: PrincipalKind::User, name };
+                    attachments::unlink(&txn, &who, boundary, Usage::Boundary);
                 }
                 txn.delete(&keys::user(account, name));
                 Counted::Users.one_less(&txn, account);

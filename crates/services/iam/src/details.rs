@@ -87,11 +87,10 @@ impl Iam {
                 (count, page.marker)
             }
             _ => {
-                let (roles, truncated) = self.identity.roles(account, after, max).await.map_err(api_error)?;
-                let marker = roles.last().filter(|_| truncated).map(|role| role.name.clone());
-                let count = roles.len();
-                details.roles.extend(roles.into_iter().map(role_detail));
-                (count, marker)
+                let page = self.identity.roles(account, "/", after, max).await.map_err(api_error)?;
+                let count = page.items.len();
+                details.roles.extend(page.items.into_iter().map(role_detail));
+                (count, page.marker)
             }
         })
     }
@@ -137,11 +136,11 @@ fn role_detail(role: Role) -> model::RoleDetail {
     model::RoleDetail {
         arn: Some(role.arn()),
         assume_role_policy_document: Some(escaped(&role.trust_policy)),
-        attached_managed_policies: Some(Vec::new()),
+        attached_managed_policies: Some(attached(&role.attached)),
         create_date: Some(time(role.created_ms)),
         instance_profile_list: Some(Vec::new()),
         path: Some(role.path),
-        permissions_boundary: None,
+        permissions_boundary: role.boundary.map(boundary),
         role_id: Some(role.id),
         role_last_used: Some(model::RoleLastUsed::default()),
         role_name: Some(role.name),

@@ -1,7 +1,7 @@
 //! The inline policies of roles.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::IdentityError;
+use lambent_identity::{IdentityError, Kind};
 use lambent_model_iam as model;
 use lambent_wire::Empty;
 
@@ -30,10 +30,7 @@ impl Iam {
     ) -> Result<model::GetRolePolicyResponse, ApiError> {
         let role = self.identity.role(name(call, &input.role_name)).await.map_err(api_error)?;
         let document = role.policies.get(&input.policy_name).ok_or_else(|| {
-            api_error(IdentityError::NoSuchPolicy {
-                role: role.name.clone(),
-                policy: input.policy_name.clone(),
-            })
+            api_error(IdentityError::NoSuch { kind: Kind::RolePolicy, name: input.policy_name.clone() })
         })?;
         Ok(model::GetRolePolicyResponse {
             policy_document: escaped(document),

@@ -1,7 +1,5 @@
 //! CreateRole, GetRole, ListRoles, DeleteRole.
 
-use std::collections::BTreeMap;
-
 use lambent_api::{ApiError, Call};
 use lambent_identity::{Role, RoleName, limits};
 use lambent_model_iam as model;
@@ -36,10 +34,7 @@ impl Iam {
                 .max_session_duration
                 .map_or(limits::SESSION_SECONDS_DEFAULT, i64::from),
             tags: input.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
-            policies: BTreeMap::new(),
-            id: String::new(),
-            created_ms: 0,
-            revision: 0,
+            ..Role::default()
         };
         let role = self.identity.create_role(role).await.map_err(api_error)?;
         // CreateRole's answer leaves out what GetRole's has.
@@ -63,14 +58,14 @@ impl Iam {
     ) -> Result<model::ListRolesResponse, ApiError> {
         let prefix = input.path_prefix.unwrap_or_else(|| "/".to_owned());
         let max = usize::try_from(input.max_items.unwrap_or(MAX_ITEMS_DEFAULT)).unwrap_or_default();
-        let (roles, truncated) =
-            self.identity.roles(call.account(), input.marker.as_deref(), max).await.map_err(api_error)?;
-        // The marker is the last role that was looked at, so that pages may hold fewer than `max` under a prefix.
-        let marker = roles.last().filter(|_| truncated).map(|role| role.name.clone());
-        let listed = roles.into_iter().filter(|role| role.path.starts_with(&prefix));
-        let roles =
-            listed.map(|role| model::Role { tags: None, role_last_used: None, ..shown(role) }).collect();
-        Ok(model::ListRolesResponse { is_truncated: Some(truncated), marker, roles })
+        let marker = input.marker.as_deref();
+        let listed = self.identity.roles(call.account(), &prefix, marker, max).await.map_err(api_error)?;
+        let brief = |role| model::Role { tags: None, role_last_used: None, ..shown(role) };
+        Ok(model::ListRolesResponse {
+            is_truncated: Some(listed.marker.is_some()),
+            marker: listed.marker,
+            roles: listed.items.into_iter().map(brief).collect(),
+        })
     }
 
     pub(crate) async fn delete_role(

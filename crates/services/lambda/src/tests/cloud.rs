@@ -141,7 +141,7 @@ impl Cloud {
             created_ms: 0,
             policies: BTreeMap::new(),
             tags: Vec::new(),
-            revision: 0,
+            ..Role::default()
         };
         self.identity.create_role(role).await.unwrap();
     }

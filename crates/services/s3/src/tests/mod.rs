@@ -190,7 +190,7 @@ impl Fixture {
             created_ms: 0,
             policies: std::collections::BTreeMap::new(),
             tags: Vec::new(),
-            revision: 0,
+            ..Role::default()
         };
         self.identity.create_role(role).await.ok();
         self.identity.put_role_policy(name, "only", &policy).await.unwrap();
