@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lambent_api::{Guarded, PlatformWork};
 use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::ports::{InvokeFunction, MayInvoke, Targets};
@@ -163,7 +164,7 @@ impl Cloud {
 
         let (stop, stopped) = watch::channel(false);
         let endpoint = Arc::new(SandboxEndpoint::default());
-        let logs = Logs::new(ground.db.clone(), ground.clock.clone(), ground.random.clone());
+        let logs = Logs::new(Guarded::new(ground.db.clone()), ground.clock.clone(), ground.random.clone());
         let prices = arguments.prices.as_deref().map_or_else(|| Ok(Prices::aws()), Prices::read)?;
         let meter = Meter::new(ground.db.clone(), ground.clock.clone(), prices);
         let runtimes = Arc::new(Catalogue::with_installed(data_dir.root()));
@@ -180,7 +181,7 @@ impl Cloud {
             runtimes: runtimes.clone(),
             endpoint: endpoint.clone(),
             egress: way_out(&ground, arguments, port)?,
-            logs: Arc::new(FunctionLogs(logs.clone())),
+            logs: Arc::new(FunctionLogs(logs.clone(), PlatformWork::for_the("logs/functions"))),
             recorder: Arc::new(FunctionMeter(meter.clone())),
         };
         let pool = Pool::new(pool_config, pool_parts)?;
@@ -190,7 +191,8 @@ impl Cloud {
         let s3 = s3_parts(&ground, lambda.clone());
         let targets = ground.targets.clone();
         targets.add("lambda", lambda.as_target());
-        targets.add("s3", lambent_s3::bucket_target(s3.clone(), ground.identity.clone()));
+        let deliveries_to_s3 = PlatformWork::for_the("s3/deliveries");
+        targets.add("s3", lambent_s3::bucket_target(s3.clone(), ground.identity.clone(), deliveries_to_s3));
         let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter));
         let config =
             GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
@@ -316,10 +318,15 @@ fn lambda(
     (data_dir, images, concurrency): (&Path, Images, u32),
     domain: &str,
 ) -> Arc<Lambda> {
-    let reader = ObjectReader::new(ground.db.clone(), ground.blobs.clone(), ground.readers.clone());
+    let reader = ObjectReader::new(
+        Guarded::new(ground.db.clone()),
+        Guarded::new(ground.blobs.clone()),
+        ground.readers.clone(),
+    );
     Lambda::new(LambdaParts {
-        db: ground.db.clone(),
-        blobs: ground.blobs.clone(),
+        rows: Guarded::new(ground.db.clone()),
+        blobs: Guarded::new(ground.blobs.clone()),
+        work: PlatformWork::for_the("lambda"),
         clock: ground.clock.clone(),
         random: ground.random.clone(),
         identity: ground.identity.clone(),
@@ -367,8 +374,8 @@ fn paths(
 
 fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
     S3Parts {
-        db: ground.db.clone(),
-        blobs: ground.blobs.clone(),
+        rows: Guarded::new(ground.db.clone()),
+        blobs: Guarded::new(ground.blobs.clone()),
         outbox: ground.outbox.clone(),
         readers: ground.readers.clone(),
         functions,
@@ -395,10 +402,12 @@ fn spawn_background(
         let (lambda, freed) = (minded.clone(), freed.freed());
         async move { lambda.mind(freed).await }
     });
-    spawn_alone(tasks, nodes, "s3/sweep", move || lambent_s3::Sweeper::new(s3.clone()).run());
+    spawn_alone(tasks, nodes, "s3/sweep", move || {
+        lambent_s3::Sweeper::new(s3.clone(), PlatformWork::for_the("s3/sweep")).run()
+    });
     spawn_alone(tasks, nodes, "logs/sweep", move || {
         let logs = logs.clone();
-        async move { logs.run_sweeper().await }
+        async move { logs.run_sweeper(&PlatformWork::for_the("logs/sweep")).await }
     });
     spawn_alone(tasks, nodes, "blobs/orphans", move || {
         let (db, blobs, clock, lambda) = (db.clone(), blobs.clone(), clock.clone(), lambda.clone());

@@ -3,12 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
-use lambent_api::{ApiError, Body, BoxFuture};
+use lambent_api::{ApiError, Body, BoxFuture, PlatformWork};
 use lambent_base::{Place, text};
 use lambent_bus::ports::{KeepRuns, PortError};
 use lambent_bus::{DeadLetter, Outbox};
 use lambent_egress::Network;
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
+use lambent_identity::Authorized;
 use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
 use lambent_metering::{LISTED_MAX, Meter, Month, RunMark, RunOutcome, RunPage, RunRecord, RunsWanted};
@@ -54,7 +55,7 @@ impl Egress for FunctionNetwork {
 }
 
 /// What functions print goes to CloudWatch Logs.
-pub(crate) struct FunctionLogs(pub(crate) Logs);
+pub(crate) struct FunctionLogs(pub(crate) Logs, pub(crate) PlatformWork);
 
 impl LogSink for FunctionLogs {
     fn write(&self, batches: Vec<LogBatch>) -> BoxFuture<'_, ()> {
@@ -65,7 +66,7 @@ impl LogSink for FunctionLogs {
             events: batch.events.into_iter().map(|event| (event.timestamp_unix_ms, event.message)).collect(),
         });
         let lines = lines.collect();
-        Box::pin(self.0.write(lines))
+        Box::pin(self.0.write(&self.1, lines))
     }
 }
 
@@ -131,7 +132,7 @@ pub(crate) struct PackagesFromS3(pub(crate) ObjectReader);
 impl FetchObject for PackagesFromS3 {
     fn fetch<'a>(
         &'a self,
-        place: &'a Place,
+        proof: &'a Authorized,
         object: &'a ObjectName,
     ) -> BoxFuture<'a, Result<Body, FetchError>> {
         Box::pin(async move {
@@ -139,7 +140,7 @@ impl FetchObject for PackagesFromS3 {
                 let message = "The specified version does not exist.".to_owned();
                 return Err(FetchError::Refused { code: "NoSuchVersion".to_owned(), message });
             }
-            match self.0.fetch(&place.account, &object.bucket, &object.key).await {
+            match self.0.fetch(proof, &object.bucket, &object.key).await {
                 Ok(body) => Ok(body),
                 Err(error) if error.status >= 500 => Err(FetchError::Failed(error.to_string())),
                 Err(error) => {

@@ -10,6 +10,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 const GENERATED: &str = "crates/models/";
 /// What may hold `unsafe` code: the sandbox, and the one file that maps compiled WebAssembly.
 const UNSAFE_ALLOWED: [&str; 2] = ["crates/compute/sandbox/", "crates/compute/wasm/src/artifact.rs"];
+/// Shows that no request is served; only the binary may say so, when it puts the parts together.
+const PLATFORM_WORK: &str = "PlatformWork::for_the(";
+const PLATFORM_WORK_ALLOWED: [&str; 2] = ["crates/lambent/", "crates/services/api/src/guarded.rs"];
 /// How many lines above an `unsafe` block its reason may begin.
 const REASON_LINES_MAX: usize = 6;
 
@@ -91,6 +94,12 @@ fn rust(file: &File, generated: bool, findings: &mut Vec<Finding>) {
         let own_rules = file.path.starts_with("crates/base/") || file.path.starts_with("xtask/");
         if line.contains("clippy::disallowed_") && !own_rules {
             let message = "only `base` reads clocks, randomness and the environment".to_owned();
+            push(findings, file, index + 1, message);
+        }
+        let may_make = PLATFORM_WORK_ALLOWED.iter().any(|allowed| file.path.starts_with(allowed));
+        if line.contains(PLATFORM_WORK) && !may_make && !in_tests[index] && !own_rules {
+            let message =
+                "only the binary gives out leave to work without a decision: take a PlatformWork".to_owned();
             push(findings, file, index + 1, message);
         }
         unsafety(file, index, &lines, &originals, findings);

@@ -90,6 +90,14 @@ fn a_trait_method_without_a_body_is_not_as_long_as_what_follows() {
 }
 
 #[test]
+fn only_the_binary_gives_leave_to_work_without_a_decision() {
+    let text = "fn f() {\n    PlatformWork::for_the(\"x\");\n}\n";
+    expect(&[("crates/lambent/src/a.rs", text), ("crates/services/s3/src/tests/a.rs", text)], &[]);
+    let found = findings(&[("crates/services/s3/src/a.rs", text)]);
+    assert!(found.len() == 1 && found[0].contains("take a PlatformWork"), "{found:?}");
+}
+
+#[test]
 fn unwrap_is_for_tests() {
     let text = "fn f() {\n    x.unwrap();\n    \"y.unwrap()\";\n}\n\n#[cfg(test)]\nmod tests {\n    fn g() {\n        \
                 z();\n        z.unwrap();\n    }\n}\n";

@@ -6,11 +6,13 @@
 
 mod body;
 mod call;
+mod guarded;
 mod service;
 mod urls;
 
 pub use body::{Body, ByteStream, Trailers};
 pub use call::{ACCESS_DENIED, Call, CallContext, Client, Decisions, not_implemented};
+pub use guarded::{Guarded, PlatformWork, Proof};
 pub use service::{
     Access, BodyCheck, BodyMode, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route, Service,
 };

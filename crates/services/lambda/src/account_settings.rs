@@ -21,7 +21,7 @@ impl Lambda {
         _input: GetAccountSettingsRequest,
     ) -> Result<GetAccountSettingsResponse, LambdaError> {
         let (place, limit) = (call.place(), self.parts.account_concurrency);
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let (mut functions, mut bytes) = (0_i64, 0_u64);
             let mut left = Some(keys::functions(place).range());
             while let Some(range) = left {

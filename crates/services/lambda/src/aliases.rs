@@ -45,7 +45,7 @@ impl Lambda {
             additional,
         };
         check_versions(row)?;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             check_targets(&txn, name, row).await?;
             if rows::get_alias(&txn, &name.place, &name.name, &row.name).await?.is_some() {
                 return Err(LambdaError::Api(exists(name)));
@@ -66,8 +66,7 @@ impl Lambda {
         let name = &alias_name(&input.function_name, &input.name, call.place())?;
         let alias = &input.name;
         let read = self
-            .parts
-            .db
+            .db(call)
             .read(|txn| async move { rows::get_alias(&txn, &name.place, &name.name, alias).await });
         let row = read.await?.ok_or_else(|| errors::alias_not_found(&name.qualified_arn()))?;
         Ok(shown(&row, &name.place, &name.name))
@@ -83,10 +82,10 @@ impl Lambda {
         let wanted = input.max_items.and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE_MAX);
         let wanted = wanted.clamp(1, PAGE_MAX);
         let only = input.function_version.as_deref().map(|text| version(text, name)).transpose()?;
-        if self.resolve(name).await?.is_none() {
+        if self.resolve(self.db(call), name).await?.is_none() {
             return Err(errors::function_not_found(&name.arn()).into());
         }
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             // One more tells that there is another page.
             some_aliases(&txn, name, after.as_deref(), wanted + 1, |alias| match only {
                 None => true,
@@ -112,7 +111,7 @@ impl Lambda {
     ) -> Result<AliasConfiguration, LambdaError> {
         let name = &alias_name(&input.function_name, &input.name, call.place())?;
         let (input, revision_id) = (&input, &self.parts.random.uuid());
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             let row = rows::get_alias(&txn, &name.place, &name.name, &input.name).await?;
             let mut row = row.ok_or_else(|| {
                 model::resource_not_found_exception(format!("Alias not found: {}", name.qualified_arn()))
@@ -138,7 +137,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let name = &alias_name(&input.function_name, &input.name, call.place())?;
         let alias = &input.name;
-        let deleted = self.parts.db.run(|txn| async move {
+        let deleted = self.db(call).run(|txn| async move {
             let FunctionName { place, name: bare, .. } = name;
             if txn.get(&keys::function(place, bare)).await?.is_none() {
                 return Err(LambdaError::Api(errors::function_not_found(&name.arn())));

@@ -50,7 +50,7 @@ impl Lambda {
         event.trace = call.context.trace.clone();
         event.attributes.extend(tenant_id.map(|tenant_id| (TENANT.to_owned(), tenant_id)));
         let event = &event;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             self.parts.outbox.put(&txn, event.clone()).await.map(drop).map_err(from_bus)
         });
         committed.await
@@ -62,7 +62,7 @@ impl Lambda {
         let name = &name_of(&event.target)?;
         let loaded =
             self.load_target(&event.target, Draw::Attempt(&event.request_id, event.failures)).await?;
-        let read = self.parts.db.read(|txn| async move { event_invoke::get(&txn, name).await });
+        let read = self.own_db().read(|txn| async move { event_invoke::get(&txn, name).await });
         let config = read.await.map_err(platform)?.unwrap_or_default();
         let retry = retry_of(&config, event.retry);
         let age_ms = self.parts.clock.unix_ms().saturating_sub(event.created_ms).max(0).unsigned_abs();

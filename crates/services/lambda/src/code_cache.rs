@@ -42,7 +42,7 @@ impl Lambda {
     /// Compiles what a function runs now, unless that was done or is not worth it.
     pub(crate) async fn compile_code(self: &Arc<Self>, place: &Place, name: &str) -> Result<(), LambdaError> {
         let name = FunctionName { place: place.clone(), name: name.to_owned(), qualifier: None };
-        let Some(settings) = self.row(&name).await?.runnable().cloned() else { return Ok(()) };
+        let Some(settings) = self.row(self.own_db(), &name).await?.runnable().cloned() else { return Ok(()) };
         let (lambda, code_dir) = (self.clone(), self.code_root().join(&settings.code.sha256));
         let worth_it = blocking(move || match lambda.code_cache(&settings) {
             Some(folder) => {
@@ -58,7 +58,7 @@ impl Lambda {
         let Some(spec) = self.load(&name).await?.and_then(|loaded| loaded.spec.clone()) else {
             return Ok(());
         };
-        let row = self.row(&name).await?;
+        let row = self.row(self.own_db(), &name).await?;
         let of_spec = |settings: &&Settings| settings.run_revision == spec.key.revision;
         let Some(settings) = row.runnable().filter(of_spec).cloned() else { return Ok(()) };
         let compiled = self.compile_spec(settings, &spec).await;

@@ -57,7 +57,7 @@ impl Lambda {
             tags: configuration::tags(input.tags)?,
         };
         let place = call.place();
-        let made = self.parts.db.run(|txn| async move {
+        let made = self.db(call).run(|txn| async move {
             rows::put(&txn, &keys::code_signing(place, &row.id), row);
             Ok::<_, LambdaError>(())
         });
@@ -71,7 +71,7 @@ impl Lambda {
         input: GetCodeSigningConfigRequest,
     ) -> Result<GetCodeSigningConfigResponse, LambdaError> {
         let (place, arn) = (call.place(), &input.code_signing_config_arn);
-        let read = self.parts.db.read(|txn| async move { by_arn(&txn, place, arn).await });
+        let read = self.db(call).read(|txn| async move { by_arn(&txn, place, arn).await });
         let row = read.await?.ok_or_else(|| not_found(arn))?;
         Ok(GetCodeSigningConfigResponse { code_signing_config: shown(place, &row) })
     }
@@ -82,7 +82,7 @@ impl Lambda {
         input: UpdateCodeSigningConfigRequest,
     ) -> Result<UpdateCodeSigningConfigResponse, LambdaError> {
         let (place, input) = (call.place(), &input);
-        let changed = self.parts.db.run(|txn| async move {
+        let changed = self.db(call).run(|txn| async move {
             let arn = &input.code_signing_config_arn;
             let mut row = by_arn(&txn, place, arn).await?.ok_or_else(|| not_found(arn))?;
             if let Some(description) = &input.description {
@@ -107,7 +107,7 @@ impl Lambda {
         input: DeleteCodeSigningConfigRequest,
     ) -> Result<DeleteCodeSigningConfigResponse, LambdaError> {
         let (place, arn) = (call.place(), &input.code_signing_config_arn);
-        let deleted = self.parts.db.run(|txn| async move {
+        let deleted = self.db(call).run(|txn| async move {
             let row = by_arn(&txn, place, arn).await?.ok_or_else(|| not_found(arn))?;
             let users = keys::code_signing_users(place, &row.id).range();
             if !txn.scan(&users, ScanOptions::rows(1).keys_only()).await?.rows.is_empty() {
@@ -133,7 +133,7 @@ impl Lambda {
             None => all,
             Some(id) => all.after(&keys::code_signing(place, id)),
         };
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             Ok::<_, LambdaError>(txn.scan(range, ScanOptions::rows(wanted)).await?)
         });
         let page = read.await?;

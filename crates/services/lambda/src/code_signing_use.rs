@@ -31,7 +31,7 @@ impl Lambda {
     ) -> Result<PutFunctionCodeSigningConfigResponse, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
         let arn = &input.code_signing_config_arn;
-        let put = self.parts.db.run(|txn| async move {
+        let put = self.db(call).run(|txn| async move {
             attach(&txn, &name.place, &name.name, arn).await?;
             check_function(&txn, &name.place, &name.name).await
         });
@@ -48,7 +48,7 @@ impl Lambda {
         input: GetFunctionCodeSigningConfigRequest,
     ) -> Result<GetFunctionCodeSigningConfigResponse, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             check_function(&txn, &name.place, &name.name).await?;
             rows::get::<String>(&txn, &keys::function_code_signing(&name.place, &name.name)).await
         });
@@ -66,7 +66,7 @@ impl Lambda {
         input: DeleteFunctionCodeSigningConfigRequest,
     ) -> Result<Empty, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
-        let deleted = self.parts.db.run(|txn| async move {
+        let deleted = self.db(call).run(|txn| async move {
             check_function(&txn, &name.place, &name.name).await?;
             detach(&txn, &name.place, &name.name).await
         });
@@ -83,7 +83,7 @@ impl Lambda {
         let wanted = page_size(input.max_items);
         let after = input.marker.as_deref().map(markers::read).transpose()?;
         let after = after.as_deref();
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let row = by_arn(&txn, place, arn).await?.ok_or_else(|| not_found(arn))?;
             let all = keys::code_signing_users(place, &row.id).range();
             let range = match after {

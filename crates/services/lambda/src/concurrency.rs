@@ -84,7 +84,7 @@ impl Lambda {
         let name = &without_qualifier(&input.function_name, call.place())?;
         let reserved = input.reserved_concurrent_executions.unsigned_abs();
         let limit = self.parts.account_concurrency;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             check_function(&txn, name, Some(LATEST)).await?;
             let mut shares = Shares::read(&txn, &name.place, limit).await?;
             let provisioned = shares.provisioned_of(&name.name);
@@ -119,7 +119,7 @@ impl Lambda {
         input: GetFunctionConcurrencyRequest,
     ) -> Result<GetFunctionConcurrencyResponse, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             check_function(&txn, name, None).await?;
             reserved(&txn, &name.place, &name.name).await
         });
@@ -133,7 +133,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
         let limit = self.parts.account_concurrency;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             check_function(&txn, name, None).await?;
             txn.delete(&keys::concurrency(&name.place, &name.name));
             txn.on_commit(keys::CHANGED);

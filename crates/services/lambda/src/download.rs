@@ -47,9 +47,9 @@ impl Lambda {
         }
         let key = keys::code(sha256);
         let key = &key;
-        let row = self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
+        let row = self.own_db().read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
         let row = row.ok_or_else(|| ApiError::new("NoSuchKey", 404, "The specified key does not exist."))?;
-        let blob = self.parts.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
+        let blob = self.own_blobs().open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
         let blob = blob.map_err(|error| LambdaError::package("read", error))?;
         Ok((blob_body(blob, row.size), row.size))
     }
@@ -74,12 +74,12 @@ impl Lambda {
     /// The key of all URLs; made when it is first needed.
     async fn url_key(&self) -> Result<Vec<u8>, LambdaError> {
         let read =
-            self.parts.db.read(|txn| async move { Ok::<_, LambdaError>(txn.get(keys::URL_KEY).await?) });
+            self.own_db().read(|txn| async move { Ok::<_, LambdaError>(txn.get(keys::URL_KEY).await?) });
         if let Some(key) = read.await? {
             return Ok(key.to_vec());
         }
         let new = &self.parts.random.bytes::<32>();
-        let made = self.parts.db.run(|txn| async move {
+        let made = self.own_db().run(|txn| async move {
             if let Some(key) = txn.get(keys::URL_KEY).await? {
                 return Ok(key.to_vec());
             }

@@ -21,7 +21,7 @@ pub async fn reseal(db: &Db, identity: &Identity, retired: &[MasterKey]) -> Resu
 impl Lambda {
     /// Seals variables that are in the clear. Safe with two at once.
     pub(crate) async fn seal_all(&self) -> Result<(), LambdaError> {
-        change_all(&self.parts.db, &|settings| settings.seal(&self.parts.identity)).await
+        change_all(self.own_db(), &|settings| settings.seal(&self.parts.identity)).await
     }
 }
 

@@ -80,7 +80,7 @@ impl Lambda {
         input: GetFunctionEventInvokeConfigRequest,
     ) -> Result<FunctionEventInvokeConfig, LambdaError> {
         let name = &named(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let row = self.parts.db.read(|txn| async move { get(&txn, name).await }).await?;
+        let row = self.db(call).read(|txn| async move { get(&txn, name).await }).await?;
         Ok(shown(name, &row.ok_or_else(|| unconfigured(name))?))
     }
 
@@ -90,7 +90,7 @@ impl Lambda {
         input: DeleteFunctionEventInvokeConfigRequest,
     ) -> Result<Empty, LambdaError> {
         let name = &named(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let deleted = self.parts.db.run(|txn| async move {
+        let deleted = self.db(call).run(|txn| async move {
             get(&txn, name).await?.ok_or_else(|| unconfigured(name))?;
             txn.delete(&key(name));
             Ok::<_, LambdaError>(())
@@ -106,7 +106,7 @@ impl Lambda {
     ) -> Result<ListFunctionEventInvokeConfigsResponse, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
         let after = &input.marker.as_deref().map(read_marker).transpose()?;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
                 return Err(LambdaError::Api(no_function()));
             }
@@ -146,13 +146,13 @@ impl Lambda {
             let told = "You must specify at least one of error handling or destination setting.";
             return Err(errors::invalid(told).into());
         }
-        let found = self.resolve(name).await?.ok_or_else(no_function)?;
-        let settings = self.settings(name, found.which).await?.ok_or_else(no_function)?;
+        let found = self.resolve(self.db(call), name).await?.ok_or_else(no_function)?;
+        let settings = self.settings(call, name, found.which).await?.ok_or_else(no_function)?;
         if let Some(destinations) = &given.destinations {
             self.check_destinations(name, &settings.role, destinations).await?;
         }
         let given = &given;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             if resolve(&txn, name).await?.is_none() {
                 return Err(LambdaError::Api(no_function()));
             }

@@ -39,9 +39,9 @@ impl Lambda {
         }
         let key = keys::code(&code.sha256);
         let key = &key;
-        let row = self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
+        let row = self.own_db().read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
         let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
-        let blob = self.parts.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
+        let blob = self.own_blobs().open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
         let blob = blob.map_err(|error| LambdaError::package("read", error))?;
         let zip = spool::copy_blob(&self.space(), blob).await?;
         let space = self.space();
@@ -97,7 +97,7 @@ impl Lambda {
     }
 
     async fn is_needed(&self, held: &Held) -> Result<bool, LambdaError> {
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.own_db().read(|txn| async move {
             match held {
                 Held::Package(sha256) => Ok(rows::get::<CodeRow>(&txn, &keys::code(sha256)).await?.is_some()),
                 Held::LayerSet(digest) => {

@@ -45,8 +45,7 @@ impl Lambda {
             ..NewEvent::for_function(target, Caller::Authorized, body)
         };
         let put = self
-            .parts
-            .db
+            .own_db()
             .run(|txn| async move { self.parts.outbox.put(&txn, event.clone()).await.map(drop) });
         match put.await {
             Ok(()) => Delivery::Done,
@@ -77,7 +76,7 @@ fn function_name(target: &Arn) -> Option<FunctionName> {
 
 async fn exists(lambda: &Lambda, target: &Arn) -> Result<bool, PortError> {
     let Some(name) = function_name(target) else { return Ok(false) };
-    let found = lambda.resolve(&name).await.map_err(|error| PortError(error.to_string()))?;
+    let found = lambda.resolve(lambda.own_db(), &name).await.map_err(|error| PortError(error.to_string()))?;
     Ok(found.is_some())
 }
 

@@ -42,7 +42,7 @@ impl Lambda {
         }
         let tags = configuration::tags(input.tags.take())?;
         self.check_named(call, &settings, Some(&input.role)).await?;
-        if self.row(&name).await.is_ok() {
+        if self.row(self.db(call), &name).await.is_ok() {
             return Err(errors::function_exists(&name.name).into());
         }
         let staged = match &mut settings.image {
@@ -52,7 +52,7 @@ impl Lambda {
             }
             None => {
                 let source = PackageSource::of_new(&mut input.code)?;
-                self.keep(self.checked(call, source).await?).await?
+                self.keep(call, self.checked(call, source).await?).await?
             }
         };
         settings.run_revision = self.parts.random.uuid();
@@ -71,7 +71,7 @@ impl Lambda {
             publish: input.publish == Some(true),
             code_signing_config_arn: input.code_signing_config_arn.filter(|arn| !arn.is_empty()),
         };
-        let version = self.commit_new(&name, &mut row, staged, &with).await?;
+        let version = self.commit_new(call, &name, &mut row, staged, &with).await?;
         let mut shown = describe::whole((&row).into(), &name.place, &self.parts.identity, false, None);
         if let Some(version) = version {
             shown.version = Some(version.number.to_string());
@@ -87,10 +87,10 @@ impl Lambda {
         input: GetFunctionRequest,
     ) -> Result<GetFunctionResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let found = self.found(&name).await?;
+        let found = self.found(call, &name).await?;
         let (place, bare) = (&name.place, &name.name);
         let reserved =
-            self.parts.db.read(|txn| async move { concurrency::reserved(&txn, place, bare).await });
+            self.db(call).read(|txn| async move { concurrency::reserved(&txn, place, bare).await });
         let reserved = reserved.await?.map(concurrency::shown);
         let settings = found.shown().settings();
         let code = match &settings.image {
@@ -118,7 +118,7 @@ impl Lambda {
         input: GetFunctionConfigurationRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let found = self.found(&name).await?;
+        let found = self.found(call, &name).await?;
         Ok(self.shown(found.shown(), &name))
     }
 
@@ -129,7 +129,7 @@ impl Lambda {
     ) -> Result<DeleteFunctionResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         if let Some(number) = deleted_version(&name)? {
-            self.delete_version(&name, number).await?;
+            self.delete_version(call, &name, number).await?;
             let lambda = self.clone();
             tokio::spawn(async move {
                 let version = number.to_string();
@@ -137,7 +137,7 @@ impl Lambda {
             });
             return Ok(DeleteFunctionResponse { status_code: Some(204) });
         }
-        let deleted = self.delete_whole(&name).await;
+        let deleted = self.delete_whole(call, &name).await;
         // What is left of a deletion that failed may be without its URLs.
         self.cache.forget(&name.arn());
         self.urls.clear();
@@ -201,9 +201,9 @@ impl Lambda {
     }
 
     /// Deletes a function and its versions: those beyond what one transaction can take before all others.
-    async fn delete_whole(&self, name: &FunctionName) -> Result<(), LambdaError> {
+    async fn delete_whole(&self, call: &Call, name: &FunctionName) -> Result<(), LambdaError> {
         loop {
-            let deleted = self.parts.db.run(|txn| async move {
+            let deleted = self.db(call).run(|txn| async move {
                 let row = rows::get_function(&txn, &name.place, &name.name).await?;
                 let row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
                 let is_last = versions::delete_some(&txn, &name.place, &name.name).await?
@@ -221,6 +221,7 @@ impl Lambda {
 
     async fn commit_new(
         &self,
+        call: &Call,
         name: &FunctionName,
         row: &mut FunctionRow,
         mut staged: Staged<'_>,
@@ -229,7 +230,7 @@ impl Lambda {
         let new = &*row;
         let committed = loop {
             let package = &staged;
-            let committed = self.parts.db.run(|txn| async move {
+            let committed = self.db(call).run(|txn| async move {
                 if rows::get_function(&txn, &name.place, &name.name).await?.is_some() {
                     return Err(LambdaError::Api(errors::function_exists(&name.name)));
                 }
@@ -249,11 +250,11 @@ impl Lambda {
                 Ok((row, version))
             });
             match committed.await {
-                Err(LambdaError::PackageGone) => staged = self.keep_anew(staged).await?,
+                Err(LambdaError::PackageGone) => staged = self.keep_anew(call, staged).await?,
                 committed => break committed,
             }
         };
-        self.settle_staged(staged, &committed).await;
+        self.settle_staged(call, staged, &committed).await;
         self.cache.forget(&name.arn());
         let (made, version) = committed?;
         *row = made;

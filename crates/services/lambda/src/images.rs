@@ -109,7 +109,7 @@ impl Lambda {
         }
         let row = self.kept_image(&code.sha256).await?;
         let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
-        let blob = self.parts.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
+        let blob = self.own_blobs().open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
         let blob = blob.map_err(|error| LambdaError::package("read", error))?;
         let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
         let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
@@ -164,7 +164,7 @@ impl Lambda {
 
     async fn kept_image(&self, sha256: &str) -> Result<Option<CodeRow>, LambdaError> {
         let key = &keys::code(sha256);
-        self.parts.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await
+        self.own_db().read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await
     }
 
     /// Fetches an image into a blob that nobody names yet.
@@ -172,7 +172,7 @@ impl Lambda {
         let failed = |error| LambdaError::blob("keep", error);
         let found: Resolved = self.parts.images.resolve(&image.resolved, architecture).await?;
         let mut pull = self.parts.images.pull(&found)?;
-        let mut writer = self.parts.blobs.create();
+        let mut writer = self.own_blobs().create();
         while let Some(piece) = pull.next().await? {
             writer.write(piece).await.map_err(failed)?;
         }
@@ -182,7 +182,7 @@ impl Lambda {
     /// Names an image's blob, as long as the function still wants it and nobody else was quicker.
     async fn keep_image(&self, place: &Place, row: &FunctionRow, blob: Blob) -> Result<(), LambdaError> {
         let (sha256, name) = (&row.settings.code.sha256, &row.name);
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.own_db().run(|txn| async move {
             let key = keys::code(sha256);
             let is_wanted = txn.get(&keys::code_user(sha256, place, name)).await?.is_some();
             let is_kept = rows::get::<CodeRow>(&txn, &key).await?.is_some();
@@ -194,7 +194,7 @@ impl Lambda {
             Ok::<_, LambdaError>(is_wanted && !is_kept)
         });
         if !committed.await?
-            && let Err(error) = self.parts.blobs.delete(blob.id).await
+            && let Err(error) = self.own_blobs().delete(blob.id).await
         {
             tracing::warn!(%error, "the blob of an image that nobody names stays until it is swept");
         }

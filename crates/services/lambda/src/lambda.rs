@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
+use lambent_api::{Call, Proof};
+use lambent_blobs::BlobStore;
 use lambent_pool::FunctionSpec;
 use lambent_runtimes::{RuntimeError, is_webassembly};
-use lambent_store::Txn;
+use lambent_store::{Db, Txn};
 use parking_lot::Mutex;
 
 use crate::cache::{Cache, Draw, Loaded, Routes};
@@ -87,8 +89,8 @@ impl Lambda {
     pub async fn start(self: &Arc<Self>) -> Result<(), LambdaError> {
         self.remove_leftovers().await?;
         // The watches begin here, so that nothing committed after this is missed.
-        let changed = self.parts.db.watch(keys::CHANGED);
-        let unused = self.parts.db.watch(keys::UNUSED);
+        let changed = self.own_db().watch(keys::CHANGED);
+        let unused = self.own_db().watch(keys::UNUSED);
         self.mind_provisioned();
         tokio::spawn(clear_on_change(Arc::downgrade(self), changed));
         tokio::spawn(crate::folders::tidy_on_change(Arc::downgrade(self), unused));
@@ -98,7 +100,7 @@ impl Lambda {
     /// What one node does for all, until it is dropped: takes up what nodes that are gone left unfinished (`gone` wakes
     /// when one may have died), and throws unused packages away.
     pub async fn mind(self: &Arc<Self>, mut gone: lambent_store::Watch) {
-        let mut unused = self.parts.db.watch(keys::UNUSED);
+        let mut unused = self.own_db().watch(keys::UNUSED);
         let (mut resumed, mut swept, mut sealed) = (false, false, false);
         loop {
             if !resumed {
@@ -119,22 +121,42 @@ impl Lambda {
         }
     }
 
+    /// The rows, for who may touch them.
+    pub(crate) fn db(&self, proof: &impl Proof) -> &Db {
+        self.parts.rows.of(proof)
+    }
+
+    /// The packages, for who may touch them.
+    pub(crate) fn blobs(&self, proof: &impl Proof) -> &BlobStore {
+        self.parts.blobs.of(proof)
+    }
+
+    /// The rows, for what is done in nobody's name: loading what was let in to run, minding what was left behind.
+    pub(crate) fn own_db(&self) -> &Db {
+        self.parts.rows.of_platform(&self.parts.work)
+    }
+
+    /// The packages, likewise.
+    pub(crate) fn own_blobs(&self) -> &BlobStore {
+        self.parts.blobs.of_platform(&self.parts.work)
+    }
+
     /// A function as it is now; an error for the caller when there is none.
-    pub(crate) async fn row(&self, name: &FunctionName) -> Result<FunctionRow, LambdaError> {
+    pub(crate) async fn row(&self, db: &Db, name: &FunctionName) -> Result<FunctionRow, LambdaError> {
         let (place, bare) = (&name.place, &name.name);
-        let found =
-            self.parts.db.read(|txn| async move { rows::get_function(&txn, place, bare).await }).await?;
+        let found = db.read(|txn| async move { rows::get_function(&txn, place, bare).await }).await?;
         Ok(found.ok_or_else(|| errors::function_not_found(&name.qualified_arn()))?)
     }
 
     /// The settings of what a name leads to, as they were given last.
     pub(crate) async fn settings(
         &self,
+        call: &Call,
         name: &FunctionName,
         which: Which,
     ) -> Result<Option<Settings>, LambdaError> {
         let (place, bare) = (&name.place, &name.name);
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             Ok::<_, LambdaError>(match which {
                 Which::Latest => rows::get_function(&txn, place, bare).await?.map(|row| row.settings),
                 Which::Published(number) => {
@@ -220,7 +242,7 @@ impl Lambda {
 
     /// All that the store says of a name, at one moment.
     async fn target(&self, name: &FunctionName) -> Result<Option<Target>, LambdaError> {
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.own_db().read(|txn| async move {
             let Some(Resolved { which, alias }) = resolve::resolve(&txn, name).await? else {
                 return Ok(None);
             };

@@ -48,7 +48,7 @@ impl Lambda {
         let wanted = page_size(input.max_items);
         let after = input.marker.as_deref().map(markers::read).transpose()?;
         let (place, after) = (call.place(), after.as_deref());
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let layers = keys::last_layer_versions(place).range();
             let mut left = Some(match after {
                 None => layers,
@@ -90,8 +90,7 @@ impl Lambda {
         let wanted = page_size(input.max_items);
         let before = input.marker.as_deref().map(read_number).transpose()?;
         let read = self
-            .parts
-            .db
+            .db(call)
             .read(|txn| async move { versions_before(&txn, layer, before, wanted + 1, filter).await });
         let mut rows = read.await?;
         let has_more = rows.len() > wanted;

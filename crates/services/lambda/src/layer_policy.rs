@@ -36,7 +36,7 @@ impl Lambda {
         };
         let (version, statement, expected) = (&version, &statement, input.revision_id.as_deref());
         let revision_id = &self.parts.random.uuid();
-        let added = self.parts.db.run(|txn| async move {
+        let added = self.db(call).run(|txn| async move {
             let old = policy_of(&txn, version).await?;
             check_revision(old.as_ref(), expected)?;
             let mut statements = old.map_or_else(Vec::new, |policy| policy.statements);
@@ -63,7 +63,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let version = &own(&input.layer_name, call.place())?.version(input.version_number)?;
         let (input, revision_id) = (&input, &self.parts.random.uuid());
-        let removed = self.parts.db.run(|txn| async move {
+        let removed = self.db(call).run(|txn| async move {
             let policy = policy_of(&txn, version).await?;
             let mut policy = policy.ok_or_else(no_policy)?;
             check_revision(Some(&policy), input.revision_id.as_deref())?;
@@ -90,7 +90,7 @@ impl Lambda {
         input: GetLayerVersionPolicyRequest,
     ) -> Result<GetLayerVersionPolicyResponse, LambdaError> {
         let version = &own(&input.layer_name, call.place())?.version(input.version_number)?;
-        let read = self.parts.db.read(|txn| async move { policy_of(&txn, version).await });
+        let read = self.db(call).read(|txn| async move { policy_of(&txn, version).await });
         let policy = read.await?.ok_or_else(no_policy)?;
         Ok(GetLayerVersionPolicyResponse {
             policy: Some(document(&policy, &version.arn())),

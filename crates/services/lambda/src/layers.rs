@@ -32,7 +32,7 @@ impl Lambda {
         let layer = own(&input.layer_name, call.place())?;
         check_compatible(input.compatible_runtimes.as_deref())?;
         let source = PackageSource::of_layer(&mut input.content)?;
-        let staged = self.keep(self.checked(call, source).await?).await?;
+        let staged = self.keep(call, self.checked(call, source).await?).await?;
         let names = |list: Vec<Runtime>| list.iter().map(|one| one.as_str().to_owned()).collect();
         let architectures =
             |list: Vec<Architecture>| list.iter().map(|one| one.as_str().to_owned()).collect();
@@ -45,7 +45,7 @@ impl Lambda {
             created_ms: call.time_ms(),
             code: staged.code.clone(),
         };
-        let row = self.commit_layer(&layer, row, staged).await?;
+        let row = self.commit_layer(call, &layer, row, staged).await?;
         let shown = self.shown_layer(&layer, row, &call.context.endpoint).await?;
         Ok(PublishLayerVersionResponse {
             compatible_architectures: shown.compatible_architectures,
@@ -85,7 +85,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let version = own(&input.layer_name, call.place())?.version(input.version_number)?;
         let version = &version;
-        let deleted = self.parts.db.run(|txn| async move {
+        let deleted = self.db(call).run(|txn| async move {
             let LayerVersionName { layer: LayerName { place, name }, number } = version;
             let key = keys::layer_version(place, name, *number);
             if let Some(row) = rows::get::<LayerVersionRow>(&txn, &key).await? {
@@ -109,7 +109,7 @@ impl Lambda {
     ) -> Result<Option<LayerVersionRow>, LambdaError> {
         let LayerVersionName { layer: LayerName { place, name }, number } = version;
         let is_own = place.account == call.account();
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let row: Option<LayerVersionRow> =
                 rows::get(&txn, &keys::layer_version(place, name, *number)).await?;
             let policy = rows::get(&txn, &keys::layer_policy(place, name, *number)).await?;
@@ -137,6 +137,7 @@ impl Lambda {
     /// Gives a version its number and keeps it.
     async fn commit_layer(
         &self,
+        call: &Call,
         layer: &LayerName,
         row: LayerVersionRow,
         mut staged: Staged<'_>,
@@ -145,7 +146,7 @@ impl Lambda {
         let row = &row;
         let committed = loop {
             let package = &staged;
-            let committed = self.parts.db.run(|txn| async move {
+            let committed = self.db(call).run(|txn| async move {
                 let last_key = keys::last_layer_version(place, name);
                 let number = rows::get::<u64>(&txn, &last_key).await?.unwrap_or(0) + 1;
                 packages::keep_code(&txn, package).await?;
@@ -156,11 +157,11 @@ impl Lambda {
                 Ok::<_, LambdaError>(row)
             });
             match committed.await {
-                Err(LambdaError::PackageGone) => staged = self.keep_anew(staged).await?,
+                Err(LambdaError::PackageGone) => staged = self.keep_anew(call, staged).await?,
                 committed => break committed,
             }
         };
-        self.settle_staged(staged, &committed).await;
+        self.settle_staged(call, staged, &committed).await;
         committed
     }
 

@@ -38,7 +38,7 @@ impl Lambda {
             let step = &range;
             let options = ScanOptions::rows(WORK_PAGE_ROWS).keys_only();
             let read =
-                self.parts.db.read(|txn| async move { Ok::<_, LambdaError>(txn.scan(step, options).await?) });
+                self.own_db().read(|txn| async move { Ok::<_, LambdaError>(txn.scan(step, options).await?) });
             let page = read.await?;
             for (key, _) in &page.rows {
                 let (place, name) = keys::read_pending(key).map_err(LambdaError::row)?;
@@ -63,7 +63,7 @@ impl Lambda {
     }
 
     async fn finish(&self, place: &Place, name: &str) -> Result<(), LambdaError> {
-        let read = self.parts.db.read(|txn| async move { rows::get_function(&txn, place, name).await });
+        let read = self.own_db().read(|txn| async move { rows::get_function(&txn, place, name).await });
         let Some(row) = read.await? else { return self.forget_pending(place, name).await };
         if !is_busy(&row) {
             return self.forget_pending(place, name).await;
@@ -128,7 +128,7 @@ impl Lambda {
         failure: Option<&str>,
     ) -> Result<(), LambdaError> {
         let (name, begun, revision_id) = (&begun.name, &begun.settings, &self.parts.random.uuid());
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.own_db().run(|txn| async move {
             let row = rows::get_function(&txn, place, name).await?;
             let is_same = |row: &FunctionRow| is_busy(row) && row.settings.run_revision == begun.run_revision;
             let Some(mut row) = row.filter(is_same) else {
@@ -159,8 +159,7 @@ impl Lambda {
     }
 
     async fn forget_pending(&self, place: &Place, name: &str) -> Result<(), LambdaError> {
-        self.parts
-            .db
+        self.own_db()
             .run(|txn| async move {
                 let row = rows::get_function(&txn, place, name).await?;
                 if row.is_none_or(|row| !is_busy(&row)) {

@@ -52,7 +52,7 @@ impl Lambda {
         let mark = input.marker.as_deref().map(Mark::read).transpose()?;
         let (place, mark, max_items) = (call.place(), mark.as_ref(), input.max_items);
         let identity = &*self.parts.identity;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let mut listing = Listing::new(max_items);
             if let Some(Mark { name, number: Some(number) }) = mark.filter(|_| has_versions) {
                 listing.add_versions(&txn, place, identity, name, *number).await?;
@@ -91,7 +91,7 @@ impl Lambda {
         let after = after.map(|mark| mark.number.unwrap_or(0));
         let max_items = input.max_items;
         let identity = &*self.parts.identity;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let row = rows::get_function(&txn, place, name).await?;
             let row =
                 row.ok_or_else(|| errors::function_not_found(&crate::names::function_arn(place, name)))?;

@@ -242,39 +242,52 @@ impl Lambda {
     }
 
     /// Makes a package durable, unless the same content is kept already.
-    pub(crate) async fn keep<'a>(&self, checked: Checked<'a>) -> Result<Staged<'a>, LambdaError> {
+    pub(crate) async fn keep<'a>(
+        &self,
+        call: &Call,
+        checked: Checked<'a>,
+    ) -> Result<Staged<'a>, LambdaError> {
         let sha256 = &checked.code.sha256;
-        let kept = self.parts.db.read(|txn| async move { kept_blob(&txn, sha256).await });
+        let kept = self.db(call).read(|txn| async move { kept_blob(&txn, sha256).await });
         match kept.await? {
             Some(blob) => {
                 let (code, unpacked) = (checked.code.clone(), checked.unpacked);
                 Ok(Staged { code, unpacked, blob: Some(blob), zip: Some(checked) })
             }
-            None => self.write_package(checked).await,
+            None => self.write_package(call, checked).await,
         }
     }
 
     /// Makes a package durable after all, whose content was kept and went away before this request could name it.
-    pub(crate) async fn keep_anew<'a>(&self, mut staged: Staged<'a>) -> Result<Staged<'a>, LambdaError> {
+    pub(crate) async fn keep_anew<'a>(
+        &self,
+        call: &Call,
+        mut staged: Staged<'a>,
+    ) -> Result<Staged<'a>, LambdaError> {
         match staged.zip.take() {
-            Some(checked) => self.write_package(checked).await,
+            Some(checked) => self.write_package(call, checked).await,
             None => Ok(staged),
         }
     }
 
-    async fn write_package<'a>(&self, checked: Checked<'a>) -> Result<Staged<'a>, LambdaError> {
+    async fn write_package<'a>(&self, call: &Call, checked: Checked<'a>) -> Result<Staged<'a>, LambdaError> {
         let Checked { code, unpacked, zip, _slot } = checked;
-        Ok(Staged { code, unpacked, blob: Some(self.write_blob(zip).await?.id), zip: None })
+        Ok(Staged { code, unpacked, blob: Some(self.write_blob(call, zip).await?.id), zip: None })
     }
 
     /// To be called after the commit that should have named the package.
-    pub(crate) async fn settle_staged<T>(&self, staged: Staged<'_>, committed: &Result<T, LambdaError>) {
+    pub(crate) async fn settle_staged<T>(
+        &self,
+        call: &Call,
+        staged: Staged<'_>,
+        committed: &Result<T, LambdaError>,
+    ) {
         // After any other error nobody knows whether the commit happened: then the blobs' own sweep decides.
         let is_settled = matches!(committed, Ok(_) | Err(LambdaError::Api(_)));
         let Some(blob) = staged.blob.filter(|_| staged.zip.is_none() && is_settled) else { return };
         let named = self.referenced_blobs(vec![blob]).await;
         if named.is_ok_and(|named| named.is_empty())
-            && let Err(error) = self.parts.blobs.delete(blob).await
+            && let Err(error) = self.blobs(call).delete(blob).await
         {
             tracing::warn!(%error, "the blob of a package that nobody names stays until it is swept");
         }
@@ -286,7 +299,7 @@ impl Lambda {
         ids: Vec<BlobId>,
     ) -> Result<std::collections::HashSet<BlobId>, LambdaError> {
         let ids = &ids;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.own_db().read(|txn| async move {
             let mut referenced = std::collections::HashSet::new();
             for id in ids {
                 if txn.get(&keys::code_blob(*id)).await?.is_some() {
@@ -302,17 +315,20 @@ impl Lambda {
         let ObjectName { bucket, key, version } = object;
         let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
         let wanted = Wanted::new(action, format!("arn:aws:s3:::{bucket}/{key}"));
-        if let Err(denied) = call.authorize(wanted).await {
-            if denied.status != 403 {
-                return Err(denied.into());
+        let proof = match call.authorize(wanted).await {
+            Ok(proof) => proof,
+            Err(other) if other.status != 403 => return Err(other.into()),
+            Err(_) => {
+                let message = format!(
+                    "Your access has been denied by S3, please make sure your request credentials have permission to \
+                     GetObject for {bucket}/{key}. S3 Error Code: AccessDenied. S3 Error Message: Access Denied"
+                );
+                return Err(ApiError::new("AccessDeniedException", 403, message)
+                    .message_in("Message")
+                    .into());
             }
-            let message = format!(
-                "Your access has been denied by S3, please make sure your request credentials have permission to \
-                 GetObject for {bucket}/{key}. S3 Error Code: AccessDenied. S3 Error Message: Access Denied"
-            );
-            return Err(ApiError::new("AccessDeniedException", 403, message).message_in("Message").into());
-        }
-        match self.parts.objects.fetch(call.place(), object).await {
+        };
+        match self.parts.objects.fetch(&proof, object).await {
             Ok(body) => Ok(body),
             Err(FetchError::Refused { code, message }) => Err(errors::invalid(format!(
                 "Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}"
@@ -322,9 +338,9 @@ impl Lambda {
         }
     }
 
-    async fn write_blob(&self, zip: Spool) -> Result<Blob, LambdaError> {
+    async fn write_blob(&self, call: &Call, zip: Spool) -> Result<Blob, LambdaError> {
         let failed = |error| LambdaError::blob("keep", error);
-        let mut writer = self.parts.blobs.create();
+        let mut writer = self.blobs(call).create();
         match zip {
             Spool::Memory(bytes) => writer.write(bytes).await.map_err(failed)?,
             Spool::File(file) => {
@@ -343,8 +359,7 @@ impl Lambda {
         while let Some(range) = left {
             let step = &range;
             let page = self
-                .parts
-                .db
+                .own_db()
                 .read(|txn| async move {
                     Ok::<_, LambdaError>(txn.scan(step, ScanOptions::rows(WORK_PAGE_ROWS)).await?)
                 })
@@ -360,7 +375,7 @@ impl Lambda {
     /// Throws one package away, if nothing names it.
     async fn sweep_one(&self, sha256: &str) -> Result<(), LambdaError> {
         let now_ms = self.parts.clock.unix_ms();
-        let swept = self.parts.db.run(|txn| async move {
+        let swept = self.own_db().run(|txn| async move {
             txn.frees_space();
             txn.delete(&keys::code_unused(sha256));
             if has_users(&txn, sha256).await? {
@@ -377,7 +392,7 @@ impl Lambda {
             Ok::<_, LambdaError>((!is_pinned).then_some(blob))
         });
         if let Some(blob) = swept.await?
-            && let Err(error) = self.parts.blobs.delete(blob).await
+            && let Err(error) = self.own_blobs().delete(blob).await
         {
             tracing::warn!(%error, %blob, "the blob of an unused package stays until the next sweep of orphans");
         }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lambent_api::Body;
+use lambent_api::{Body, Guarded, PlatformWork};
 use lambent_base::{BoxFuture, Clock, Place, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
 use lambent_bus::ports::Targets;
-use lambent_identity::Identity;
+use lambent_identity::{Authorized, Identity};
 use lambent_images::Images;
 use lambent_pool::{Answer, FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
 use lambent_runtimes::Catalogue;
@@ -16,8 +16,10 @@ use lambent_store::Db;
 
 /// The other parts that Lambda works with.
 pub struct LambdaParts {
-    pub db: Db,
-    pub blobs: BlobStore,
+    pub rows: Guarded<Db>,
+    pub blobs: Guarded<BlobStore>,
+    /// For what Lambda does in nobody's name.
+    pub work: PlatformWork,
     /// Takes asynchronous invocations.
     pub outbox: Outbox,
     pub clock: Clock,
@@ -128,12 +130,12 @@ impl Runner for Pool {
     }
 }
 
-/// Reads whole objects of S3. Who may read them was decided before.
+/// Reads whole objects of S3.
 pub trait FetchObject: Send + Sync {
-    /// The object's bytes.
+    /// The object's bytes, for who may read it.
     fn fetch<'a>(
         &'a self,
-        place: &'a Place,
+        proof: &'a Authorized,
         object: &'a ObjectName,
     ) -> BoxFuture<'a, Result<Body, FetchError>>;
 }

@@ -53,11 +53,10 @@ impl Lambda {
         if name.qualifier.as_deref() == Some(LATEST) {
             return Err(errors::invalid("We currently do not support adding policies for $LATEST.").into());
         }
-        self.parts.db.read(|txn| async move { target(&txn, name).await }).await?;
+        self.db(call).read(|txn| async move { target(&txn, name).await }).await?;
         let (statement, revision) = &self.statement(input).await?;
         let revision_id = &self.parts.random.uuid();
-        self.parts
-            .db
+        self.db(call)
             .run(|txn| async move {
                 let target = target(&txn, name).await?;
                 let key = key(name);
@@ -86,8 +85,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         let (input, revision_id) = (&input, &self.parts.random.uuid());
-        self.parts
-            .db
+        self.db(call)
             .run(|txn| async move {
                 if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
                     return Err(not_found(format!("No policy found for: {}", name.arn())));
@@ -121,14 +119,18 @@ impl Lambda {
         input: GetPolicyRequest,
     ) -> Result<GetPolicyResponse, LambdaError> {
         let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let (policy, revision_id) = self.policy_text(&name).await?;
+        let (policy, revision_id) = self.policy_text(call, &name).await?;
         Ok(GetPolicyResponse { policy: Some(policy), revision_id: Some(revision_id) })
     }
 
     /// The document of a name's policy, and its revision.
-    pub(crate) async fn policy_text(&self, name: &FunctionName) -> Result<(String, String), LambdaError> {
+    pub(crate) async fn policy_text(
+        &self,
+        call: &Call,
+        name: &FunctionName,
+    ) -> Result<(String, String), LambdaError> {
         let key = &key(name);
-        let read = self.parts.db.read(|txn| async move { rows::get::<PolicyRow>(&txn, key).await });
+        let read = self.db(call).read(|txn| async move { rows::get::<PolicyRow>(&txn, key).await });
         let policy = read.await?.ok_or_else(|| not_found("The resource you requested does not exist."))?;
         let arn = if name.is_latest() { name.arn() } else { name.qualified_arn() };
         Ok((document(&policy, &arn), policy.revision_id))

@@ -61,7 +61,7 @@ impl Lambda {
             last_modified_ms: call.time_ms(),
         };
         let limit = self.parts.account_concurrency;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             let found = resolve(&txn, name).await?.ok_or_else(|| missing(name))?;
             let Which::Published(number) = found.which else { return Err(unpublished().into()) };
             check_kind(&txn, name, number).await?;
@@ -92,7 +92,7 @@ impl Lambda {
         input: GetProvisionedConcurrencyConfigRequest,
     ) -> Result<GetProvisionedConcurrencyConfigResponse, LambdaError> {
         let name = &published(&input.function_name, &input.qualifier, call.place())?;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let found = resolve(&txn, name).await?.ok_or_else(|| missing(name))?;
             let row = rows::get(&txn, &keys::provisioned(&name.place, &name.name, qualifier(name))).await?;
             let row: ProvisionedRow = row.ok_or_else(|| {
@@ -120,7 +120,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let name = &published(&input.function_name, &input.qualifier, call.place())?;
         let limit = self.parts.account_concurrency;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             resolve(&txn, name).await?.ok_or_else(|| missing(name))?;
             txn.delete(&keys::provisioned(&name.place, &name.name, qualifier(name)));
             txn.on_commit(keys::CHANGED);
@@ -139,7 +139,7 @@ impl Lambda {
     ) -> Result<ListProvisionedConcurrencyConfigsResponse, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
         let after = &input.marker.as_deref().map(read_marker).transpose()?;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
                 return Err(LambdaError::Api(errors::function_not_found(&name.arn())));
             }
@@ -174,7 +174,7 @@ impl Lambda {
 
     /// Has the pool keep what the store wants, at the start and after every change, for as long as the service is there.
     pub(crate) fn mind_provisioned(self: &Arc<Self>) {
-        let mut changed = self.parts.db.watch(keys::CHANGED);
+        let mut changed = self.own_db().watch(keys::CHANGED);
         let lambda: Weak<Self> = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
@@ -206,7 +206,7 @@ impl Lambda {
     pub(crate) async fn provision_all(self: &Arc<Self>) -> Result<(), LambdaError> {
         // One after the other: the last to read must be the last to say.
         let mut known = self.provisioned.lock().await;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.own_db().read(|txn| async move {
             let mut wanted: BTreeMap<(String, String, String), BTreeMap<u64, u32>> = BTreeMap::new();
             for (key, row) in all_rows(&txn, keys::all_provisioned()).await? {
                 let (place, function, qualifier) = keys::read_provisioned(&key).map_err(LambdaError::row)?;

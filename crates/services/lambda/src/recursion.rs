@@ -56,7 +56,7 @@ impl Lambda {
     ) -> Result<PutFunctionRecursionConfigResponse, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
         let row = &RecursionRow { allowed: input.recursive_loop == RecursiveLoop::Allow };
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
                 return Err(LambdaError::Api(errors::function_not_found(&name.arn())));
             }
@@ -73,7 +73,7 @@ impl Lambda {
         input: GetFunctionRecursionConfigRequest,
     ) -> Result<GetFunctionRecursionConfigResponse, LambdaError> {
         let name = &unqualified(&input.function_name, call.place())?;
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
                 return Err(LambdaError::Api(errors::function_not_found(&name.arn())));
             }
@@ -94,7 +94,7 @@ impl Lambda {
         if traced.loops < RECURSIONS_MAX {
             return Ok(Ok(traced.header));
         }
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.own_db().read(|txn| async move {
             rows::get::<RecursionRow>(&txn, &keys::recursion(&name.place, &name.name)).await
         });
         let allowed = read.await?.is_some_and(|row| row.allowed);

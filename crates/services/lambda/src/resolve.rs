@@ -1,6 +1,6 @@
 //! The second step from a name to what it means: qualifiers are looked up.
 
-use lambent_store::Txn;
+use lambent_store::{Db, Txn};
 
 use crate::errors::LambdaError;
 use crate::keys;
@@ -19,8 +19,12 @@ pub(crate) struct Resolved {
 
 impl Lambda {
     /// What a name means at this moment; `None` where there is no such function, version or alias.
-    pub(crate) async fn resolve(&self, name: &FunctionName) -> Result<Option<Resolved>, LambdaError> {
-        self.parts.db.read(|txn| async move { resolve(&txn, name).await }).await
+    pub(crate) async fn resolve(
+        &self,
+        db: &Db,
+        name: &FunctionName,
+    ) -> Result<Option<Resolved>, LambdaError> {
+        db.read(|txn| async move { resolve(&txn, name).await }).await
     }
 }
 

@@ -43,7 +43,7 @@ impl Lambda {
         let text = document(policy, &name.qualified_arn());
         check_size(&text)?;
         let expected = input.revision_id.as_deref();
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             policy::target(&txn, name).await?;
             let key = policy::key(name);
             let old = rows::get::<PolicyRow>(&txn, &key).await?;
@@ -63,7 +63,7 @@ impl Lambda {
         input: GetResourcePolicyRequest,
     ) -> Result<GetResourcePolicyResponse, LambdaError> {
         let name = resource_name(&input.resource_arn, call.place())?;
-        let (policy, revision_id) = self.policy_text(&name).await?;
+        let (policy, revision_id) = self.policy_text(call, &name).await?;
         Ok(GetResourcePolicyResponse { policy: Some(policy), revision_id: Some(revision_id) })
     }
 
@@ -74,7 +74,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let name = &resource_name(&input.resource_arn, call.place())?;
         let expected = input.revision_id.as_deref();
-        let deleted = self.parts.db.run(|txn| async move {
+        let deleted = self.db(call).run(|txn| async move {
             policy::target(&txn, name).await?;
             let key = policy::key(name);
             let old = rows::get::<PolicyRow>(&txn, &key).await?;

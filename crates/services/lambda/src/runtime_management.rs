@@ -35,7 +35,7 @@ impl Lambda {
         input: PutRuntimeManagementConfigRequest,
     ) -> Result<PutRuntimeManagementConfigResponse, LambdaError> {
         let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let found = self.found(name).await?;
+        let found = self.found(call, name).await?;
         let settings = found.shown().settings();
         if settings.image.is_some() {
             return Err(errors::not_for_images("Runtime management is").into());
@@ -46,7 +46,7 @@ impl Lambda {
             update_runtime_on: input.update_runtime_on.as_str().to_owned(),
             runtime_version_arn: input.runtime_version_arn,
         };
-        let put = self.parts.db.run(|txn| async move {
+        let put = self.db(call).run(|txn| async move {
             if rows::get_function(&txn, &name.place, &name.name).await?.is_none() {
                 return Err(LambdaError::Api(errors::function_not_found(&name.qualified_arn())));
             }
@@ -67,10 +67,9 @@ impl Lambda {
         input: GetRuntimeManagementConfigRequest,
     ) -> Result<GetRuntimeManagementConfigResponse, LambdaError> {
         let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        self.found(name).await?;
+        self.found(call, name).await?;
         let read = self
-            .parts
-            .db
+            .db(call)
             .read(|txn| async move { rows::get::<RuntimeManagementRow>(&txn, &key(name)).await });
         let row = read.await?;
         let mode = row.as_ref().map_or(UpdateRuntimeOn::Auto, |row| row.update_runtime_on.as_str().into());

@@ -36,7 +36,7 @@ impl Lambda {
             return Err(errors::invalid("An error occurred and the request cannot be processed.").into());
         }
         let added = &input.tags;
-        self.change_tags(call.place(), &tagged, |tags| {
+        self.change_tags(call, &tagged, |tags| {
             tags.extend(added.clone());
             configuration::tags(Some(std::mem::take(tags))).map(|checked| *tags = checked)
         })
@@ -50,7 +50,7 @@ impl Lambda {
     ) -> Result<Empty, LambdaError> {
         let tagged = tagged(&input.resource, call.place())?;
         let gone = &input.tag_keys;
-        self.change_tags(call.place(), &tagged, |tags| {
+        self.change_tags(call, &tagged, |tags| {
             tags.retain(|key, _| !gone.contains(key));
             Ok(())
         })
@@ -63,7 +63,7 @@ impl Lambda {
         input: ListTagsRequest,
     ) -> Result<ListTagsResponse, LambdaError> {
         let (tagged, place) = (&tagged(&input.resource, call.place())?, call.place());
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             Ok::<_, LambdaError>(match tagged {
                 Tagged::Function(name) => existing_function(&txn, place, name).await?.tags,
                 Tagged::CodeSigningConfig(id) => code_signing::existing(&txn, place, id).await?.tags,
@@ -74,12 +74,12 @@ impl Lambda {
 
     async fn change_tags(
         &self,
-        place: &Place,
+        call: &Call,
         tagged: &Tagged,
         change: impl Fn(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
     ) -> Result<Empty, LambdaError> {
-        let (change, revision_id) = (&change, &self.parts.random.uuid());
-        let changed = self.parts.db.run(|txn| async move {
+        let (change, revision_id, place) = (&change, &self.parts.random.uuid(), call.place());
+        let changed = self.db(call).run(|txn| async move {
             match tagged {
                 Tagged::Function(name) => {
                     let mut row = existing_function(&txn, place, name).await?;

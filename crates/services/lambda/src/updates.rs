@@ -26,7 +26,7 @@ impl Lambda {
         configuration::refuse_publish_to(input.publish_to.is_some())?;
         let architecture = configuration::architecture(input.architectures.as_deref())?;
         let revision = input.revision_id.clone();
-        let row = self.row(&name).await?;
+        let row = self.row(self.db(call), &name).await?;
         check_changeable(&row, &name, revision.as_deref())?;
         if let Some(image) = row.settings.image.clone() {
             let architecture = architecture.unwrap_or(&row.settings.architecture);
@@ -44,11 +44,11 @@ impl Lambda {
             Ok(())
         };
         if input.dry_run == Some(true) {
-            let mut row = self.row(&name).await?;
+            let mut row = self.row(self.db(call), &name).await?;
             change(&mut row.settings)?;
             return Ok(self.shown((&row).into(), &name));
         }
-        let staged = self.keep(checked).await?;
+        let staged = self.keep(call, checked).await?;
         let with = With { revision: revision.as_deref(), publish: input.publish == Some(true) };
         self.change(call, &name, with, Some(staged), change).await
     }
@@ -73,7 +73,7 @@ impl Lambda {
             Ok(())
         };
         if input.dry_run == Some(true) {
-            let mut row = self.row(name).await?;
+            let mut row = self.row(self.db(call), name).await?;
             change(&mut row.settings)?;
             return Ok(self.shown((&row).into(), name));
         }
@@ -88,7 +88,7 @@ impl Lambda {
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = unqualified(&input.function_name, call.place())?;
         // Once before the role is looked at, so that the errors come in AWS's order.
-        let mut settings = self.row(&name).await?.settings;
+        let mut settings = self.row(self.db(call), &name).await?.settings;
         let identity = &*self.parts.identity;
         configuration::update(&mut settings, &input, identity)?;
         self.check_named(call, &settings, input.role.as_deref()).await?;
@@ -122,7 +122,7 @@ impl Lambda {
         let (change, ids) = (&change, &(revision_id, run_revision));
         let committed = loop {
             let package = staged.as_ref();
-            let committed = self.parts.db.run(|txn| async move {
+            let committed = self.db(call).run(|txn| async move {
                 let row = rows::get_function(&txn, &name.place, &name.name).await?;
                 let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
                 check_changeable(&row, name, with.revision)?;
@@ -151,7 +151,9 @@ impl Lambda {
                 Ok::<_, LambdaError>((row, published))
             });
             match (committed.await, staged.take()) {
-                (Err(LambdaError::PackageGone), Some(gone)) => staged = Some(self.keep_anew(gone).await?),
+                (Err(LambdaError::PackageGone), Some(gone)) => {
+                    staged = Some(self.keep_anew(call, gone).await?);
+                }
                 (committed, kept) => {
                     staged = kept;
                     break committed;
@@ -159,7 +161,7 @@ impl Lambda {
             }
         };
         if let Some(staged) = staged {
-            self.settle_staged(staged, &committed).await;
+            self.settle_staged(call, staged, &committed).await;
         }
         self.cache.forget(&name.arn());
         let (row, published) = committed?;

@@ -44,7 +44,7 @@ impl Lambda {
         let name = &unqualified(&input.function_name, call.place())?;
         configuration::refuse_publish_to(input.publish_to.is_some())?;
         let (input, revision_id) = (&input, &self.parts.random.uuid());
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             let row = rows::get_function(&txn, &name.place, &name.name).await?;
             let mut row = row.ok_or_else(|| errors::function_not_found(&name.arn()))?;
             check_publishable(&row, name, input)?;
@@ -98,9 +98,9 @@ impl Lambda {
     }
 
     /// What a name means; an error for the caller when there is none.
-    pub(crate) async fn found(&self, name: &FunctionName) -> Result<Found, LambdaError> {
+    pub(crate) async fn found(&self, call: &Call, name: &FunctionName) -> Result<Found, LambdaError> {
         let (place, bare) = (&name.place, &name.name);
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             let Some(Resolved { which, .. }) = resolve(&txn, name).await? else { return Ok(None) };
             let version = match which {
                 Which::Latest => None,
@@ -120,8 +120,13 @@ impl Lambda {
     }
 
     /// Deletes one version; no harm where there is none.
-    pub(crate) async fn delete_version(&self, name: &FunctionName, number: u64) -> Result<(), LambdaError> {
-        let deleted = self.parts.db.run(|txn| async move {
+    pub(crate) async fn delete_version(
+        &self,
+        call: &Call,
+        name: &FunctionName,
+        number: u64,
+    ) -> Result<(), LambdaError> {
+        let deleted = self.db(call).run(|txn| async move {
             if rows::get_function(&txn, &name.place, &name.name).await?.is_none() {
                 return Err(LambdaError::Api(errors::function_not_found(&name.arn())));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lambent_base::Place;
+use lambent_api::Call;
 use lambent_model_logs::errors::invalid_parameter_exception;
 use lambent_model_logs::{FilterLogEventsRequest, FilterLogEventsResponse, FilteredLogEvent};
 
@@ -18,9 +18,10 @@ impl Logs {
     /// A page of the events that match; it may be short or empty and still have a token.
     pub(crate) async fn filter_log_events(
         &self,
-        place: &Place,
+        call: &Call,
         input: FilterLogEventsRequest,
     ) -> Result<FilterLogEventsResponse, LogsError> {
+        let place = call.place();
         check(&input)?;
         let name = &names::group_of(place, input.log_group_name, input.log_group_identifier)?;
         let pattern = &Pattern::parse(input.filter_pattern.as_deref().unwrap_or_default())?;
@@ -59,7 +60,7 @@ impl Logs {
             let found = page::read(&txn, &query).await?;
             Ok::<_, LogsError>((group.id, direction, found))
         };
-        let (group, direction, found) = self.db.read(read).await?;
+        let (group, direction, found) = self.rows.of(call).read(read).await?;
         let events = found.events.into_iter().map(|(position, event)| FilteredLogEvent {
             event_id: Some(position.event_id()),
             ingestion_time: Some(event.ingested_ms),

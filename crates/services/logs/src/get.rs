@@ -1,6 +1,6 @@
 //! GetLogEvents: one stream, page by page, in both directions.
 
-use lambent_base::Place;
+use lambent_api::Call;
 use lambent_model_logs::{GetLogEventsRequest, GetLogEventsResponse, OutputLogEvent};
 
 use crate::page::{self, Found, PAGE_EVENTS_MAX, Query, Streams};
@@ -13,9 +13,10 @@ impl Logs {
     /// was given comes back.
     pub(crate) async fn get_log_events(
         &self,
-        place: &Place,
+        call: &Call,
         input: GetLogEventsRequest,
     ) -> Result<GetLogEventsResponse, LogsError> {
+        let place = call.place();
         let name = names::group_of(place, input.log_group_name, input.log_group_identifier)?;
         let (name, stream) = (&name, &input.log_stream_name);
         let token =
@@ -43,7 +44,7 @@ impl Logs {
             let at = token.as_ref().map_or_else(|| query.from.clone(), |(_, at)| at.clone());
             Ok::<_, LogsError>((direction, at, found))
         };
-        let (direction, at, found) = self.db.read(read).await?;
+        let (direction, at, found) = self.rows.of(call).read(read).await?;
         Ok(answer(direction, &at, found))
     }
 }

@@ -1,5 +1,6 @@
 //! Log groups.
 
+use lambent_api::Call;
 use lambent_base::Place;
 use lambent_model_logs::errors::{
     invalid_parameter_exception, resource_already_exists_exception, validation_exception,
@@ -26,9 +27,10 @@ const SCAN_ROWS: usize = 200;
 impl Logs {
     pub(crate) async fn create_log_group(
         &self,
-        place: &Place,
+        call: &Call,
         input: CreateLogGroupRequest,
     ) -> Result<Empty, LogsError> {
+        let place = call.place();
         if input.log_group_name.to_ascii_lowercase().starts_with("aws/") {
             return Err(
                 invalid_parameter_exception("Log groups starting with AWS/ are reserved for AWS.").into()
@@ -42,7 +44,8 @@ impl Logs {
         row.deletion_protection = input.deletion_protection_enabled.unwrap_or(false);
         row.tags = input.tags.unwrap_or_default();
         let (name, row) = (&input.log_group_name, &row);
-        self.db
+        self.rows
+            .of(call)
             .run(|txn| async move {
                 if rows::find_group(&txn, place, name).await?.is_some() {
                     return Err(
@@ -58,11 +61,13 @@ impl Logs {
     /// The group is gone at once; its streams and events are cleared by the sweeper.
     pub(crate) async fn delete_log_group(
         &self,
-        place: &Place,
+        call: &Call,
         input: DeleteLogGroupRequest,
     ) -> Result<Empty, LogsError> {
+        let place = call.place();
         let name = &input.log_group_name;
-        self.db
+        self.rows
+            .of(call)
             .run(|txn| async move {
                 let group = rows::group(&txn, place, name).await?;
                 if group.deletion_protection {
@@ -81,9 +86,10 @@ impl Logs {
 
     pub(crate) async fn put_retention_policy(
         &self,
-        place: &Place,
+        call: &Call,
         input: PutRetentionPolicyRequest,
     ) -> Result<Empty, LogsError> {
+        let place = call.place();
         let days = input.retention_in_days;
         if !RETENTION_DAYS.contains(&days) {
             let valid: Vec<String> = RETENTION_DAYS.iter().map(i32::to_string).collect();
@@ -95,7 +101,8 @@ impl Logs {
             .into());
         }
         let name = &input.log_group_name;
-        self.db
+        self.rows
+            .of(call)
             .run(|txn| async move {
                 let mut group = rows::group(&txn, place, name).await?;
                 group.retention_days = Some(days);
@@ -109,9 +116,10 @@ impl Logs {
 
     pub(crate) async fn describe_log_groups(
         &self,
-        place: &Place,
+        call: &Call,
         input: DescribeLogGroupsRequest,
     ) -> Result<DescribeLogGroupsResponse, LogsError> {
+        let place = call.place();
         check_describe(&input)?;
         let ours =
             input.account_identifiers.as_ref().is_none_or(|accounts| accounts.contains(&place.account));
@@ -128,7 +136,10 @@ impl Logs {
         };
         let after = after.as_deref();
         let (groups, more) = if ours {
-            self.db.read(|txn| async move { list(&txn, place, wanted, after, limit).await }).await?
+            self.rows
+                .of(call)
+                .read(|txn| async move { list(&txn, place, wanted, after, limit).await })
+                .await?
         } else {
             (Vec::new(), false)
         };

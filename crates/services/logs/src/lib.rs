@@ -30,20 +30,21 @@ pub use error::LogsError;
 pub use service::service;
 pub use write::StreamLines;
 
+use lambent_api::Guarded;
 use lambent_base::{Clock, Random};
 use lambent_store::Db;
 
 /// The logs of every account and region. Cheap to clone.
 #[derive(Clone)]
 pub struct Logs {
-    db: Db,
+    rows: Guarded<Db>,
     clock: Clock,
     random: Random,
 }
 
 impl Logs {
-    /// Logs kept in `db`.
-    pub fn new(db: Db, clock: Clock, random: Random) -> Self {
-        Self { db, clock, random }
+    /// Logs kept in `rows`.
+    pub fn new(rows: Guarded<Db>, clock: Clock, random: Random) -> Self {
+        Self { rows, clock, random }
     }
 }

@@ -1,6 +1,6 @@
 //! PutLogEvents: a batch of events of one stream.
 
-use lambent_base::Place;
+use lambent_api::Call;
 use lambent_model_logs::errors::invalid_parameter_exception;
 use lambent_model_logs::{InputLogEvent, PutLogEventsRequest, PutLogEventsResponse, RejectedLogEventsInfo};
 use lambent_store::Txn;
@@ -22,13 +22,15 @@ impl Logs {
     /// ignored, as AWS does.
     pub(crate) async fn put_log_events(
         &self,
-        place: &Place,
+        call: &Call,
         input: PutLogEventsRequest,
     ) -> Result<PutLogEventsResponse, LogsError> {
+        let place = call.place();
         let (name, stream, events) = (&input.log_group_name, &input.log_stream_name, &input.log_events);
         check(events)?;
         let now_ms = self.clock.unix_ms();
-        self.db
+        self.rows
+            .of(call)
             .run(|txn| async move {
                 let group = rows::group(&txn, place, name).await?;
                 let mut row = rows::stream(&txn, group.id, stream).await?;

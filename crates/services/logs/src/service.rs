@@ -51,7 +51,7 @@ macro_rules! forward {
                 call: &Call,
                 input: <$operation as Operation>::Input,
             ) -> Result<<$operation as Operation>::Output, LogsError> {
-                self.0.$method(call.place(), input).await
+                self.0.$method(call, input).await
             })*
         }
     };

@@ -1,5 +1,6 @@
 //! Log streams.
 
+use lambent_api::Call;
 use lambent_base::Place;
 use lambent_model_logs::errors::{invalid_parameter_exception, resource_already_exists_exception};
 use lambent_model_logs::{
@@ -15,12 +16,14 @@ use crate::{Logs, LogsError, keys, names, put, tokens};
 impl Logs {
     pub(crate) async fn create_log_stream(
         &self,
-        place: &Place,
+        call: &Call,
         input: CreateLogStreamRequest,
     ) -> Result<Empty, LogsError> {
+        let place = call.place();
         let (group, stream) = (&input.log_group_name, &input.log_stream_name);
         let created_ms = self.clock.unix_ms();
-        self.db
+        self.rows
+            .of(call)
             .run(|txn| async move {
                 let group = rows::group(&txn, place, group).await?;
                 if rows::find_stream(&txn, group.id, stream).await?.is_some() {
@@ -37,9 +40,10 @@ impl Logs {
 
     pub(crate) async fn describe_log_streams(
         &self,
-        place: &Place,
+        call: &Call,
         input: DescribeLogStreamsRequest,
     ) -> Result<DescribeLogStreamsResponse, LogsError> {
+        let place = call.place();
         let by_time = input.order_by == Some(OrderBy::LastEventTime);
         if by_time && input.log_stream_name_prefix.is_some() {
             let message = "Cannot order by LastEventTime with a logStreamNamePrefix.";
@@ -70,7 +74,7 @@ impl Logs {
             let next_token = last.map(|(key, _)| tokens::name_token(key));
             Ok::<_, LogsError>(DescribeLogStreamsResponse { log_streams: Some(streams), next_token })
         };
-        self.db.read(read).await
+        self.rows.of(call).read(read).await
     }
 }
 

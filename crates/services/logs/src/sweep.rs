@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use lambent_api::PlatformWork;
 use lambent_store::{ScanOptions, Txn};
 
 use crate::chunk::{self, SPAN_MAX_MS};
@@ -18,10 +19,10 @@ const GROUPS_ROWS: usize = 1_000;
 
 impl Logs {
     /// Sweeps until the future is dropped.
-    pub async fn run_sweeper(&self) {
-        let mut watch = self.db.watch(keys::SWEEP_TOPIC);
+    pub async fn run_sweeper(&self, work: &PlatformWork) {
+        let mut watch = self.rows.of_platform(work).watch(keys::SWEEP_TOPIC);
         loop {
-            let next_ms = self.sweep().await.unwrap_or_else(|error| {
+            let next_ms = self.sweep(work).await.unwrap_or_else(|error| {
                 tracing::error!(%error, "expired log events could not be deleted; trying again later");
                 Some(self.clock.unix_ms())
             });
@@ -39,15 +40,16 @@ impl Logs {
 
     /// Deletes everything that is due, and returns when the next event will be (milliseconds since 1970); `None` when
     /// no group has a retention policy.
-    pub async fn sweep(&self) -> Result<Option<i64>, LogsError> {
-        self.clear_dead_groups().await?;
+    pub async fn sweep(&self, work: &PlatformWork) -> Result<Option<i64>, LogsError> {
+        self.clear_dead_groups(work).await?;
         let now_ms = self.clock.unix_ms();
         let mut next_ms: Option<i64> = None;
         let mut left = Some(keys::all_retained());
         while let Some(range) = left {
             let range = &range;
             let page = self
-                .db
+                .rows
+                .of_platform(work)
                 .read(|txn| async move {
                     Ok::<_, LogsError>(txn.scan_snapshot(range, ScanOptions::rows(GROUPS_ROWS)).await?)
                 })
@@ -58,7 +60,7 @@ impl Logs {
                     continue;
                 }
                 let kept_ms = i64::from(days) * MS_PER_DAY;
-                let oldest_ms = self.expire(keys::read_retained(key)?, now_ms - kept_ms).await?;
+                let oldest_ms = self.expire(work, keys::read_retained(key)?, now_ms - kept_ms).await?;
                 let due_ms = oldest_ms.map_or(now_ms, |oldest_ms| oldest_ms + SPAN_MAX_MS) + kept_ms;
                 next_ms = Some(next_ms.map_or(due_ms, |next_ms| next_ms.min(due_ms)));
             }
@@ -68,29 +70,34 @@ impl Logs {
     }
 
     /// Deletes the chunks and streams of a group that ended before a time; returns the start of the oldest chunk left.
-    async fn expire(&self, group: u64, before_ms: i64) -> Result<Option<i64>, LogsError> {
+    async fn expire(
+        &self,
+        work: &PlatformWork,
+        group: u64,
+        before_ms: i64,
+    ) -> Result<Option<i64>, LogsError> {
+        let db = self.rows.of_platform(work);
         let last_start_ms = before_ms.saturating_sub(SPAN_MAX_MS + 1);
-        while self.db.run(|txn| async move { expire_chunks(&txn, group, last_start_ms).await }).await? {}
-        while self.db.run(|txn| async move { expire_streams(&txn, group, before_ms).await }).await? {}
-        self.db
-            .read(|txn| async move {
-                let range = keys::group_chunks(group, i64::MIN, i64::MAX);
-                let page = txn.scan_snapshot(&range, ScanOptions::rows(1).keys_only()).await?;
-                Ok(page
-                    .rows
-                    .first()
-                    .map(|(key, _)| keys::read_time(key))
-                    .transpose()?
-                    .map(|chunk| chunk.first_ms))
-            })
-            .await
+        while db.run(|txn| async move { expire_chunks(&txn, group, last_start_ms).await }).await? {}
+        while db.run(|txn| async move { expire_streams(&txn, group, before_ms).await }).await? {}
+        db.read(|txn| async move {
+            let range = keys::group_chunks(group, i64::MIN, i64::MAX);
+            let page = txn.scan_snapshot(&range, ScanOptions::rows(1).keys_only()).await?;
+            Ok(page
+                .rows
+                .first()
+                .map(|(key, _)| keys::read_time(key))
+                .transpose()?
+                .map(|chunk| chunk.first_ms))
+        })
+        .await
     }
 
-    async fn clear_dead_groups(&self) -> Result<(), LogsError> {
+    async fn clear_dead_groups(&self, work: &PlatformWork) -> Result<(), LogsError> {
+        let db = self.rows.of_platform(work);
         loop {
             let range = &keys::all_dead();
-            let page = self
-                .db
+            let page = db
                 .read(|txn| async move {
                     Ok::<_, LogsError>(txn.scan_snapshot(range, ScanOptions::rows(GROUPS_ROWS)).await?)
                 })
@@ -101,15 +108,14 @@ impl Logs {
             for (key, _) in &page.rows {
                 let group = keys::read_dead(key)?;
                 for range in &keys::contents(group) {
-                    self.db.clear(range).await?;
+                    db.clear(range).await?;
                 }
-                self.db
-                    .run(|txn| async move {
-                        txn.delete(&keys::bytes(group));
-                        txn.delete(&keys::dead(group));
-                        Ok::<_, LogsError>(())
-                    })
-                    .await?;
+                db.run(|txn| async move {
+                    txn.delete(&keys::bytes(group));
+                    txn.delete(&keys::dead(group));
+                    Ok::<_, LogsError>(())
+                })
+                .await?;
             }
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lambent_api::{Call, CallContext, Client, Guarded, PlatformWork};
 use lambent_base::{Clock, ManualClock, Place, Random};
+use lambent_identity::{Identity, MasterKey, RootKey, Wanted};
 use lambent_model_logs::{
     CreateLogGroupRequest, CreateLogStreamRequest, DeleteLogGroupRequest, DescribeLogGroupsRequest,
     DescribeLogStreamsRequest, FilterLogEventsRequest, FilterLogEventsResponse, GetLogEventsRequest,
@@ -27,19 +29,32 @@ struct Bench {
     logs: Logs,
     hand: ManualClock,
     db: Db,
-    place: Place,
+    identity: Arc<Identity>,
+    call: Call,
 }
 
 impl Bench {
-    fn new() -> Self {
+    async fn new() -> Self {
         let (clock, hand) = Clock::manual(NOW_MS);
         let db = Db::memory(clock.clone(), Random::seeded(1));
-        let logs = Logs::new(db.clone(), clock, Random::seeded(2));
-        Self { logs, hand, db, place: place("us-east-1") }
+        let logs = Logs::new(Guarded::new(db.clone()), clock.clone(), Random::seeded(2));
+        let root = RootKey {
+            account: "000000000000".to_owned(),
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret_access_key: "secret".to_owned(),
+        };
+        let master = MasterKey::new([7; 32]);
+        let identity = Arc::new(Identity::new(db.clone(), clock, Random::seeded(3), root, master));
+        let call = call(&identity, "us-east-1").await;
+        Self { logs, hand, db, identity, call }
+    }
+
+    async fn call_in(&self, region: &str) -> Call {
+        call(&self.identity, region).await
     }
 
     async fn with_stream(group: &str, stream: &str) -> Self {
-        let bench = Self::new();
+        let bench = Self::new().await;
         bench.group(group).await.unwrap();
         bench.stream(group, stream).await.unwrap();
         bench
@@ -47,13 +62,13 @@ impl Bench {
 
     async fn group(&self, name: &str) -> Result<(), LogsError> {
         let input = CreateLogGroupRequest { log_group_name: name.to_owned(), ..Default::default() };
-        self.logs.create_log_group(&self.place, input).await.map(|_| ())
+        self.logs.create_log_group(&self.call, input).await.map(|_| ())
     }
 
     async fn stream(&self, group: &str, name: &str) -> Result<(), LogsError> {
         let input =
             CreateLogStreamRequest { log_group_name: group.to_owned(), log_stream_name: name.to_owned() };
-        self.logs.create_log_stream(&self.place, input).await.map(|_| ())
+        self.logs.create_log_stream(&self.call, input).await.map(|_| ())
     }
 
     async fn put(
@@ -68,19 +83,19 @@ impl Bench {
             log_events: events,
             ..Default::default()
         };
-        self.logs.put_log_events(&self.place, input).await
+        self.logs.put_log_events(&self.call, input).await
     }
 
     async fn get(&self, input: GetLogEventsRequest) -> GetLogEventsResponse {
-        self.logs.get_log_events(&self.place, input).await.unwrap()
+        self.logs.get_log_events(&self.call, input).await.unwrap()
     }
 
     async fn filter(&self, input: FilterLogEventsRequest) -> FilterLogEventsResponse {
-        self.logs.filter_log_events(&self.place, input).await.unwrap()
+        self.logs.filter_log_events(&self.call, input).await.unwrap()
     }
 
     async fn groups(&self, input: DescribeLogGroupsRequest) -> Vec<LogGroup> {
-        self.logs.describe_log_groups(&self.place, input).await.unwrap().log_groups.unwrap()
+        self.logs.describe_log_groups(&self.call, input).await.unwrap().log_groups.unwrap()
     }
 
     /// How many rows the store holds in all.
@@ -92,6 +107,25 @@ impl Bench {
         };
         self.db.read(scan).await.unwrap()
     }
+}
+
+/// The root's call, whatever it is of.
+async fn call(identity: &Arc<Identity>, region: &str) -> Call {
+    let context = CallContext {
+        request_id: "0A49CE4060975EAC".to_owned(),
+        place: place(region),
+        time_ms: NOW_MS,
+        source_ip: "127.0.0.1".to_owned(),
+        endpoint: "http://127.0.0.1:4566".to_owned(),
+        trace: None,
+        client: Client::default(),
+    };
+    let all = Wanted::new("logs:*", "*");
+    Call::decide(context, identity.clone(), &identity.root_caller(), all).await.unwrap()
+}
+
+fn work() -> PlatformWork {
+    PlatformWork::for_the("tests")
 }
 
 fn place(region: &str) -> Place {

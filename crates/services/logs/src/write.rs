@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lambent_api::PlatformWork;
 use lambent_base::Place;
 use lambent_store::Txn;
 
@@ -34,9 +35,9 @@ impl Logs {
     /// Stores the lines, in as few transactions as there can be; makes groups and streams that are not there.
     /// What cannot be stored is lost, and reported to the operator with the number of lines: whoever kept it would have
     /// to stop the functions of all when a disk is full.
-    pub async fn write(&self, batches: Vec<StreamLines>) {
+    pub async fn write(&self, work: &PlatformWork, batches: Vec<StreamLines>) {
         for pieces in transactions(&batches) {
-            if let Err(error) = self.write_pieces(&pieces).await {
+            if let Err(error) = self.write_pieces(work, &pieces).await {
                 let lines: usize = pieces.iter().map(|piece| piece.events.len()).sum();
                 let group = pieces.first().map_or("", |piece| &piece.of.log_group);
                 tracing::error!(%error, lines, first_group = group, "log lines of functions were lost");
@@ -44,10 +45,11 @@ impl Logs {
         }
     }
 
-    async fn write_pieces(&self, pieces: &[Piece<'_>]) -> Result<(), LogsError> {
+    async fn write_pieces(&self, work: &PlatformWork, pieces: &[Piece<'_>]) -> Result<(), LogsError> {
         let now_ms = self.clock.unix_ms();
         let group_id = self.random.u64();
-        self.db
+        self.rows
+            .of_platform(work)
             .run(|txn| async move {
                 for (fresh, piece) in (0..).zip(pieces) {
                     let StreamLines { place, log_group, log_stream, .. } = piece.of;

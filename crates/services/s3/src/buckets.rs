@@ -37,7 +37,7 @@ impl S3 {
             notifies: false,
         };
         let name = input.bucket.as_str();
-        self.db().run(|txn| async move { insert(&txn, name, row, call.region()).await }).await?;
+        self.db(call).run(|txn| async move { insert(&txn, name, row, call.region()).await }).await?;
         let location = match &row.location_constraint {
             None => format!("/{name}"),
             Some(_) => format!("http://{name}.s3.amazonaws.com/"),
@@ -77,7 +77,7 @@ impl S3 {
         let (name, expected) = (input.bucket.as_str(), input.expected_bucket_owner.as_deref());
         loop {
             let done =
-                self.db().run(|txn| async move { delete_step(&txn, call, name, expected).await }).await?;
+                self.db(call).run(|txn| async move { delete_step(&txn, call, name, expected).await }).await?;
             if done {
                 return Ok(Empty {});
             }
@@ -99,7 +99,8 @@ impl S3 {
         let prefix = input.prefix.as_deref().unwrap_or_default();
         let (account, after) = (call.account(), after.as_deref());
         let query = &OwnedQuery { account, prefix, after, region, max };
-        let (mut buckets, more) = self.db().read(|txn| async move { list_owned(&txn, query).await }).await?;
+        let (mut buckets, more) =
+            self.db(call).read(|txn| async move { list_owned(&txn, query).await }).await?;
         let last = buckets.last().and_then(|bucket| bucket.name.clone());
         let detailed = input != ListBucketsRequest::default();
         if !detailed {
@@ -123,7 +124,7 @@ impl S3 {
         name: &str,
         expected_owner: Option<&str>,
     ) -> Result<BucketRow, S3Error> {
-        self.db().read(|txn| async move { bucket(&txn, call, name, expected_owner).await }).await
+        self.db(call).read(|txn| async move { bucket(&txn, call, name, expected_owner).await }).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use lambent_api::{ApiError, Body, BoxFuture, ByteStream};
+use lambent_api::{ApiError, Body, BoxFuture, ByteStream, Proof};
 use lambent_blobs::{BlobId, BlobReader, BlobStore};
 use lambent_store::{Db, ScanOptions};
 
@@ -21,8 +21,8 @@ const SPANS_A_PAGE: usize = if cfg!(test) { 2 } else { 64 };
 impl S3 {
     /// Bytes of an object, as they stand now; what happens to the object later does not change them, nor end them
     /// before the body is read or dropped.
-    pub(crate) async fn read(&self, found: &Held, span: Span) -> Result<Body, S3Error> {
-        read(self.db(), self.blobs(), found, span).await
+    pub(crate) async fn read(&self, proof: &impl Proof, found: &Held, span: Span) -> Result<Body, S3Error> {
+        read(self.db(proof), self.blobs(proof), found, span).await
     }
 }
 

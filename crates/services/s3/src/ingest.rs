@@ -1,7 +1,7 @@
 //! Bodies on their way in: counted, hashed, checked against every claim, and put where they stay.
 
 use bytes::Bytes;
-use lambent_api::{ApiError, Body};
+use lambent_api::{ApiError, Body, Call};
 use lambent_blobs::BlobId;
 use lambent_checksums::{Algorithm, Checksum, Hasher};
 
@@ -48,7 +48,12 @@ impl S3 {
     /// Takes a body in.
     ///
     /// Errors: `MissingContentLength`, `EntityTooLarge`, `IncompleteBody`, `BadDigest`, and those of the stream.
-    pub(crate) async fn take(&self, body: &mut Body, intake: Intake<'_>) -> Result<Taken, S3Error> {
+    pub(crate) async fn take(
+        &self,
+        call: &Call,
+        body: &mut Body,
+        intake: Intake<'_>,
+    ) -> Result<Taken, S3Error> {
         let size = body.length().ok_or_else(errors::missing_content_length)?;
         if size > limits::SINGLE_PUT_MAX_BYTES {
             return Err(errors::entity_too_large(size, limits::SINGLE_PUT_MAX_BYTES).into());
@@ -63,29 +68,35 @@ impl S3 {
             digests.update(&bytes);
             Place::Memory(bytes)
         } else {
-            Place::Blob(self.write_blob(body, size, &mut digests).await?)
+            Place::Blob(self.write_blob(call, body, size, &mut digests).await?)
         };
         let trailing = checksums::trailing(body);
-        match self.judge(&intake, trailing, &place, digests.finish(), size).await {
+        match self.judge(call, &intake, trailing, &place, digests.finish(), size).await {
             Ok((computed, claimed)) => Ok(Taken { place, size, computed, claimed }),
             Err(error) => {
-                self.forget(&place).await;
+                self.forget(call, &place).await;
                 Err(error)
             }
         }
     }
 
     /// Removes the blob of a body that will not be published after all.
-    pub(crate) async fn forget(&self, place: &Place) {
+    pub(crate) async fn forget(&self, call: &Call, place: &Place) {
         if let Place::Blob(blob) = place
-            && let Err(failure) = self.blobs().delete(*blob).await
+            && let Err(failure) = self.blobs(call).delete(*blob).await
         {
             tracing::warn!(%failure, %blob, "an unpublished blob stays until the next sweep of orphans");
         }
     }
 
-    async fn write_blob(&self, body: &mut Body, size: u64, digests: &mut Digests) -> Result<BlobId, S3Error> {
-        let mut writer = self.blobs().create();
+    async fn write_blob(
+        &self,
+        call: &Call,
+        body: &mut Body,
+        size: u64,
+        digests: &mut Digests,
+    ) -> Result<BlobId, S3Error> {
+        let mut writer = self.blobs(call).create();
         while let Some(piece) = body.next().await {
             let piece = piece?;
             if writer.length() + piece.len() as u64 > size {
@@ -103,6 +114,7 @@ impl S3 {
     /// Checks every claim, the one behind the body included.
     async fn judge(
         &self,
+        call: &Call,
         intake: &Intake<'_>,
         trailing: Result<Option<Checksum>, ApiError>,
         place: &Place,
@@ -114,7 +126,7 @@ impl S3 {
             && computed.get(trailing.algorithm()).is_none()
         {
             // Nothing announced this algorithm, so the bytes must be read again.
-            computed.add(self.hash_again(place, size, trailing.algorithm()).await?);
+            computed.add(self.hash_again(call, place, size, trailing.algorithm()).await?);
         }
         let claims = intake.claims;
         if let Some(claimed) = &claims.content_md5 {
@@ -126,12 +138,18 @@ impl S3 {
         Ok((computed, claims.checksum.or(trailing)))
     }
 
-    async fn hash_again(&self, place: &Place, size: u64, algorithm: Algorithm) -> Result<Checksum, S3Error> {
+    async fn hash_again(
+        &self,
+        call: &Call,
+        place: &Place,
+        size: u64,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, S3Error> {
         let mut hasher = Hasher::new(algorithm);
         match place {
             Place::Memory(bytes) => hasher.update(bytes),
             Place::Blob(blob) => {
-                let mut reader = self.blobs().open_range(*blob, 0..size).await?;
+                let mut reader = self.blobs(call).open_range(*blob, 0..size).await?;
                 while let Some(piece) = reader.next().await? {
                     hasher.update(&piece);
                 }

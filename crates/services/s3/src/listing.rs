@@ -249,7 +249,7 @@ impl S3 {
         expected_owner: Option<&str>,
         query: Query<'_>,
     ) -> Result<(BucketRow, Listed<Object>), S3Error> {
-        self.db()
+        self.db(call)
             .read(|txn| async move {
                 let bucket = buckets::bucket(&txn, call, name, expected_owner).await?;
                 Ok((bucket, walk(&txn, Table::Objects(name), query, object).await?))

@@ -94,7 +94,7 @@ impl S3 {
         if input.skip_destination_validation != Some(true) {
             self.check_destinations(name, &bucket, rules).await?;
         }
-        self.db().run(|txn| async move { store_rules(&txn, call, name, expected, rules).await }).await?;
+        self.db(call).run(|txn| async move { store_rules(&txn, call, name, expected, rules).await }).await?;
         Ok(Empty {})
     }
 
@@ -105,7 +105,7 @@ impl S3 {
     ) -> Result<NotificationConfiguration, S3Error> {
         let (name, expected) = (input.bucket.as_str(), input.expected_bucket_owner.as_deref());
         let rules = self
-            .db()
+            .db(call)
             .read(|txn| async move {
                 let bucket = buckets::bucket(&txn, call, name, expected).await?;
                 rules_of(&txn, &bucket, name).await

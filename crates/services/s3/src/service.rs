@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lambent_api::{Service, operations};
+use lambent_api::{Guarded, Proof, Service, operations};
 use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
@@ -18,8 +18,8 @@ use crate::readers::OpenReaders;
 /// What the service is given when the platform is put together.
 #[derive(Clone)]
 pub struct S3Parts {
-    pub db: Db,
-    pub blobs: BlobStore,
+    pub rows: Guarded<Db>,
+    pub blobs: Guarded<BlobStore>,
     pub outbox: Outbox,
     /// The same for everybody who reads objects.
     pub readers: OpenReaders,
@@ -79,12 +79,14 @@ impl S3 {
         Self(parts)
     }
 
-    pub(crate) fn db(&self) -> &Db {
-        &self.0.db
+    /// The rows, for who may touch them.
+    pub(crate) fn db(&self, proof: &impl Proof) -> &Db {
+        self.0.rows.of(proof)
     }
 
-    pub(crate) fn blobs(&self) -> &BlobStore {
-        &self.0.blobs
+    /// The bytes of objects, for who may touch them.
+    pub(crate) fn blobs(&self, proof: &impl Proof) -> &BlobStore {
+        self.0.blobs.of(proof)
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use lambent_api::PlatformWork;
 use lambent_blobs::BlobId;
 use lambent_bus::pins;
-use lambent_store::{KeyRange, ScanOptions, StoreError, Txn};
+use lambent_store::{Db, KeyRange, ScanOptions, StoreError, Txn};
 use parking_lot::Mutex;
 
 use crate::errors::S3Error;
@@ -29,6 +30,7 @@ const LOOK_BACK_EVERY: Duration = Duration::from_secs(3600);
 /// Deletes what is dead when its grace is over. Nothing dead, nothing done: it then waits to be woken.
 pub struct Sweeper {
     parts: S3Parts,
+    work: PlatformWork,
     cursor: Mutex<Cursor>,
 }
 
@@ -82,14 +84,18 @@ struct Damage {
 }
 
 impl Sweeper {
-    pub fn new(parts: S3Parts) -> Self {
+    pub fn new(parts: S3Parts, work: PlatformWork) -> Self {
         let cursor = Cursor::at_beginning(parts.clock.monotonic());
-        Self { parts, cursor: Mutex::new(cursor) }
+        Self { parts, work, cursor: Mutex::new(cursor) }
+    }
+
+    fn db(&self) -> &Db {
+        self.parts.rows.of_platform(&self.work)
     }
 
     /// Runs until it is dropped.
     pub async fn run(self) {
-        let mut watch = self.parts.db.watch(keys::DEAD_TOPIC);
+        let mut watch = self.db().watch(keys::DEAD_TOPIC);
         if let Err(failure) = self.name_damaged().await {
             tracing::warn!(%failure, "it could not be looked for damaged rows");
         }
@@ -124,7 +130,7 @@ impl Sweeper {
             let now_unix_ms = self.parts.clock.unix_ms();
             let (readers, here) = (&self.parts.readers, &from);
             let step =
-                self.parts.db.run(|txn| async move { step(&txn, readers, here, now_unix_ms).await }).await?;
+                self.db().run(|txn| async move { step(&txn, readers, here, now_unix_ms).await }).await?;
             match step {
                 Step::Wait(next) => return Ok(next),
                 Step::Done(done, at) => {
@@ -146,7 +152,7 @@ impl Sweeper {
             );
         }
         for blob in done.free {
-            if let Err(failure) = self.parts.blobs.delete(blob).await {
+            if let Err(failure) = self.parts.blobs.of_platform(&self.work).delete(blob).await {
                 tracing::warn!(%failure, %blob, "a deleted object's blob stays until the next sweep of orphans");
             }
         }
@@ -155,7 +161,7 @@ impl Sweeper {
     /// Says again what was set aside before.
     async fn name_damaged(&self) -> Result<(), StoreError> {
         let (all, options) = (&keys::all_damaged(), ScanOptions::rows(DAMAGED_NAMED).keys_only());
-        let page = self.parts.db.read(|txn| async move { txn.scan_snapshot(all, options).await }).await?;
+        let page = self.db().read(|txn| async move { txn.scan_snapshot(all, options).await }).await?;
         for (key, _) in &page.rows {
             tracing::error!(row = %key.escape_ascii(), more = page.more.is_some(), "a damaged row is set aside");
         }

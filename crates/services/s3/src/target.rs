@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lambent_api::{Body, Call, CallContext, Client};
+use lambent_api::{Body, Call, CallContext, Client, PlatformWork};
 use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::Delivery;
 use lambent_bus::ports::{DeliverTo, Outgoing, PortError};
@@ -28,12 +28,14 @@ const SERVER_ERRORS: u16 = 500;
 /// Writes an object for each thing that a function hands on, in the name of the function's role.
 struct BucketTarget {
     s3: S3,
+    parts: S3Parts,
+    work: PlatformWork,
     identity: Arc<Identity>,
 }
 
 /// Buckets, for [`lambent_bus::ports::Targets`].
-pub fn bucket_target(parts: S3Parts, identity: Arc<Identity>) -> Arc<dyn DeliverTo> {
-    Arc::new(BucketTarget { s3: S3::new(parts), identity })
+pub fn bucket_target(parts: S3Parts, identity: Arc<Identity>, work: PlatformWork) -> Arc<dyn DeliverTo> {
+    Arc::new(BucketTarget { s3: S3::new(parts.clone()), parts, work, identity })
 }
 
 impl BucketTarget {
@@ -77,9 +79,9 @@ impl DeliverTo for BucketTarget {
                 return Ok(false);
             }
             let key = &keys::bucket(&target.resource);
-            let read =
-                self.s3.db().read(|txn| async move { Ok::<_, S3Error>(txn.get(key).await?.is_some()) });
-            read.await.map_err(|error| PortError(error.to_string()))
+            let db = self.parts.rows.of_platform(&self.work);
+            let found = db.read(|txn| async move { Ok::<_, S3Error>(txn.get(key).await?.is_some()) });
+            found.await.map_err(|error| PortError(error.to_string()))
         })
     }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use lambent_api::{Body, CallContext, Incoming, Service};
+use lambent_api::{Body, CallContext, Guarded, Incoming, PlatformWork, Service};
 use lambent_base::{BoxFuture, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
 use lambent_bus::ports::Targets;
-use lambent_identity::{Identity, MasterKey, Role, RootKey};
+use lambent_identity::{Authorized, Identity, MasterKey, Role, RootKey};
 use lambent_model_lambda::ops;
 use lambent_pool::{
     FunctionSpec, Invocation, InvocationRecord, InvokeError, InvokeRequest, Needs, Outcome, Provisioned,
@@ -98,8 +98,9 @@ impl Cloud {
         let targets = Arc::new(Targets::default());
         let lambda = Lambda::new(LambdaParts {
             images: lambent_images::Images::new(lambent_images::ImagesConfig::default()).unwrap(),
-            db: db.clone(),
-            blobs: BlobStore::open(&blobs, options, clock.clone(), random.clone()).unwrap(),
+            rows: Guarded::new(db.clone()),
+            blobs: Guarded::new(BlobStore::open(&blobs, options, clock.clone(), random.clone()).unwrap()),
+            work: PlatformWork::for_the("tests"),
             outbox: Outbox::new(db.clone(), clock.clone(), random.clone()),
             clock: clock.clone(),
             random: random.clone(),
@@ -405,7 +406,11 @@ impl Runner for FakeRunner {
 pub(crate) struct FakeObjects(pub(crate) Mutex<HashMap<(String, String), Bytes>>);
 
 impl FetchObject for FakeObjects {
-    fn fetch<'a>(&'a self, _: &'a Place, object: &'a ObjectName) -> BoxFuture<'a, Result<Body, FetchError>> {
+    fn fetch<'a>(
+        &'a self,
+        _: &'a Authorized,
+        object: &'a ObjectName,
+    ) -> BoxFuture<'a, Result<Body, FetchError>> {
         Box::pin(async {
             let objects = self.0.lock();
             let found = objects.get(&(object.bucket.clone(), object.key.clone()));

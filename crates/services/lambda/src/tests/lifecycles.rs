@@ -80,7 +80,7 @@ async fn a_package_that_a_backup_may_still_copy_stays() {
         delete(&cloud, "a").await;
         cloud.sweep().await;
         assert_eq!(code_row(&cloud, &digest(zip)).await, None);
-        cloud.lambda.parts.blobs.open_range(id, 0..0).await.is_ok()
+        cloud.lambda.own_blobs().open_range(id, 0..0).await.is_ok()
     };
     let zip = zips::handler("1");
     cloud.create_active("a", &zip).await;

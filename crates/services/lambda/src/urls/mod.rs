@@ -56,7 +56,7 @@ impl Lambda {
             created_ms: call.time_ms(),
             modified_ms: call.time_ms(),
         };
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             if resolve(&txn, name).await?.is_none() {
                 return Err(LambdaError::Api(no_function()));
             }
@@ -98,7 +98,7 @@ impl Lambda {
     ) -> Result<GetFunctionUrlConfigResponse, LambdaError> {
         let name = &url_name(&input.function_name, input.qualifier.as_deref(), call.place())?;
         let read =
-            self.parts.db.read(|txn| async move { store::get::<UrlRow>(&txn, &keys::url(name)).await });
+            self.db(call).read(|txn| async move { store::get::<UrlRow>(&txn, &keys::url(name)).await });
         let row = read.await?.ok_or_else(no_config)?;
         let shown = self.shown_url(&row, name, call);
         Ok(GetFunctionUrlConfigResponse {
@@ -119,7 +119,7 @@ impl Lambda {
     ) -> Result<UpdateFunctionUrlConfigResponse, LambdaError> {
         let name = &url_name(&input.function_name, input.qualifier.as_deref(), call.place())?;
         let input = &input;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             if resolve(&txn, name).await?.is_none() {
                 return Err(LambdaError::Api(no_function()));
             }
@@ -159,7 +159,7 @@ impl Lambda {
         input: DeleteFunctionUrlConfigRequest,
     ) -> Result<Empty, LambdaError> {
         let name = &url_name(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let committed = self.parts.db.run(|txn| async move {
+        let committed = self.db(call).run(|txn| async move {
             let row = store::get::<UrlRow>(&txn, &keys::url(name)).await?.ok_or_else(no_config)?;
             delete(&txn, name, &row);
             Ok::<_, LambdaError>(())
@@ -177,7 +177,7 @@ impl Lambda {
         let name = &FunctionName { qualifier: None, ..existing(&input.function_name, None, call.place())? };
         let wanted = input.max_items.and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE_MAX);
         let after = input.marker.as_deref();
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.db(call).read(|txn| async move {
             if resolve(&txn, name).await?.is_none() {
                 return Err(LambdaError::Api(no_function()));
             }

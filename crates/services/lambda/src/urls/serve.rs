@@ -54,7 +54,7 @@ impl Lambda {
             return Ok(Some(url));
         }
         let began = self.urls.generation();
-        let read = self.parts.db.read(|txn| async move {
+        let read = self.own_db().read(|txn| async move {
             let target = store::get::<UrlTargetRow>(&txn, &keys::url_id(region, id)).await?;
             let Some(UrlTargetRow { account, name, qualifier }) = target else { return Ok(None) };
             let place = lambent_base::Place { account, region: region.to_owned() };

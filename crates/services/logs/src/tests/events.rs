@@ -46,7 +46,7 @@ async fn too_old_and_too_new_events_are_rejected_by_index() {
     assert_eq!(messages(&bench.get(get_request("g", "s")).await), ["now"]);
 
     let policy = PutRetentionPolicyRequest { log_group_name: "g".to_owned(), retention_in_days: 3 };
-    bench.logs.put_retention_policy(&bench.place, policy).await.unwrap();
+    bench.logs.put_retention_policy(&bench.call, policy).await.unwrap();
     let response = bench.put("g", "s", vec![event(days(4), "expired")]).await.unwrap();
     assert_eq!(response.rejected_log_events_info.unwrap().expired_log_event_end_index, Some(1));
     assert_eq!(messages(&bench.get(get_request("g", "s")).await), ["now"]);
@@ -83,18 +83,21 @@ async fn time_ranges_end_before_or_at_their_end() {
 
 #[tokio::test]
 async fn filters_see_all_streams_in_order_of_time() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     bench
         .logs
-        .write(vec![
-            lines(
-                "g",
-                "a/1",
-                &[(NOW_MS, "START one"), (NOW_MS + 5, "ERROR in one"), (NOW_MS + 70_000, "END one")],
-            ),
-            lines("g", "a/2", &[(NOW_MS + 2, "START two"), (NOW_MS + 6, "END two")]),
-            lines("g", "b/1", &[(NOW_MS + 3, "ERROR in three")]),
-        ])
+        .write(
+            &work(),
+            vec![
+                lines(
+                    "g",
+                    "a/1",
+                    &[(NOW_MS, "START one"), (NOW_MS + 5, "ERROR in one"), (NOW_MS + 70_000, "END one")],
+                ),
+                lines("g", "a/2", &[(NOW_MS + 2, "START two"), (NOW_MS + 6, "END two")]),
+                lines("g", "b/1", &[(NOW_MS + 3, "ERROR in three")]),
+            ],
+        )
         .await;
     let all = bench.filter(filter_request("g")).await;
     let expected = ["START one", "START two", "ERROR in three", "ERROR in one", "END two", "END one"];
@@ -126,18 +129,18 @@ async fn filters_see_all_streams_in_order_of_time() {
     let missing =
         FilterLogEventsRequest { log_stream_names: Some(vec!["x".to_owned()]), ..filter_request("g") };
     assert!(
-        refusal(bench.logs.filter_log_events(&bench.place, missing).await)
+        refusal(bench.logs.filter_log_events(&bench.call, missing).await)
             .contains("log stream does not exist")
     );
 }
 
 #[tokio::test]
 async fn lines_of_functions_are_packed() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let many: Vec<(i64, String)> =
         (0..30_000).map(|at| (NOW_MS + at / 100, format!("line {at}\n"))).collect();
     let batch = StreamLines { events: many, ..lines("/aws/lambda/f", "s", &[]) };
-    bench.logs.write(vec![batch, lines("/aws/lambda/f", "t", &[(NOW_MS, "one")])]).await;
+    bench.logs.write(&work(), vec![batch, lines("/aws/lambda/f", "t", &[(NOW_MS, "one")])]).await;
     let rows = bench.rows().await;
     assert!(rows < 40, "30,001 lines took {rows} rows");
     let mut request =
@@ -157,7 +160,7 @@ async fn lines_of_functions_are_packed() {
 
 #[tokio::test]
 async fn lines_of_functions_are_sorted_by_time() {
-    let bench = Bench::new();
-    bench.logs.write(vec![lines("g", "s", &[(NOW_MS + 1, "later"), (NOW_MS, "sooner")])]).await;
+    let bench = Bench::new().await;
+    bench.logs.write(&work(), vec![lines("g", "s", &[(NOW_MS + 1, "later"), (NOW_MS, "sooner")])]).await;
     assert_eq!(messages(&bench.get(get_request("g", "s")).await), ["sooner", "later"]);
 }

@@ -48,7 +48,7 @@ async fn a_described_group_has_aws_members() {
 
 #[tokio::test]
 async fn groups_are_listed_in_pages_and_searched() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     for name in ["b/1", "a/2", "a/1", "a/3"] {
         bench.group(name).await.unwrap();
     }
@@ -56,7 +56,7 @@ async fn groups_are_listed_in_pages_and_searched() {
     let mut names = Vec::new();
     loop {
         let input = DescribeLogGroupsRequest { limit: Some(3), next_token: token, ..Default::default() };
-        let page = bench.logs.describe_log_groups(&bench.place, input).await.unwrap();
+        let page = bench.logs.describe_log_groups(&bench.call, input).await.unwrap();
         names.extend(page.log_groups.unwrap().into_iter().map(|group| group.log_group_name.unwrap()));
         token = page.next_token;
         if token.is_none() {
@@ -74,16 +74,17 @@ async fn groups_are_listed_in_pages_and_searched() {
     assert_eq!(found.len(), 2);
     assert_eq!(found[0].stored_bytes, None, "searches by pattern do not say it");
     assert_eq!(
-        refusal(bench.logs.describe_log_groups(&bench.place, of(Some("a"), Some("b"))).await),
+        refusal(bench.logs.describe_log_groups(&bench.call, of(Some("a"), Some("b"))).await),
         "InvalidParameterException: LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
     );
-    let elsewhere = bench.logs.describe_log_groups(&place("eu-west-1"), of(None, None)).await.unwrap();
+    let elsewhere =
+        bench.logs.describe_log_groups(&bench.call_in("eu-west-1").await, of(None, None)).await.unwrap();
     assert_eq!(elsewhere.log_groups, Some(vec![]));
 }
 
 #[tokio::test]
 async fn streams_are_listed_by_name_and_by_last_event() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     bench.group("g").await.unwrap();
     for (at, name) in [(3, "a"), (1, "b"), (2, "c")] {
         bench.stream("g", name).await.unwrap();
@@ -95,7 +96,7 @@ async fn streams_are_listed_by_name_and_by_last_event() {
             DescribeLogStreamsRequest { log_group_name: Some("g".to_owned()), limit: Some(3), ..input };
         let mut names = Vec::new();
         loop {
-            let page = bench.logs.describe_log_streams(&bench.place, input.clone()).await.unwrap();
+            let page = bench.logs.describe_log_streams(&bench.call, input.clone()).await.unwrap();
             names.extend(page.log_streams.unwrap().into_iter().map(|stream| stream.log_stream_name.unwrap()));
             input.next_token = page.next_token;
             if input.next_token.is_none() {
@@ -122,7 +123,7 @@ async fn streams_are_listed_by_name_and_by_last_event() {
         ..Default::default()
     };
     assert_eq!(
-        refusal(bench.logs.describe_log_streams(&bench.place, both).await),
+        refusal(bench.logs.describe_log_streams(&bench.call, both).await),
         "InvalidParameterException: Cannot order by LastEventTime with a logStreamNamePrefix."
     );
 }
@@ -137,7 +138,7 @@ async fn a_group_is_named_by_name_or_arn_but_not_by_both() {
             log_group_identifier: identifier.map(str::to_owned),
             ..Default::default()
         };
-        bench.logs.describe_log_streams(&bench.place, input).await
+        bench.logs.describe_log_streams(&bench.call, input).await
     };
     let arn = "arn:aws:logs:us-east-1:000000000000:log-group:g";
     for identifier in ["g", arn, &format!("{arn}:*")] {
@@ -161,13 +162,13 @@ async fn a_deleted_group_leaves_nothing_and_comes_back_empty() {
     let bench = Bench::with_stream("g", "s").await;
     bench.put("g", "s", vec![event(NOW_MS, &"long".repeat(50_000))]).await.unwrap();
     let delete = DeleteLogGroupRequest { log_group_name: "g".to_owned() };
-    bench.logs.delete_log_group(&bench.place, delete.clone()).await.unwrap();
+    bench.logs.delete_log_group(&bench.call, delete.clone()).await.unwrap();
     assert!(
-        refusal(bench.logs.delete_log_group(&bench.place, delete).await).contains("log group does not exist")
+        refusal(bench.logs.delete_log_group(&bench.call, delete).await).contains("log group does not exist")
     );
     bench.group("g").await.unwrap();
     bench.stream("g", "s").await.unwrap();
     assert!(messages(&bench.get(get_request("g", "s")).await).is_empty());
-    bench.logs.sweep().await.unwrap();
+    bench.logs.sweep(&work()).await.unwrap();
     assert_eq!(bench.rows().await, 3, "the new group, its stream and the stream's place in time");
 }

@@ -38,14 +38,14 @@ async fn foreign_tokens_are_refused() {
     let signed = format!("f/+{}/s", "1".repeat(55));
     for token in ["x", "f/1", "", &short, &signed, "c/", "f/é"] {
         let get = GetLogEventsRequest { next_token: Some(token.to_owned()), ..get_request("g", "s") };
-        assert_eq!(refusal(bench.logs.get_log_events(&bench.place, get).await), expected);
+        assert_eq!(refusal(bench.logs.get_log_events(&bench.call, get).await), expected);
         let filter = FilterLogEventsRequest { next_token: Some(token.to_owned()), ..filter_request("g") };
-        assert_eq!(refusal(bench.logs.filter_log_events(&bench.place, filter).await), expected);
+        assert_eq!(refusal(bench.logs.filter_log_events(&bench.call, filter).await), expected);
     }
     bench.put("g", "s", vec![event(NOW_MS, "a"), event(NOW_MS, "b")]).await.unwrap();
     let page = bench.filter(FilterLogEventsRequest { limit: Some(1), ..filter_request("g") }).await;
     let other = FilterLogEventsRequest { next_token: page.next_token, ..filter_request("h") };
-    assert_eq!(refusal(bench.logs.filter_log_events(&bench.place, other).await), expected);
+    assert_eq!(refusal(bench.logs.filter_log_events(&bench.call, other).await), expected);
 }
 
 #[tokio::test]
@@ -103,13 +103,13 @@ proptest! {
 }
 
 async fn check(batches: Vec<(bool, Vec<i64>)>, limit: i32) {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let mut times = Vec::new();
     for (first, mut batch) in batches {
         batch.sort_unstable();
         let events: Vec<(i64, &str)> = batch.iter().map(|at| (NOW_MS + at, "x")).collect();
         let stream = if first { "a" } else { "b" };
-        bench.logs.write(vec![lines("g", stream, &events)]).await;
+        bench.logs.write(&work(), vec![lines("g", stream, &events)]).await;
         times.extend(batch.iter().map(|at| (NOW_MS + at, stream.to_owned())));
     }
     times.sort();

@@ -4,7 +4,7 @@ use super::*;
 
 async fn retain(bench: &Bench, days: i32) -> Result<(), LogsError> {
     let input = PutRetentionPolicyRequest { log_group_name: "g".to_owned(), retention_in_days: days };
-    bench.logs.put_retention_policy(&bench.place, input).await.map(|_| ())
+    bench.logs.put_retention_policy(&bench.call, input).await.map(|_| ())
 }
 
 #[tokio::test]
@@ -23,10 +23,10 @@ async fn only_aws_numbers_of_days_are_taken() {
 #[tokio::test]
 async fn expired_events_are_hidden_and_then_deleted() {
     let bench = Bench::with_stream("g", "s").await;
-    assert_eq!(bench.logs.sweep().await.unwrap(), None, "nothing to wait for");
+    assert_eq!(bench.logs.sweep(&work()).await.unwrap(), None, "nothing to wait for");
     bench.put("g", "s", vec![event(NOW_MS, &"big".repeat(40_000))]).await.unwrap();
     retain(&bench, 1).await.unwrap();
-    let due_ms = bench.logs.sweep().await.unwrap().unwrap();
+    let due_ms = bench.logs.sweep(&work()).await.unwrap().unwrap();
     assert_eq!(due_ms, NOW_MS + 86_400_000 + 60_000);
 
     bench.hand.advance(DAY);
@@ -39,7 +39,7 @@ async fn expired_events_are_hidden_and_then_deleted() {
     let before = bench.rows().await;
 
     bench.hand.advance(Duration::from_secs(61));
-    let due_ms = bench.logs.sweep().await.unwrap().unwrap();
+    let due_ms = bench.logs.sweep(&work()).await.unwrap().unwrap();
     assert_eq!(due_ms, now_ms + 86_400_000 + 60_000);
     // Two parts, their entry by time, the stream and its entry by last event.
     assert_eq!(bench.rows().await, before - 5);
@@ -53,11 +53,11 @@ async fn a_waiting_sweeper_wakes_for_a_deleted_group() {
     let bench = Bench::with_stream("g", "s").await;
     let sweeping = tokio::spawn({
         let logs = bench.logs.clone();
-        async move { logs.run_sweeper().await }
+        async move { logs.run_sweeper(&work()).await }
     });
     tokio::task::yield_now().await;
     let delete = DeleteLogGroupRequest { log_group_name: "g".to_owned() };
-    bench.logs.delete_log_group(&bench.place, delete).await.unwrap();
+    bench.logs.delete_log_group(&bench.call, delete).await.unwrap();
     let emptied = async {
         while bench.rows().await > 0 {
             tokio::task::yield_now().await;

@@ -19,7 +19,7 @@ impl S3 {
             return Err(errors::header_not_implemented("x-amz-if-match-initiated-time").into());
         }
         let named = named!(input);
-        self.db()
+        self.db(call)
             .run(|txn| async move {
                 upload(&txn, call, named).await?;
                 txn.frees_space();

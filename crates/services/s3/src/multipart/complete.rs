@@ -53,7 +53,7 @@ impl S3 {
         let wanted = &wanted(&input)?;
         let (named, request) = (named!(input), &input);
         let row = self
-            .db()
+            .db(call)
             .run(|txn| async move { self.complete(&txn, call, named, request, wanted, condition).await })
             .await?;
         let path = names::url_encoded(&input.key).replace('+', "%20");

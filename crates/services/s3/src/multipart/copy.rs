@@ -27,7 +27,7 @@ impl S3 {
             input.copy_source_sse_customer_key.is_some(),
         )])?;
         let named = named!(input);
-        let row = self.db().read(|txn| async move { upload(&txn, call, named).await }).await?;
+        let row = self.db(call).read(|txn| async move { upload(&txn, call, named).await }).await?;
         let source = CopySource::parse(&input.copy_source)?;
         let conditions = ReadConditions {
             if_match: input.copy_source_if_match.as_deref(),
@@ -42,10 +42,10 @@ impl S3 {
             Some(range) => ranges::copied(range, found.row.size)?,
         };
         check_copied_size(span.length())?;
-        let mut body = self.read(&found, span).await?;
+        let mut body = self.read(call, &found, span).await?;
         let claims = &Claims::default();
         let intake = Intake { claims, also: Some(row.algorithm()), whole_object: false };
-        let taken = self.take(&mut body, intake).await?;
+        let taken = self.take(call, &mut body, intake).await?;
         let part = self.store_taken_part(call, named, input.part_number, &row, &taken).await?;
         let mut result = CopyPartResult {
             e_tag: Some(quoted(&part.etag)),

@@ -35,7 +35,7 @@ impl S3 {
         };
         let id = &self.new_upload_id(call.time_ms(), &input.bucket, &input.key);
         let begin = &input;
-        self.db().run(|txn| async move { store(&txn, call, begin, id, row).await }).await?;
+        self.db(call).run(|txn| async move { store(&txn, call, begin, id, row).await }).await?;
         Ok(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),

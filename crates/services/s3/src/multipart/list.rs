@@ -39,7 +39,8 @@ impl S3 {
             return Err(errors::invalid_argument(message, "part-number-marker", marker.to_string()).into());
         }
         let named = named!(input);
-        let page = self.db().read(|txn| async move { parts(&txn, call, named, marker, max).await }).await?;
+        let page =
+            self.db(call).read(|txn| async move { parts(&txn, call, named, marker, max).await }).await?;
         let (owner, plan) = (buckets::owner(&page.upload.owner), page.upload.checksum);
         let last = page.parts.last().map_or(0, |(number, _)| *number);
         let parts: Vec<Part> =
@@ -78,7 +79,7 @@ impl S3 {
             Query { prefix, delimiter: delimiter(input.delimiter.as_deref()), after, after_upload, max };
         let (name, expected) = (input.bucket.as_str(), input.expected_bucket_owner.as_deref());
         let listed = self
-            .db()
+            .db(call)
             .read(|txn| async move {
                 buckets::bucket(&txn, call, name, expected).await?;
                 walk(&txn, Table::Uploads(name), query, shown).await

@@ -33,12 +33,12 @@ impl S3 {
         let given = checksums::given!(input);
         let claims = &Claims::read(input.content_md5.as_deref(), &given, input.checksum_algorithm.as_ref())?;
         let named = named!(input);
-        let row = self.db().read(|txn| async move { upload(&txn, call, named).await }).await?;
+        let row = self.db(call).read(|txn| async move { upload(&txn, call, named).await }).await?;
         check_claims(claims, &row)?;
         let also = Some(row.algorithm());
-        let taken = self.take(&mut body, Intake { claims, also, whole_object: false }).await?;
+        let taken = self.take(call, &mut body, Intake { claims, also, whole_object: false }).await?;
         if let Err(error) = check_claimed(&taken, &row) {
-            self.forget(&taken.place).await;
+            self.forget(call, &taken.place).await;
             return Err(error.into());
         }
         let part = self.store_taken_part(call, named, input.part_number, &row, &taken).await?;
@@ -68,9 +68,9 @@ impl S3 {
             blob: blob.to_string(),
         };
         let part = &NewPart { named, number, row: &row };
-        let stored = self.db().run(|txn| async move { store_part(&txn, call, part).await }).await;
+        let stored = self.db(call).run(|txn| async move { store_part(&txn, call, part).await }).await;
         if let Err(S3Error::Api(_)) = &stored {
-            self.forget(&taken.place).await;
+            self.forget(call, &taken.place).await;
         }
         stored.map(|()| row)
     }

@@ -138,7 +138,7 @@ impl S3 {
         let row = &row;
         let source_key = &keys::object(&copy.source.bucket, &copy.source.key);
         let shared = self
-            .db()
+            .db(call)
             .run(|txn| async move {
                 // The source's reference keeps the blob alive until this one is counted.
                 let now = txn.get(source_key).await?;
@@ -161,10 +161,10 @@ impl S3 {
         metadata: Metadata,
     ) -> Result<Option<ObjectRow>, S3Error> {
         let whole = Span { start: 0, end: copy.found.row.size };
-        let mut body = self.read(copy.found, whole).await?;
+        let mut body = self.read(call, copy.found, whole).await?;
         let algorithm = copy.algorithm();
         let intake = Intake { claims: &Claims::default(), also: Some(algorithm), whole_object: true };
-        let taken = self.take(&mut body, intake).await?;
+        let taken = self.take(call, &mut body, intake).await?;
         let row = new_row(&taken, taken.checksum(algorithm), metadata, call.time_ms());
         self.publish_taken(call, &copy.new_object(&row), &taken.place).await?;
         Ok(Some(row))

@@ -46,7 +46,7 @@ impl S3 {
         may_compare(call, reading(&input.bucket, &input.key, version), input.if_match.as_deref()).await?;
         let expected_owner = input.expected_bucket_owner.as_deref();
         let doomed = &Doomed { bucket: &input.bucket, key: &input.key, if_match: input.if_match.as_deref() };
-        self.db()
+        self.db(call)
             .run(|txn| async move {
                 let bucket = buckets::bucket(&txn, call, doomed.bucket, expected_owner).await?;
                 self.delete_one(&txn, call, &bucket, doomed).await
@@ -79,7 +79,7 @@ impl S3 {
         let mut deleted = Vec::new();
         for step in allowed.chunks(OBJECTS_A_STEP) {
             let outcomes = self
-                .db()
+                .db(call)
                 .run(|txn| async move { self.delete_some(&txn, call, step, expected_owner).await })
                 .await?;
             for (permitted, outcome) in step.iter().zip(outcomes) {

@@ -43,7 +43,7 @@ macro_rules! select {
             if_unmodified_since: $input.if_unmodified_since,
         };
         conditions.check(&found.row, $call.time_ms().div_euclid(1000))?;
-        let selection = $self.select(&found.row, $input.range.as_deref(), $input.part_number).await?;
+        let selection = $self.select($call, &found.row, $input.range.as_deref(), $input.part_number).await?;
         (found, selection)
     }};
 }
@@ -88,7 +88,7 @@ impl S3 {
         input: GetObjectRequest,
     ) -> Result<(GetObjectOutput, Body), S3Error> {
         let (found, selection) = select!(self, call, input);
-        let body = self.read(&found, selection.span).await?;
+        let body = self.read(call, &found, selection.span).await?;
         Ok((fill!(GetObjectOutput, input, found.row, selection), body))
     }
 
@@ -103,6 +103,7 @@ impl S3 {
 
     async fn select(
         &self,
+        call: &Call,
         object: &ObjectRow,
         range: Option<&str>,
         part_number: Option<i32>,
@@ -113,7 +114,7 @@ impl S3 {
                 let message = "Cannot specify both Range header and partNumber query parameter";
                 return Err(errors::invalid_request(message).into());
             }
-            (None, Some(number)) => return self.select_part(object, number).await,
+            (None, Some(number)) => return self.select_part(call, object, number).await,
             (Some(range), None) => ranges::requested(range, object.size)?,
             (None, None) => None,
         };
@@ -121,7 +122,7 @@ impl S3 {
         Ok(Selection { span: span.unwrap_or(whole), partial: span.is_some(), parts_count: None, checksum })
     }
 
-    async fn select_part(&self, object: &ObjectRow, number: i32) -> Result<Selection, S3Error> {
+    async fn select_part(&self, call: &Call, object: &ObjectRow, number: i32) -> Result<Selection, S3Error> {
         let place = part_place(number)?;
         let Data::Spans { upload, count } = &object.data else {
             if place != 1 {
@@ -134,7 +135,7 @@ impl S3 {
         if place > *count {
             return Err(errors::invalid_part_number(number, *count).into());
         }
-        let (offset, part) = self.part_at(upload, place).await?;
+        let (offset, part) = self.part_at(call, upload, place).await?;
         let span = Span { start: offset, end: offset + part.size };
         let composite = |checksum: &StoredChecksum| checksum.checksum_type == ChecksumType::Composite;
         let checksum = match &object.checksum {
@@ -147,10 +148,10 @@ impl S3 {
     }
 
     /// The part at this place (from 1) of a completed upload, with its offset.
-    async fn part_at(&self, upload: &str, place: u32) -> Result<(u64, SpanRow), S3Error> {
+    async fn part_at(&self, call: &Call, upload: &str, place: u32) -> Result<(u64, SpanRow), S3Error> {
         let range = &keys::spans(upload).range();
         let rows = usize::try_from(place).unwrap_or(usize::MAX);
-        self.db()
+        self.db(call)
             .read(|txn| async move {
                 let page = txn.scan(range, ScanOptions::rows(rows).keys_only()).await?;
                 let key = page.rows.get(rows - 1).map(|(key, _)| key.clone());

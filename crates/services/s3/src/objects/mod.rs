@@ -75,7 +75,7 @@ impl S3 {
         condition: &WriteCondition,
     ) -> Result<(), S3Error> {
         let object_key = &keys::object(bucket, key);
-        self.db()
+        self.db(call)
             .read(|txn| async move {
                 buckets::bucket(&txn, call, bucket, expected_owner).await?;
                 if *condition == WriteCondition::None {
@@ -100,7 +100,7 @@ impl S3 {
         names::check_key(key)?;
         let object_key = &keys::object(bucket, key);
         let look = || {
-            self.db().read(|txn| async move {
+            self.db(call).read(|txn| async move {
                 let Some(row) = txn.get(object_key).await? else {
                     buckets::bucket(&txn, call, bucket, expected_owner).await?;
                     return Ok::<_, S3Error>(None);

@@ -37,7 +37,7 @@ impl S3 {
             self.look_ahead(call, &input.bucket, &input.key, expected_owner, condition).await?;
         }
         let intake = Intake { claims, also: None, whole_object: true };
-        let taken = self.take(&mut body, intake).await?;
+        let taken = self.take(call, &mut body, intake).await?;
         let checksum = taken.claimed.unwrap_or_else(|| taken.checksum(DEFAULT));
         let row = &new_row(&taken, checksum, metadata, call.time_ms());
         let new = &NewObject {
@@ -64,9 +64,9 @@ impl S3 {
         new: &NewObject<'_>,
         place: &Place,
     ) -> Result<(), S3Error> {
-        let published = self.db().run(|txn| async move { self.publish(&txn, call, new).await }).await;
+        let published = self.db(call).run(|txn| async move { self.publish(&txn, call, new).await }).await;
         if let Err(S3Error::Api(_)) = &published {
-            self.forget(place).await;
+            self.forget(call, place).await;
         }
         published
     }

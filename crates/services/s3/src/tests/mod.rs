@@ -20,7 +20,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambent_api::{ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Trailers};
+use lambent_api::{
+    ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Guarded,
+    PlatformWork, Trailers,
+};
 use lambent_base::{Arn, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
@@ -98,8 +101,8 @@ impl Fixture {
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let functions = Arc::new(Functions::default());
         let parts = S3Parts {
-            db: db.clone(),
-            blobs: blobs.clone(),
+            rows: Guarded::new(db.clone()),
+            blobs: Guarded::new(blobs.clone()),
             outbox: outbox.clone(),
             readers: OpenReaders::alone(clock.clone()),
             functions: functions.clone(),
@@ -112,7 +115,7 @@ impl Fixture {
             secret_access_key: "secret".to_owned(),
         };
         let identity = Identity::new(db.clone(), clock.clone(), random, root, MasterKey::new([7; 32]));
-        let sweeper = Sweeper::new(parts.clone());
+        let sweeper = Sweeper::new(parts.clone(), PlatformWork::for_the("tests"));
         let identity = Arc::new(identity);
         Self { s3: S3::new(parts), db, hand, clock, sweeper, blobs, outbox, functions, directory, identity }
     }

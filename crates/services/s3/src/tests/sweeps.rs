@@ -4,13 +4,15 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lambent_api::Guarded;
 use lambent_base::Clock;
 use lambent_bus::pins;
+use lambent_identity::Wanted;
 use lambent_model_s3::{DeleteObjectRequest, HeadObjectRequest};
 use lambent_store::{KeyRange, ScanOptions, StoreError};
 
 use super::multipart::{PART, object_of};
-use super::{ACCOUNT, BUCKET, Fixture, get_request, pattern};
+use super::{BUCKET, Fixture, get_request, pattern};
 use crate::ObjectReader;
 use crate::conditions::ReadConditions;
 use crate::objects::CopySource;
@@ -91,7 +93,7 @@ async fn a_copy_holds_its_source_from_its_first_look() {
     delete(&fixture, "big").await;
     fixture.hand.advance(grace());
     assert!(fixture.sweeper.sweep().await.unwrap().is_some());
-    let mut body = fixture.s3.read(&found, Span { start: 0, end: found.row.size }).await.unwrap();
+    let mut body = fixture.s3.read(&call, &found, Span { start: 0, end: found.row.size }).await.unwrap();
     drop(found);
     fixture.hand.advance(grace());
     assert!(fixture.sweeper.sweep().await.unwrap().is_some());
@@ -104,8 +106,11 @@ async fn a_copy_holds_its_source_from_its_first_look() {
 async fn other_services_hold_what_they_read() {
     let fixture = Fixture::with_bucket().await;
     let (bytes, _) = object_of(&fixture, "package", &[PART, PART, PART, 1]).await;
-    let reader = ObjectReader::new(fixture.db.clone(), fixture.blobs.clone(), fixture.s3.readers().clone());
-    let mut package = reader.fetch(ACCOUNT, BUCKET, "package").await.unwrap();
+    let (rows, blobs) = (Guarded::new(fixture.db.clone()), Guarded::new(fixture.blobs.clone()));
+    let reader = ObjectReader::new(rows, blobs, fixture.s3.readers().clone());
+    let call = fixture.call().await;
+    let proof = call.authorize(Wanted::new("s3:GetObject", "arn:aws:s3:::photos/package")).await.unwrap();
+    let mut package = reader.fetch(&proof, BUCKET, "package").await.unwrap();
     delete(&fixture, "package").await;
     fixture.hand.advance(grace());
     assert!(fixture.sweeper.sweep().await.unwrap().is_some());
