@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_api::{
-    ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Guarded,
-    PlatformWork, Trailers,
+    ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Guarded, PlatformWork,
+    Trailers,
 };
 use lambent_base::{Arn, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
