@@ -9,13 +9,13 @@ use lambent_care::{Findings, Mend};
 use lambent_store::{Export, StoreError};
 use serde::de::DeserializeOwned;
 
-use crate::code_signing::CodeSigningRow;
+use crate::code::signing::CodeSigningRow;
+use crate::configuration::runtime_management::RuntimeManagementRow;
 use crate::keys;
 use crate::rows::{
     AliasRow, CodeRow, FunctionRow, Held, LayerPolicyRow, LayerVersionRow, Phase, PolicyRow, Settings,
     VersionRow,
 };
-use crate::runtime_management::RuntimeManagementRow;
 use crate::urls::{UrlRow, UrlTargetRow};
 
 const SERVICE: &str = "lambda";

@@ -8,10 +8,10 @@
 //! | `lambda/alias/` account, region, name, alias | [`crate::rows::AliasRow`], JSON |
 //! | `lambda/policy/` account, region, name | [`crate::rows::PolicyRow`], JSON |
 //! | `lambda/policy/` account, region, name, qualifier | the same, of a version or an alias |
-//! | `lambda/concurrency/` account, region, name | [`crate::concurrency::ConcurrencyRow`], JSON |
-//! | `lambda/provisioned/` account, region, name, qualifier | [`crate::provisioned::ProvisionedRow`], JSON |
-//! | `lambda/event-invoke/` account, region, name, qualifier | [`crate::event_invoke::EventInvokeRow`], JSON |
-//! | `lambda/recursion/` account, region, name | [`crate::recursion::RecursionRow`], JSON |
+//! | `lambda/concurrency/` account, region, name | [`crate::concurrency::reserved::ConcurrencyRow`], JSON |
+//! | `lambda/provisioned/` account, region, name, qualifier | [`crate::concurrency::provisioned::ProvisionedRow`], JSON |
+//! | `lambda/event-invoke/` account, region, name, qualifier | [`crate::asynchronous::event_invoke::EventInvokeRow`], JSON |
+//! | `lambda/recursion/` account, region, name | [`crate::asynchronous::recursion::RecursionRow`], JSON |
 //! | `lambda/url/` account, region, name, alias if it is one's | [`crate::urls::UrlRow`], JSON: a function URL |
 //! | `lambda/url-id/` region, id | [`crate::urls::UrlTargetRow`], JSON: whose URL it is |
 //! | `lambda/pending/` account, region, name | empty: the function is being created or updated |
@@ -26,8 +26,8 @@
 //! | `lambda/layer-version/` account, region, name, number | [`crate::rows::LayerVersionRow`], JSON |
 //! | `lambda/last-layer-version/` account, region, name | JSON number: the last one that was given; outlives the layer |
 //! | `lambda/layer-policy/` account, region, name, number | [`crate::rows::LayerPolicyRow`], JSON |
-//! | `lambda/runtime-management/` account, region, name, qualifier | [`crate::runtime_management::RuntimeManagementRow`], JSON |
-//! | `lambda/code-signing/` account, region, id | [`crate::code_signing::CodeSigningRow`], JSON |
+//! | `lambda/runtime-management/` account, region, name, qualifier | [`crate::configuration::runtime_management::RuntimeManagementRow`], JSON |
+//! | `lambda/code-signing/` account, region, id | [`crate::code::signing::CodeSigningRow`], JSON |
 //! | `lambda/code-signing-user/` account, region, id, name | empty: the function has this configuration |
 //! | `lambda/function-code-signing/` account, region, name | JSON text: the id of the function's configuration |
 //! | `lambda/url-key` | 32 bytes: signs the URLs from which code is downloaded |
@@ -67,7 +67,7 @@ const FUNCTION_CODE_SIGNING: &[u8] = b"lambda/function-code-signing/";
 /// Stands where users of code that are functions have their account.
 const LAYER: &str = "layer";
 
-/// The key of [`crate::download`]'s secret.
+/// The key of [`crate::code::download`]'s secret.
 pub(crate) const URL_KEY: &[u8] = b"lambda/url-key";
 /// Woken by every commit that changes a function.
 pub(crate) const CHANGED: &[u8] = b"lambda/changed";

@@ -11,17 +11,19 @@ use lambent_runtimes::{RuntimeError, is_webassembly};
 use lambent_store::{Db, Txn};
 use parking_lot::Mutex;
 
-use crate::cache::{Cache, Draw, Loaded, Routes};
+use crate::code::space::Space;
 use crate::concurrency::Shares;
 use crate::errors::{self, LambdaError};
+use crate::functions::cache::{Cache, Draw, Loaded, Routes};
+use crate::functions::spec;
+use crate::keys;
 use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, PULLS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
+use crate::policies::statements;
 use crate::resolve::{self, Resolved};
 use crate::rows::{self, AdditionalVersion, FunctionRow, Held, Phase, PolicyRow, Settings};
-use crate::space::Space;
 use crate::urls::UrlCache;
-use crate::{keys, policy, spec};
 
 /// AWS Lambda, on the parts it was given.
 pub struct Lambda {
@@ -93,7 +95,7 @@ impl Lambda {
         let unused = self.own_db().watch(keys::UNUSED);
         self.mind_provisioned();
         tokio::spawn(clear_on_change(Arc::downgrade(self), changed));
-        tokio::spawn(crate::folders::tidy_on_change(Arc::downgrade(self), unused));
+        tokio::spawn(crate::code::folders::tidy_on_change(Arc::downgrade(self), unused));
         Ok(())
     }
 
@@ -254,7 +256,7 @@ impl Lambda {
                     other.map(|other| (weight, other))
                 }
             };
-            let policy = rows::get(&txn, &policy::key(name)).await?;
+            let policy = rows::get(&txn, &statements::key(name)).await?;
             let shares = Shares::read(&txn, &name.place, self.parts.account_concurrency).await?;
             let reserved = shares.reserved.get(&name.name).copied();
             let unreserved = shares.unreserved();

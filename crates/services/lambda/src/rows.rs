@@ -10,12 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::environment_seal::Variables;
+use crate::configuration::environment_seal::Variables;
+use crate::configuration::logging::JsonRow;
+use crate::configuration::network::{FileSystemRow, VpcRow};
 use crate::errors::LambdaError;
 use crate::keys;
-use crate::logging::JsonRow;
 use crate::names::Which;
-use crate::network::{FileSystemRow, VpcRow};
 
 /// One function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

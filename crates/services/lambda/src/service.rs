@@ -7,7 +7,7 @@ use lambent_api::{Service, operations};
 use lambent_model_lambda::ops;
 
 use crate::lambda::Lambda;
-use crate::layer_names::{layer_resource, layer_version_resource};
+use crate::layers::names::{layer_resource, layer_version_resource};
 use crate::names::{function_resource, resource};
 
 /// AWS Lambda as the gateway sees it.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::zips::{self, Raw};
+use crate::code::space::Space;
 use crate::code::{CodeError, Depth, check, unpack};
 use crate::errors::LambdaError;
-use crate::space::Space;
 
 fn whole(zip: Vec<u8>) -> Result<(), CodeError> {
     check(Bytes::from(zip), Depth::Whole).map(drop)

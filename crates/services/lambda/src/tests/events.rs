@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::cloud::{arn, place};
 use super::{Answer, Cloud, zips};
-use crate::cache::Draw;
 use crate::errors::LambdaError;
+use crate::functions::cache::Draw;
 use crate::keys;
 use crate::names::{FunctionName, LATEST};
 

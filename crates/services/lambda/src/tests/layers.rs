@@ -316,7 +316,7 @@ async fn code_and_layers_together_have_a_limit() {
     let other = published(&cloud, "other", &[("f", "2")]).await;
     // As if its files were as large as a layer's may be.
     for (arn, bytes) in [(&layer, 262_143_990_u64), (&other, 20)] {
-        let name = crate::layer_names::LayerVersionName::parse(arn).unwrap().layer.name;
+        let name = crate::layers::names::LayerVersionName::parse(arn).unwrap().layer.name;
         let name = &name;
         let put = cloud.db.run(|txn| async move {
             let key = keys::layer_version(&place(), name, 1);

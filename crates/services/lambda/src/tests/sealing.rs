@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::cloud::{arn, host, place};
 use super::{Cloud, zips};
-use crate::environment_seal::Variables;
+use crate::configuration::environment_seal::Variables;
 use crate::errors::LambdaError;
 use crate::keys;
 use crate::rows::{self, FunctionRow, Phase};

@@ -6,8 +6,8 @@
 use lambent_identity::{Caller, Circumstances, Identity, IdentityError, Wanted};
 use lambent_wire::ApiError;
 
-use crate::policy::INVOKE;
-use crate::policy_decision::{Asking, Verdict, Who, decide, decide_for};
+use crate::policies::decision::{Asking, Verdict, Who, decide, decide_for};
+use crate::policies::statements::INVOKE;
 use crate::rows::PolicyRow;
 
 const INVOKE_URL: &str = "lambda:InvokeFunctionUrl";

@@ -23,13 +23,14 @@ use lambent_model_lambda::{
 use lambent_store::{ScanOptions, Txn};
 use lambent_wire::{ApiError, Empty, Timestamp};
 
+use crate::configuration::tenancy;
 use crate::errors::{self, LambdaError};
 use crate::functions::existing;
 use crate::lambda::Lambda;
 use crate::limits::PAGE_MAX;
 use crate::names::{FunctionName, function_arn};
 use crate::resolve::resolve;
-use crate::{keys, rows as store, tenancy};
+use crate::{keys, rows as store};
 
 pub(crate) use cache::UrlCache;
 pub(crate) use rows::{CorsRow, UrlRow, UrlTargetRow};

@@ -14,12 +14,14 @@ use lambent_pool::{Answer, Invocation, Outcome, ResultStream};
 use super::answer::{self, DELIMITER};
 use super::cache::Url;
 use super::{UrlRow, UrlTargetRow, access, event};
-use crate::errors::LambdaError;
-use crate::invoke::Run;
+use crate::configuration::tenancy;
+use crate::errors::{self, LambdaError};
+use crate::invocations::invoke::Run;
+use crate::invocations::trace;
 use crate::lambda::Lambda;
 use crate::limits::{RESPONSE_PRELUDE_MAX, SYNC_PAYLOAD_MAX};
 use crate::names::FunctionName;
-use crate::{errors, keys, rows as store, tenancy, trace};
+use crate::{keys, rows as store};
 
 /// The content type of a stream that begins with a description of the HTTP response that it is.
 const HTTP_STREAM: &str = "application/vnd.awslambda.http-integration-response";

@@ -1,0 +1,105 @@
+//! Functions as targets of what other functions hand on.
+
+use std::sync::{Arc, Weak};
+
+use lambent_base::{Arn, BoxFuture, Place};
+use lambent_bus::ports::{Caller, DeliverTo, Outgoing, PortError};
+use lambent_bus::{BusError, Delivery, NewEvent};
+
+use crate::errors::LambdaError;
+use crate::lambda::Lambda;
+use crate::names::FunctionName;
+use crate::policies::decision::{Asking, Verdict, Who, decide};
+use crate::policies::statements::INVOKE;
+
+/// Invokes functions asynchronously, in the name of another function's role.
+struct FunctionTarget(Weak<Lambda>);
+
+impl Lambda {
+    /// Functions, for [`lambent_bus::ports::Targets`].
+    pub fn as_target(self: &Arc<Self>) -> Arc<dyn DeliverTo> {
+        Arc::new(FunctionTarget(Arc::downgrade(self)))
+    }
+
+    async fn take_over(&self, outgoing: Outgoing) -> Delivery {
+        let Outgoing { target, role_arn, source, body, attributes, id, trace, .. } = outgoing;
+        if !self.role_may(&role_arn, INVOKE, target.to_string()).await {
+            return Delivery::Refused(format!(
+                "the role {role_arn} of {source} may not {INVOKE} on {target}, or does not trust Lambda"
+            ));
+        }
+        match self.is_denied(&target, &role_arn).await {
+            Ok(Some(false)) => {}
+            Ok(Some(true)) => {
+                return Delivery::Refused(format!(
+                    "the policy of {target} denies {INVOKE} to the role {role_arn} of {source}"
+                ));
+            }
+            Ok(None) => return Delivery::Refused(format!("function {target} does not exist")),
+            Err(error) => return Delivery::Busy(error.to_string()),
+        }
+        let event = &NewEvent {
+            request_id: Some(id),
+            trace,
+            attributes,
+            ..NewEvent::for_function(target, Caller::Authorized, body)
+        };
+        let put = self
+            .own_db()
+            .run(|txn| async move { self.parts.outbox.put(&txn, event.clone()).await.map(drop) });
+        match put.await {
+            Ok(()) => Delivery::Done,
+            Err(error @ BusError::PayloadTooLarge { .. }) => Delivery::Refused(error.to_string()),
+            Err(error) => Delivery::Busy(error.to_string()),
+        }
+    }
+
+    /// Whether the function's own policy denies the role to invoke it; `None` where there is no function.
+    async fn is_denied(&self, target: &Arn, role_arn: &str) -> Result<Option<bool>, LambdaError> {
+        let Some(name) = function_name(target) else { return Ok(None) };
+        let Some(loaded) = self.load(&name).await? else { return Ok(None) };
+        let asking = Asking {
+            action: INVOKE,
+            who: Who::Aws(role_arn),
+            source_arn: None,
+            source_account: None,
+            url_auth_type: None,
+        };
+        Ok(Some(decide(loaded.policy.as_ref(), &asking) == Verdict::Deny))
+    }
+}
+
+fn function_name(target: &Arn) -> Option<FunctionName> {
+    let place = Place { account: target.account.clone(), region: target.region.clone() };
+    FunctionName::parse(&target.to_string(), None, &place).ok()
+}
+
+async fn exists(lambda: &Lambda, target: &Arn) -> Result<bool, PortError> {
+    let Some(name) = function_name(target) else { return Ok(false) };
+    let found = lambda.resolve(lambda.own_db(), &name).await.map_err(|error| PortError(error.to_string()))?;
+    Ok(found.is_some())
+}
+
+impl DeliverTo for FunctionTarget {
+    fn permission(&self, target: &Arn) -> (&'static str, String) {
+        (INVOKE, target.to_string())
+    }
+
+    fn exists<'a>(&'a self, target: &'a Arn) -> BoxFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move {
+            match self.0.upgrade() {
+                Some(lambda) => exists(&lambda, target).await,
+                None => Err(PortError("the platform is stopping".to_owned())),
+            }
+        })
+    }
+
+    fn deliver(&self, outgoing: Outgoing) -> BoxFuture<'_, Delivery> {
+        Box::pin(async move {
+            match self.0.upgrade() {
+                Some(lambda) => lambda.take_over(outgoing).await,
+                None => Delivery::Busy("the platform is stopping".to_owned()),
+            }
+        })
+    }
+}

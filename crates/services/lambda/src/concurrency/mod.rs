@@ -1,0 +1,7 @@
+//! How many calls run at once: what is reserved, what is provisioned, what an account has.
+
+mod account_settings;
+pub(crate) mod provisioned;
+mod reserved;
+
+pub(crate) use reserved::{Shares, all_rows, reserved, shown, untyped};

@@ -1,0 +1,6 @@
+//! Resource policies of functions: single statements, whole documents, and whom they let in.
+
+pub(crate) mod decision;
+mod document;
+pub(crate) mod statements;
+mod whole;
