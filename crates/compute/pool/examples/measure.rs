@@ -291,6 +291,7 @@ async fn one(pool: &Pool, clock: &Clock, function: &Arc<FunctionSpec>) -> Durati
         trace_id: None,
         client_context: None,
         tenant_id: None,
+        is_told_whole: true,
     };
     let before = clock.monotonic();
     let invocation = pool.invoke(request).await.unwrap();

@@ -62,9 +62,19 @@ impl Enclosure {
 impl Enclosure {
     /// Ends the runtime, and leaves extensions; false when that cannot be done.
     pub(crate) async fn kill_runtime(&self) -> bool {
+        self.with_sandbox(lambent_sandbox::Environment::kill_runtime).await
+    }
+
+    /// Asks the runtime to end; false when it cannot be asked.
+    pub(crate) async fn terminate_runtime(&self) -> bool {
+        self.with_sandbox(lambent_sandbox::Environment::terminate_runtime).await
+    }
+
+    /// Has a thread do what may block.
+    async fn with_sandbox(&self, work: fn(&lambent_sandbox::Environment) -> bool) -> bool {
         let sandbox = Arc::downgrade(&self.sandbox);
-        let killed = move || sandbox.upgrade().is_some_and(|sandbox| sandbox.kill_runtime());
-        tokio::task::spawn_blocking(killed).await.unwrap_or(false)
+        let done = move || sandbox.upgrade().is_some_and(|sandbox| work(&sandbox));
+        tokio::task::spawn_blocking(done).await.unwrap_or(false)
     }
 }
 

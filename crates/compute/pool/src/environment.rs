@@ -27,11 +27,9 @@ use crate::telemetry::Wish;
 use crate::texts;
 
 /// Why an environment ends that nobody needs, and one that did what it must not.
-const SPINDOWN: &str = "spindown";
+pub(crate) const SPINDOWN: &str = "spindown";
 pub(crate) const TIMEOUT: &str = "timeout";
 pub(crate) const FAILURE: &str = "failure";
-/// What extensions have to end in.
-const SHUTDOWN_TIME: Duration = Duration::from_secs(2);
 const SUBSCRIBED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
 
 /// Output is read in pieces of this size.
@@ -93,13 +91,13 @@ pub(crate) struct Environment {
     /// Whether it is told when all extensions have asked for their next event.
     awaits_extensions: bool,
     held: Option<Held>,
-    random: Random,
-    clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) clock: Clock,
     output: Receiver,
     extensions_output: Option<Receiver>,
     reports: Reports,
     /// Where its last lines go when it ends.
-    logs: Arc<Logs>,
+    pub(crate) logs: Arc<Logs>,
     /// What serves the platform's API, and the outside world, inside; for as long as it lives.
     tasks: Vec<AbortHandle>,
     /// What delivers to subscribers: one for each extension, and for each of its APIs (true: logs).
@@ -250,33 +248,6 @@ impl Environment {
     /// Whether anything runs beside its runtime, or within it, that wants to know of its end.
     pub(crate) fn has_extensions(&self) -> bool {
         !self.extensions.is_empty()
-    }
-
-    /// Tells its extensions that it ends, and waits until they have ended, for as long as AWS does.
-    /// Source: AWS Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle", "Shutdown phase".
-    pub(crate) async fn shut_down(&mut self) {
-        let logs = self.logs.clone();
-        if self.wake().await.is_err() {
-            return;
-        }
-        // AWS ends the runtime first.
-        if self.end_reason != SPINDOWN && !self.enclosure.kill_runtime().await {
-            return;
-        }
-        let deadline_ms = self.clock.unix_ms() + i64::try_from(SHUTDOWN_TIME.as_millis()).unwrap_or_default();
-        let told = self.extensions.begin_end(&mut self.api, &self.random, self.end_reason, deadline_ms);
-        if let Some(telemetry) = self.log.telemetry() {
-            telemetry.hurry();
-        }
-        let mut deadline = self.alarm.after(if told { SHUTDOWN_TIME } else { Duration::ZERO });
-        while told && !self.extensions.have_ended() {
-            match self.next(&logs, &mut deadline).await {
-                Event::TimedOut | Event::Broken(_) => break,
-                Event::Exited(ExitStatus::Signal(0)) => break,
-                Event::Call(connection, _) => self.refuse(connection, "the environment is shutting down"),
-                _ => {}
-            }
-        }
     }
 
     /// Answers an extension; what that means for whoever runs the environment, if anything.

@@ -119,6 +119,11 @@ impl Extensions {
         self.registered.is_empty() && self.expected.is_empty()
     }
 
+    /// Whether any is a program beside the runtime.
+    pub(crate) fn has_external(&self) -> bool {
+        self.registered.iter().any(|one| one.external)
+    }
+
     /// Whether they were told that the environment ends.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending

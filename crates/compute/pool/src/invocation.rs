@@ -22,6 +22,9 @@ pub struct InvokeRequest {
     pub client_context: Option<String>,
     /// Whose call it is, for a function that keeps its tenants apart: an environment that served one tenant serves no other.
     pub tenant_id: Option<String>,
+    /// Whether its caller wants the whole of it: the end of its log, the final record. Else it is answered, as on AWS, as
+    /// soon as the runtime has, though extensions may still be at work, and what is told is as of then, without a log.
+    pub is_told_whole: bool,
 }
 
 /// What a finished call gives back.
@@ -83,6 +86,9 @@ pub struct InvocationRecord {
     /// Only for the call whose environment was forked from a snapshot.
     pub restore: Option<Restore>,
     pub duration_ms: f64,
+    /// Of that, how long its extensions took after the runtime had answered, where they did (AWS's metric
+    /// `PostRuntimeExtensionsDuration`).
+    pub extensions_ms: Option<f64>,
     /// Whole milliseconds, rounded up, of initialisation or restore and run together.
     pub billed_ms: u64,
     pub memory_mib: u32,

@@ -159,6 +159,7 @@ impl Journal {
             init_ms: usage.init_ms,
             restore: None,
             duration_ms,
+            extensions_ms: None,
             max_memory_mib: usage.max_memory_mib,
             error_type: end.error_type,
             timed_out: end.timed_out,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod caller;
 mod compile;
 mod demand;
 mod enclosure;
@@ -32,6 +33,7 @@ mod provision;
 mod ready;
 mod record;
 mod run;
+mod shutdown;
 mod snapshots;
 mod start;
 mod stats;

@@ -9,6 +9,9 @@ use crate::function::SystemLevel;
 use crate::invocation::{InvocationRecord, Restore};
 use crate::texts;
 
+/// The part of a call in which only its extensions were at work.
+const EXTENSION_OVERHEAD: &str = "extensionOverhead";
+
 /// One event of the platform's.
 #[derive(Clone, Debug)]
 pub(crate) enum Platform<'a> {
@@ -62,7 +65,7 @@ pub(crate) enum Platform<'a> {
         request_id: &'a str,
         status: Status<'a>,
         ms: f64,
-        produced_bytes: Option<usize>,
+        produced_bytes: Option<u64>,
         trace: Option<&'a str>,
     },
     /// For text logs and the Logs API.
@@ -287,7 +290,12 @@ fn report(record: &InvocationRecord, trace: Option<&str>) -> Value {
         metrics["restoreDurationMs"] = json!(hundredths(ms));
         metrics["billedRestoreDurationMs"] = json!(billed_ms);
     }
-    let report = with_trace(json!({ "requestId": record.request_id, "metrics": metrics }), trace);
+    let mut report = with_trace(json!({ "requestId": record.request_id, "metrics": metrics }), trace);
+    if let Some(ms) = record.extensions_ms {
+        let start = texts::iso(record.started_unix_ms + whole_ms(record.duration_ms - ms));
+        report["spans"] =
+            json!([{ "name": EXTENSION_OVERHEAD, "start": start, "durationMs": hundredths(ms) }]);
+    }
     with_status(report, Status::of(record))
 }
 
@@ -315,6 +323,11 @@ fn with_trace(mut record: Value, trace: Option<&str>) -> Value {
         record["tracing"] = json!({ "spanId": parent, "type": "X-Amzn-Trace-Id", "value": trace });
     }
     record
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "no call takes so long")]
+fn whole_ms(ms: f64) -> i64 {
+    ms.max(0.0) as i64
 }
 
 fn hundredths(ms: f64) -> f64 {

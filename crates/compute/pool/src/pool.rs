@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
+use crate::caller::{Caller, Running};
 use crate::environment::Environment;
 use crate::error::{InvokeError, PoolError, ThrottleReason};
 use crate::fleet::WORTH_WAITING;
@@ -215,10 +216,10 @@ impl Pool {
         Ok(Self { inner })
     }
 
-    /// Runs one call to its end. When the caller goes away the call still runs on, as on AWS. What a function streams is
-    /// gathered, up to the bound of any result.
+    /// Runs one call until its function has answered, or to its end; see [`InvokeRequest::is_told_whole`]. When the caller
+    /// goes away the call still runs on, as on AWS. What a function streams is gathered, up to the bound of any result.
     pub async fn invoke(&self, request: InvokeRequest) -> Result<Invocation, InvokeError> {
-        stream::ended(self.begin(request, None)).await
+        self.begin(request, None).told().await
     }
 
     /// Runs one call, and gives its result while the function makes it, if its runtime streams. However slowly it is taken,
@@ -229,27 +230,16 @@ impl Pool {
     }
 
     /// Begins a call, which then depends on nobody.
-    fn begin(
-        &self,
-        request: InvokeRequest,
-        mut sink: Option<Sink>,
-    ) -> JoinHandle<Result<Invocation, InvokeError>> {
+    fn begin(&self, request: InvokeRequest, sink: Option<Sink>) -> Running {
         let inner = self.inner.clone();
         let work = Working::new(&inner);
+        let (mut caller, running) = Caller::new(sink);
         tokio::spawn(async move {
-            let _work = work;
-            let mut killing = inner.killing.subscribe();
-            let mut call = pin!(inner.invoke(&request, &mut sink));
-            tokio::select! {
-                biased;
-                done = &mut call => return done,
-                _ = killing.wait_for(|killing| *killing) => {}
-            }
-            // A call that runs is told by itself, and makes its record; what waits for anything else has none. The
-            // lease is dropped, and ends the environment.
-            let ending = tokio::time::timeout(TELL_TIMEOUT, call);
-            ending.await.unwrap_or(Err(InvokeError::ShuttingDown))
-        })
+            let done = inner.invoke_unless_killed(&request, &mut caller).await;
+            drop(work);
+            caller.tell(done);
+        });
+        running
     }
 
     /// Retires every environment of a function, at once when idle, after its call when busy: for DeleteFunction.
@@ -470,10 +460,28 @@ impl Drop for Inner {
 }
 
 impl Inner {
+    async fn invoke_unless_killed(
+        self: &Arc<Self>,
+        request: &InvokeRequest,
+        caller: &mut Caller,
+    ) -> Result<Invocation, InvokeError> {
+        let mut killing = self.killing.subscribe();
+        let mut call = pin!(self.invoke(request, caller));
+        tokio::select! {
+            biased;
+            done = &mut call => return done,
+            _ = killing.wait_for(|killing| *killing) => {}
+        }
+        // A call that runs is told by itself, and makes its record; what waits for anything else has none. The
+        // lease is dropped, and ends the environment.
+        let ending = tokio::time::timeout(TELL_TIMEOUT, call);
+        ending.await.unwrap_or(Err(InvokeError::ShuttingDown))
+    }
+
     async fn invoke(
         self: &Arc<Self>,
         request: &InvokeRequest,
-        sink: &mut Option<Sink>,
+        caller: &mut Caller,
     ) -> Result<Invocation, InvokeError> {
         self.refuse_weak_isolation().await?;
         loop {
@@ -493,7 +501,7 @@ impl Inner {
                 lease.environment = Some(started);
             }
             let Some(environment) = &mut lease.environment else { continue };
-            match run(self, environment, request, fresh, sink).await {
+            match run(self, environment, request, fresh, caller).await {
                 Ok(Finished { invocation, reusable, stopped }) => {
                     lease.reusable = reusable;
                     let duration_ms = invocation.record.duration_ms;

@@ -10,6 +10,7 @@ pub(crate) struct Measured {
     pub(crate) init_ms: Option<f64>,
     pub(crate) restore: Option<Restore>,
     pub(crate) duration_ms: f64,
+    pub(crate) extensions_ms: Option<f64>,
     /// As it was counted; no more than it may have is told.
     pub(crate) max_memory_mib: u32,
     pub(crate) error_type: Option<String>,
@@ -31,6 +32,7 @@ pub(crate) fn record(request: &InvokeRequest, log_stream: &str, measured: Measur
         init_ms: measured.init_ms,
         restore: measured.restore,
         duration_ms: measured.duration_ms,
+        extensions_ms: measured.extensions_ms,
         // Since August 2025 AWS bills initialisation of every on-demand function along with its first call.
         billed_ms: whole_ms(measured.init_ms.unwrap_or(0.0) + measured.duration_ms)
             + measured.restore.map_or(0, |restore| restore.billed_ms),

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::api::{Call, MAX_RESPONSE_BYTES};
+use crate::caller::Caller;
 use crate::environment::{Environment, Event, FAILURE, TIMEOUT};
 use crate::extensions::{CallFacts, Failure};
 use crate::http::Trailers;
@@ -72,6 +73,8 @@ struct Run<'a> {
     init_ms: Option<f64>,
     /// The same where it was forked from a snapshot.
     restore: Option<Restore>,
+    /// How long extensions took after the runtime had answered, if they did.
+    extensions_ms: Option<f64>,
     cold_start: bool,
     /// The call's tracing header.
     trace: String,
@@ -79,13 +82,13 @@ struct Run<'a> {
     killing: watch::Receiver<bool>,
 }
 
-/// Runs a call; `fresh` is given when its environment was started for it, and `sink` when its result may stream.
+/// Runs a call; `fresh` is given when its environment was started for it, and the result streams to a caller who takes it so.
 pub(crate) async fn run(
     inner: &Arc<Inner>,
     environment: &mut Environment,
     request: &InvokeRequest,
     fresh: Option<Fresh>,
-    sink: &mut Option<Sink>,
+    caller: &mut Caller,
 ) -> Result<Finished, NotRun> {
     let function = &request.function;
     let (clock, random) = (&inner.parts.clock, &inner.parts.random);
@@ -97,6 +100,7 @@ pub(crate) async fn run(
         request,
         init_ms: None,
         restore: None,
+        extensions_ms: None,
         cold_start: fresh.is_some(),
         killing: inner.killing.subscribe(),
     };
@@ -133,10 +137,14 @@ pub(crate) async fn run(
     run.environment.log.tell(&Platform::Start { request_id, version, trace: sampled(&run.trace) });
     let mut end = match failed {
         Some(end) => end,
-        None => run.handle(sink).await,
+        None => run.handle(&mut caller.sink).await,
     };
-    run.tell_done(&end, started);
+    let streamed = caller.sink.as_ref().map_or(0, |sink| sink.bytes);
+    run.tell_done(&end, started, streamed);
     if end.reusable && run.environment.await_extensions() {
+        if !request.is_told_whole {
+            caller.tell(Ok(run.so_far(&end, started, started_unix_ms)));
+        }
         end = run.await_extensions(end, started).await;
     }
     Ok(run.finish(end, started, started_unix_ms).await)
@@ -201,8 +209,15 @@ impl Run<'_> {
         });
     }
 
-    /// Tells how the runtime answered; its extensions may still be busy.
-    fn tell_done(&mut self, end: &End, started: Duration) {
+    /// The call as it is when its runtime has answered, while its extensions are still busy.
+    fn so_far(&mut self, end: &End, started: Duration, started_unix_ms: i64) -> Invocation {
+        let duration_ms = self.ms_since(started);
+        let record = self.record(end, duration_ms, started_unix_ms);
+        Invocation { outcome: end.outcome.clone(), log_tail: Vec::new(), record }
+    }
+
+    /// Tells how the runtime answered, after so many streamed bytes; its extensions may still be busy.
+    fn tell_done(&mut self, end: &End, started: Duration, streamed: u64) {
         let status = match &end.error_type {
             None => Status::Success,
             Some(_) if end.timed_out => Status::Timeout,
@@ -210,8 +225,10 @@ impl Run<'_> {
             Some(kind) => Status::Failure(kind),
         };
         let produced_bytes = match &end.outcome {
-            Outcome::Success(body) => Some(body.len()),
-            Outcome::FunctionError { .. } => None,
+            Outcome::Success(body) => Some(streamed + body.len() as u64),
+            // What the function said of its error itself.
+            Outcome::FunctionError { payload, .. } if end.reusable => Some(streamed + payload.len() as u64),
+            Outcome::FunctionError { .. } => (streamed > 0).then_some(streamed),
         };
         self.environment.drain_output();
         let (request_id, ms) = (self.request.request_id.as_str(), self.ms_since(started));
@@ -220,8 +237,16 @@ impl Run<'_> {
         self.environment.log.tell(&done);
     }
 
-    /// Waits until all extensions have asked for their next event, as long as the call may last.
+    /// Waits until all extensions have asked for their next event, as long as the call may last. What the runtime answered
+    /// stands, whatever becomes of them.
     async fn await_extensions(&mut self, end: End, started: Duration) -> End {
+        let answered = self.inner.parts.clock.monotonic();
+        let end = self.until_extensions_are_ready(end, started).await;
+        self.extensions_ms = Some(self.ms_since(answered));
+        end
+    }
+
+    async fn until_extensions_are_ready(&mut self, end: End, started: Duration) -> End {
         let timeout = Duration::from_millis(u64::from(self.request.function.timeout_ms));
         let gone = self.inner.parts.clock.monotonic().saturating_sub(started);
         let mut deadline = self.environment.alarm.after(timeout.saturating_sub(gone));
@@ -232,10 +257,10 @@ impl Run<'_> {
                 Event::Call(connection, _) => {
                     self.environment.refuse(connection, "no event is being handled");
                 }
-                Event::TimedOut => return self.timed_out(),
-                Event::Stopped => return self.stopped(),
-                // The answer stands.
-                Event::Exited(_) | Event::Extension(_) => return End { reusable: false, ..end },
+                Event::TimedOut => return End { outcome: end.outcome, ..self.timed_out() },
+                Event::Exited(_) | Event::Extension(_) | Event::Stopped => {
+                    return End { reusable: false, ..end };
+                }
                 Event::NotExecuted(_) | Event::NotEntered(_) | Event::Broken(_) => {}
             }
         }
@@ -511,6 +536,7 @@ impl Run<'_> {
             init_ms: self.init_ms,
             restore: self.restore,
             duration_ms,
+            extensions_ms: self.extensions_ms,
             max_memory_mib: self.environment.peak_memory_mib().unwrap_or(0),
             error_type: end.error_type.clone(),
             timed_out: end.timed_out,

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
+use crate::caller::Running;
 use crate::error::InvokeError;
 use crate::invocation::Invocation;
 
@@ -28,7 +28,7 @@ pub struct ResultStream {
     /// As the runtime named it.
     pub content_type: Option<String>,
     pieces: mpsc::Receiver<Bytes>,
-    running: JoinHandle<Result<Invocation, InvokeError>>,
+    running: Running,
 }
 
 impl ResultStream {
@@ -46,15 +46,8 @@ impl ResultStream {
     pub async fn end(self) -> Result<Invocation, InvokeError> {
         // Nobody may be taking the rest.
         drop(self.pieces);
-        ended(self.running).await
+        self.running.told().await
     }
-}
-
-/// How a call ended that runs as a task.
-pub(crate) async fn ended(
-    running: JoinHandle<Result<Invocation, InvokeError>>,
-) -> Result<Invocation, InvokeError> {
-    running.await.unwrap_or(Err(InvokeError::ShuttingDown))
 }
 
 /// What a taker waits for before there is a stream.
@@ -83,14 +76,11 @@ pub(crate) fn pair() -> (Sink, Begin) {
 
 impl Begin {
     /// Waits until the result begins to stream, or the call that runs is over.
-    pub(crate) async fn answer(
-        self,
-        running: JoinHandle<Result<Invocation, InvokeError>>,
-    ) -> Result<Answer, InvokeError> {
+    pub(crate) async fn answer(self, running: Running) -> Result<Answer, InvokeError> {
         let Self { begun, pieces } = self;
         match begun.await {
             Ok(content_type) => Ok(Answer::Streamed(ResultStream { content_type, pieces, running })),
-            Err(_) => ended(running).await.map(|invocation| Answer::Whole(Box::new(invocation))),
+            Err(_) => running.told().await.map(|invocation| Answer::Whole(Box::new(invocation))),
         }
     }
 }

@@ -254,6 +254,7 @@ mod tests {
             init_ms: None,
             restore: None,
             duration_ms: 2.904,
+            extensions_ms: None,
             billed_ms: 3,
             memory_mib: 128,
             max_memory_mib: 36,

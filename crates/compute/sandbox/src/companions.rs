@@ -26,7 +26,11 @@ pub(crate) fn kill_others(group: &Group, companions: &[i32]) -> bool {
     }
     for _ in 0..KILL_ROUNDS {
         let Some(others) = others_of(group, companions) else { return false };
-        let living: Vec<_> = others.iter().filter(|process| !ends_within(process, 0)).collect();
+        let living: Vec<_> = others
+            .into_iter()
+            .map(|other| other.process)
+            .filter(|process| !ends_within(process, 0))
+            .collect();
         if living.is_empty() {
             return true;
         }
@@ -34,22 +38,42 @@ pub(crate) fn kill_others(group: &Group, companions: &[i32]) -> bool {
             // Fails only when it is gone already.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
-        for process in living {
+        for process in &living {
             ends_within(process, ROUND_MS);
         }
     }
     false
 }
 
-/// Pidfds of all processes of the group but companions and theirs.
-fn others_of(group: &Group, companions: &[i32]) -> Option<Vec<OwnedFd>> {
+/// See [`crate::Environment::terminate_runtime`].
+pub(crate) fn terminate_others(group: &Group, companions: &[i32]) -> bool {
+    let Some(mut others) = others_of(group, companions) else { return false };
+    let listed: Vec<i32> = others.iter().map(|other| other.pid).collect();
+    // What another started is that one's to end.
+    others.retain(|other| !listed.contains(&other.parent));
+    // Fails only when it is gone already.
+    others.iter().filter(|other| pidfd_send_signal(&other.process, Signal::TERM).is_ok()).count() > 0
+}
+
+/// A process of the group that is no companion.
+struct Other {
+    pid: i32,
+    parent: i32,
+    /// A pidfd.
+    process: OwnedFd,
+}
+
+/// All processes of the group but companions and theirs.
+fn others_of(group: &Group, companions: &[i32]) -> Option<Vec<Other>> {
     let open = |pid: i32| Some((pid, pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?));
     let opened: Vec<(i32, OwnedFd)> = group.processes()?.into_iter().filter_map(open).collect();
     // A number that was another's when it was opened is not listed any more, or is a member's again.
     let listed = group.processes()?;
     let kin: HashMap<i32, Kin> = listed.iter().filter_map(|pid| Some((*pid, kin_of(*pid)?))).collect();
     let is_other = |pid: &i32| listed.contains(pid) && !is_of(*pid, companions, &kin);
-    Some(opened.into_iter().filter(|(pid, _)| is_other(pid)).map(|(_, process)| process).collect())
+    let others = opened.into_iter().filter(|(pid, _)| is_other(pid));
+    let other = |(pid, process)| Other { pid, parent: kin.get(&pid).map_or(0, |kin| kin.0), process };
+    Some(others.map(other).collect())
 }
 
 /// Whether a process is a companion, descends from one, or is of the session that one leads.

@@ -159,6 +159,12 @@ impl Environment {
         companions::kill_others(&self.life.has.group, &self.life.process.companion_pids)
     }
 
+    /// Asks its runtime to end (`SIGTERM`), and whatever else nobody in it but process 1 is the parent of; companions are
+    /// not asked. False where nobody could be asked: there are no control groups, or the runtime is gone.
+    pub fn terminate_runtime(&self) -> bool {
+        companions::terminate_others(&self.life.has.group, &self.life.process.companion_pids)
+    }
+
     /// Process 1 of the environment, as the host numbers it; `None` once it is gone.
     pub fn pid(&self) -> Option<i32> {
         pid_of(&self.life.process.init)

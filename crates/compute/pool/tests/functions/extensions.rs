@@ -17,6 +17,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "an_extension_that_hangs_ends_with_the_functions_time",
             one_that_hangs_ends_with_the_functions_time,
         ),
+        trial("callers_do_not_wait_for_extensions", callers_do_not_wait_for_extensions),
+        trial("takers_of_streams_do_not_wait_for_extensions", takers_do_not_wait_for_extensions),
+        trial("an_answer_stands_when_extensions_take_too_long", an_answer_stands),
+        trial("runtimes_with_extensions_are_asked_to_end", runtimes_are_asked_to_end),
+        trial("runtimes_that_do_not_end_are_killed", runtimes_that_do_not_end_are_killed),
         trial("a_runtime_ends_before_its_extensions_are_told", a_runtime_ends_before_its_extensions_are_told),
         trial("telemetry_reaches_a_listener_inside", telemetry_reaches_a_listener_inside),
     ]
@@ -78,6 +83,8 @@ while True:
         if mode == "telemetry": reported.wait(1.5)
         os._exit(0)
     if mode == "dies in a call": os._exit(4)
+    if mode == "busy": urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"]).read()
+    if mode == "endless": threading.Event().wait()
 "#;
 
 const HANDLER: &str =
@@ -173,6 +180,101 @@ async fn a_runtime_ends_before_its_extensions_are_told() {
     let log = logged(&bench).await;
     assert!(log.contains("event SHUTDOWN timeout"), "{log}");
     assert!(log.contains("beside []"), "{log}");
+}
+
+/// How long its extensions took after its answer, as the only record says that is there in the end.
+fn extensions_ms(bench: &Bench) -> Option<f64> {
+    let records = bench.sink.records.lock().unwrap();
+    assert_eq!(records.len(), 1);
+    records[0].extensions_ms
+}
+
+async fn callers_do_not_wait_for_extensions() {
+    let (bench, meeting) = Bench::meeting(2);
+    let function = Arc::new(with_extension(&bench, bench.python(HANDLER), "busy"));
+    let answer = bench.answered(&function, "{\"a\": 1}").await;
+    assert_eq!(answer.result()["a"], 1);
+    assert_eq!((bench.pool.stats().busy, answer.tail()), (1, String::new()));
+    assert!(bench.sink.records.lock().unwrap().is_empty(), "the call is not over");
+    meeting.wait_for(1).await;
+    meeting.join();
+    let log = logged(&bench).await;
+    let ms = extensions_ms(&bench).expect("the extension was at work");
+    assert!(ms > 0.0 && ms <= bench.sink.records.lock().unwrap()[0].duration_ms, "{log}");
+    assert!(log.contains("REPORT RequestId: "), "{log}");
+}
+
+async fn takers_do_not_wait_for_extensions() {
+    let (bench, meeting) = Bench::meeting(2);
+    let code = "exports.handler = awslambda.streamifyResponse(async (event, stream) => { stream.write('all'); stream.end(); });";
+    let function = Arc::new(with_extension(&bench, bench.node(code), "busy"));
+    let lambent_pool::Answer::Streamed(mut stream) = bench.streamed(&function, "{}").await else {
+        panic!("nothing streamed");
+    };
+    assert_eq!(stream.next().await.unwrap(), "all");
+    assert_eq!(stream.next().await, None);
+    assert!(matches!(stream.end().await.unwrap().outcome, Outcome::Success(_)));
+    assert_eq!(bench.pool.stats().busy, 1);
+    meeting.wait_for(1).await;
+    meeting.join();
+    logged(&bench).await;
+    assert!(extensions_ms(&bench).is_some());
+}
+
+async fn an_answer_stands() {
+    let bench = Bench::new();
+    let function = with_extension(&bench, bench.python(HANDLER), "endless");
+    let answer = bench.once(FunctionSpec { timeout_ms: 1_000, ..function }, "{\"a\": 1}").await;
+    assert_eq!(answer.result()["a"], 1);
+    assert_eq!(answer.0.record.error_type.as_deref(), Some("Sandbox.Timedout"));
+    assert!(logged(&bench).await.contains("Task timed out after 1.00 seconds"));
+}
+
+/// Says that it was asked to end.
+const ENDS: &str = "
+import os, signal, sys
+def end(*_):
+    print('asked to end', flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+def handler(event, context):
+    return event
+";
+/// The same, with an extension of its own.
+const WITHIN: &str = "
+import os, urllib.request
+request = urllib.request.Request('http://' + os.environ['AWS_LAMBDA_RUNTIME_API'] + '/2020-01-01/extension/register',
+                                 b'{\"events\": []}', {'Lambda-Extension-Name': 'within'})
+own = urllib.request.urlopen(request).headers['Lambda-Extension-Identifier']
+import threading
+def wait():
+    request = urllib.request.Request('http://' + os.environ['AWS_LAMBDA_RUNTIME_API'] + '/2020-01-01/extension/event/next',
+                                     headers={'Lambda-Extension-Identifier': own})
+    urllib.request.urlopen(request).read()
+threading.Thread(target=wait, daemon=True).start()
+";
+
+async fn runtimes_are_asked_to_end() {
+    for (name, external, within) in [("none", false, ""), ("external", true, ""), ("internal", false, WITHIN)]
+    {
+        let bench = Bench::new();
+        let function = bench.python(&format!("{within}{ENDS}"));
+        let function = if external { with_extension(&bench, function, "") } else { function };
+        bench.once(function, "{}").await.result();
+        let log = logged(&bench).await;
+        assert_eq!(log.contains("asked to end"), name != "none", "{name}: {log}");
+        let told = log.find("event SHUTDOWN spindown");
+        assert_eq!(told.is_some(), external, "{name}: {log}");
+        assert!(told.is_none() || told > log.find("asked to end"), "{name}: {log}");
+    }
+}
+
+async fn runtimes_that_do_not_end_are_killed() {
+    let code = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n".to_owned() + HANDLER;
+    let bench = Bench::new();
+    bench.once(with_extension(&bench, bench.python(&code), "looks"), "{}").await.result();
+    let log = logged(&bench).await;
+    assert!(log.contains("event SHUTDOWN spindown") && log.contains("beside []"), "{log}");
 }
 
 async fn telemetry_reaches_a_listener_inside() {

@@ -212,8 +212,14 @@ impl Bench {
 
     /// Calls once and takes the result as it comes.
     pub(crate) async fn streamed(&self, function: &Arc<FunctionSpec>, payload: &str) -> lambent_pool::Answer {
-        let answer = self.pool.invoke_streaming(self.request(function, payload)).await;
-        answer.expect("the call runs")
+        let request = InvokeRequest { is_told_whole: false, ..self.request(function, payload) };
+        self.pool.invoke_streaming(request).await.expect("the call runs")
+    }
+
+    /// Calls once, and is told as soon as the function has answered.
+    pub(crate) async fn answered(&self, function: &Arc<FunctionSpec>, payload: &str) -> Answer {
+        let request = InvokeRequest { is_told_whole: false, ..self.request(function, payload) };
+        Answer(self.pool.invoke(request).await.expect("the call runs"))
     }
 
     fn request(&self, function: &Arc<FunctionSpec>, payload: &str) -> InvokeRequest {
@@ -225,6 +231,7 @@ impl Bench {
             trace_id: None,
             client_context: None,
             tenant_id: None,
+            is_told_whole: true,
         }
     }
 

@@ -149,6 +149,7 @@ pub(crate) fn request(function: &Arc<FunctionSpec>, event: &str) -> InvokeReques
         trace_id: None,
         client_context: None,
         tenant_id: None,
+        is_told_whole: true,
     }
 }
 

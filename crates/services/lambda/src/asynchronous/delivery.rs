@@ -122,6 +122,7 @@ impl Lambda {
             client_context: (!attributes.is_empty())
                 .then(|| serde_json::json!({ "custom": attributes }).to_string()),
             tenant_id,
+            is_told_whole: true,
         };
         match self.parts.runner.run(request).await {
             Ok(invocation) => {

@@ -32,6 +32,8 @@ pub(crate) struct Run {
     /// The caller's `X-Amzn-Trace-Id`.
     pub(crate) trace: Option<String>,
     pub(crate) tenant_id: Option<String>,
+    /// Whether the caller wants the end of the log.
+    pub(crate) has_tail: bool,
 }
 
 impl Lambda {
@@ -57,6 +59,7 @@ impl Lambda {
                 Ok(status(202))
             }
             InvocationType::RequestResponse | InvocationType::Unknown(_) => {
+                let has_tail = input.log_type == Some(LogType::Tail);
                 let run = Run {
                     payload,
                     request_id: call.request_id().to_owned(),
@@ -64,8 +67,8 @@ impl Lambda {
                     client_context,
                     trace: call.context.trace.clone(),
                     tenant_id: input.tenant_id,
+                    has_tail,
                 };
-                let has_tail = input.log_type == Some(LogType::Tail);
                 Ok(response(self.run(&name, &loaded, run).await?, has_tail))
             }
         }
@@ -113,10 +116,19 @@ impl Lambda {
         if let Some(problem) = loaded.foreign_architecture() {
             return Err(model::invalid_runtime_exception(problem).into());
         }
-        let Run { payload, request_id, invoked_arn, client_context, trace, tenant_id } = run;
+        let Run { payload, request_id, invoked_arn, client_context, trace, tenant_id, has_tail } = run;
         let traced = self.traced(name, trace.as_deref()).await?;
         let trace_id = Some(traced.map_err(|_| model::recursive_invocation_exception(errors::RECURSIVE))?);
-        Ok(InvokeRequest { function, payload, request_id, invoked_arn, trace_id, client_context, tenant_id })
+        Ok(InvokeRequest {
+            function,
+            payload,
+            request_id,
+            invoked_arn,
+            trace_id,
+            client_context,
+            tenant_id,
+            is_told_whole: has_tail,
+        })
     }
 }
 

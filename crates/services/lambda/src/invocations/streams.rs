@@ -48,6 +48,7 @@ impl Lambda {
             };
             return Ok((status, Body::empty()));
         }
+        let has_tail = input.log_type == Some(LogType::Tail);
         let run = Run {
             payload,
             request_id: call.request_id().to_owned(),
@@ -55,10 +56,10 @@ impl Lambda {
             client_context,
             trace: call.context.trace.clone(),
             tenant_id: input.tenant_id,
+            has_tail,
         };
         let version = loaded.spec.as_ref().map(|spec| spec.key.version.clone());
         let ran = self.run_streaming(&name, &loaded, run).await?;
-        let has_tail = input.log_type == Some(LogType::Tail);
         let head = InvokeWithResponseStreamResponse {
             executed_version: version,
             response_stream_content_type: Some(event_stream::CONTENT_TYPE.to_owned()),

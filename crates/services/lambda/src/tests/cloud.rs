@@ -345,6 +345,7 @@ impl Runner for FakeRunner {
                 init_ms: None,
                 restore: None,
                 duration_ms: 1.0,
+                extensions_ms: None,
                 billed_ms: 1,
                 memory_mib: request.function.memory_mib,
                 ephemeral_mib: request.function.ephemeral_mib,

@@ -130,6 +130,7 @@ impl Served {
             client_context: None,
             trace: Some(trace.clone()),
             tenant_id: None,
+            has_tail: false,
         };
         let ran = lambda.run_streaming(name, &loaded, run).await?;
         let is_streaming = row.invoke_mode.as_deref() == Some(InvokeMode::ResponseStream.as_str());
