@@ -19,6 +19,8 @@ mod service_credentials;
 mod service_linked;
 mod service_names;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod users;
 
 pub use access_keys::{AccessKey, KeyOwner, NewAccessKey};

@@ -15,6 +15,7 @@ pub use call::{ACCESS_DENIED, Call, CallContext, Client, Decisions, not_implemen
 pub use guarded::{Guarded, PlatformWork, Proof};
 pub use service::{
     Access, BodyCheck, BodyMode, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route, Service,
+    ViolationWords,
 };
 pub use urls::{FunctionUrl, FunctionUrls, UrlAnswer, UrlCall};
 

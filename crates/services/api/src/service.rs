@@ -17,6 +17,7 @@ pub struct Service {
     /// The error code for inputs that break the model's constraints; `None` where the service checks them itself (S3).
     validation_code: Option<&'static str>,
     body_check: Option<BodyCheck>,
+    violation_words: Option<ViolationWords>,
     routes: HashMap<&'static str, Route>,
 }
 
@@ -77,18 +78,26 @@ pub enum Access<I> {
     Input(fn(&I, &Place) -> Wanted),
 }
 
+/// What a service says of broken constraints, made of what most say.
+pub type ViolationWords = fn(String) -> String;
+
 /// Compares the body of a buffered operation, all there, with what the request's headers and trailers claim of it.
 pub type BodyCheck = fn(&'static OperationInfo, &http::HeaderMap, &Body) -> Result<(), ApiError>;
 
 impl Service {
     /// A service without operations. `validation_code` as `ValidationException`, or `None` to leave constraints to handlers.
     pub fn new(info: &'static ServiceInfo, validation_code: Option<&'static str>) -> Self {
-        Self { info, validation_code, body_check: None, routes: HashMap::new() }
+        Self { info, validation_code, body_check: None, violation_words: None, routes: HashMap::new() }
     }
 
     /// Has the bodies of the buffered operations that are added from now on checked before they are read.
     pub fn check_bodies(&mut self, check: BodyCheck) {
         self.body_check = Some(check);
+    }
+
+    /// Has broken constraints of the operations that are added from now on told in the service's own words.
+    pub fn word_violations(&mut self, words: ViolationWords) {
+        self.violation_words = Some(words);
     }
 
     /// The operation of this name.
@@ -156,7 +165,11 @@ impl Service {
         O::Output: Send,
         Fut: Future<Output = Result<(O::Output, Option<Body>), ApiError>> + Send,
     {
-        let checks = Checks { validation_code: self.validation_code, body: self.body_check };
+        let checks = Checks {
+            validation_code: self.validation_code,
+            body: self.body_check,
+            words: self.violation_words,
+        };
         let handler: Handler = Arc::new(move |incoming| {
             let run = run.clone();
             Box::pin(async move {
@@ -206,6 +219,7 @@ impl<I> Copy for Access<I> {}
 struct Checks {
     validation_code: Option<&'static str>,
     body: Option<BodyCheck>,
+    words: Option<ViolationWords>,
 }
 
 /// The typed input, and the request with its body if that streams.
@@ -233,7 +247,13 @@ fn read_input<O: Operation>(
     };
     let decoded = lambent_wire::decode::<O::Input>(incoming.protocol, O::INFO, &view)?;
     match (decoded.violation, checks.validation_code) {
-        (Some(message), Some(code)) => Err(ApiError::client(code, message)),
+        (Some(message), Some(code)) => {
+            let message = match checks.words {
+                Some(words) => words(message),
+                None => message,
+            };
+            Err(ApiError::client(code, message))
+        }
         _ => Ok((decoded.input, incoming)),
     }
 }

@@ -16,6 +16,7 @@ mod roles;
 mod service_credentials;
 mod user_policies;
 mod users;
+mod violations;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub(crate) struct Iam {
 pub fn service(identity: Arc<Identity>) -> Service {
     let iam = Arc::new(Iam { identity });
     let mut service = Service::new(&SERVICE, Some("ValidationError"));
+    service.word_violations(violations::words);
     principal_operations::add(&mut service, &iam);
     lambent_api::operations!(service, iam, {
         plain ops::CreateRole => create_role, "iam:CreateRole", |input, place| {

@@ -1,0 +1,219 @@
+//! Users, groups and keys on a store in memory.
+
+use std::time::Duration;
+
+use lambent_base::{Clock, ManualClock, Random};
+use lambent_store::Db;
+
+use super::*;
+use crate::{CallerKind, Identity, IdentityError, MasterKey, RootKey, keys};
+
+const ACCOUNT: &str = "000000000000";
+const OTHER: &str = "111111111111";
+const POLICY: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+
+/// Two nodes over one store.
+fn nodes() -> (Identity, Identity, ManualClock) {
+    let (clock, hand) = Clock::manual(1_800_000_000_000);
+    let db = Db::memory(clock.clone(), Random::seeded(1));
+    let node = |seed| {
+        let (access_key_id, secret_access_key) = ("AKIAROOT".to_owned(), "s".to_owned());
+        let root = RootKey { account: ACCOUNT.to_owned(), access_key_id, secret_access_key };
+        Identity::new(db.clone(), clock.clone(), Random::seeded(seed), root, MasterKey::new([1; 32]))
+    };
+    (node(2), node(3), hand)
+}
+
+fn user(account: &str, name: &str) -> User {
+    User { account: account.into(), name: name.into(), path: "/".into(), ..User::default() }
+}
+
+fn group(name: &str) -> Group {
+    Group { account: ACCOUNT.into(), name: name.into(), path: "/".into(), ..Group::default() }
+}
+
+async fn revision(identity: &Identity) -> Option<Vec<u8>> {
+    let key = &keys::revision(ACCOUNT);
+    let read = identity.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await;
+    read.unwrap().map(|row| row.to_vec())
+}
+
+#[tokio::test]
+async fn a_key_opens_on_every_node_until_it_is_inactive_or_gone() {
+    let (here, there, _) = nodes();
+    let ann = here.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    let made = here.create_access_key(ACCOUNT, "ann").await.unwrap();
+    let id = made.key.id.as_str();
+    let credential = there.credential(id, None).await.unwrap();
+    assert_eq!(credential.secret_access_key, made.secret_access_key);
+    assert_eq!(credential.caller.kind, CallerKind::User { name: "ann".into() });
+    assert_eq!((credential.caller.arn, credential.caller.user_id), (ann.arn(), ann.id));
+
+    here.set_access_key_active(ACCOUNT, "ann", id, false).await.unwrap();
+    let refused = there.credential(id, None).await.map(|_| ());
+    assert!(matches!(refused, Err(IdentityError::UnknownAccessKey(_))), "{refused:?}");
+    here.set_access_key_active(ACCOUNT, "ann", id, true).await.unwrap();
+    assert!(there.credential(id, None).await.is_ok());
+    here.delete_access_key(ACCOUNT, "ann", id).await.unwrap();
+    let refused = there.credential(id, None).await.map(|_| ());
+    assert!(matches!(refused, Err(IdentityError::UnknownAccessKey(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn no_secret_lies_open_in_the_store() {
+    let (identity, _, _) = nodes();
+    identity.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    let key = identity.create_access_key(ACCOUNT, "ann").await.unwrap();
+    let credential = identity.create_service_credential(ACCOUNT, "ann", "codecommit.amazonaws.com", None);
+    let secrets = [key.secret_access_key, credential.await.unwrap().password];
+    let all = &keys::all();
+    let rows = identity
+        .db
+        .read(|txn| async move { Ok::<_, IdentityError>(txn.scan(all, Default::default()).await?.rows) })
+        .await
+        .unwrap();
+    assert!(rows.len() > 4);
+    for (key, row) in rows {
+        let is_open = |secret: &String| row.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!secrets.iter().any(is_open), "{}", key.escape_ascii());
+    }
+}
+
+#[tokio::test]
+async fn accounts_know_nothing_of_each_other() {
+    let (identity, _, _) = nodes();
+    identity.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    identity.create_user(user(OTHER, "ann")).await.unwrap();
+    let key = identity.create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
+    let refused = identity.delete_access_key(OTHER, "ann", &key).await;
+    assert!(matches!(refused, Err(IdentityError::NoSuch { kind: Kind::AccessKey, .. })), "{refused:?}");
+    assert!(identity.access_keys(OTHER, "ann").await.unwrap().is_empty());
+    assert_eq!(identity.users(OTHER, "/", None, 10).await.unwrap().items.len(), 1);
+    identity.create_account_alias(ACCOUNT, "ours").await.unwrap();
+    let taken = identity.create_account_alias(OTHER, "ours").await;
+    assert!(matches!(taken, Err(IdentityError::Exists { kind: Kind::AccountAlias, .. })), "{taken:?}");
+    identity.create_account_alias(ACCOUNT, "renamed").await.unwrap();
+    identity.create_account_alias(OTHER, "ours").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_is_found_only_as_it_was_written() {
+    let (identity, _, _) = nodes();
+    identity.create_user(user(ACCOUNT, "Ann")).await.unwrap();
+    let taken = identity.create_user(user(ACCOUNT, "ann")).await;
+    assert!(matches!(taken, Err(IdentityError::Exists { .. })), "{taken:?}");
+    let missing = identity.user(ACCOUNT, "ann").await;
+    assert!(matches!(missing, Err(IdentityError::NoSuch { .. })), "{missing:?}");
+}
+
+#[tokio::test]
+async fn who_has_another_name_keeps_the_rest() {
+    let (identity, _, _) = nodes();
+    let ann = identity.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    for name in ["one", "two"] {
+        identity.create_group(group(name)).await.unwrap();
+        identity.add_user_to_group(ACCOUNT, name, "ann").await.unwrap();
+    }
+    let key = identity.create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
+    let new = |name| Rename { name: Some(name), path: Some("/x/") };
+    identity.update_user(ACCOUNT, "ann", new("bea")).await.unwrap();
+    identity.update_group(ACCOUNT, "one", new("uno")).await.unwrap();
+    let groups = identity.groups_of_user(ACCOUNT, "bea").await.unwrap();
+    assert_eq!(groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["two", "uno"]);
+    let (uno, members) = identity.group_with_members(ACCOUNT, "uno", None, 10).await.unwrap();
+    assert_eq!((uno.arn(), members.marker), ("arn:aws:iam::000000000000:group/x/uno".into(), None));
+    assert_eq!(members.items.iter().map(|user| &user.id).collect::<Vec<_>>(), [&ann.id]);
+    let caller = identity.credential(&key, None).await.unwrap().caller;
+    assert_eq!(caller.arn, "arn:aws:iam::000000000000:user/x/bea");
+    assert_eq!(identity.users(ACCOUNT, "/", None, 10).await.unwrap().items.len(), 1);
+    assert_eq!(identity.account_counts(ACCOUNT).await.unwrap().groups, 2);
+}
+
+#[tokio::test]
+async fn what_decisions_depend_on_raises_the_revision() {
+    let (identity, _, _) = nodes();
+    let mut before = revision(&identity).await;
+    let mut rose = async |what| {
+        let after = revision(&identity).await;
+        assert_ne!(after, before, "{what}");
+        before = after;
+    };
+    identity.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    rose("create").await;
+    identity.create_group(group("g")).await.unwrap();
+    identity.put_user_policy(ACCOUNT, "ann", "p", POLICY).await.unwrap();
+    rose("put_user_policy").await;
+    identity.put_group_policy(ACCOUNT, "g", "p", POLICY).await.unwrap();
+    rose("put_group_policy").await;
+    identity.add_user_to_group(ACCOUNT, "g", "ann").await.unwrap();
+    rose("add_user_to_group").await;
+    identity.tag_user(ACCOUNT, "ann", &[("team".into(), "a".into())]).await.unwrap();
+    rose("tag_user").await;
+    identity.remove_user_from_group(ACCOUNT, "g", "ann").await.unwrap();
+    rose("remove_user_from_group").await;
+    identity.delete_user_policy(ACCOUNT, "ann", "p").await.unwrap();
+    rose("delete_user_policy").await;
+    identity.delete_user(ACCOUNT, "ann").await.unwrap();
+    rose("delete_user").await;
+}
+
+#[tokio::test]
+async fn a_use_is_written_down_once_in_a_quarter_of_an_hour() {
+    let (here, there, hand) = nodes();
+    here.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    let id = &here.create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
+    assert_eq!(here.last_use(id).await.unwrap(), None);
+    let used = here.note_use(id, "s3", "us-east-1").unwrap();
+    here.write_use(id, &used).await.unwrap();
+    assert_eq!(there.last_use(id).await.unwrap(), Some(used));
+    hand.advance(Duration::from_secs(14 * 60));
+    assert_eq!(here.note_use(id, "sts", "us-east-1"), None);
+    hand.advance(Duration::from_secs(60));
+    let later = here.note_use(id, "sts", "us-east-1").unwrap();
+    here.write_use(id, &later).await.unwrap();
+    assert_eq!(here.last_use(id).await.unwrap().map(|used| used.service), Some("sts".into()));
+    here.delete_access_key(ACCOUNT, "ann", id).await.unwrap();
+    here.write_use(id, &later).await.unwrap();
+    assert_eq!(here.last_use(id).await.unwrap(), None, "a key that is gone leaves nothing behind");
+}
+
+#[tokio::test]
+async fn pages_are_full_but_for_the_last() {
+    let (identity, _, _) = nodes();
+    for number in 0..25 {
+        let path = if number % 2 == 0 { "/even/" } else { "/" };
+        let user = User { path: path.into(), ..user(ACCOUNT, &format!("user{number:02}")) };
+        identity.create_user(user).await.unwrap();
+    }
+    let (mut marker, mut sizes, mut names) = (None::<String>, Vec::new(), Vec::new());
+    loop {
+        let page = identity.users(ACCOUNT, "/even/", marker.as_deref(), 5).await.unwrap();
+        sizes.push(page.items.len());
+        names.extend(page.items.into_iter().map(|user| user.name));
+        marker = page.marker;
+        if marker.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [5, 5, 3]);
+    assert_eq!(names, (0..25).step_by(2).map(|number| format!("user{number:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn there_are_as_many_as_there_may_be() {
+    let (identity, _, _) = nodes();
+    identity.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    for number in 0..limits::GROUPS_MAX {
+        identity.create_group(group(&format!("g{number}"))).await.unwrap();
+    }
+    let over = identity.create_group(group("more")).await;
+    assert!(matches!(over, Err(IdentityError::Quota { quota: "GroupsPerAccount", max: 300 })), "{over:?}");
+    identity.delete_group(ACCOUNT, "g0").await.unwrap();
+    identity.create_group(group("more")).await.unwrap();
+    for number in 1..=limits::GROUPS_OF_USER_MAX {
+        identity.add_user_to_group(ACCOUNT, &format!("g{number}"), "ann").await.unwrap();
+    }
+    identity.add_user_to_group(ACCOUNT, "g1", "ann").await.unwrap();
+    let over = identity.add_user_to_group(ACCOUNT, "more", "ann").await;
+    assert!(matches!(over, Err(IdentityError::Quota { quota: "GroupsPerUser", max: 10 })), "{over:?}");
+}
