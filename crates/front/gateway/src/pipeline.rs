@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
 use lambent_api::{ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply};
 use lambent_base::{Alarm, Place};
-use lambent_identity::Caller;
+use lambent_identity::{Caller, CallerKind, RoleName};
 use lambent_sigv4::{AuthError, SignedRequest};
 use lambent_wire::{ProtocolKind, Routed};
 
@@ -139,16 +139,24 @@ impl Inner {
         route.run(Incoming { protocol, service: info, parts, labels, body, context, caller, identity }).await
     }
 
-    /// Has the use of a long-term key written down, if it is time for that; no request waits for it.
+    /// Has the use of a long-term key or of a role written down, if it is time for that; no request waits for it.
     fn note_use(&self, caller: &Caller, service: &str, region: &str) {
-        if caller.session.is_some() {
-            return;
-        }
-        let Some(used) = self.identity.note_use(&caller.access_key_id, service, region) else { return };
-        let (identity, id) = (Arc::clone(&self.identity), caller.access_key_id.clone());
+        let (account, id) = (caller.account.clone(), caller.user_id.split(':').next().unwrap_or_default());
+        let role = match &caller.kind {
+            CallerKind::RoleSession { role_name, .. } => Some(role_name.clone()),
+            _ if caller.session.is_some() => return,
+            _ => None,
+        };
+        let id = if role.is_some() { id } else { &caller.access_key_id }.to_owned();
+        let Some(used) = self.identity.note_use(&id, service, region) else { return };
+        let identity = Arc::clone(&self.identity);
         tokio::spawn(async move {
-            if let Err(error) = identity.write_use(&id, &used).await {
-                tracing::warn!("the last use of access key {id} is not kept: {error}");
+            let written = match &role {
+                Some(name) => identity.write_role_use(RoleName { account: &account, name }, &used).await,
+                None => identity.write_use(&id, &used).await,
+            };
+            if let Err(error) = written {
+                tracing::warn!("the last use of {id} is not kept: {error}");
             }
         });
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::roles::load_role;
+use super::{Role, RoleName};
 use crate::{Identity, IdentityError, keys};
 
 /// Uses of a key that come sooner after the one that was written down are not. Source: AWS says that it tells the last
@@ -53,6 +55,29 @@ impl Identity {
                 Ok(())
             })
             .await
+    }
+
+    /// Writes down a use of a role that is still there.
+    pub async fn write_role_use(&self, role: RoleName<'_>, used: &KeyUse) -> Result<(), IdentityError> {
+        let row = serde_json::to_vec(used).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+        let (role, row) = (&role, &row);
+        self.db
+            .run(|txn| async move {
+                match load_role(&txn, role).await {
+                    Ok(found) => txn.put(&keys::role_use(&found.account, &found.id), row),
+                    Err(IdentityError::NoSuchRole(_)) => {}
+                    Err(error) => return Err(error),
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// When and where a role was last used, as far as it is written down.
+    pub async fn role_use(&self, role: &Role) -> Result<Option<KeyUse>, IdentityError> {
+        let key = &keys::role_use(&role.account, &role.id);
+        let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
+        row.map(|row| KeyUse::from_row(&row)).transpose()
     }
 
     /// When and for what a key was last used, as far as it is written down.

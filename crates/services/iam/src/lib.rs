@@ -5,17 +5,24 @@ mod absent;
 mod access_keys;
 mod account;
 mod ask;
+mod attachments;
 mod credential_report;
 mod details;
 mod errors;
 mod group_policies;
 mod groups;
+mod managed;
+mod oidc_providers;
 mod policies;
+mod policy_operations;
 mod principal_operations;
 mod roles;
+mod saml_providers;
 mod service_credentials;
+mod service_roles;
 mod user_policies;
 mod users;
+mod versions;
 mod violations;
 
 use std::sync::Arc;
@@ -23,7 +30,7 @@ use std::sync::Arc;
 use lambent_api::Service;
 use lambent_base::{Arn, Place};
 use lambent_identity::Identity;
-use lambent_model_iam::{SERVICE, ops};
+use lambent_model_iam::SERVICE;
 
 /// The state that handlers share.
 pub(crate) struct Iam {
@@ -36,26 +43,7 @@ pub fn service(identity: Arc<Identity>) -> Service {
     let mut service = Service::new(&SERVICE, Some("ValidationError"));
     service.word_violations(violations::words);
     principal_operations::add(&mut service, &iam);
-    lambent_api::operations!(service, iam, {
-        plain ops::CreateRole => create_role, "iam:CreateRole", |input, place| {
-            role_arn(place, input.path.as_deref(), &input.role_name)
-        };
-        plain ops::GetRole => get_role, "iam:GetRole", |input, place| role_arn(place, None, &input.role_name);
-        plain ops::ListRoles => list_roles, "iam:ListRoles", |_, place| role_arn(place, None, "*");
-        plain ops::DeleteRole => delete_role, "iam:DeleteRole", |input, place| role_arn(place, None, &input.role_name);
-        plain ops::PutRolePolicy => put_role_policy, "iam:PutRolePolicy", |input, place| {
-            role_arn(place, None, &input.role_name)
-        };
-        plain ops::GetRolePolicy => get_role_policy, "iam:GetRolePolicy", |input, place| {
-            role_arn(place, None, &input.role_name)
-        };
-        plain ops::ListRolePolicies => list_role_policies, "iam:ListRolePolicies", |input, place| {
-            role_arn(place, None, &input.role_name)
-        };
-        plain ops::DeleteRolePolicy => delete_role_policy, "iam:DeleteRolePolicy", |input, place| {
-            role_arn(place, None, &input.role_name)
-        };
-    });
+    policy_operations::add(&mut service, &iam);
     service
 }
 

@@ -1,19 +1,18 @@
-//! CreateRole, GetRole, ListRoles, DeleteRole.
+//! Roles, their tags, and who may take them.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::{Role, RoleName, limits};
+use lambent_identity::{KeyUse, Role, RoleName, RoleUpdate, limits};
 use lambent_model_iam as model;
-use lambent_wire::{Empty, Timestamp};
+use lambent_wire::Empty;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::Iam;
+use crate::ask::{max_items, page, path_prefix, tags_in, tags_out, time};
 use crate::errors::api_error;
+use crate::users::boundary;
 
 /// What IAM leaves as it is when it writes a policy document into an answer (RFC 3986's unreserved characters).
 const DOCUMENT_ESCAPES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Roles on a page when the caller does not say.
-const MAX_ITEMS_DEFAULT: i32 = 100;
 
 impl Iam {
     pub(crate) async fn create_role(
@@ -21,9 +20,6 @@ impl Iam {
         call: &Call,
         input: model::CreateRoleRequest,
     ) -> Result<model::CreateRoleResponse, ApiError> {
-        if input.permissions_boundary.is_some() {
-            return Err(lambent_api::not_implemented("a role's PermissionsBoundary"));
-        }
         let role = Role {
             account: call.account().to_owned(),
             name: input.role_name,
@@ -33,13 +29,12 @@ impl Iam {
             max_session_seconds: input
                 .max_session_duration
                 .map_or(limits::SESSION_SECONDS_DEFAULT, i64::from),
-            tags: input.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            tags: tags_in(input.tags.unwrap_or_default()),
+            boundary: input.permissions_boundary,
             ..Role::default()
         };
         let role = self.identity.create_role(role).await.map_err(api_error)?;
-        // CreateRole's answer leaves out what GetRole's has.
-        let shown = model::Role { max_session_duration: None, role_last_used: None, ..shown(role) };
-        Ok(model::CreateRoleResponse { role: shown })
+        Ok(model::CreateRoleResponse { role: created(role) })
     }
 
     pub(crate) async fn get_role(
@@ -48,7 +43,8 @@ impl Iam {
         input: model::GetRoleRequest,
     ) -> Result<model::GetRoleResponse, ApiError> {
         let role = self.identity.role(name(call, &input.role_name)).await.map_err(api_error)?;
-        Ok(model::GetRoleResponse { role: shown(role) })
+        let used = self.identity.role_use(&role).await.map_err(api_error)?;
+        Ok(model::GetRoleResponse { role: shown(role, used) })
     }
 
     pub(crate) async fn list_roles(
@@ -56,16 +52,47 @@ impl Iam {
         call: &Call,
         input: model::ListRolesRequest,
     ) -> Result<model::ListRolesResponse, ApiError> {
-        let prefix = input.path_prefix.unwrap_or_else(|| "/".to_owned());
-        let max = usize::try_from(input.max_items.unwrap_or(MAX_ITEMS_DEFAULT)).unwrap_or_default();
-        let marker = input.marker.as_deref();
-        let listed = self.identity.roles(call.account(), &prefix, marker, max).await.map_err(api_error)?;
-        let brief = |role| model::Role { tags: None, role_last_used: None, ..shown(role) };
+        let prefix = path_prefix(input.path_prefix.as_deref());
+        let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
+        let listed = self.identity.roles(call.account(), prefix, marker, max).await.map_err(api_error)?;
         Ok(model::ListRolesResponse {
             is_truncated: Some(listed.marker.is_some()),
             marker: listed.marker,
             roles: listed.items.into_iter().map(brief).collect(),
         })
+    }
+
+    pub(crate) async fn update_role(
+        &self,
+        call: &Call,
+        input: model::UpdateRoleRequest,
+    ) -> Result<model::UpdateRoleResponse, ApiError> {
+        let update = RoleUpdate {
+            description: input.description.as_deref(),
+            max_session_seconds: input.max_session_duration.map(i64::from),
+        };
+        self.identity.update_role(name(call, &input.role_name), update).await.map_err(api_error)?;
+        Ok(model::UpdateRoleResponse {})
+    }
+
+    pub(crate) async fn update_role_description(
+        &self,
+        call: &Call,
+        input: model::UpdateRoleDescriptionRequest,
+    ) -> Result<model::UpdateRoleDescriptionResponse, ApiError> {
+        let update = RoleUpdate { description: Some(&input.description), ..RoleUpdate::default() };
+        let role = self.identity.update_role(name(call, &input.role_name), update).await;
+        Ok(model::UpdateRoleDescriptionResponse { role: Some(created(role.map_err(api_error)?)) })
+    }
+
+    pub(crate) async fn update_assume_role_policy(
+        &self,
+        call: &Call,
+        input: model::UpdateAssumeRolePolicyRequest,
+    ) -> Result<Empty, ApiError> {
+        let role = name(call, &input.role_name);
+        self.identity.update_trust_policy(role, &input.policy_document).await.map_err(api_error)?;
+        Ok(Empty {})
     }
 
     pub(crate) async fn delete_role(
@@ -75,6 +102,40 @@ impl Iam {
     ) -> Result<Empty, ApiError> {
         self.identity.delete_role(name(call, &input.role_name)).await.map_err(api_error)?;
         Ok(Empty {})
+    }
+
+    pub(crate) async fn tag_role(
+        &self,
+        call: &Call,
+        input: model::TagRoleRequest,
+    ) -> Result<Empty, ApiError> {
+        let tags = tags_in(input.tags);
+        self.identity.tag_role(name(call, &input.role_name), &tags).await.map_err(api_error)?;
+        Ok(Empty {})
+    }
+
+    pub(crate) async fn untag_role(
+        &self,
+        call: &Call,
+        input: model::UntagRoleRequest,
+    ) -> Result<Empty, ApiError> {
+        let role = name(call, &input.role_name);
+        self.identity.untag_role(role, &input.tag_keys).await.map_err(api_error)?;
+        Ok(Empty {})
+    }
+
+    pub(crate) async fn list_role_tags(
+        &self,
+        call: &Call,
+        input: model::ListRoleTagsRequest,
+    ) -> Result<model::ListRoleTagsResponse, ApiError> {
+        let role = self.identity.role(name(call, &input.role_name)).await.map_err(api_error)?;
+        let listed = page(role.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
+        Ok(model::ListRoleTagsResponse {
+            is_truncated: Some(listed.marker.is_some()),
+            marker: listed.marker,
+            tags: tags_out(&listed.items),
+        })
     }
 }
 
@@ -86,20 +147,43 @@ pub(crate) fn escaped(document: &str) -> String {
     utf8_percent_encode(document, DOCUMENT_ESCAPES).to_string()
 }
 
-fn shown(role: Role) -> model::Role {
-    let tags: Vec<_> = role.tags.iter().cloned().map(|(key, value)| model::Tag { key, value }).collect();
+/// A role with all that is known of it.
+fn shown(role: Role, used: Option<KeyUse>) -> model::Role {
+    let tags = (!role.tags.is_empty()).then(|| tags_out(&role.tags));
     model::Role {
         arn: role.arn(),
         assume_role_policy_document: Some(escaped(&role.trust_policy)),
-        create_date: Timestamp::from_s(role.created_ms.div_euclid(1000)),
+        create_date: time(role.created_ms),
         description: role.description,
         max_session_duration: i32::try_from(role.max_session_seconds).ok(),
         path: role.path,
         role_id: role.id,
-        role_last_used: Some(model::RoleLastUsed::default()),
+        role_last_used: Some(last_used(used)),
         role_name: role.name,
-        tags: (!tags.is_empty()).then_some(tags),
-        permissions_boundary: None,
+        tags,
+        permissions_boundary: role.boundary.map(boundary),
         source_role_template: None,
+    }
+}
+
+/// What an answer about a new or changed role has: less than GetRole's.
+pub(crate) fn created(role: Role) -> model::Role {
+    model::Role {
+        max_session_duration: None,
+        role_last_used: None,
+        permissions_boundary: None,
+        ..shown(role, None)
+    }
+}
+
+/// A role as lists show it.
+fn brief(role: Role) -> model::Role {
+    model::Role { tags: None, role_last_used: None, permissions_boundary: None, ..shown(role, None) }
+}
+
+pub(crate) fn last_used(used: Option<KeyUse>) -> model::RoleLastUsed {
+    model::RoleLastUsed {
+        last_used_date: used.as_ref().map(|used| time(used.time_ms)),
+        region: used.map(|used| used.region),
     }
 }

@@ -132,7 +132,10 @@ pub(crate) fn brief(user: User) -> model::User {
 pub(crate) fn boundary(arn: String) -> model::AttachedPermissionsBoundary {
     model::AttachedPermissionsBoundary {
         permissions_boundary_arn: Some(arn),
-        permissions_boundary_type: Some(model::PermissionsBoundaryAttachmentType::PermissionsBoundaryPolicy),
+        // The model knows no such type, and AWS tells no other.
+        permissions_boundary_type: Some(model::PermissionsBoundaryAttachmentType::Unknown(
+            "Policy".to_owned(),
+        )),
     }
 }
 
