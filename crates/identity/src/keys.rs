@@ -142,7 +142,11 @@ pub(crate) fn policy_version(account: &str, name: &str, number: u64) -> Key {
 
 /// All versions of a managed policy, by number.
 pub(crate) fn policy_versions(account: &str, name: &str) -> Key {
-    of(account, "policy-version").str(&name.to_lowercase())
+    all_policy_versions(account).str(&name.to_lowercase())
+}
+
+pub(crate) fn all_policy_versions(account: &str) -> Key {
+    of(account, "policy-version")
 }
 
 pub(crate) fn attachment(account: &str, arn: &str, usage: &str, kind: &str, name: &str) -> Key {

@@ -43,6 +43,11 @@ pub struct AccountCounts {
     pub users: usize,
     pub groups: usize,
     pub roles: usize,
+    pub policies: usize,
+    /// Of all managed policies together.
+    pub policy_versions: usize,
+    /// OpenID Connect and SAML.
+    pub providers: usize,
 }
 
 impl AccountSettings {
@@ -144,7 +149,11 @@ impl Identity {
             })
             .await?;
         let roles = self.count_rows(keys::roles(account).range()).await?;
-        Ok(AccountCounts { users, groups, roles })
+        let policies = self.count_rows(keys::managed_policies(account).range()).await?;
+        let policy_versions = self.count_rows(keys::all_policy_versions(account).range()).await?;
+        let providers = self.count_rows(keys::oidc_providers(account).range()).await?
+            + self.count_rows(keys::saml_providers(account).range()).await?;
+        Ok(AccountCounts { users, groups, roles, policies, policy_versions, providers })
     }
 
     async fn change_settings(

@@ -135,6 +135,16 @@ impl Iam {
             ("Groups", counts.groups),
             ("GroupsQuota", quotas::GROUPS_MAX),
             ("Roles", counts.roles),
+            ("RolesQuota", quotas::ROLES_MAX),
+            ("Policies", counts.policies),
+            ("PoliciesQuota", quotas::POLICIES_MAX),
+            ("PolicySizeQuota", quotas::MANAGED_POLICY_CHARS_MAX),
+            ("PolicyVersionsInUse", counts.policy_versions),
+            ("VersionsPerPolicyQuota", quotas::POLICY_VERSIONS_MAX),
+            ("AttachedPoliciesPerGroupQuota", quotas::ATTACHED_POLICIES_MAX),
+            ("AttachedPoliciesPerRoleQuota", quotas::ATTACHED_POLICIES_MAX),
+            ("AttachedPoliciesPerUserQuota", quotas::ATTACHED_POLICIES_MAX),
+            ("Providers", counts.providers),
             ("GroupsPerUserQuota", quotas::GROUPS_OF_USER_MAX),
             ("AccessKeysPerUserQuota", quotas::ACCESS_KEYS_MAX),
             ("UserPolicySizeQuota", quotas::USER_POLICIES_CHARS_MAX),
@@ -149,7 +159,7 @@ impl Iam {
 }
 
 /// What is the same for every account. Source: IAM API Reference, "GetAccountSummary".
-const FIXED: [(&str, i32); 16] = [
+const FIXED: [(&str, i32); 13] = [
     ("AccountAccessKeysPresent", 1),
     ("AccountMFAEnabled", 0),
     ("AccountPasswordPresent", 0),
@@ -162,10 +172,7 @@ const FIXED: [(&str, i32); 16] = [
     ("ServerCertificates", 0),
     ("ServerCertificatesQuota", 20),
     ("SigningCertificatesPerUserQuota", 2),
-    ("AttachedPoliciesPerGroupQuota", 10),
-    ("AttachedPoliciesPerRoleQuota", 10),
-    ("AttachedPoliciesPerUserQuota", 10),
-    ("VersionsPerPolicyQuota", 5),
+    ("PolicyVersionsInUseQuota", 10_000),
 ];
 
 fn check_alias(alias: &str) -> Result<(), ApiError> {

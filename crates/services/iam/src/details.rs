@@ -1,7 +1,7 @@
 //! GetAccountAuthorizationDetails: everybody and all policies of an account, page by page.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::{Group, Role, User};
+use lambent_identity::{Group, ManagedPolicy, PolicyScope, PolicyVersion, Role, UsageCount, User};
 use lambent_model_iam as model;
 use lambent_model_iam::EntityType;
 
@@ -12,8 +12,13 @@ use crate::roles::escaped;
 use crate::users::boundary;
 
 /// The kinds in the order in which pages show them, each with the letter that its markers begin with.
-const SECTIONS: [(char, EntityType); 3] =
-    [('u', EntityType::User), ('g', EntityType::Group), ('r', EntityType::Role)];
+const SECTIONS: [(char, EntityType); 5] = [
+    ('u', EntityType::User),
+    ('g', EntityType::Group),
+    ('r', EntityType::Role),
+    ('l', EntityType::LocalManagedPolicy),
+    ('a', EntityType::AWSManagedPolicy),
+];
 
 /// A page under way.
 #[derive(Default)]
@@ -21,6 +26,7 @@ struct Details {
     users: Vec<model::UserDetail>,
     groups: Vec<model::GroupDetail>,
     roles: Vec<model::RoleDetail>,
+    policies: Vec<model::ManagedPolicyDetail>,
 }
 
 impl Iam {
@@ -53,7 +59,7 @@ impl Iam {
             group_detail_list: Some(details.groups),
             is_truncated: Some(marker.is_some()),
             marker,
-            policies: Some(Vec::new()),
+            policies: Some(details.policies),
             role_detail_list: Some(details.roles),
             user_detail_list: Some(details.users),
         })
@@ -86,13 +92,40 @@ impl Iam {
                 details.groups.extend(page.items.into_iter().map(group_detail));
                 (count, page.marker)
             }
-            _ => {
+            EntityType::Role => {
                 let page = self.identity.roles(account, "/", after, max).await.map_err(api_error)?;
                 let count = page.items.len();
                 details.roles.extend(page.items.into_iter().map(role_detail));
                 (count, page.marker)
             }
+            _ => return self.add_policies(account, section, after, max, &mut details.policies).await,
         })
+    }
+
+    /// Adds policies of the account, or those of AWS that are in use.
+    async fn add_policies(
+        &self,
+        account: &str,
+        section: EntityType,
+        after: Option<&str>,
+        max: usize,
+        details: &mut Vec<model::ManagedPolicyDetail>,
+    ) -> Result<(usize, Option<String>), ApiError> {
+        let scope = match section {
+            EntityType::LocalManagedPolicy => PolicyScope::Local,
+            _ => PolicyScope::Aws,
+        };
+        let is_shown = |policy: &ManagedPolicy, usage: UsageCount| {
+            !policy.is_aws() || usage.attached + usage.boundaries > 0
+        };
+        let page = self.identity.managed_policies(account, scope, is_shown, after, max);
+        let page = page.await.map_err(api_error)?;
+        let count = page.items.len();
+        for (policy, usage) in page.items {
+            let versions = self.identity.policy_versions(account, &policy.arn()).await.map_err(api_error)?;
+            details.push(policy_detail(policy, usage, versions));
+        }
+        Ok((count, page.marker))
     }
 }
 
@@ -146,6 +179,34 @@ fn role_detail(role: Role) -> model::RoleDetail {
         role_name: Some(role.name),
         role_policy_list: Some(inline(role.policies)),
         tags: Some(tags_out(&role.tags)),
+    }
+}
+
+fn policy_detail(
+    policy: ManagedPolicy,
+    usage: UsageCount,
+    versions: Vec<PolicyVersion>,
+) -> model::ManagedPolicyDetail {
+    let number = |count: usize| i32::try_from(count).ok();
+    let version = |version: PolicyVersion| model::PolicyVersion {
+        create_date: Some(time(version.created_ms)),
+        document: Some(escaped(&version.document)),
+        is_default_version: Some(version.is_default),
+        version_id: Some(format!("v{}", version.number)),
+    };
+    model::ManagedPolicyDetail {
+        arn: Some(policy.arn()),
+        attachment_count: number(usage.attached),
+        create_date: Some(time(policy.created_ms)),
+        default_version_id: Some(format!("v{}", policy.default_version)),
+        description: policy.description,
+        is_attachable: Some(true),
+        path: Some(policy.path),
+        permissions_boundary_usage_count: number(usage.boundaries),
+        policy_id: Some(policy.id),
+        policy_name: Some(policy.name),
+        policy_version_list: Some(versions.into_iter().map(version).collect()),
+        update_date: Some(time(policy.updated_ms)),
     }
 }
 
