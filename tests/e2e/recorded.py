@@ -62,6 +62,13 @@ def parameters(file, test):
     return [match[1] for match in found if match]
 
 
+def tests(file):
+    """The names of all recorded tests of a file, `Class::test`; none where the recorded answers are not there."""
+    path = FOLDER / f"aws-recorded/{file}.snapshot.json"
+    names = json.loads(path.read_text()) if path.is_file() else []
+    return [name.split("::", 1)[1] for name in names]
+
+
 def event(name):
     """An event as AWS sends it to a function."""
     return _load(f"lambda-events/powertools/{name}.json")
