@@ -16,5 +16,7 @@ pub const ACCOUNT_ID: &str = "LAMBENT_ACCOUNT_ID";
 pub const REGION: &str = "LAMBENT_REGION";
 /// The key under which secrets are sealed, 64 hexadecimal digits: for nodes that share a store.
 pub const MASTER_KEY: &str = "LAMBENT_MASTER_KEY";
+/// The key that [`MASTER_KEY`], or the data directory's, has replaced: what it sealed is sealed anew at the next start.
+pub const MASTER_KEY_OLD: &str = "LAMBENT_MASTER_KEY_OLD";
 /// What is logged, in the syntax of `RUST_LOG`; `warn` when unset.
 pub const LOG: &str = "LAMBENT_LOG";

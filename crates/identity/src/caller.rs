@@ -42,6 +42,8 @@ pub enum CallerKind {
         /// None of them: the role's policies alone count.
         session_policies: Arc<[Policy]>,
         session_tags: Vec<(String, String)>,
+        /// Keys of the tags that sessions have, too, which are made with this one.
+        transitive_tag_keys: Vec<String>,
         source_identity: Option<String>,
         /// The identity provider that a web identity came from, as `aws:FederatedProvider` has it.
         federated: Option<String>,

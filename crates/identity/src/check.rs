@@ -5,7 +5,7 @@ use lambent_store::{Export, StoreError};
 
 use crate::principals::{KeyRow, check_version};
 use crate::{
-    AccountSettings, Group, IdentityError, KeyUse, ManagedPolicy, OidcProvider, Role, SamlProvider,
+    Account, AccountSettings, Group, IdentityError, KeyUse, ManagedPolicy, OidcProvider, Role, SamlProvider,
     ServiceCredential, User, keys,
 };
 
@@ -29,6 +29,7 @@ fn read(key: &[u8], row: &[u8]) -> Result<(), IdentityError> {
         "group" => Group::from_row(row).map(drop),
         "service-credential" => ServiceCredential::from_row(row).map(drop),
         "settings" => AccountSettings::from_row(row).map(drop),
+        "account" => Account::from_row(row).map(drop),
         "key" => KeyRow::from_row(row).map(drop),
         "key-use" => KeyUse::from_row(row).map(drop),
         "role-use" => KeyUse::from_row(row).map(drop),

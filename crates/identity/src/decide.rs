@@ -211,7 +211,13 @@ mod tests {
     const ARN: &str = "arn:aws:iam::000000000000:role/worker";
 
     fn request(policy: Option<&str>) -> crate::AssumeRole<'_> {
-        crate::AssumeRole { role_arn: ARN, session_name: "me", seconds: 900, policy }
+        crate::AssumeRole {
+            role_arn: ARN,
+            session_name: "me",
+            seconds: 900,
+            policy,
+            ..crate::AssumeRole::default()
+        }
     }
 
     async fn session(identity: &Identity) -> crate::TemporaryCredentials {

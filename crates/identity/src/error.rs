@@ -18,6 +18,30 @@ pub enum IdentityError {
     /// The message is AWS's, for the client.
     #[error("{0}")]
     Denied(Box<Denial>),
+    #[error(
+        "the secret of the access key `{0}` is sealed under another master key; delete the key and make another one, or \
+         give the old master key at the next start"
+    )]
+    Sealed(String),
+    /// What only who signs with a long-term key may ask for: AWS's words.
+    #[error("Cannot call {0} with session credentials")]
+    NeedsLongTermKey(&'static str),
+    /// AWS's InvalidParameterValue.
+    #[error("{0}")]
+    InvalidParameter(String),
+    /// Somebody without a name of ours: AWS's words.
+    #[error("Not authorized to perform {0}")]
+    NotAuthorized(&'static str),
+    /// A token that was checked, and still says what cannot be.
+    #[error("{0}")]
+    RejectedClaim(String),
+    /// AWS's words.
+    #[error("Packed policy consumes {percent}% of allotted space, please use smaller policy.")]
+    PackedPolicyTooLarge { percent: i32 },
+    #[error("an account {0} exists")]
+    AccountExists(String),
+    #[error("expected an account {0} beside the owner's, found none")]
+    NoSuchAccount(String),
     #[error("expected a role named `{0}`, found none")]
     NoSuchRole(String),
     #[error("expected at most {max} seconds, got {got}")]

@@ -19,6 +19,7 @@
 //! | `identity/1` account `oidc` issuer | the provider as JSON ([`crate::OidcProvider`]) |
 //! | `identity/1` account `saml` name | the provider as JSON ([`crate::SamlProvider`]) |
 //! | `identity/1` account `saml-metadata` name | its metadata, a long value |
+//! | `identity/1` `account` account | an account beside the owner's as JSON ([`crate::Account`]) |
 //! | `identity/1` `alias` alias | the account of this alias |
 //! | `identity/1` `key` access key id | the key as JSON: whose it is, its sealed secret |
 //! | `identity/1` `key-use` access key id | its last use as JSON ([`crate::KeyUse`]) |
@@ -105,6 +106,15 @@ pub(crate) fn count(account: &str, what: &str) -> Key {
 
 pub(crate) fn revision(account: &str) -> Key {
     of(account, "revision")
+}
+
+pub(crate) fn account(id: &str) -> Key {
+    accounts().str(id)
+}
+
+/// All accounts beside the owner's, by id.
+pub(crate) fn accounts() -> Key {
+    Key::new(PREFIX).str("account")
 }
 
 pub(crate) fn alias(alias: &str) -> Key {

@@ -4,23 +4,39 @@
 //! any node with the master key can check it, and it dies with its role.
 #![forbid(unsafe_code)]
 
+mod accounts;
+mod assume;
+mod authorization_message;
 mod caller;
 mod check;
+mod credentials;
 mod decide;
 mod denial;
 mod error;
+mod federation;
+mod jwt;
 mod keys;
 mod policy;
 mod principals;
 mod request;
+mod reseal;
 mod resource;
 mod seal;
+mod session_tags;
 mod sessions;
+#[cfg(test)]
+mod testing;
+mod web_identity;
 
+pub use accounts::{ACCOUNT_NAME_CHARS_MAX, ACCOUNTS_MAX, Account};
+pub use assume::AssumeRole;
 pub use caller::{Caller, CallerKind, SessionFacts};
 pub use check::check;
+pub use credentials::Credential;
 pub use denial::{Decision, Denial, PolicyKind, StatementRef, Witness};
 pub use error::IdentityError;
+pub use federation::FederationToken;
+pub use jwt::{Claims, KeySet, TokenError, Unverified, limits as jwt_limits};
 pub use policy::{MalformedPolicy, Policy, Principal};
 pub use principals::{
     AccessKey, AccountCounts, AccountSettings, Attachment, CredentialSelection, Group, KeyOwner, KeyUse,
@@ -32,7 +48,8 @@ pub use principals::{
 pub use request::{Authorized, Circumstances, Keys, Wanted};
 pub use resource::{ResourceFacts, ResourcePolicies};
 pub use seal::MasterKey;
-pub use sessions::{AssumeRole, Credential, TemporaryCredentials};
+pub use sessions::TemporaryCredentials;
+pub use web_identity::AssumeRoleWithWebIdentity;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,6 +76,7 @@ pub struct Identity {
     compiled: RwLock<HashMap<String, Arc<decide::CompiledRole>>>,
     /// When the last use of an access key was written down, by its id; milliseconds since 1970.
     uses: RwLock<HashMap<String, i64>>,
+    opened: sessions::OpenedSessions,
     guards: resource::Guards,
     witnesses: RwLock<Vec<Arc<dyn Witness>>>,
 }
@@ -73,6 +91,7 @@ impl Identity {
             master,
             compiled: RwLock::default(),
             uses: RwLock::default(),
+            opened: RwLock::default(),
             guards: RwLock::default(),
             witnesses: RwLock::default(),
         }

@@ -14,7 +14,7 @@ use lambent_bus::{BusError, Deliver, DeliverToFunctions, DeliverToTargets, Nodes
 use lambent_egress::{Network, NetworkConfig, ResolverSource};
 use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
-use lambent_identity::{Identity, MasterKey};
+use lambent_identity::{Identity, IdentityError};
 use lambent_images::{Images, ImagesConfig};
 use lambent_lambda::{Lambda, LambdaError, LambdaParts, LambdaUrls};
 use lambent_logs::Logs;
@@ -25,15 +25,17 @@ use lambent_s3::{ObjectReader, OpenReaders, S3Parts};
 use lambent_store::engine::Engine;
 use lambent_store::{DataLock, Db, FjallEngine, FjallOptions, StoreError};
 use lambent_store_postgres::{PostgresEngine, PostgresOptions};
+use lambent_sts::KeySets;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::blobs::{self, OpenBlobsError};
 use crate::care_paths;
-use crate::data_dir::{DataDir, DataDirError, RETIRED_KEYS};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{
     self, EndedRuns, FunctionLogs, FunctionMeter, FunctionNetwork, PackagesFromS3, SandboxEndpoint,
 };
+use crate::keyring;
 use crate::orphans;
 use crate::owner::{self, OwnerError};
 use crate::runners::Runners;
@@ -92,12 +94,16 @@ pub(crate) enum StartError {
         "functions cannot be let out (--egress): /dev/net/tun: {0}; load the kernel's module `tun`, give the container this device, or leave --egress out"
     )]
     Egress(std::io::Error),
+    #[error("the keys of identity providers cannot be fetched: {0}")]
+    KeySets(String),
     #[error("container images cannot be fetched from registries: {0}")]
     Images(String),
     #[error(transparent)]
     Prices(#[from] PriceError),
     #[error(transparent)]
     Lambda(#[from] LambdaError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 /// What almost every part is made of.
@@ -131,21 +137,17 @@ impl Ground {
         let places = if together { Places::Together } else { Places::Apart };
         store_id::join(&db, &blobs, &random, places).await?;
         if arguments.new_keys {
-            owner::forget(&db, data_dir).await?;
+            owner::renew(&db, data_dir, arguments.keys_lost).await?;
         }
         let (owner, master) = owner::join(&db, data_dir, &random).await?;
         let nodes = Nodes::join(db.clone(), random.clone()).await?;
         let identity = Identity::new(db.clone(), clock.clone(), random.clone(), owner.root_key(), master);
-        let retired: Vec<_> = data_dir.retired_keys()?.into_iter().map(MasterKey::new).collect();
-        if !retired.is_empty() {
-            lambent_lambda::reseal(&db, &identity, &retired).await?;
-            data_dir.remove(RETIRED_KEYS)?;
-        }
+        keyring::seal_anew(&db, data_dir, &identity).await?;
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let readers = OpenReaders::new(&db, &nodes, clock.clone());
         let (identity, targets) = (Arc::new(identity), Arc::default());
         let ground = Self { clock, random, db, blobs, identity, outbox, targets, readers, nodes };
-        Ok((ground, owner.region))
+        Ok((ground, owner.region.clone()))
     }
 }
 
@@ -193,7 +195,9 @@ impl Cloud {
         targets.add("lambda", lambda.as_target());
         let deliveries_to_s3 = PlatformWork::for_the("s3/deliveries");
         targets.add("s3", lambent_s3::bucket_target(s3.clone(), ground.identity.clone(), deliveries_to_s3));
-        let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter));
+        let key_sets = KeySets::new(arguments.identity_provider.clone(), ground.clock.clone());
+        let key_sets = key_sets.map_err(StartError::KeySets)?;
+        let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter), key_sets);
         let config =
             GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
         let Ground { clock, random, db, blobs, identity, outbox, nodes, .. } = ground;
@@ -286,7 +290,7 @@ fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, S
         let secret = owner::master_key(data_dir)?;
         let config = lambent_wasm::WasmConfig {
             // Whoever joined a cloud has one.
-            secret: secret.unwrap_or_else(|| ground.random.bytes()),
+            secret: secret.map_or_else(|| ground.random.bytes(), |secret| *secret),
             random: ground.random.clone(),
             ledger: pool.ledger(),
             shutdown_grace: pool.shutdown_grace(),
@@ -350,6 +354,7 @@ fn paths(
     lambda: &Arc<Lambda>,
     logs: &Logs,
     (pool, meter): (&Pool, &Meter),
+    key_sets: KeySets,
 ) -> Paths {
     Paths {
         services: vec![
@@ -357,7 +362,7 @@ fn paths(
             lambent_lambda::service(lambda),
             lambent_logs::service(logs),
             lambent_iam::service(ground.identity.clone()),
-            lambent_sts::service(ground.identity.clone()),
+            lambent_sts::service(ground.identity.clone(), key_sets),
         ],
         admin: vec![
             joints::bill(meter.clone()),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use lambent_base::text::unhex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 /// Only the owner may look into the directory or read its keys.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -79,7 +80,7 @@ impl DataDir {
     /// The key under which secrets are sealed; `None` before the first start.
     pub(crate) fn master_key(&self) -> Result<Option<[u8; 32]>, DataDirError> {
         let path = self.path(MASTER_KEY);
-        let Some(text) = read(&path)? else { return Ok(None) };
+        let Some(text) = read(&path)?.map(Zeroizing::new) else { return Ok(None) };
         let key = unhex(text.trim()).and_then(|key| key.try_into().ok());
         key.map(Some).ok_or(DataDirError::Damaged { path, expected: "64 hexadecimal digits" })
     }
@@ -90,7 +91,7 @@ impl DataDir {
 
     /// Keeps the master key among those that were replaced, if there is one.
     pub(crate) fn retire_master_key(&self) -> Result<(), DataDirError> {
-        let Some(key) = read(&self.path(MASTER_KEY))? else { return Ok(()) };
+        let Some(key) = read(&self.path(MASTER_KEY))?.map(Zeroizing::new) else { return Ok(()) };
         let before = read(&self.path(RETIRED_KEYS))?.unwrap_or_default();
         write_new(&self.path(RETIRED_KEYS), format!("{before}{}\n", key.trim()).as_bytes())?;
         self.remove(MASTER_KEY)

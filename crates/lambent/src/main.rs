@@ -7,8 +7,11 @@ mod care_paths;
 mod cloud;
 mod data_dir;
 mod joints;
+mod keyring;
 mod orphans;
 mod owner;
+mod privacy;
+mod rotate;
 mod runners;
 mod store_id;
 mod top;
@@ -56,6 +59,8 @@ enum Command {
     Restore(care::restore::RestoreArgs),
     /// See whether rows and blobs fit together, and mend what can be mended
     Check(care::check::CheckArgs),
+    /// Replace the master key
+    Keys(rotate::KeysArgs),
     /// Say what this host can isolate
     Doctor(doctor::DoctorArgs),
     /// List and install runtimes
@@ -80,6 +85,7 @@ fn main() -> ExitCode {
         Command::Backup(arguments) => care::backup::run(&arguments),
         Command::Restore(arguments) => care::restore::run(&arguments),
         Command::Check(arguments) => care::check::run(&arguments),
+        Command::Keys(arguments) => rotate::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Runtime(arguments) => runtime::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

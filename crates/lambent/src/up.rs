@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use clap::Args;
 use lambent_egress::Policy;
 use lambent_images::RegistryRule;
+use lambent_outbound::HostRule;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::blobs::BlobPlace;
 use crate::cloud::{Cloud, StartError};
+use crate::privacy::keep_memory_private;
 
 /// Exit codes of `up`, beside 0 for a clean stop and 2 for wrong arguments.
 mod exit {
@@ -44,10 +46,12 @@ pub(crate) struct UpArgs {
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: String,
-    /// Make a new root key and master key, where the old ones are lost or known to others; sessions end, and other nodes have
-    /// to be started again with the new ones
+    /// Make a new root key and master key, where the old ones are known to others; sessions end, and other nodes must not run
     #[arg(long)]
     pub(crate) new_keys: bool,
+    /// With --new-keys: the old master key is lost for good, and with it the access keys and variables that it sealed
+    #[arg(long, requires = "new_keys")]
+    pub(crate) keys_lost: bool,
     /// Bill at the prices of this file instead of AWS's
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
@@ -74,6 +78,10 @@ pub(crate) struct UpArgs {
     /// Users and passwords of registries, in a file like that of container engines: {"auths": {"HOST": {"auth": "BASE64"}}}
     #[arg(long, value_name = "FILE", env = "LAMBENT_REGISTRY_CREDENTIALS")]
     pub(crate) registry_credentials: Option<PathBuf>,
+    /// An OpenID Connect provider that tokens may come from though it is not public: HOST[:PORT], or http://HOST[:PORT] for one
+    /// without TLS; repeat it for more
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) identity_provider: Vec<HostRule>,
     /// Run functions even where this host cannot isolate them fully (see `lambent doctor`)
     #[arg(long)]
     pub(crate) allow_weak_isolation: bool,
@@ -113,6 +121,7 @@ impl std::fmt::Debug for Store {
 /// Runs the cloud; the exit code says how it ended.
 pub(crate) fn run(arguments: &UpArgs) -> ExitCode {
     init_logging();
+    keep_memory_private();
     raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -16,7 +16,6 @@ mod config;
 mod digest;
 mod error;
 mod fresh;
-mod guard;
 mod layer;
 mod layout;
 pub mod limits;
@@ -31,7 +30,8 @@ mod unpack;
 
 pub use command::Overrides;
 pub use error::{Blame, ImageError};
-pub use guard::RegistryRule;
+/// A registry that the operator allows.
+pub use lambent_outbound::HostRule as RegistryRule;
 pub use pull::Pull;
 pub use sources::{Images, ImagesConfig, Resolved};
 pub use unpack::{open, unpack};

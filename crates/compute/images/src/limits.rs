@@ -41,10 +41,6 @@ pub(crate) const ZSTD_WINDOW_MAX: u64 = 128 << 20;
 
 /// How often a registry may send a request on.
 pub(crate) const REDIRECTS_MAX: usize = 5;
-/// How long a connection may take to be made.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long nothing may come.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to find out what a name means: CreateFunction waits for it.
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes read from disk at a time.

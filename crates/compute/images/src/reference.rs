@@ -1,6 +1,8 @@
 //! Names of images, as callers write them.
 //! Sources: OCI distribution specification, "Pulling manifests"; the grammar of container engines for names with a host.
 
+use lambent_outbound::is_host;
+
 use crate::digest::Digest;
 use crate::error::ImageError;
 use crate::limits::REFERENCE_BYTES_MAX;
@@ -142,23 +144,6 @@ fn is_layout_name(name: &str) -> bool {
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     name.split('/').all(is_part)
-}
-
-/// A name or address that has a dot or a port, or is `localhost`: what else would be a repository without its host.
-pub(crate) fn is_host(text: &str) -> bool {
-    let (name, port) = match text.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-        _ => (text, None),
-    };
-    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number != 0));
-    let is_address = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-        .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
-    let is_name = !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
-        && (name.contains('.') || port.is_some() || name == "localhost");
-    is_port && (is_address || is_name)
 }
 
 #[cfg(test)]

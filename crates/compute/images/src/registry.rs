@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
+use lambent_outbound::Guard;
 use parking_lot::Mutex;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Response, StatusCode, Url};
@@ -10,7 +11,6 @@ use serde::Deserialize;
 
 use crate::digest::Digest;
 use crate::error::ImageError;
-use crate::guard::Guard;
 use crate::limits::{MANIFEST_BYTES_MAX, REDIRECTS_MAX, TOKEN_BYTES_MAX};
 use crate::manifest::MANIFEST_TYPES;
 

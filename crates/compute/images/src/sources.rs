@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lambent_outbound::{Guard, HostRule};
 use serde::Deserialize;
 
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::error::ImageError;
-use crate::guard::{Guard, RegistryRule};
 use crate::layout::Layout;
 use crate::limits::{CONFIG_BYTES_MAX, CREDENTIALS_BYTES_MAX, INDEX_DEPTH_MAX, RESOLVE_TIMEOUT};
 use crate::manifest::{Document, Manifest};
@@ -22,7 +22,7 @@ use crate::registry::{Credentials, Registry};
 pub struct ImagesConfig {
     /// Whose subfolders are OCI layouts.
     pub folder: Option<PathBuf>,
-    pub registries: Vec<RegistryRule>,
+    pub registries: Vec<HostRule>,
     /// A file in the form of container engines' `config.json`: `{"auths": {"HOST": {"auth": "BASE64"}}}`. It is read with
     /// each use, so that it can be replaced.
     pub credentials: Option<PathBuf>,

@@ -30,6 +30,9 @@ pub const TRACE_BYTES_MAX: usize = 512;
 /// How long requests under way may still take when the server stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes of a form that nobody has signed: the longest token and policy, encoded.
+pub(crate) const UNSIGNED_BODY_BYTES_MAX: usize = 128 * 1024;
+
 /// Bytes of a body that is read before its operation runs.
 pub fn buffered_body_max(signing_name: &str) -> usize {
     match signing_name {

@@ -7,10 +7,10 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERER
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
-use lambent_api::{ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply};
+use lambent_api::{ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply, Signing};
 use lambent_base::{Alarm, Place};
 use lambent_identity::{Caller, CallerKind, RoleName};
-use lambent_sigv4::{AuthError, SignedRequest};
+use lambent_sigv4::{AuthError, ErrorStyle, SignedRequest};
 use lambent_wire::{ProtocolKind, Routed};
 
 use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
@@ -74,6 +74,9 @@ impl Inner {
         body: Arriving,
     ) -> Result<Authenticated, ApiError> {
         let (service, style) = (entry.service.info.signing_name, errors::style_of(protocol));
+        if matches!(signed, Ok(None)) && service == "sts" {
+            return self.admit_unsigned(entry, style, parts, body).await;
+        }
         let claim = Claim::from_parsed(signed, parts, service);
         let claim = claim.map_err(|error| errors::from_aws(error.aws_error(style)))?;
         // Only Lambda's words for a body that is too large name the operation.
@@ -85,6 +88,28 @@ impl Inner {
         };
         let max = limits::buffered_body_max(service);
         self.authenticate(parts, &claim, Meant { service, operation, style, max }, body).await
+    }
+
+    /// Lets a form without a signature in, if it is for an operation that needs none.
+    async fn admit_unsigned(
+        &self,
+        entry: &Entry,
+        style: ErrorStyle,
+        parts: &Parts,
+        body: Arriving,
+    ) -> Result<Authenticated, ApiError> {
+        let service = entry.service.info.signing_name;
+        let meant = Meant { service, operation: "", style, max: limits::UNSIGNED_BODY_BYTES_MAX };
+        let (bytes, permit) = self.buffer(body, meant).await?;
+        let route = match entry.router.route_form(parts.uri.query().unwrap_or_default(), &bytes) {
+            Routed::Operation(operation, _) => entry.service.route(operation.name),
+            _ => None,
+        };
+        if route.is_none_or(|route| route.signing == Signing::Needed) {
+            return Err(errors::from_aws(AuthError::NotSigned.aws_error(style)));
+        }
+        let region = self.config.region.clone();
+        Ok(Authenticated { caller: Caller::anonymous(), region, body: SignedBody::Whole(bytes, permit) })
     }
 
     /// Routes, reads the body as the operation wants it, runs.

@@ -45,7 +45,9 @@ impl Server {
         };
         let identity = Identity::new(db, clock.clone(), Random::seeded(2), root, MasterKey::new([3; 32]));
         let identity = Arc::new(identity);
-        let services = vec![lambent_iam::service(identity.clone()), lambent_sts::service(identity.clone())];
+        let key_sets = lambent_sts::KeySets::new(Vec::new(), clock.clone()).unwrap();
+        let services =
+            vec![lambent_iam::service(identity.clone()), lambent_sts::service(identity.clone(), key_sets)];
         let echo = Admin {
             path: "/_lambent/echo",
             action: "lambent:Echo",

@@ -9,7 +9,7 @@ use super::{Kind, User, limits};
 use crate::{Caller, CallerKind, Credential, Identity, IdentityError, keys};
 
 /// What the secret of an access key is sealed for.
-const PURPOSE: &str = "access-key/1";
+pub(crate) const KEY_PURPOSE: &str = "access-key/1";
 const KEY_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const KEY_LENGTH: usize = 16;
 const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -38,6 +38,15 @@ pub struct NewAccessKey {
     pub secret_access_key: String,
 }
 
+/// A key that has no owner yet.
+pub(crate) struct FreshKey {
+    pub id: String,
+    pub secret_access_key: String,
+    /// The secret, sealed under the master key.
+    pub sealed: Vec<u8>,
+    pub created_ms: i64,
+}
+
 /// An access key as it is stored, under its id.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyRow {
@@ -64,7 +73,7 @@ impl KeyRow {
     }
 
     /// Who signs with this key.
-    fn caller(&self, id: &str) -> Caller {
+    pub(crate) fn caller(&self, id: &str) -> Caller {
         match &self.owner {
             KeyOwner::Root => Caller::root(&self.account, id),
             KeyOwner::User { id: user_id, name, path } => Caller {
@@ -79,15 +88,36 @@ impl KeyRow {
     }
 }
 
+impl FreshKey {
+    pub(crate) fn row(&self, account: &str, owner: KeyOwner) -> KeyRow {
+        let Self { sealed, created_ms, .. } = self;
+        let (account, sealed, created_ms) = (account.to_owned(), sealed.clone(), *created_ms);
+        KeyRow { account, owner, sealed, is_active: true, created_ms }
+    }
+
+    /// The key with its secret, once it is its owner's.
+    pub(crate) fn shown(self, owner: KeyOwner) -> NewAccessKey {
+        let key = AccessKey { id: self.id, owner, is_active: true, created_ms: self.created_ms };
+        NewAccessKey { key, secret_access_key: self.secret_access_key }
+    }
+}
+
 impl Identity {
+    pub(crate) fn new_key(&self) -> FreshKey {
+        let secret_access_key = self.random.string(SECRET_ALPHABET, SECRET_LENGTH);
+        FreshKey {
+            id: format!("AKIA{}", self.random.string(KEY_ALPHABET, KEY_LENGTH)),
+            sealed: self.seal(KEY_PURPOSE, secret_access_key.as_bytes()),
+            secret_access_key,
+            created_ms: self.clock.unix_ms(),
+        }
+    }
+
     /// Makes a user's access key.
     pub async fn create_access_key(&self, account: &str, user: &str) -> Result<NewAccessKey, IdentityError> {
-        let id = format!("AKIA{}", self.random.string(KEY_ALPHABET, KEY_LENGTH));
-        let secret_access_key = self.random.string(SECRET_ALPHABET, SECRET_LENGTH);
-        let sealed = self.seal(PURPOSE, secret_access_key.as_bytes());
-        let (created_ms, revision) = (self.clock.unix_ms(), self.random.u64());
-        let (id, sealed) = (&id, &sealed);
-        let row = self
+        let (made, revision) = (self.new_key(), self.random.u64());
+        let key = &made;
+        let owner = self
             .db
             .run(|txn| async move {
                 let mut user = load_user(&txn, account, user).await?;
@@ -95,21 +125,15 @@ impl Identity {
                     let max = limits::ACCESS_KEYS_MAX;
                     return Err(IdentityError::Quota { quota: "AccessKeysPerUser", max });
                 }
-                let row = KeyRow {
-                    account: account.to_owned(),
-                    owner: owner(&user),
-                    sealed: sealed.clone(),
-                    is_active: true,
-                    created_ms,
-                };
-                put_key(&txn, id, &row)?;
-                user.keys.push(id.clone());
+                let owner = owner(&user);
+                put_key(&txn, &key.id, &key.row(account, owner.clone()))?;
+                user.keys.push(key.id.clone());
                 user.revision = revision;
                 put_user(&txn, &user)?;
-                Ok(row)
+                Ok(owner)
             })
             .await?;
-        Ok(NewAccessKey { key: row.shown(id), secret_access_key })
+        Ok(made.shown(owner))
     }
 
     /// The keys of a user, oldest first.
@@ -173,9 +197,9 @@ impl Identity {
         let unknown = || IdentityError::UnknownAccessKey(id.to_owned());
         // Read with every request, so that a key that was deleted or made inactive on any node is so on all.
         let row = self.key_row(id).await?.filter(|row| row.is_active).ok_or_else(unknown)?;
-        let secret = self.open(PURPOSE, &row.sealed).and_then(|secret| String::from_utf8(secret).ok());
-        let damaged = || IdentityError::Damaged(format!("the secret of {id} is sealed under another key"));
-        Ok(Credential { secret_access_key: secret.ok_or_else(damaged)?, caller: row.caller(id) })
+        let secret = self.open(KEY_PURPOSE, &row.sealed).and_then(|secret| String::from_utf8(secret).ok());
+        let secret_access_key = secret.ok_or_else(|| IdentityError::Sealed(id.to_owned()))?;
+        Ok(Credential { secret_access_key, caller: row.caller(id) })
     }
 
     /// The keys of an account's root.
@@ -187,7 +211,7 @@ impl Identity {
         Ok(found.into_iter().map(|(_, key)| key).collect())
     }
 
-    async fn key_row(&self, id: &str) -> Result<Option<KeyRow>, IdentityError> {
+    pub(crate) async fn key_row(&self, id: &str) -> Result<Option<KeyRow>, IdentityError> {
         let key = &keys::access_key(id);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
         row.map(|row| KeyRow::from_row(&row)).transpose()
@@ -216,7 +240,7 @@ fn owner(user: &User) -> KeyOwner {
     KeyOwner::User { id: user.id.clone(), name: user.name.clone(), path: user.path.clone() }
 }
 
-fn put_key(txn: &Txn, id: &str, row: &KeyRow) -> Result<(), IdentityError> {
+pub(crate) fn put_key(txn: &Txn, id: &str, row: &KeyRow) -> Result<(), IdentityError> {
     let row = serde_json::to_vec(row).map_err(|error| IdentityError::Damaged(error.to_string()))?;
     txn.put(&keys::access_key(id), &row);
     Ok(())

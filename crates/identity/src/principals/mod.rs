@@ -37,8 +37,9 @@ pub use roles::{Role, RoleName, RoleUpdate, limits as role_limits};
 pub use service_credentials::{CredentialSelection, NewServiceCredential, ServiceCredential};
 pub use users::{Rename, User};
 
-pub(crate) use access_keys::KeyRow;
+pub(crate) use access_keys::{KEY_PURPOSE, KeyRow, put_key};
 pub(crate) use managed::check_version;
+pub(crate) use service_credentials::SERVICE_CREDENTIAL_PURPOSE;
 
 /// Bounds on what an account has. Source: IAM User Guide, "IAM and AWS STS quotas".
 pub mod limits {

@@ -8,7 +8,7 @@ use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, User, limits};
 use crate::{Identity, IdentityError, keys};
 
 /// What a credential's password is sealed for.
-const PURPOSE: &str = "service-credential/1";
+pub(crate) const SERVICE_CREDENTIAL_PURPOSE: &str = "service-credential/1";
 const PASSWORD_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PASSWORD_LENGTH: usize = 44;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -69,7 +69,7 @@ impl Identity {
     ) -> Result<NewServiceCredential, IdentityError> {
         let created_ms = self.clock.unix_ms();
         let password = self.random.string(PASSWORD_ALPHABET, PASSWORD_LENGTH);
-        let sealed = &self.seal(PURPOSE, password.as_bytes());
+        let sealed = &self.seal(SERVICE_CREDENTIAL_PURPOSE, password.as_bytes());
         let id = &format!("ACCA{}", self.random.string(ID_ALPHABET, ID_LENGTH));
         let credential = self
             .db
@@ -142,7 +142,7 @@ impl Identity {
         id: &str,
     ) -> Result<NewServiceCredential, IdentityError> {
         let password = self.random.string(PASSWORD_ALPHABET, PASSWORD_LENGTH);
-        let sealed = self.seal(PURPOSE, password.as_bytes());
+        let sealed = self.seal(SERVICE_CREDENTIAL_PURPOSE, password.as_bytes());
         let change = |credential: &mut ServiceCredential| credential.sealed.clone_from(&sealed);
         let credential = self.change_service_credential(account, user, id, change).await?;
         Ok(NewServiceCredential { credential, password })

@@ -30,6 +30,10 @@ pub(crate) enum CommandError {
     NotHeld,
     #[error("the backup has no key that opens it, and without the master key its secrets cannot be opened")]
     NoKeys { file: PathBuf },
+    #[error(
+        "the new master key is in force, but not everything is sealed under it: {0}; try again, or start the cloud"
+    )]
+    SealAnew(Box<crate::cloud::StartError>),
     #[error(transparent)]
     Directory(#[from] DataDirError),
     #[error(transparent)]

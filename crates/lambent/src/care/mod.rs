@@ -9,7 +9,7 @@ mod error;
 mod far_shelf;
 mod far_slot;
 mod hold;
-mod open;
+pub(crate) mod open;
 mod place;
 mod progress;
 pub(crate) mod restore;
@@ -42,7 +42,7 @@ pub(crate) struct CloudArgs {
 }
 
 /// Runs a command to its end and says how it ended.
-fn finish(work: impl Future<Output = Result<u8, CommandError>>) -> ExitCode {
+pub(crate) fn finish(work: impl Future<Output = Result<u8, CommandError>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(CommandError::Runtime).and_then(|runtime| runtime.block_on(work));
     match done {

@@ -51,6 +51,17 @@ pub(super) async fn existing(cloud: &CloudArgs) -> Result<Rows, CommandError> {
     }
 }
 
+/// The store of a cloud that is there and that nobody runs.
+///
+/// Errors: `NoData`; the store's `Locked` while a cloud runs.
+pub(crate) async fn stopped(cloud: &CloudArgs) -> Result<Db, CommandError> {
+    DataDir::check_format(&cloud.data)?;
+    if matches!(cloud.store, Store::Fjall) && !cloud.data.join(STORE_DIRECTORY).is_dir() {
+        return Err(CommandError::NoData(cloud.data.clone()));
+    }
+    Ok(open(cloud).await?)
+}
+
 /// The store of a cloud that may be new.
 pub(super) async fn new(cloud: &CloudArgs) -> Result<Db, CommandError> {
     if matches!(cloud.store, Store::Fjall) {

@@ -14,6 +14,14 @@ pub struct Call {
     identity: Arc<Identity>,
 }
 
+/// The request around an operation that decides on access itself.
+#[derive(Clone, Debug)]
+pub struct OpenCall {
+    pub context: CallContext,
+    /// Anonymous where the request is not signed.
+    pub caller: Caller,
+}
+
 /// What was decided on each of several things, in their order: the proof of a yes, or the error that says no.
 pub type Decisions = Vec<Result<Authorized, ApiError>>;
 

@@ -9,7 +9,7 @@ use lambent_wire::{
     ApiError, EncodedResponse, Labels, Operation, OperationInfo, ProtocolKind, RequestView, ServiceInfo,
 };
 
-use crate::{Body, Call, CallContext, Decisions};
+use crate::{Body, Call, CallContext, Decisions, OpenCall};
 
 /// A service: its tables, and a handler for each operation.
 pub struct Service {
@@ -26,7 +26,16 @@ pub struct Service {
 pub struct Route {
     pub info: &'static OperationInfo,
     pub body: BodyMode,
+    pub signing: Signing,
     handler: Handler,
+}
+
+/// Whether a request must be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    Needed,
+    /// What the request brings instead of a signature, the operation checks itself.
+    Needless,
 }
 
 type Handler = Arc<dyn Fn(Incoming) -> BoxFuture<'static, Result<Reply, ApiError>> + Send + Sync>;
@@ -155,6 +164,31 @@ impl Service {
         });
     }
 
+    /// Adds an operation that decides on access itself, by what its input proves: only identity can.
+    pub fn add_open<O: Operation + 'static>(
+        &mut self,
+        signing: Signing,
+        run: impl Fn(OpenCall, O::Input) -> BoxFuture<'static, Result<O::Output, ApiError>>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+    ) where
+        O::Input: Send + Sync,
+        O::Output: Send,
+    {
+        self.route_to::<O, _>(BodyMode::Buffered, move |input: O::Input, incoming: Incoming| {
+            let run = run.clone();
+            async move {
+                let Incoming { context, caller, .. } = incoming;
+                Ok((run(OpenCall { context, caller }, input).await?, None))
+            }
+        });
+        if let Some(route) = self.routes.get_mut(O::INFO.name) {
+            route.signing = signing;
+        }
+    }
+
     /// Reads inputs and writes outputs around `run`, which has access decided on.
     fn route_to<O: Operation + 'static, Fut>(
         &mut self,
@@ -185,7 +219,7 @@ impl Service {
                 Ok(Reply { head, body })
             })
         });
-        self.routes.insert(O::INFO.name, Route { info: O::INFO, body, handler });
+        self.routes.insert(O::INFO.name, Route { info: O::INFO, body, signing: Signing::Needed, handler });
     }
 }
 
@@ -263,7 +297,8 @@ fn read_input<O: Operation>(
 /// The kinds: `plain` methods take `(&Call, Input)` and give `Output`; `upload` methods take a [`Body`] too; `download`
 /// methods give `(Output, Body)`. Where the action depends on the input, a function that gives [`Wanted`] stands in place
 /// of action and resource. `own` operations are `plain`, and their resource is a function of the caller, too. `each` operations name an [`EachOf`] there: their parts are decided on one by one, and the
-/// method takes `(&Call, Input, Decisions)`.
+/// method takes `(&Call, Input, Decisions)`. `open` operations name a [`Signing`]; their methods take `(&OpenCall, Input)`
+/// and decide by themselves.
 #[macro_export]
 macro_rules! operations {
     ($service:expr, $state:expr, { $($kind:ident $operation:path => $method:ident, $($access:expr),+;)* }) => {$(
@@ -303,6 +338,13 @@ macro_rules! operations {
         $service.add_each::<$operation>($wanted, move |call, input, decisions| {
             let state = ::std::sync::Arc::clone(&state);
             ::std::boxed::Box::pin(async move { Ok(state.$method(&call, input, decisions).await?) })
+        });
+    }};
+    (@open $service:expr, $state:expr, $operation:path, $method:ident, $signing:expr) => {{
+        let state = ::std::sync::Arc::clone(&$state);
+        $service.add_open::<$operation>($signing, move |call, input| {
+            let state = ::std::sync::Arc::clone(&state);
+            ::std::boxed::Box::pin(async move { Ok(state.$method(&call, input).await?) })
         });
     }};
     (@$kind:ident $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {

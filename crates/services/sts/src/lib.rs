@@ -1,30 +1,58 @@
 //! STS as its clients see it: who am I, and may I be somebody else? Decided in `lambent-identity`.
 #![forbid(unsafe_code)]
 
+mod errors;
+mod key_sets;
+mod outputs;
+mod roles;
+mod users;
+mod web_identity;
+
 use std::sync::Arc;
 
-use lambent_api::{ApiError, Call, Service};
-use lambent_identity::{AssumeRole, Identity, IdentityError};
-use lambent_model_sts::{self as model, SERVICE, errors, ops};
-use lambent_wire::Timestamp;
+use lambent_api::{ApiError, Call, Service, Signing};
+use lambent_base::{Arn, Place};
+use lambent_identity::{Identity, Wanted};
+use lambent_model_sts::{self as model, SERVICE, ops};
 
-/// Seconds that a session lasts when the caller does not say.
-const DURATION_SECONDS_DEFAULT: i32 = 3_600;
+pub use key_sets::KeySets;
 
 struct Sts {
     identity: Arc<Identity>,
+    key_sets: KeySets,
 }
 
-/// The service, ready for the gateway.
-pub fn service(identity: Arc<Identity>) -> Service {
-    let sts = Arc::new(Sts { identity });
+/// The service, ready for the gateway. `key_sets` are those of identity providers.
+pub fn service(identity: Arc<Identity>, key_sets: KeySets) -> Service {
+    let sts = Arc::new(Sts { identity, key_sets });
     let mut service = Service::new(&SERVICE, Some("ValidationError"));
     lambent_api::operations!(service, sts, {
         // AWS lets everybody ask who they are, whatever their policies say; identity knows of this one.
         plain ops::GetCallerIdentity => get_caller_identity, "sts:GetCallerIdentity", |_, _| "*".to_owned();
-        plain ops::AssumeRole => assume_role, "sts:AssumeRole", |input, _| input.role_arn.clone();
+        plain ops::GetFederationToken => get_federation_token, federation_wanted;
+        plain ops::GetAccessKeyInfo => get_access_key_info, "sts:GetAccessKeyInfo", |_, _| "*".to_owned();
+        plain ops::DecodeAuthorizationMessage => decode_authorization_message,
+            "sts:DecodeAuthorizationMessage", |_, _| "*".to_owned();
+        // Decided where a session is made: by the role's trust policy, with what the request brings.
+        open ops::AssumeRole => assume_role, Signing::Needed;
+        open ops::AssumeRoleWithWebIdentity => assume_role_with_web_identity, Signing::Needless;
+        // Whoever has a long-term key may: it gives no more than that.
+        open ops::GetSessionToken => get_session_token, Signing::Needed;
     });
     service
+}
+
+fn federation_wanted(input: &model::GetFederationTokenRequest, place: &Place) -> Wanted {
+    let user = Arn::new("sts", "", &place.account, format!("federated-user/{}", input.name));
+    let tags = input.tags.as_deref().unwrap_or_default();
+    let mut wanted = Wanted::new("sts:GetFederationToken", user.to_string());
+    for tag in tags {
+        wanted = wanted.with(format!("aws:RequestTag/{}", tag.key), &tag.value);
+    }
+    if !tags.is_empty() {
+        wanted = wanted.with_each("aws:TagKeys", tags.iter().map(|tag| tag.key.as_str()));
+    }
+    wanted
 }
 
 impl Sts {
@@ -41,72 +69,27 @@ impl Sts {
         })
     }
 
-    async fn assume_role(
+    async fn get_access_key_info(
+        &self,
+        _call: &Call,
+        input: model::GetAccessKeyInfoRequest,
+    ) -> Result<model::GetAccessKeyInfoResponse, ApiError> {
+        let account =
+            self.identity.account_of_key(&input.access_key_id).await.map_err(errors::of_identity)?;
+        let unknown = || ApiError::client("ValidationError", "The access key ID is not known.");
+        Ok(model::GetAccessKeyInfoResponse { account: Some(account.ok_or_else(unknown)?) })
+    }
+
+    async fn decode_authorization_message(
         &self,
         call: &Call,
-        input: model::AssumeRoleRequest,
-    ) -> Result<model::AssumeRoleResponse, ApiError> {
-        refuse_unsupported(&input)?;
-        if !is_arn(&input.role_arn) {
-            return Err(ApiError::client("ValidationError", format!("{} is invalid", input.role_arn)));
-        }
-        let request = AssumeRole {
-            role_arn: &input.role_arn,
-            session_name: &input.role_session_name,
-            seconds: i64::from(input.duration_seconds.unwrap_or(DURATION_SECONDS_DEFAULT)),
-            policy: input.policy.as_deref(),
+        input: model::DecodeAuthorizationMessageRequest,
+    ) -> Result<model::DecodeAuthorizationMessageResponse, ApiError> {
+        let decoded = self.identity.decode_denial(call.account(), &input.encoded_message);
+        let invalid = || {
+            let told = "Message is not valid: it was not given to a request of this account";
+            model::errors::invalid_authorization_message_exception(told)
         };
-        let session = self.identity.assume_role(call.caller(), request).await.map_err(api_error)?;
-        Ok(model::AssumeRoleResponse {
-            assumed_role_user: Some(model::AssumedRoleUser {
-                arn: session.assumed_role_arn,
-                assumed_role_id: session.assumed_role_id,
-            }),
-            credentials: Some(model::Credentials {
-                access_key_id: session.access_key_id,
-                expiration: Timestamp::from_s(session.expires_unix_s),
-                secret_access_key: session.secret_access_key,
-                session_token: session.session_token,
-            }),
-            ..Default::default()
-        })
-    }
-}
-
-/// Whether the text has an ARN's six parts; the region and the account may be empty.
-fn is_arn(text: &str) -> bool {
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    matches!(parts[..], ["arn", partition, service, _, _, resource]
-        if !partition.is_empty() && !service.is_empty() && !resource.is_empty())
-}
-
-/// What would change the session's power is refused rather than passed over.
-fn refuse_unsupported(input: &model::AssumeRoleRequest) -> Result<(), ApiError> {
-    for (given, what) in [
-        (input.policy_arns.is_some(), "PolicyArns of a session"),
-        (input.tags.is_some(), "Tags of a session"),
-        (input.transitive_tag_keys.is_some(), "TransitiveTagKeys of a session"),
-        (input.serial_number.is_some() || input.token_code.is_some(), "multi-factor authentication"),
-        (input.provided_contexts.is_some(), "ProvidedContexts of a session"),
-        (input.source_identity.is_some(), "the SourceIdentity of a session"),
-    ] {
-        if given {
-            return Err(lambent_api::not_implemented(what));
-        }
-    }
-    Ok(())
-}
-
-fn api_error(error: IdentityError) -> ApiError {
-    match error {
-        IdentityError::Denied(denial) => ApiError::new(lambent_api::ACCESS_DENIED, 403, denial.message),
-        IdentityError::DurationTooLong { .. } => ApiError::client(
-            "ValidationError",
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-        ),
-        IdentityError::MalformedPolicy(problem) => {
-            errors::malformed_policy_document_exception(problem.to_string())
-        }
-        other => ApiError::internal(&other),
+        Ok(model::DecodeAuthorizationMessageResponse { decoded_message: Some(decoded.ok_or_else(invalid)?) })
     }
 }

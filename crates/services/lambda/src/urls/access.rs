@@ -78,6 +78,7 @@ mod tests {
                 role_arn: "arn:aws:iam::000000000000:role/reader".to_owned(),
                 session_policies: std::sync::Arc::new([]),
                 session_tags: Vec::new(),
+                transitive_tag_keys: Vec::new(),
                 source_identity: None,
                 federated: None,
             },

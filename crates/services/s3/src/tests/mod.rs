@@ -207,6 +207,7 @@ impl Fixture {
                 role_arn: "arn:aws:iam::000000000000:role/worker".to_owned(),
                 session_policies: Arc::new([]),
                 session_tags: Vec::new(),
+                transitive_tag_keys: Vec::new(),
                 source_identity: None,
                 federated: None,
             },

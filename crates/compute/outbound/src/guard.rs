@@ -1,24 +1,26 @@
-//! Which hosts may be asked. Callers choose the names of images, so the operator chooses the registries.
+//! Which hosts may be asked. Callers choose their names, so the operator has a word in it.
 //!
-//! A registry that the operator named may be anywhere, also on this host. Whatever else is connected to (a token server, or
-//! where a registry sends for its layers; any registry, where the operator allowed all) must be reached by HTTPS and have an
-//! address that is globally routable: the addresses that a name has are judged when the connection is made.
+//! A host that the operator named may be anywhere, also on this host. Whatever else is connected to must be reached by HTTPS
+//! and have an address that is globally routable: the addresses that a name has are judged when the connection is made.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambent_egress::Policy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use reqwest::{Client, Url};
 
-use crate::limits::{CONNECT_TIMEOUT, READ_TIMEOUT};
-use crate::reference::is_host;
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long nothing may come.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A registry that the operator allows: `HOST[:PORT]`, or `http://HOST[:PORT]` for one without TLS; `*` for all that are public.
+/// A host that the operator names: `HOST[:PORT]`, or `http://HOST[:PORT]` for one without TLS; `*` for all that are public.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryRule(Rule);
+pub struct HostRule(Rule);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
@@ -26,7 +28,7 @@ enum Rule {
     Host { scheme: &'static str, host: String },
 }
 
-impl FromStr for RegistryRule {
+impl FromStr for HostRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -46,8 +48,8 @@ impl FromStr for RegistryRule {
 }
 
 /// Who may be asked, and the clients that ask.
-pub(crate) struct Guard {
-    rules: Vec<RegistryRule>,
+pub struct Guard {
+    rules: Vec<HostRule>,
     /// For hosts that the operator named.
     named: Client,
     /// For all others.
@@ -55,7 +57,8 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(rules: Vec<RegistryRule>) -> Result<Self, reqwest::Error> {
+    /// Errors: when the host's own certificate authorities cannot be read.
+    pub fn new(rules: Vec<HostRule>) -> Result<Self, reqwest::Error> {
         // Fails where somebody did so before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
@@ -68,18 +71,22 @@ impl Guard {
         Ok(Self { rules, named: builder().build()?, public })
     }
 
-    /// How a registry is spoken to, if it may be: `https` or `http`.
-    pub(crate) fn scheme_of(&self, host: &str) -> Option<&'static str> {
-        let named = self.rules.iter().find_map(|RegistryRule(rule)| match rule {
+    /// How a host is spoken to that the operator named, or allowed with all others: `https` or `http`.
+    pub fn scheme_of(&self, host: &str) -> Option<&'static str> {
+        let is_any = || self.rules.iter().any(|HostRule(rule)| *rule == Rule::AnyPublic);
+        self.scheme_of_named(host).or_else(|| is_any().then_some("https"))
+    }
+
+    /// How a host is spoken to that the operator named.
+    pub fn scheme_of_named(&self, host: &str) -> Option<&'static str> {
+        self.rules.iter().find_map(|HostRule(rule)| match rule {
             Rule::Host { scheme, host: known } if known == host => Some(*scheme),
             _ => None,
-        });
-        let is_any = || self.rules.iter().any(|RegistryRule(rule)| *rule == Rule::AnyPublic);
-        named.or_else(|| is_any().then_some("https"))
+        })
     }
 
     /// The client that may connect to a URL; else why none may.
-    pub(crate) fn client_for(&self, url: &Url) -> Result<&Client, String> {
+    pub fn client_for(&self, url: &Url) -> Result<&Client, String> {
         let host = url.host_str().ok_or("it names no host")?;
         if self.names(url.scheme(), host, url.port()) {
             return Ok(&self.named);
@@ -97,7 +104,7 @@ impl Guard {
     fn names(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
         let with_port = port.map(|port| format!("{host}:{port}"));
         let default = if scheme == "http" { format!("{host}:80") } else { format!("{host}:443") };
-        self.rules.iter().any(|RegistryRule(rule)| match rule {
+        self.rules.iter().any(|HostRule(rule)| match rule {
             Rule::AnyPublic => false,
             Rule::Host { scheme: its, host: known } if *its == scheme => match &with_port {
                 Some(with_port) => known == with_port,
@@ -125,6 +132,23 @@ impl Resolve for PublicOnly {
             }
         })
     }
+}
+
+/// A name or address that has a dot or a port, or is `localhost`: what else would be a repository without its host.
+pub fn is_host(text: &str) -> bool {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number != 0));
+    let is_address = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_name = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
+        && (name.contains('.') || port.is_some() || name == "localhost");
+    is_port && (is_address || is_name)
 }
 
 fn judge(address: IpAddr) -> Result<(), String> {
@@ -180,7 +204,7 @@ mod tests {
     #[test]
     fn rules_are_hosts() {
         for wrong in ["", "registry", "registry.example/team", "ftp://registry.example", "**"] {
-            assert!(wrong.parse::<RegistryRule>().is_err(), "{wrong}");
+            assert!(wrong.parse::<HostRule>().is_err(), "{wrong}");
         }
     }
 
