@@ -54,14 +54,6 @@ def snapshot(file, test):
     raise KeyError(f"{file} has no test {test}")
 
 
-def parameters(file, test):
-    """What a recorded test was run with: the names in brackets behind its own; none where the answers are not there."""
-    path = FOLDER / f"aws-recorded/{file}.snapshot.json"
-    recorded = json.loads(path.read_text()) if path.is_file() else {}
-    found = (re.search(rf"::{re.escape(test)}\[(.+)\]$", name) for name in recorded)
-    return [match[1] for match in found if match]
-
-
 def tests(file):
     """The names of all recorded tests of a file, `Class::test`; none where the recorded answers are not there."""
     path = FOLDER / f"aws-recorded/{file}.snapshot.json"
