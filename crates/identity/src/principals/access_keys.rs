@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::users::{load_user, put_user};
 use super::{Kind, User, limits};
-use crate::{Caller, CallerKind, Credential, Identity, IdentityError, keys};
+use crate::{Account, Caller, CallerKind, Credential, Identity, IdentityError, keys};
 
 /// What the secret of an access key is sealed for.
 pub(crate) const KEY_PURPOSE: &str = "access-key/1";
@@ -202,13 +202,23 @@ impl Identity {
         Ok(Credential { secret_access_key, caller: row.caller(id) })
     }
 
-    /// The keys of an account's root.
+    /// The keys of an account's root, oldest first.
     pub async fn root_access_keys(&self, account: &str) -> Result<Vec<AccessKey>, IdentityError> {
-        if account != self.root.account {
-            return Ok(Vec::new());
+        let ids = if account == self.root.account {
+            vec![self.root.access_key_id.clone()]
+        } else {
+            let key = &keys::account(account);
+            let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
+            row.map(|row| Account::from_row(&row))
+                .transpose()?
+                .map(|account| account.keys)
+                .unwrap_or_default()
+        };
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.access_key(&id).await?.map(|(_, key)| key));
         }
-        let found = self.access_key(&self.root.access_key_id).await?;
-        Ok(found.into_iter().map(|(_, key)| key).collect())
+        Ok(found)
     }
 
     pub(crate) async fn key_row(&self, id: &str) -> Result<Option<KeyRow>, IdentityError> {

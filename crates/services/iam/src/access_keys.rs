@@ -39,8 +39,7 @@ impl Iam {
     ) -> Result<model::ListAccessKeysResponse, ApiError> {
         let keys = match (&input.user_name, &call.caller().kind) {
             (None, CallerKind::Root) => {
-                let key = self.identity.access_key(&call.caller().access_key_id).await.map_err(api_error)?;
-                key.into_iter().map(|(_, key)| key).collect()
+                self.identity.root_access_keys(call.account()).await.map_err(api_error)?
             }
             _ => {
                 let name = user_name(call, input.user_name)?;
