@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_api::{Guarded, PlatformWork};
+use lambent_audit::Audit;
 use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::ports::{InvokeFunction, MayInvoke, Targets};
@@ -29,6 +30,7 @@ use lambent_sts::KeySets;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::audit;
 use crate::blobs::{self, OpenBlobsError};
 use crate::care_paths;
 use crate::data_dir::{DataDir, DataDirError};
@@ -56,6 +58,7 @@ pub(crate) struct Cloud {
     gateway: Gateway,
     runners: Runners,
     meter: Meter,
+    audit: Audit,
     deliveries: Workers,
     /// Sweepers and the meter's writer; they end when this is dropped.
     background: JoinSet<()>,
@@ -118,6 +121,7 @@ struct Ground {
     targets: Arc<Targets>,
     readers: OpenReaders,
     nodes: Nodes,
+    audit: Audit,
 }
 
 impl Ground {
@@ -145,8 +149,10 @@ impl Ground {
         keyring::seal_anew(&db, data_dir, &identity).await?;
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let readers = OpenReaders::new(&db, &nodes, clock.clone());
+        let audit = Audit::new(db.clone(), clock.clone(), random.clone(), &owner.root_key().account);
+        identity.tell(Arc::new(audit.clone()));
         let (identity, targets) = (Arc::new(identity), Arc::default());
-        let ground = Self { clock, random, db, blobs, identity, outbox, targets, readers, nodes };
+        let ground = Self { clock, random, db, blobs, identity, outbox, targets, readers, nodes, audit };
         Ok((ground, owner.region.clone()))
     }
 }
@@ -170,23 +176,8 @@ impl Cloud {
         let prices = arguments.prices.as_deref().map_or_else(|| Ok(Prices::aws()), Prices::read)?;
         let meter = Meter::new(ground.db.clone(), ground.clock.clone(), prices);
         let runtimes = Arc::new(Catalogue::with_installed(data_dir.root()));
-        let pool_config = PoolConfig {
-            allow_weak_isolation: arguments.allow_weak_isolation,
-            idle_timeout: Duration::from_secs(arguments.keep_alive.into()),
-            max_environments: arguments.concurrency as usize,
-            scaling_rate: arguments.scaling_rate as usize,
-            ..PoolConfig::new(data_dir.root())
-        };
-        let pool_parts = PoolParts {
-            clock: ground.clock.clone(),
-            random: ground.random.clone(),
-            runtimes: runtimes.clone(),
-            endpoint: endpoint.clone(),
-            egress: way_out(&ground, arguments, port)?,
-            logs: Arc::new(FunctionLogs(logs.clone(), PlatformWork::for_the("logs/functions"))),
-            recorder: Arc::new(FunctionMeter(meter.clone())),
-        };
-        let pool = Pool::new(pool_config, pool_parts)?;
+        let reports = (logs.clone(), meter.clone());
+        let pool = pool(&ground, &data_dir, (arguments, port), (&runtimes, &endpoint), reports)?;
         let runners = runners(&ground, &data_dir, pool.clone())?;
         let settings = (data_dir.root(), images(arguments)?, arguments.concurrency);
         let lambda = lambda(&ground, runtimes, runners.clone(), settings, &arguments.domain);
@@ -200,20 +191,15 @@ impl Cloud {
         let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter), key_sets);
         let config =
             GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
-        let Ground { clock, random, db, blobs, identity, outbox, nodes, .. } = ground;
+        let Ground { clock, random, db, blobs, identity, outbox, nodes, audit, .. } = ground;
         let gateway = Gateway::new(config, clock.clone(), random, identity, paths);
         endpoint.set(gateway.clone(), stopped);
 
         lambda.start().await?;
-        let invoke: Arc<dyn InvokeFunction> = lambda.clone();
-        let runs = Arc::new(EndedRuns { pool: pool.clone(), meter: meter.clone() });
-        let functions: Arc<dyn Deliver> = Arc::new(DeliverToFunctions { functions: invoke, runs });
-        let targets: Arc<dyn Deliver> = Arc::new(DeliverToTargets(targets));
-        let deliverers = HashMap::from([
-            (lambent_bus::FUNCTION.to_owned(), functions),
-            (lambent_bus::DESTINATION.to_owned(), targets),
-        ]);
-        let deliveries = outbox.start(&nodes, deliverers).await?;
+        let runs = EndedRuns { pool: pool.clone(), meter: meter.clone() };
+        let deliveries = outbox.start(&nodes, deliverers(&lambda, runs, targets)).await?;
+        let log = audit.clone();
+        background.spawn(async move { log.run().await });
         spawn_background(
             &mut background,
             &nodes,
@@ -223,7 +209,19 @@ impl Cloud {
             logs,
             meter.clone(),
         );
-        Ok(Self { data_dir, _lock: lock, db, nodes, gateway, runners, meter, deliveries, background, stop })
+        Ok(Self {
+            data_dir,
+            _lock: lock,
+            db,
+            nodes,
+            gateway,
+            runners,
+            meter,
+            audit,
+            deliveries,
+            background,
+            stop,
+        })
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -242,6 +240,9 @@ impl Cloud {
         self.background.shutdown().await;
         if let Err(error) = self.meter.flush().await {
             tracing::error!(%error, "the last runs could not be recorded");
+        }
+        if let Err(error) = self.audit.close().await {
+            tracing::error!(%error, "the last events of the audit log could not be written");
         }
         if let Err(error) = self.nodes.leave().await {
             tracing::warn!(%error, "the other nodes have to miss this one before they take its work over");
@@ -267,6 +268,49 @@ async fn open_store(
             Ok((Arc::new(engine), Some(lock)))
         }
     }
+}
+
+/// What runs functions in sandboxes; it reports to logs and meter.
+fn pool(
+    ground: &Ground,
+    data_dir: &DataDir,
+    (arguments, port): (&UpArgs, u16),
+    (runtimes, endpoint): (&Arc<Catalogue>, &Arc<SandboxEndpoint>),
+    (logs, meter): (Logs, Meter),
+) -> Result<Pool, StartError> {
+    let config = PoolConfig {
+        allow_weak_isolation: arguments.allow_weak_isolation,
+        idle_timeout: Duration::from_secs(arguments.keep_alive.into()),
+        max_environments: arguments.concurrency as usize,
+        scaling_rate: arguments.scaling_rate as usize,
+        ..PoolConfig::new(data_dir.root())
+    };
+    let parts = PoolParts {
+        clock: ground.clock.clone(),
+        random: ground.random.clone(),
+        runtimes: runtimes.clone(),
+        endpoint: endpoint.clone(),
+        egress: way_out(ground, arguments, port)?,
+        logs: Arc::new(FunctionLogs(logs, PlatformWork::for_the("logs/functions"))),
+        recorder: Arc::new(FunctionMeter(meter)),
+    };
+    Ok(Pool::new(config, parts)?)
+}
+
+/// Who delivers events, by the kind of their target.
+fn deliverers(
+    lambda: &Arc<Lambda>,
+    runs: EndedRuns,
+    targets: Arc<Targets>,
+) -> HashMap<String, Arc<dyn Deliver>> {
+    let invoke: Arc<dyn InvokeFunction> = lambda.clone();
+    let functions: Arc<dyn Deliver> =
+        Arc::new(DeliverToFunctions { functions: invoke, runs: Arc::new(runs) });
+    let targets: Arc<dyn Deliver> = Arc::new(DeliverToTargets(targets));
+    HashMap::from([
+        (lambent_bus::FUNCTION.to_owned(), functions),
+        (lambent_bus::DESTINATION.to_owned(), targets),
+    ])
 }
 
 /// How functions reach the outside, where the operator allows it.
@@ -369,11 +413,13 @@ fn paths(
             joints::invocations(meter.clone()),
             top::admin(pool.clone(), meter.clone(), ground.clock.clone()),
             joints::dead_letters(ground.outbox.clone()),
+            audit::admin(ground.audit.clone()),
         ],
         root_paths: care_paths::paths(&ground.db, &ground.clock),
         downloads: vec![joints::code_downloads(lambda.clone())],
         urls: Some(Arc::new(LambdaUrls(lambda.clone()))),
         health: Some(joints::health(ground.db.clone())),
+        ends: Some(Arc::new(audit::Answers(ground.audit.clone()))),
     }
 }
 

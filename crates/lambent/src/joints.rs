@@ -152,7 +152,7 @@ impl FetchObject for PackagesFromS3 {
 }
 
 /// The value of a parameter as it stands in a query string; what the platform's own paths take needs no decoding.
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
@@ -214,11 +214,11 @@ fn runs_wanted(place: Place, query: &str) -> Result<RunsWanted, ApiError> {
     Ok(RunsWanted { place, function: function.to_owned(), failed: is_set(query, "failed"), limit })
 }
 
-fn is_set(query: &str, name: &str) -> bool {
+pub(crate) fn is_set(query: &str, name: &str) -> bool {
     parameter(query, name) == Some("true")
 }
 
-fn invalid(message: impl Into<String>) -> ApiError {
+pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::client("ValidationException", message.into())
 }
 

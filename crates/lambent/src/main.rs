@@ -1,6 +1,7 @@
 //! `lambent`: a serverless cloud in one binary.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod blobs;
 mod care;
 mod care_paths;
@@ -20,7 +21,10 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lambent_cli::{bill, dead_letters, demo, doctor, env, invocations, logs, runtime, top as top_command};
+use lambent_cli::{
+    audit as audit_command, bill, dead_letters, demo, doctor, env, iam, invocations, logs, runtime,
+    top as top_command,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,6 +51,10 @@ enum Command {
     Top(top_command::TopArgs),
     /// Print requests, GB-seconds and cost by function
     Bill(bill::BillArgs),
+    /// Show who asked for what, and what was decided
+    Audit(audit_command::AuditArgs),
+    /// Explain decisions, and suggest policies
+    Iam(iam::IamArgs),
     /// Print events that were given up, and why
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Write all rows to a file, from a running or a stopped cloud
@@ -79,6 +87,8 @@ fn main() -> ExitCode {
         Command::Invocations(arguments) => invocations::run(&arguments),
         Command::Top(arguments) => top_command::run(&arguments),
         Command::Bill(arguments) => bill::run(&arguments),
+        Command::Audit(arguments) => audit_command::run(&arguments),
+        Command::Iam(arguments) => iam::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Export(arguments) => care::rows::export(&arguments),
         Command::Import(arguments) => care::rows::import(&arguments),

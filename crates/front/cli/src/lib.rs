@@ -4,6 +4,7 @@
 //! `run` that gives the exit code, one of [`exit::TABLE`].
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod bill;
 pub mod care;
 mod client;
@@ -14,6 +15,7 @@ pub mod doctor;
 pub mod env;
 mod error;
 pub mod exit;
+pub mod iam;
 pub mod invocations;
 pub mod logs;
 pub mod runtime;

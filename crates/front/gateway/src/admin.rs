@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::authenticate::{Claim, Meant};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, errors, limits};
+use crate::{Inner, RequestEnd, errors, limits};
 
 pub(crate) const PREFIX: &str = "/_lambent/";
 /// Answered without a signature.
@@ -77,7 +77,11 @@ pub(crate) async fn answer(
             Err(error) => error_response(&error),
         };
     }
-    match run(inner, parts, body, context).await {
+    let request_id = context.request_id.clone();
+    let result = run(inner, parts, body, context).await;
+    let error = result.as_ref().err();
+    inner.ended(&RequestEnd { request_id: &request_id, service: SIGNING_NAME, operation: None, error });
+    match result {
         Ok(Answer::Json(value)) => json_response(StatusCode::OK, &value),
         Ok(Answer::Body(body)) => Response::new(Outgoing::from(body)),
         Err(error) => error_response(&error),

@@ -7,6 +7,7 @@ mod admin;
 mod authenticate;
 mod body_in;
 mod body_out;
+mod ends;
 mod errors;
 mod hosts;
 pub mod limits;
@@ -18,6 +19,7 @@ mod timer;
 mod urls;
 
 pub use admin::{Admin, AdminHandler, Download, DownloadHandler, RootHandler, RootPath};
+pub use ends::{RequestEnd, RequestEnds};
 
 use std::sync::Arc;
 
@@ -51,6 +53,8 @@ pub struct Paths {
     pub urls: Option<Arc<dyn FunctionUrls>>,
     /// Asked by `/_lambent/health`.
     pub health: Option<HealthCheck>,
+    /// Told of each request that ends.
+    pub ends: Option<Arc<dyn RequestEnds>>,
 }
 
 /// The error names the part that is not well, and why.
@@ -72,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) downloads: Vec<Download>,
     pub(crate) urls: Option<Arc<dyn FunctionUrls>>,
     pub(crate) health: Option<HealthCheck>,
+    pub(crate) ends: Option<Arc<dyn RequestEnds>>,
     /// KiB that buffered request bodies may take together.
     pub(crate) buffers: Arc<Semaphore>,
     pub(crate) connections: Arc<Semaphore>,
@@ -104,6 +109,7 @@ impl Gateway {
             downloads: paths.downloads,
             urls: paths.urls,
             health: paths.health,
+            ends: paths.ends,
             buffers: Arc::new(Semaphore::new(limits::BUFFERED_TOTAL_KIB)),
             connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
         }))

@@ -16,7 +16,7 @@ use lambent_wire::{ProtocolKind, Routed};
 use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Entry, Inner, admin, body_in, errors, hosts, limits, urls};
+use crate::{Entry, Inner, RequestEnd, admin, body_in, errors, hosts, limits, urls};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer in the service's own form.
 pub(crate) async fn handle(
@@ -43,18 +43,21 @@ pub(crate) async fn handle(
         Ok(target) => target,
         Err(unknown) => return unknown_service(&unknown, &request_id),
     };
+    let mut operation = None;
     let result = match inner.admit(entry, protocol, &parts, signed, body).await {
-        Ok(authenticated) => inner.run(entry, protocol, parts, authenticated, context).await,
+        Ok(authenticated) => inner.run(entry, protocol, parts, authenticated, context, &mut operation).await,
         Err(error) => Err(error),
     };
+    let service = entry.service.info.signing_name;
+    inner.ended(&RequestEnd { request_id: &request_id, service, operation, error: result.as_ref().err() });
     match result {
         Ok(reply) => respond(reply, &method),
         Err(error) => {
             let error = errors::in_dialect(error, errors::style_of(protocol));
-            tracing::debug!(service = entry.service.info.signing_name, %method, path, %error, "refused");
+            tracing::debug!(service, %method, path, %error, "refused");
             let head = lambent_wire::encode_error(protocol, entry.service.info, &error, &request_id);
             let mut response = respond(Reply { head, body: None }, &method);
-            if has_body && entry.service.info.signing_name == "s3" {
+            if has_body && service == "s3" {
                 // The refusal may come before the body is read; clients must know that the connection ends with it.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -112,7 +115,7 @@ impl Inner {
         Ok(Authenticated { caller: Caller::anonymous(), region, body: SignedBody::Whole(bytes, permit) })
     }
 
-    /// Routes, reads the body as the operation wants it, runs.
+    /// Routes, says to which operation, reads the body as that wants it, runs.
     async fn run(
         self: &Arc<Self>,
         entry: &Entry,
@@ -120,6 +123,7 @@ impl Inner {
         mut parts: Parts,
         authenticated: Authenticated,
         mut context: CallContext,
+        found: &mut Option<&'static str>,
     ) -> Result<Reply, ApiError> {
         let info = entry.service.info;
         let Authenticated { caller, region, body } = authenticated;
@@ -139,6 +143,7 @@ impl Inner {
             Routed::Unimplemented(known) => return Err(errors::unimplemented(info, known.name)),
             Routed::Unknown => return Err(errors::unknown_operation(protocol, &parts)),
         };
+        *found = Some(operation.name);
         let route =
             entry.service.route(operation.name).ok_or_else(|| errors::unimplemented(info, operation.name))?;
         let (body, _memory) = match body {

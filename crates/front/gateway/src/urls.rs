@@ -14,7 +14,7 @@ use lambent_wire::ProtocolKind;
 use crate::authenticate::{Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, errors, limits};
+use crate::{Inner, RequestEnd, errors, limits};
 
 /// What requests to function URLs are signed for, and the action as errors name it.
 const MEANT: Meant = Meant {
@@ -50,7 +50,10 @@ pub(crate) async fn answer(
     }
     context.place.region = region.to_owned();
     let has_body = !body.incoming.is_end_stream();
-    let mut response = match inner.call_url(url.clone(), parts, body, context).await {
+    let result = inner.call_url(url.clone(), parts, body, context).await;
+    let (service, operation) = (MEANT.service, Some("InvokeFunctionUrl"));
+    inner.ended(&RequestEnd { request_id: &request_id, service, operation, error: result.as_ref().err() });
+    let mut response = match result {
         Ok(answer) => respond(answer, &request_id),
         Err(error) => {
             let mut response = inner.refuse_url(&error, &request_id);

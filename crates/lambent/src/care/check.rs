@@ -22,13 +22,14 @@ use super::{CloudArgs, CommandError, finish};
 use crate::blobs::BlobPlace;
 
 /// What each service checks; whoever names blobs comes before whoever throws them away.
-const SERVICES: [CheckRows; 6] = [
+const SERVICES: [CheckRows; 7] = [
     |view, findings| Box::pin(lambent_s3::check(view, findings)),
     |view, findings| Box::pin(lambent_lambda::check(view, findings)),
     |view, findings| Box::pin(lambent_logs::check(view, findings)),
     |view, findings| Box::pin(lambent_bus::check(view, findings)),
     |view, findings| Box::pin(lambent_metering::check(view, findings)),
     |view, findings| Box::pin(lambent_identity::check(view, findings)),
+    |view, findings| Box::pin(lambent_audit::check(view, findings)),
 ];
 /// How often a repair looks again: what was mended may leave something else behind.
 const ROUNDS_MAX: u32 = 3;

@@ -1,0 +1,252 @@
+//! Takes decisions and answers, and makes events of them durable.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambent_base::text::hex;
+use lambent_base::{Clock, Random};
+use lambent_identity::{Decision, Witness};
+use lambent_store::Db;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::event::Event;
+use crate::keys::{self, Events};
+use crate::open::Open;
+use crate::{AuditError, sweep};
+
+/// How long events gather before they are written together.
+const GATHER: Duration = Duration::from_millis(500);
+/// The pause after a write that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Events that wait in memory to be written. Those beyond are lost, and that is logged.
+const PENDING_MAX: usize = 100_000;
+/// Bytes of the events in one row, below the store's limit for values.
+const CHUNK_BYTES: usize = 48 * 1024;
+/// Rows that one transaction writes, below the store's limit for transactions.
+const TXN_CHUNKS: usize = 40;
+/// How often old events are looked for, while there are new ones.
+const SWEEP_EVERY_MS: i64 = 86_400_000;
+
+/// The audit log. Cheap to clone.
+#[derive(Clone)]
+pub struct Audit(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) db: Db,
+    /// In whose log that stands which concerns no account: a stranger who asked for what is not there.
+    home: String,
+    clock: Clock,
+    random: Random,
+    open: Mutex<Open>,
+    pending: Mutex<Pending>,
+    arrived: Notify,
+    /// One writer at a time; holds when old events were last looked for.
+    writer: tokio::sync::Mutex<Option<i64>>,
+}
+
+#[derive(Default)]
+struct Pending {
+    events: Vec<Event>,
+    lost: u64,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    pub request_id: &'a str,
+    /// As in actions: `s3`.
+    pub service: &'a str,
+    /// `None` when the request named none.
+    pub operation: Option<&'a str>,
+    /// Code and message of the error that went back.
+    pub error: Option<(&'a str, &'a str)>,
+}
+
+/// A row to be written, in both places if something in it was denied.
+struct Chunk {
+    of: Events,
+    account: String,
+    time_ms: i64,
+    json: Vec<u8>,
+}
+
+impl Audit {
+    /// A log in this store, of a cloud that belongs to the account `home`. [`Audit::run`] must run somewhere, or nothing becomes durable but by [`Audit::flush`].
+    pub fn new(db: Db, clock: Clock, random: Random, home: &str) -> Self {
+        Self(Arc::new(Inner {
+            db,
+            home: home.to_owned(),
+            clock,
+            random,
+            open: Mutex::default(),
+            pending: Mutex::default(),
+            arrived: Notify::new(),
+            writer: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// A request has ended. One on which nothing was decided leaves no event: nobody knows who sent it.
+    pub fn answered(&self, answered: &Answered<'_>) {
+        let closed = self.0.open.lock().close(answered.request_id);
+        if let Some(mut event) = closed {
+            event.end(answered.service, answered.operation, answered.error);
+            self.push(event);
+        }
+    }
+
+    /// Writes what is recorded until the future is dropped; call [`Audit::close`] after that.
+    pub async fn run(&self) {
+        loop {
+            self.0.arrived.notified().await;
+            tokio::time::sleep(GATHER).await;
+            let old = self.0.open.lock().take_old(self.0.clock.unix_ms());
+            old.into_iter().for_each(|event| self.push(event));
+            if let Err(error) = self.flush().await {
+                tracing::error!(%error, "the audit log could not be written; trying again");
+                tokio::time::sleep(RETRY).await;
+                self.0.arrived.notify_one();
+            }
+        }
+    }
+
+    /// Makes every event so far durable. What cannot be written is kept for the next time.
+    pub async fn flush(&self) -> Result<(), AuditError> {
+        // A task of its own, because a caller who goes away in the middle would leave events neither written nor kept.
+        let audit = self.clone();
+        tokio::spawn(async move { audit.write_pending().await }).await.map_err(|_| AuditError::Stopped)?
+    }
+
+    /// Makes all events durable, also of requests that have no answer.
+    pub async fn close(&self) -> Result<(), AuditError> {
+        let open = self.0.open.lock().take_all();
+        open.into_iter().for_each(|event| self.push(event));
+        self.flush().await
+    }
+
+    fn push(&self, event: Event) {
+        let mut pending = self.0.pending.lock();
+        if pending.events.len() < PENDING_MAX {
+            pending.events.push(event);
+        } else {
+            pending.lost += 1;
+        }
+        drop(pending);
+        self.0.arrived.notify_one();
+    }
+
+    async fn write_pending(&self) -> Result<(), AuditError> {
+        let mut swept_ms = self.0.writer.lock().await;
+        let Pending { events, lost } = std::mem::take(&mut *self.0.pending.lock());
+        if lost > 0 {
+            tracing::error!(lost, kept = PENDING_MAX, "events of the audit log found no room and are lost");
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.write(&events).await {
+            let mut pending = self.0.pending.lock();
+            let newer = std::mem::replace(&mut pending.events, events);
+            pending.events.extend(newer);
+            return Err(error);
+        }
+        let now_ms = self.0.clock.unix_ms();
+        if swept_ms.is_none_or(|swept_ms| now_ms - swept_ms >= SWEEP_EVERY_MS) {
+            *swept_ms = Some(now_ms);
+            // Whoever waits for new events is not concerned.
+            if let Err(error) = sweep::old_events(&self.0.db, now_ms).await {
+                tracing::warn!(%error, "old events of the audit log stay for another day");
+            }
+        }
+        Ok(())
+    }
+
+    /// After an error some events may be there twice once it is tried again, none is missing.
+    async fn write(&self, events: &[Event]) -> Result<(), AuditError> {
+        let chunks = chunks_of(events, &self.0.home)?;
+        for some in chunks.chunks(TXN_CHUNKS) {
+            let numbered: Vec<_> = some.iter().map(|chunk| (self.0.random.u64(), chunk)).collect();
+            let numbered = &numbered;
+            let written = self.0.db.run(|txn| async move {
+                for (number, chunk) in numbered {
+                    let key = keys::chunk(chunk.of, &chunk.account, chunk.time_ms, *number);
+                    txn.put(&key.into_bytes(), &chunk.json);
+                }
+                Ok::<_, AuditError>(())
+            });
+            written.await?;
+        }
+        Ok(())
+    }
+}
+
+impl Witness for Audit {
+    fn decided(&self, decision: &Decision<'_>) {
+        let begin = |decision: &Decision<'_>| {
+            let id = hex(&self.0.random.bytes::<16>());
+            Event::begin(id, self.0.clock.unix_ms(), decision)
+        };
+        let alone = self.0.open.lock().decided(decision, begin);
+        if let Some(event) = alone {
+            self.push(event);
+        }
+    }
+}
+
+/// Events by account, in rows that are not too large. An event that is larger than a row by itself keeps its first decisions.
+fn chunks_of<'a>(events: &'a [Event], home: &'a str) -> Result<Vec<Chunk>, AuditError> {
+    let mut filling: BTreeMap<(bool, &'a str), Chunk> = BTreeMap::new();
+    let mut full = Vec::new();
+    for event in events {
+        let json = fitting(event)?;
+        for of in Events::BOTH {
+            if of == Events::Denied && !event.is_denied() {
+                continue;
+            }
+            for account in event.accounts(home) {
+                let place = (of == Events::Denied, account);
+                if let Some(chunk) = filling.get(&place)
+                    && chunk.json.len() + json.len() + 2 > CHUNK_BYTES
+                {
+                    full.extend(filling.remove(&place));
+                }
+                filling.entry(place).or_insert_with(|| Chunk::new(of, account, event.time_ms)).add(&json);
+            }
+        }
+    }
+    full.extend(filling.into_values());
+    full.iter_mut().for_each(|chunk| chunk.json.push(b']'));
+    Ok(full)
+}
+
+fn fitting(event: &Event) -> Result<Vec<u8>, AuditError> {
+    let json = serde_json::to_vec(event)?;
+    if json.len() + 2 <= CHUNK_BYTES {
+        return Ok(json);
+    }
+    let mut event = event.clone();
+    // Halves of a bounded list: it ends, at the latest with one decision, which fits.
+    while event.decisions.len() > 1 {
+        // A no is worth more than a yes.
+        event.decisions.sort_by_key(|decided| decided.is_allowed);
+        event.decisions.truncate(event.decisions.len() / 2);
+        let json = serde_json::to_vec(&event)?;
+        if json.len() + 2 <= CHUNK_BYTES {
+            return Ok(json);
+        }
+    }
+    event.decisions.iter_mut().for_each(|decided| decided.statements.clear());
+    Ok(serde_json::to_vec(&event)?)
+}
+
+impl Chunk {
+    fn new(of: Events, account: &str, time_ms: i64) -> Self {
+        Self { of, account: account.to_owned(), time_ms, json: Vec::new() }
+    }
+
+    fn add(&mut self, json: &[u8]) {
+        self.json.push(if self.json.is_empty() { b'[' } else { b',' });
+        self.json.extend_from_slice(json);
+    }
+}
