@@ -17,10 +17,15 @@ PRELUDE_END = bytes(8)
 
 @pytest.fixture
 def extension(awslambda, unique):
-    """The layer version with the extension."""
-    program = Path(os.environ["LAMBENT_TEST_RUST_FUNCTION"]).with_name("lambent-test-extension")
-    content = {"ZipFile": packages.package({"extensions/rust": program.read_bytes()}, {"extensions/rust": 0o755})}
-    return awslambda.publish_layer_version(LayerName=unique("layer"), Content=content)["LayerVersionArn"]
+    """Publishes a layer with the extension under a name; gives the version's ARN."""
+
+    def extension(name):
+        program = Path(os.environ["LAMBENT_TEST_RUST_FUNCTION"]).with_name("lambent-test-extension")
+        path = f"extensions/{name}"
+        content = {"ZipFile": packages.package({path: program.read_bytes()}, {path: 0o755})}
+        return awslambda.publish_layer_version(LayerName=unique("layer"), Content=content)["LayerVersionArn"]
+
+    return extension
 
 
 @pytest.fixture
@@ -28,27 +33,39 @@ def function(deploy):
     return deploy(lambda_runtime(), **PROVIDED, MemorySize=512, Timeout=30)
 
 
-def test_an_extension_on_the_official_crate(awslambda, deploy, extension, log_of):  # noqa: F811
-    name = deploy(HANDLER, Layers=[extension])
-    requests = []
-    for number in range(2):
-        answer = awslambda.invoke(FunctionName=name, Payload=json.dumps(number))
-        assert json.load(answer["Payload"]) == number
-        requests.append(answer["ResponseMetadata"]["RequestId"])
-    awslambda.update_function_configuration(FunctionName=name, Description="another")
-    awslambda.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05})
-    # The environment of the configuration before ends.
-    call(awslambda, name)
-    log = log_of(name, "rust SHUTDOWN spindown", f'"requestId":"{requests[1]}","status":"success"')
-    for request in requests:
-        assert f"rust INVOKE {request}\n" in log
-        assert f'rust log PlatformEnd {{ request_id: "{request}" }}\n' in log
-    assert 'rust log Function("called")' in log
+@pytest.fixture
+def watched(awslambda, deploy, extension, log_of):  # noqa: F811
+    def watched(api):
+        """What an extension says of two calls, and the calls' ids."""
+        name = deploy(HANDLER, Layers=[extension(api)])
+        requests = []
+        for number in range(2):
+            answer = awslambda.invoke(FunctionName=name, Payload=json.dumps(number))
+            assert json.load(answer["Payload"]) == number
+            requests.append(answer["ResponseMetadata"]["RequestId"])
+        awslambda.update_function_configuration(FunctionName=name, Description="another")
+        awslambda.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05})
+        # The environment of the configuration before ends.
+        call(awslambda, name)
+        log = log_of(name, "rust SHUTDOWN spindown", *(f"rust INVOKE {request}\n" for request in requests))
+        return log, requests
+
+    return watched
+
+
+def test_an_extension_on_the_official_crate_takes_telemetry(watched):
+    log, requests = watched("telemetry")
     told = [json.loads(line.split("rust telemetry ")[1]) for line in log.splitlines() if "rust telemetry " in line]
     kinds = {event["type"] for event in told}
     assert {"platform.initStart", "platform.initReport", "platform.start", "platform.runtimeDone", "function"} <= kinds
     done = next(event["record"] for event in told if event["type"] == "platform.runtimeDone")
-    assert done["metrics"]["producedBytes"] == 1
+    assert done["metrics"]["producedBytes"] == 1 and done["requestId"] == requests[0]
+
+
+def test_an_extension_on_the_official_crate_takes_logs(watched):
+    log, requests = watched("logs")
+    assert 'rust log Function("called")' in log
+    assert f'rust log PlatformEnd {{ request_id: "{requests[0]}" }}\n' in log
 
 
 def streamed(awslambda, name, event):

@@ -22,6 +22,7 @@ use crate::logs::{EnvironmentLog, HAND_OVER_BYTES, Logs};
 use crate::platform::{Platform, Status};
 use crate::pool::Inner;
 use crate::prepared::{Held, Prepared};
+use crate::refusals::{Progress, refuse};
 use crate::subscriptions::{MAX_SUBSCRIPTION_BYTES, deliver};
 use crate::telemetry::Wish;
 use crate::texts;
@@ -104,7 +105,8 @@ pub(crate) struct Environment {
     deliveries: HashMap<(String, bool), AbortHandle>,
     /// Whether it was told to stand still, which not every host can.
     still: watch::Sender<bool>,
-    /// Whether the last thing that the runtime said was refused.
+    pub(crate) progress: Progress,
+    /// Whether the last thing that the runtime said was out of turn.
     refused: bool,
     /// Whether an extension failed, so that no call may be given to it any more.
     broken: bool,
@@ -157,6 +159,7 @@ impl Environment {
             tasks,
             deliveries: HashMap::new(),
             still: watch::Sender::new(false),
+            progress: Progress::default(),
             refused: false,
             broken: false,
         })
@@ -200,7 +203,7 @@ impl Environment {
                     // All that comes of it here is that it cannot go on.
                     self.broken |= self.hear(connection, *request).is_some();
                 }
-                Poll::Ready((connection, _)) => self.refuse(connection, "no event is being handled"),
+                Poll::Ready((connection, call)) => self.refuse(connection, &call),
             }
         }
         !self.broken
@@ -322,15 +325,15 @@ impl Environment {
     }
 
     /// Answers what a runtime says out of turn.
-    pub(crate) fn refuse(&mut self, connection: usize, why: &str) {
+    pub(crate) fn refuse(&mut self, connection: usize, call: &Call) {
         self.refused = true;
-        self.api.refuse(connection, "403 Forbidden", "InvalidStateTransition", why);
+        refuse(&mut self.api, connection, call, &self.progress);
     }
 
-    /// Answers what a runtime says of a request that does not run.
-    pub(crate) fn refuse_id(&mut self, connection: usize) {
+    /// The runtime asks for an event again that it has not answered, and gets it again, as on AWS.
+    pub(crate) fn send_again(&mut self, head: &[u8], payload: &[u8]) {
         self.refused = true;
-        self.api.refuse(connection, "400 Bad Request", "InvalidRequestID", "Invalid request ID");
+        self.api.send_event(head, payload);
     }
 
     /// Whether the runtime's program is known to have ended, or an extension has failed.

@@ -170,6 +170,10 @@ impl Extensions {
             let kind = "Extension.MissingExtensionIdentifier";
             return refuse(api, kind, "Missing Lambda-Extension-Identifier header");
         };
+        if !is_uuid(id) {
+            let message = "Invalid Lambda-Extension-Identifier";
+            return refuse(api, "Extension.InvalidExtensionIdentifier", message);
+        }
         let Some(at) = self.registered.iter().position(|one| one.id == *id) else {
             let message = format!("Unknown extension {}", plain(id));
             return refuse(api, "Extension.UnknownExtensionIdentifier", &message);
@@ -235,10 +239,14 @@ impl Extensions {
             .map_err(|error| ("InvalidRequestFormat", plain(&error.to_string())))?;
         if let Some(known) = self.registered.iter().find(|one| one.name == name) {
             let state = if known.state == State::Registered { "Registered" } else { "Ready" };
-            let message = format!(
-                "State transition from {state} to Registered failed for extension {name}. Error: State transition \
-                 is not allowed"
-            );
+            let message = if known.external {
+                format!(
+                    "State transition from {state} to Registered failed for extension {name}. Error: State transition \
+                     is not allowed"
+                )
+            } else {
+                "Extension with this name already registered".to_owned()
+            };
             return Err(("Extension.InvalidExtensionState", message));
         }
         if self.closed {
@@ -386,6 +394,13 @@ fn answer(headers: &str, body: &serde_json::Value) -> Bytes {
 
 fn asks_for_account(features: &str) -> bool {
     features.split(',').any(|one| one.trim() == "accountId")
+}
+
+/// As `8-4-4-4-12` hexadecimal digits.
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Text that may stand in a JSON string as it is.

@@ -57,6 +57,8 @@ pub(crate) struct Head {
     pub(crate) error_type: Option<String>,
     /// `Lambda-Runtime-Function-Response-Mode: streaming`
     pub(crate) is_streaming: bool,
+    /// The same with another value.
+    pub(crate) has_odd_mode: bool,
     pub(crate) content_type: Option<String>,
     /// Of an extension's request.
     pub(crate) extension: Option<Box<ExtensionHeaders>>,
@@ -97,6 +99,7 @@ impl Head {
             expects_continue: false,
             error_type: None,
             is_streaming: false,
+            has_odd_mode: false,
             content_type: None,
             extension: None,
             length: Length::Known(0),
@@ -124,7 +127,9 @@ impl Head {
         } else if name.eq_ignore_ascii_case(ERROR_TYPE) {
             self.error_type = Some(text());
         } else if name.eq_ignore_ascii_case("lambda-runtime-function-response-mode") {
-            self.is_streaming = text().eq_ignore_ascii_case("streaming");
+            let mode = text();
+            self.is_streaming = mode.eq_ignore_ascii_case("streaming");
+            self.has_odd_mode = !self.is_streaming && !mode.is_empty();
         } else if name.eq_ignore_ascii_case("content-type") {
             self.content_type = Some(text());
         }

@@ -32,6 +32,8 @@ mod prepared;
 mod provision;
 mod ready;
 mod record;
+mod refusals;
+mod routes;
 mod run;
 mod shutdown;
 mod snapshots;

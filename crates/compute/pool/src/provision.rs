@@ -215,7 +215,7 @@ impl Inner {
                     let kind = kind.or_else(|| texts::error_type_of(&body));
                     break kind.or_else(|| Some("Runtime.Unknown".to_owned()));
                 }
-                Event::Call(connection, _) => environment.refuse(connection, "it has no event yet"),
+                Event::Call(connection, call) => environment.refuse(connection, &call),
                 Event::TimedOut => break None,
                 Event::Exited(_) => break Some("Runtime.ExitError".to_owned()),
                 Event::NotExecuted(_) => break Some("Runtime.InvalidEntrypoint".to_owned()),

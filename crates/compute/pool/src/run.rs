@@ -20,6 +20,7 @@ use crate::invocation::{ErrorKind, Invocation, InvocationRecord, InvokeRequest, 
 use crate::platform::{Platform, Status};
 use crate::pool::{Inner, Turn};
 use crate::record::{Measured, record, whole_ms};
+use crate::refusals::Progress;
 use crate::stream::{self, Sink};
 use crate::texts::{self, STOPPED};
 use crate::tracing_header::sampled;
@@ -78,6 +79,8 @@ struct Run<'a> {
     cold_start: bool,
     /// The call's tracing header.
     trace: String,
+    /// What stands before the event, once there is one.
+    event_head: String,
     /// True once running calls are given up.
     killing: watch::Receiver<bool>,
 }
@@ -102,6 +105,7 @@ pub(crate) async fn run(
         restore: None,
         extensions_ms: None,
         cold_start: fresh.is_some(),
+        event_head: String::new(),
         killing: inner.killing.subscribe(),
     };
     if fresh.is_none() && (run.environment.has_ended() || run.environment.wake().await.is_err()) {
@@ -164,7 +168,7 @@ impl Run<'_> {
                     let kind = kind.or_else(|| texts::error_type_of(&body));
                     break self.failed(body, kind, false);
                 }
-                Event::Call(connection, _) => self.environment.refuse(connection, "it has no event yet"),
+                Event::Call(connection, call) => self.environment.refuse(connection, &call),
                 Event::TimedOut if late => break self.timed_out(),
                 Event::TimedOut => {
                     late = true;
@@ -254,9 +258,7 @@ impl Run<'_> {
             match self.next(&mut deadline).await {
                 Event::ExtensionsReady => return end,
                 Event::Call(_, Call::Next) => {}
-                Event::Call(connection, _) => {
-                    self.environment.refuse(connection, "no event is being handled");
-                }
+                Event::Call(connection, call) => self.environment.refuse(connection, &call),
                 Event::TimedOut => return End { outcome: end.outcome, ..self.timed_out() },
                 Event::Exited(_) | Event::Extension(_) | Event::Stopped => {
                     return End { reusable: false, ..end };
@@ -324,7 +326,8 @@ impl Run<'_> {
         let request = self.request;
         let timeout_ms = i64::from(request.function.timeout_ms);
         let deadline_ms = self.inner.parts.clock.unix_ms() + timeout_ms;
-        let head = self.event_head(deadline_ms);
+        self.event_head = self.event_head(deadline_ms);
+        self.environment.progress = Progress::Running(request.request_id.clone());
         let call = CallFacts {
             deadline_ms,
             request_id: &request.request_id,
@@ -334,8 +337,9 @@ impl Run<'_> {
         let Environment { extensions, api, .. } = &mut *self.environment;
         extensions.begin_call(api, &self.inner.parts.random, &call);
         self.environment.api.let_stream(sink.as_ref().map(|_| request.request_id.as_str()));
-        self.environment.api.send_event(head.as_bytes(), &request.payload);
+        self.environment.api.send_event(self.event_head.as_bytes(), &request.payload);
         let end = self.await_end(sink).await;
+        self.environment.progress = Progress::Answered(request.request_id.clone());
         let is_cut = self.environment.api.is_streaming();
         self.environment.api.let_stream(None);
         // The rest of what it meant to say would be taken for the next event's.
@@ -435,6 +439,12 @@ impl Run<'_> {
                 self.environment.api.accept(connection);
                 Some(self.broken_off(trailers))
             }
+            Call::Response { id, has_odd_mode: true, .. } if id == own => {
+                let (kind, message) = ("InvalidFunctionResponseMode", "Invalid function response mode");
+                self.environment.api.refuse(connection, "400 Bad Request", kind, message);
+                let kind = "Runtime.InvalidResponseModeHeader";
+                Some(self.failed(texts::error_object(kind, message), Some(kind.to_owned()), true))
+            }
             Call::Response { id, body, .. } if id == own => match body {
                 Some(body) => {
                     self.environment.api.accept(connection);
@@ -454,25 +464,12 @@ impl Run<'_> {
                 let kind = kind.or_else(|| texts::error_type_of(&body));
                 Some(self.failed(body, kind, true))
             }
-            Call::Response { .. } | Call::Error { .. } => {
-                self.environment.refuse_id(connection);
-                None
-            }
             Call::Next => {
-                // Asking again without an answer is how a runtime would lose its event.
-                self.environment.refuse(connection, "the last event has no answer yet");
+                self.environment.send_again(self.event_head.as_bytes(), &self.request.payload);
                 None
             }
-            Call::InitError { .. }
-            | Call::Function
-            | Call::RestoreNext
-            | Call::Code { .. }
-            | Call::Streaming { .. }
-            | Call::Piece(_)
-            | Call::StreamEnd(_)
-            | Call::Extension(_)
-            | Call::StreamLost => {
-                self.environment.refuse(connection, "the function is loaded");
+            call => {
+                self.environment.refuse(connection, &call);
                 None
             }
         }

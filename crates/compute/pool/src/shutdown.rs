@@ -45,7 +45,7 @@ impl Environment {
         loop {
             match self.next(&logs, &mut deadline).await {
                 Event::TimedOut | Event::Broken(_) | Event::Exited(_) => return,
-                Event::Call(connection, _) => self.refuse(connection, "the environment is shutting down"),
+                Event::Call(connection, call) => self.refuse(connection, &call),
                 _ => {}
             }
         }
@@ -63,7 +63,7 @@ impl Environment {
             match self.next(&logs, &mut deadline).await {
                 Event::TimedOut | Event::Broken(_) => break,
                 Event::Exited(ExitStatus::Signal(0)) => break,
-                Event::Call(connection, _) => self.refuse(connection, "the environment is shutting down"),
+                Event::Call(connection, call) => self.refuse(connection, &call),
                 _ => {}
             }
         }

@@ -257,7 +257,8 @@ async fn take(inner: &Arc<Inner>, function: &FunctionSpec, kind: &Arc<Kind>) -> 
     let made = blocking(move || owner.sandbox.prepare_snapshot(&shell)).await?;
     let (started, snapshot) = made.map_err(|error| NotTaken::Impossible(error.to_string()))?;
     let snapshot = Arc::new(snapshot);
-    let prepared = Prepared::adopt(started, kind.shell.clone()).map_err(failed)?;
+    let mut prepared = Prepared::adopt(started, kind.shell.clone()).map_err(failed)?;
+    prepared.api.serve_restore();
     let assigned = assign(prepared, function, opening.variables.clone()).await?;
     let mut environment = opening.environment(inner, assigned, false)?;
     let mut deadline = environment.alarm.after(LOAD_TIMEOUT);
@@ -278,7 +279,7 @@ async fn take(inner: &Arc<Inner>, function: &FunctionSpec, kind: &Arc<Kind>) -> 
                 environment.api.put_back(connection, call);
                 return Err(NotTaken::Failed(Box::new(environment)));
             }
-            Event::Call(connection, _) => environment.refuse(connection, "it has no event yet"),
+            Event::Call(connection, call) => environment.refuse(connection, &call),
             other => break format!("while it loaded there came {other:?}"),
         }
     };
@@ -296,7 +297,9 @@ async fn fork(
     let owner = inner.clone();
     let restored = blocking(move || owner.sandbox.restore(&snapshot, memory_mib)).await?;
     let started = restored.map_err(|error| InvokeError::Environment(error.to_string()))?;
-    Prepared::adopt(started, shell).map_err(failed)
+    let mut prepared = Prepared::adopt(started, shell).map_err(failed)?;
+    prepared.api.serve_restore();
+    Ok(prepared)
 }
 
 /// Has as many wait as are wanted, in the background, one after the other.

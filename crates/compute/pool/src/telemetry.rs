@@ -19,10 +19,10 @@ const MAX_EARLY_BYTES: usize = 256 * 1024;
 /// A queue holds so many times what its subscriber takes at once.
 const QUEUE_FACTOR: usize = 4;
 /// Events that only subscribers of the Logs API get, and those that they get of the platform's.
-const END: &str = "platform.end";
+const ONLY_OF_LOGS_API: [&str; 2] = ["platform.end", "platform.logsSubscription"];
 const OF_LOGS_API: [&str; 7] = [
     "platform.start",
-    END,
+    "platform.end",
     "platform.report",
     "platform.extension",
     "platform.logsSubscription",
@@ -210,7 +210,7 @@ impl Subscriber {
         let wanted = self.wish.types.contains(&event.source)
             && match (self.wish.is_logs, event.source) {
                 (true, Source::Platform) => OF_LOGS_API.contains(&event.kind),
-                (false, Source::Platform) => event.kind != END,
+                (false, Source::Platform) => !ONLY_OF_LOGS_API.contains(&event.kind),
                 _ => true,
             };
         if !wanted {
@@ -337,6 +337,22 @@ mod tests {
             telemetry.subscribe("other", wish(&[Source::Function]));
         }
         assert_eq!(telemetry.state.lock().subscribers.len(), 3);
+    }
+
+    #[test]
+    fn each_api_has_events_of_its_own() {
+        let telemetry = Telemetry::default();
+        let wish = Wish { max_items: 9, ..wish(&[Source::Platform]) };
+        let of_logs = telemetry.subscribe("logs", Wish { is_logs: true, ..wish.clone() });
+        let of_telemetry = telemetry.subscribe("telemetry", wish);
+        for is_logs in [true, false] {
+            telemetry.platform(0, &Platform::Subscription { is_logs, name: "one", types: &[] });
+        }
+        telemetry.platform(0, &Platform::End { request_id: "one" });
+        let of_logs: Vec<_> = of_logs.take(0).lines;
+        assert!(of_logs.len() == 2 && of_logs[0].contains("logsSub") && of_logs[1].contains("platform.end"));
+        let of_telemetry = of_telemetry.take(0).lines;
+        assert!(of_telemetry.len() == 1 && of_telemetry[0].contains("telemetrySub"));
     }
 
     #[test]

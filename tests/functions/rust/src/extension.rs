@@ -1,5 +1,5 @@
-//! An extension on AWS's own Rust crate (`lambda-extension`): prints every event, log record and telemetry event that it is
-//! given, each as a line that begins with `rust`.
+//! An extension on AWS's own Rust crate (`lambda-extension`): prints every event that it is given, each as a line that begins
+//! with `rust`; by the name `logs` also what it gets of the Logs API, by any other what it gets of the Telemetry API.
 
 use lambda_extension::{
     Error, Extension, LambdaEvent, LambdaLog, LambdaTelemetry, LogBuffering, NextEvent, SharedService,
@@ -12,17 +12,15 @@ const TYPES: &[&str] = &["platform", "function"];
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let buffering = LogBuffering { timeout_ms: 25, ..LogBuffering::default() };
-    Extension::new()
-        .with_events(&["INVOKE", "SHUTDOWN"])
-        .with_events_processor(service_fn(told))
-        .with_log_types(TYPES)
-        .with_log_buffering(buffering)
-        .with_logs_processor(SharedService::new(service_fn(logged)))
-        .with_telemetry_types(TYPES)
-        .with_telemetry_buffering(buffering)
-        .with_telemetry_processor(SharedService::new(service_fn(measured)))
-        .run()
-        .await
+    let extension =
+        Extension::new().with_events(&["INVOKE", "SHUTDOWN"]).with_events_processor(service_fn(told));
+    // AWS lets an extension subscribe with one of the two only.
+    if std::env::args().next().is_some_and(|program| program.ends_with("/logs")) {
+        let extension = extension.with_log_types(TYPES).with_log_buffering(buffering);
+        return extension.with_logs_processor(SharedService::new(service_fn(logged))).run().await;
+    }
+    let extension = extension.with_telemetry_types(TYPES).with_telemetry_buffering(buffering);
+    extension.with_telemetry_processor(SharedService::new(service_fn(measured))).run().await
 }
 
 async fn told(event: LambdaEvent) -> Result<(), Error> {

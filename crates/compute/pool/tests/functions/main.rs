@@ -12,6 +12,7 @@ mod node;
 mod pooling;
 mod provisioned;
 mod python;
+mod runtime_api;
 mod snap_start;
 mod starting;
 mod streaming;
@@ -36,5 +37,6 @@ fn main() {
     trials.extend(streaming::trials());
     trials.extend(tenants::trials());
     trials.extend(extensions::trials());
+    trials.extend(runtime_api::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
