@@ -4,7 +4,7 @@ use lambent_store::{ScanOptions, Txn};
 use serde::{Deserialize, Serialize};
 
 use crate::principals::{KeyOwner, put_key};
-use crate::{Identity, IdentityError, NewAccessKey, keys, quotas};
+use crate::{Caller, CallerKind, Identity, IdentityError, NewAccessKey, keys, quotas};
 
 /// Accounts that one cloud has.
 pub const ACCOUNTS_MAX: usize = 1_000;
@@ -77,6 +77,11 @@ impl Identity {
         Ok((account, made.shown(KeyOwner::Root)))
     }
 
+    /// Whether this is the owner of the cloud, and not the root of another account.
+    pub fn is_owner(&self, caller: &Caller) -> bool {
+        caller.kind == CallerKind::Root && caller.account == self.root.account
+    }
+
     /// All accounts, the owner's first, the others by id.
     pub async fn accounts(&self) -> Result<Vec<Account>, IdentityError> {
         let (range, options) = (&keys::accounts().range(), ScanOptions::rows(ACCOUNTS_MAX));
@@ -129,7 +134,7 @@ mod tests {
     use lambent_store::Db;
 
     use super::*;
-    use crate::{CallerKind, MasterKey, RootKey};
+    use crate::{MasterKey, RootKey};
 
     fn identity() -> Identity {
         let root = RootKey {
@@ -147,6 +152,7 @@ mod tests {
         let (account, key) = identity.create_account("other", Some("111122223333")).await.unwrap();
         let found = identity.credential(&key.key.id, None).await.unwrap();
         assert_eq!(found.secret_access_key, key.secret_access_key);
+        assert!(!identity.is_owner(&found.caller) && identity.is_owner(&identity.root_caller()));
         assert_eq!((found.caller.kind, found.caller.account.as_str()), (CallerKind::Root, "111122223333"));
         assert_eq!(found.caller.arn, "arn:aws:iam::111122223333:root");
         let ids: Vec<_> = identity.accounts().await.unwrap().into_iter().map(|one| one.id).collect();

@@ -30,6 +30,7 @@ use lambent_sts::KeySets;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::account_paths;
 use crate::audit;
 use crate::blobs::{self, OpenBlobsError};
 use crate::care_paths;
@@ -188,7 +189,7 @@ impl Cloud {
         targets.add("s3", lambent_s3::bucket_target(s3.clone(), ground.identity.clone(), deliveries_to_s3));
         let key_sets = KeySets::new(arguments.identity_provider.clone(), ground.clock.clone());
         let key_sets = key_sets.map_err(StartError::KeySets)?;
-        let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter), key_sets);
+        let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter), (key_sets, &region));
         let config =
             GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
         let Ground { clock, random, db, blobs, identity, outbox, nodes, audit, .. } = ground;
@@ -398,7 +399,7 @@ fn paths(
     lambda: &Arc<Lambda>,
     logs: &Logs,
     (pool, meter): (&Pool, &Meter),
-    key_sets: KeySets,
+    (key_sets, region): (KeySets, &str),
 ) -> Paths {
     Paths {
         services: vec![
@@ -415,7 +416,11 @@ fn paths(
             joints::dead_letters(ground.outbox.clone()),
             audit::admin(ground.audit.clone()),
         ],
-        root_paths: care_paths::paths(&ground.db, &ground.clock),
+        root_paths: [
+            care_paths::paths(&ground.db, &ground.clock),
+            account_paths::paths(&ground.identity, region),
+        ]
+        .concat(),
         downloads: vec![joints::code_downloads(lambda.clone())],
         urls: Some(Arc::new(LambdaUrls(lambda.clone()))),
         health: Some(joints::health(ground.db.clone())),

@@ -1,6 +1,7 @@
 //! `lambent`: a serverless cloud in one binary.
 #![forbid(unsafe_code)]
 
+mod account_paths;
 mod audit;
 mod blobs;
 mod care;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use lambent_cli::{
-    audit as audit_command, bill, dead_letters, demo, doctor, env, iam, invocations, logs, runtime,
+    account, audit as audit_command, bill, dead_letters, demo, doctor, env, iam, invocations, logs, runtime,
     top as top_command,
 };
 
@@ -43,6 +44,8 @@ enum Command {
     Up(up::UpArgs),
     /// Print what a shell needs to use the cloud: eval "$(lambent env)"
     Env(env::EnvArgs),
+    /// Make and list accounts
+    Account(account::AccountArgs),
     /// Print what a function wrote
     Logs(logs::LogsArgs),
     /// Print a function's last calls: how long each took, what it cost, how it ended
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Up(arguments) => up::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
+        Command::Account(arguments) => account::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Invocations(arguments) => invocations::run(&arguments),
         Command::Top(arguments) => top_command::run(&arguments),

@@ -4,6 +4,7 @@
 //! `run` that gives the exit code, one of [`exit::TABLE`].
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod audit;
 pub mod bill;
 pub mod care;

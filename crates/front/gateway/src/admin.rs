@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use lambent_api::{ApiError, Body, BoxFuture, CallContext};
 use lambent_base::Place;
-use lambent_identity::{CallerKind, Wanted};
+use lambent_identity::Wanted;
 use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
 
@@ -137,8 +137,8 @@ async fn run(
     let caller = authenticated.caller;
     context.place = Place { account: caller.account.clone(), region: authenticated.region };
     if let Some(rooted) = inner.root_paths.iter().find(|rooted| rooted.path == path) {
-        if caller.kind != CallerKind::Root {
-            let message = format!("{path} is for the root key alone, not for {}", caller.arn);
+        if !inner.identity.is_owner(&caller) {
+            let message = format!("{path} is for the owner's root key alone, not for {}", caller.arn);
             return Err(ApiError::new("AccessDeniedException", 403, message));
         }
         return (rooted.handler)(context, query).await.map(Answer::Body);

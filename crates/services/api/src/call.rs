@@ -75,8 +75,9 @@ impl Call {
         caller: &Caller,
         wanted: Wanted,
     ) -> Result<Self, ApiError> {
-        let authorized =
-            identity.authorize(caller, &context.circumstances(), wanted).await.map_err(denied)?;
+        let at = context.circumstances();
+        let authorized = identity.authorize(caller, &at, wanted).await;
+        let authorized = authorized.map_err(|error| explained(&identity, caller, &at, error))?;
         let caller = Arc::clone(authorized.caller());
         Ok(Self { context, caller, identity })
     }
@@ -103,7 +104,9 @@ impl Call {
 
     /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source.
     pub async fn authorize(&self, wanted: Wanted) -> Result<Authorized, ApiError> {
-        self.identity.authorize(self.caller(), &self.context.circumstances(), wanted).await.map_err(denied)
+        let at = self.context.circumstances();
+        let authorized = self.identity.authorize(self.caller(), &at, wanted).await;
+        authorized.map_err(|error| explained(&self.identity, self.caller(), &at, error))
     }
 
     pub fn caller(&self) -> &Caller {
@@ -139,6 +142,22 @@ fn denied(error: IdentityError) -> ApiError {
         other => ApiError::internal(&other),
     }
 }
+
+/// [`denied`], with what DecodeAuthorizationMessage reads to who may: why, which the message leaves out.
+fn explained(identity: &Identity, caller: &Caller, at: &Circumstances, error: IdentityError) -> ApiError {
+    let encoded = match &error {
+        IdentityError::Denied(denial) => Some(identity.encode_denial(caller, at, denial)),
+        _ => None,
+    };
+    let refused = denied(error);
+    match encoded {
+        Some(encoded) => refused.with_header(AUTHORIZATION_MESSAGE, encoded),
+        None => refused,
+    }
+}
+
+/// The header of a denied request's answer that DecodeAuthorizationMessage takes.
+pub const AUTHORIZATION_MESSAGE: &str = "x-lambent-authorization-message";
 
 /// The error code of a policy's no.
 pub const ACCESS_DENIED: &str = "AccessDenied";

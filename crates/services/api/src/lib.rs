@@ -11,11 +11,13 @@ mod service;
 mod urls;
 
 pub use body::{Body, ByteStream, Trailers};
-pub use call::{ACCESS_DENIED, Call, CallContext, Client, Decisions, OpenCall, not_implemented};
+pub use call::{
+    ACCESS_DENIED, AUTHORIZATION_MESSAGE, Call, CallContext, Client, Decisions, OpenCall, not_implemented,
+};
 pub use guarded::{Guarded, PlatformWork, Proof};
 pub use service::{
-    Access, BodyCheck, BodyMode, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route, Service,
-    Signing, ViolationWords,
+    Access, BodyCheck, BodyMode, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route, Service, Signing,
+    ViolationWords,
 };
 pub use urls::{FunctionUrl, FunctionUrls, UrlAnswer, UrlCall};
 
