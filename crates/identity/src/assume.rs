@@ -1,14 +1,13 @@
 //! Roles for those whom their trust policies let in: callers, services, and who an identity provider vouches for.
 //! Source: AWS STS API Reference, "AssumeRole" and "AssumeRoleWithWebIdentity".
 
-use lambent_base::Arn;
+use std::sync::Arc;
 
-use crate::policy::Effect;
 use crate::session_tags::SessionTags;
 use crate::sessions::{Narrowing, RoleSubject, Subject};
 use crate::{
-    Caller, CallerKind, Circumstances, Denial, Identity, IdentityError, Policy, PolicyKind, Principal, Role,
-    TemporaryCredentials, Wanted,
+    Caller, CallerKind, Circumstances, Denial, Identity, IdentityError, Policy, PolicyKind, ResourceFacts,
+    Role, TemporaryCredentials, Wanted,
 };
 
 /// Seconds that the session of a role lasts at most which another role's session asks for.
@@ -71,7 +70,7 @@ impl Identity {
     /// Whether a service, as `lambda.amazonaws.com`, may act as a role. A role that does not exist trusts nobody.
     pub async fn service_may_assume(&self, service: &str, role_arn: &str) -> Result<bool, IdentityError> {
         match self.role_by_arn(role_arn).await {
-            Ok(role) => Ok(trusts_service(&role, service)?),
+            Ok(role) => self.trusts(&role.trust_policy, role_arn, &Caller::service(service)),
             Err(IdentityError::NoSuchRole(_)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -86,7 +85,7 @@ impl Identity {
         seconds: i64,
     ) -> Result<TemporaryCredentials, IdentityError> {
         let role = self.role_by_arn(role_arn).await?;
-        if !trusts_service(&role, service)? {
+        if !self.trusts(&role.trust_policy, role_arn, &Caller::service(service))? {
             let denial =
                 Denial::silent(&Caller::service(service), "sts:AssumeRole", role_arn, PolicyKind::Trust);
             return Err(IdentityError::Denied(Box::new(denial)));
@@ -117,14 +116,14 @@ impl Identity {
         at: &Circumstances,
         wanted: Wanted,
     ) -> Result<(), IdentityError> {
-        let trust = Policy::trust(&role.trust_policy)?;
-        if trust.effect_for(wanted.action, |principal| names(principal, caller)) != Effect::Allow {
-            return Err(not_trusted(caller, wanted.action, &wanted.resource));
+        let facts = trust_facts(role)?;
+        match self.authorize_on(caller, at, wanted, facts).await {
+            // Whether there is such a role is nobody's business whom it does not trust.
+            Err(IdentityError::Denied(denial)) if denial.kind == PolicyKind::Trust => {
+                Err(IdentityError::Denied(Box::new(denial.without_reason())))
+            }
+            decided => decided.map(drop),
         }
-        let is_direct = trust.effect_for(wanted.action, |principal| names_directly(principal, caller));
-        let granted = role.account == caller.account && is_direct == Effect::Allow;
-        self.authorize_beside(caller, at, wanted, granted).await?;
-        Ok(())
     }
 }
 
@@ -204,29 +203,12 @@ fn not_trusted(caller: &Caller, action: &'static str, role_arn: &str) -> Identit
     IdentityError::Denied(Box::new(denial.without_reason()))
 }
 
-fn trusts_service(role: &Role, service: &str) -> Result<bool, IdentityError> {
-    let is_meant = |principal: &Principal| matches!(principal, Principal::Service(name) if name == service);
-    Ok(Policy::trust(&role.trust_policy)?.effect_for("sts:AssumeRole", is_meant) == Effect::Allow)
-}
-
-/// Whether a trust policy's principal means this caller.
-fn names(principal: &Principal, caller: &Caller) -> bool {
-    let is_account = |name: &String| {
-        let root = Arn::new("iam", "", &caller.account, "root").to_string();
-        *name == caller.account || *name == root
-    };
-    names_directly(principal, caller) || matches!(principal, Principal::Aws(name) if is_account(name))
-}
-
-/// Whether it means this caller and not just its account.
-fn names_directly(principal: &Principal, caller: &Caller) -> bool {
-    match principal {
-        Principal::Anyone => true,
-        Principal::Aws(name) => {
-            let is_role =
-                matches!(&caller.kind, CallerKind::RoleSession { role_arn, .. } if name == role_arn);
-            *name == caller.arn || is_role
-        }
-        Principal::Service(_) | Principal::Federated(_) => false,
-    }
+/// A role as a resource that others want to use: its trust policy is the resource's.
+pub(crate) fn trust_facts(role: &Role) -> Result<ResourceFacts, IdentityError> {
+    Ok(ResourceFacts {
+        owner: Some(role.account.clone()),
+        policy: Some(Arc::new(Policy::trust(&role.trust_policy)?)),
+        tags: role.tags.clone(),
+        ..ResourceFacts::default()
+    })
 }

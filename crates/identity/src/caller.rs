@@ -85,6 +85,16 @@ impl Caller {
         Self::without_account(name, CallerKind::Service { name: name.to_owned() })
     }
 
+    /// The tags that the session was made with.
+    pub(crate) fn session_tags(&self) -> &[(String, String)] {
+        match &self.kind {
+            CallerKind::RoleSession { session_tags, .. } | CallerKind::FederatedUser { session_tags, .. } => {
+                session_tags
+            }
+            _ => &[],
+        }
+    }
+
     fn without_account(arn: &str, kind: CallerKind) -> Self {
         Self {
             account: String::new(),

@@ -1,383 +1,202 @@
-//! The decision: may this caller do this to that?
+//! The decision, given all that it depends on.
+//! Source: IAM User Guide, "Policy evaluation logic" and "Cross-account policy evaluation logic".
 
 use std::sync::Arc;
 
-use crate::policy::Effect;
-use crate::{
-    Authorized, Caller, CallerKind, Circumstances, Decision, Denial, Identity, IdentityError, Policy,
-    PolicyKind, RoleName, Wanted,
-};
+use crate::policy::{Family, Found, Grant, Request, Search, Statement, Who};
+use crate::policy_set::NamedPolicy;
+use crate::{CallerKind, Policy, PolicyKind, StatementRef};
 
-/// A role's policies, parsed once for each revision of the role.
-pub(crate) struct CompiledRole {
-    revision: u64,
-    policies: Vec<Policy>,
+/// All that speaks for and against a request.
+pub(crate) struct Case<'a> {
+    pub(crate) request: Request<'a>,
+    pub(crate) who: Who<'a>,
+    pub(crate) identity: IdentitySide<'a>,
+    pub(crate) boundary: Option<&'a NamedPolicy>,
+    pub(crate) sessions: Sessions<'a>,
+    pub(crate) resource: Option<&'a Policy>,
+    /// Whether the resource belongs to the caller's own account.
+    pub(crate) is_own_account: bool,
+    /// Whether statements for everybody let in no one of another account.
+    pub(crate) is_blocked_public: bool,
 }
 
-/// Compiled roles that are kept; beyond it all are dropped and made anew when needed.
-const COMPILED_ROLES_MAX: usize = 4_096;
+/// What speaks for a principal by itself.
+#[derive(Clone, Copy)]
+pub(crate) enum IdentitySide<'a> {
+    /// Services, and who did not sign, have no policies.
+    Nothing,
+    /// The account itself.
+    Everything,
+    Policies(&'a [NamedPolicy]),
+}
 
-/// AWS answers this to everybody whose signature holds, even against an explicit deny.
-const ALWAYS_ALLOWED: &str = "sts:GetCallerIdentity";
+/// The policies that a session was made with.
+#[derive(Clone, Copy)]
+pub(crate) enum Sessions<'a> {
+    /// None are needed.
+    Free,
+    /// All of them must allow.
+    All(&'a [Policy]),
+    /// One at least must be there, and all must allow.
+    Required(&'a [Policy]),
+}
 
-impl Identity {
-    /// Decides; the proof of a yes is what handlers ask for, a no is [`IdentityError::Denied`] with AWS's message.
-    pub async fn authorize(
-        &self,
-        caller: &Caller,
-        at: &Circumstances,
-        wanted: Wanted,
-    ) -> Result<Authorized, IdentityError> {
-        self.authorize_beside(caller, at, wanted, false).await
-    }
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Allowed,
+    /// Statements of this kind of policy deny it.
+    Denied(PolicyKind),
+    /// No statement of this kind of policy allows it.
+    Silent(PolicyKind),
+}
 
-    /// [`Identity::authorize`] for a resource with a policy of its own: where that one allows (`granted`), the caller's own
-    /// policies need not, but may deny.
-    pub async fn authorize_beside(
-        &self,
-        caller: &Caller,
-        at: &Circumstances,
-        wanted: Wanted,
-        granted: bool,
-    ) -> Result<Authorized, IdentityError> {
-        self.decided(&Arc::new(caller.clone()), at, wanted, granted).await
-    }
+/// The outcome, and the statements that made it.
+pub(crate) struct Verdict<'a> {
+    pub(crate) outcome: Outcome,
+    pub(crate) statements: Vec<Hit<'a>>,
+    /// Whether the boundary allows it; `None` without one.
+    pub(crate) boundary_allows: Option<bool>,
+}
 
-    /// [`Identity::authorize`] for each of these by itself, in their order: a no to one leaves the others alone.
-    ///
-    /// Errors: when it cannot be decided; a no is none.
-    pub async fn authorize_each(
-        &self,
-        caller: &Caller,
-        at: &Circumstances,
-        wanted: Vec<Wanted>,
-    ) -> Result<Vec<Result<Authorized, IdentityError>>, IdentityError> {
-        let caller = Arc::new(caller.clone());
-        let mut decisions = Vec::with_capacity(wanted.len());
-        for wanted in wanted {
-            decisions.push(match self.decided(&caller, at, wanted, false).await {
-                Err(failure) if !matches!(failure, IdentityError::Denied(_)) => return Err(failure),
-                decision => decision,
-            });
-        }
-        Ok(decisions)
-    }
+/// A statement that applies, and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Hit<'a> {
+    kind: PolicyKind,
+    policy: Option<&'a Arc<str>>,
+    statement: &'a Statement,
+}
 
-    /// Decides and tells the witnesses.
-    async fn decided(
-        &self,
-        caller: &Arc<Caller>,
-        at: &Circumstances,
-        wanted: Wanted,
-        granted: bool,
-    ) -> Result<Authorized, IdentityError> {
-        let Wanted { action, resource, .. } = wanted;
-        let facts = self.resource_facts(&resource).await?;
-        let owner = facts.owner.unwrap_or_else(|| caller.account.clone());
-        let verdict = self.decide(caller, action, &resource, granted).await?;
-        let outcome = verdict.as_ref().map(|()| [].as_slice());
-        for witness in self.witnesses.read().iter() {
-            let resource = &resource;
-            witness.decided(&Decision { caller, at, action, resource, owner: &owner, outcome });
-        }
-        match verdict {
-            Ok(()) => Ok(Authorized::new(Arc::clone(caller), action, resource, owner)),
-            Err(denial) => Err(IdentityError::Denied(Box::new(denial))),
+/// What each kind of policy says.
+struct Heard<'a> {
+    identity: Vec<(Option<&'a Arc<str>>, Found<'a>)>,
+    boundary: Option<(&'a Arc<str>, Found<'a>)>,
+    sessions: Vec<Found<'a>>,
+    resource: Found<'a>,
+    resource_kind: PolicyKind,
+}
+
+/// Decides. An explicit deny anywhere wins; then it takes an allow of every kind of policy that must allow.
+pub(crate) fn decide<'a>(case: &Case<'a>, search: Search) -> Verdict<'a> {
+    let heard = hear(case, search);
+    let boundary_allows = heard.boundary.as_ref().map(|(_, found)| found.grant() != Grant::None);
+    let denies = heard.hits(false);
+    // AWS's order of kinds in messages.
+    let kinds = [PolicyKind::Identity, PolicyKind::Boundary, PolicyKind::Session, heard.resource_kind];
+    for kind in kinds {
+        let statements: Vec<Hit<'a>> = denies.iter().filter(|hit| hit.kind == kind).copied().collect();
+        if !statements.is_empty() {
+            return Verdict { outcome: Outcome::Denied(kind), statements, boundary_allows };
         }
     }
+    let outcome = match missing(case, &heard) {
+        Some(kind) => Outcome::Silent(kind),
+        None => Outcome::Allowed,
+    };
+    let statements = if outcome == Outcome::Allowed { heard.hits(true) } else { Vec::new() };
+    Verdict { outcome, statements, boundary_allows }
+}
 
-    async fn decide(
-        &self,
-        caller: &Caller,
-        action: &str,
-        resource: &str,
-        granted: bool,
-    ) -> Result<Result<(), Denial>, IdentityError> {
-        let effect = match &caller.kind {
-            _ if action == ALWAYS_ALLOWED => Effect::Allow,
-            CallerKind::Root => Effect::Allow,
-            CallerKind::RoleSession { role_name, session_policies, .. } => {
-                let resource = self.with_path(action, resource).await?;
-                let by_role = match self.role_effect(caller, role_name, action, &resource).await? {
-                    Effect::Nothing if granted => Effect::Allow,
-                    decided => decided,
-                };
-                session_policies
-                    .iter()
-                    .fold(by_role, |before, policy| both(before, policy.effect_on(action, &resource)))
+fn hear<'a>(case: &Case<'a>, search: Search) -> Heard<'a> {
+    let find = |policy: &'a Policy| policy.find(&case.request, case.who, search);
+    let identity = match case.identity {
+        IdentitySide::Policies(policies) => policies,
+        IdentitySide::Nothing | IdentitySide::Everything => &[],
+    };
+    let sessions = match case.sessions {
+        Sessions::Free => &[],
+        Sessions::All(policies) | Sessions::Required(policies) => policies,
+    };
+    let mut resource = case.resource.map(find).unwrap_or_default();
+    if case.is_blocked_public && !case.is_own_account {
+        resource.allows.retain(|(_, grant)| *grant != Grant::Everybody);
+    }
+    let is_trust = case.resource.is_some_and(|policy| policy.family() == Family::Trust);
+    Heard {
+        identity: identity.iter().map(|named| (Some(&named.name), find(&named.policy))).collect(),
+        boundary: case.boundary.map(|named| (&named.name, find(&named.policy))),
+        sessions: sessions.iter().map(find).collect(),
+        resource,
+        resource_kind: if is_trust { PolicyKind::Trust } else { PolicyKind::Resource },
+    }
+}
+
+/// The kind of policy whose allow is missing.
+fn missing(case: &Case<'_>, heard: &Heard<'_>) -> Option<PolicyKind> {
+    let (grant, by_resource) = (heard.resource.grant(), Some(heard.resource_kind));
+    let is_trust = heard.resource_kind == PolicyKind::Trust;
+    let kind = match case.who {
+        Who::Caller(caller) => &caller.kind,
+        Who::Federated(_) => &CallerKind::Anonymous,
+    };
+    match kind {
+        CallerKind::Anonymous | CallerKind::Service { .. } => {
+            return if grant >= Grant::Everybody { None } else { by_resource };
+        }
+        // Nobody assumes a role that does not trust him, not even the account's root.
+        _ if is_trust && grant == Grant::None => return by_resource,
+        CallerKind::Root if case.is_own_account => return None,
+        _ if case.is_own_account && grant == Grant::Full => return None,
+        _ => {}
+    }
+    let stands_in = case.is_own_account && grant >= Grant::Everybody;
+    if !(stands_in || heard.identity_allows(case.identity)) {
+        return Some(PolicyKind::Identity);
+    }
+    if heard.boundary.as_ref().is_some_and(|(_, found)| found.grant() == Grant::None) {
+        return Some(PolicyKind::Boundary);
+    }
+    let is_bare = matches!(case.sessions, Sessions::Required([]));
+    if is_bare || heard.sessions.iter().any(|found| found.grant() == Grant::None) {
+        return Some(PolicyKind::Session);
+    }
+    if !case.is_own_account && grant == Grant::None { by_resource } else { None }
+}
+
+impl<'a> Heard<'a> {
+    fn identity_allows(&self, side: IdentitySide<'_>) -> bool {
+        match side {
+            IdentitySide::Nothing => false,
+            IdentitySide::Everything => true,
+            IdentitySide::Policies(_) => self.identity.iter().any(|(_, found)| found.grant() != Grant::None),
+        }
+    }
+
+    /// The statements that allow, or those that deny.
+    fn hits(&self, allow: bool) -> Vec<Hit<'a>> {
+        let mut hits = Vec::new();
+        let mut add = |kind, policy, found: &Found<'a>| {
+            let hit = |statement| Hit { kind, policy, statement };
+            if allow {
+                hits.extend(found.allows.iter().map(|(statement, _)| hit(*statement)));
+            } else {
+                hits.extend(found.denies.iter().map(|statement| hit(*statement)));
             }
-            _ => Effect::Nothing,
         };
-        Ok(match effect {
-            Effect::Allow => Ok(()),
-            Effect::Deny => Err(Denial::explicit(caller, action, resource, PolicyKind::Identity, Vec::new())),
-            Effect::Nothing => Err(Denial::silent(caller, action, resource, PolicyKind::Identity)),
-        })
-    }
-
-    async fn role_effect(
-        &self,
-        caller: &Caller,
-        role_name: &str,
-        action: &str,
-        resource: &str,
-    ) -> Result<Effect, IdentityError> {
-        let role = self.compiled_role(&caller.account, role_name).await?;
-        let mut effect = Effect::Nothing;
-        for policy in &role.policies {
-            match policy.effect_on(action, resource) {
-                Effect::Deny => return Ok(Effect::Deny),
-                Effect::Allow => effect = Effect::Allow,
-                Effect::Nothing => {}
-            }
+        for (name, found) in &self.identity {
+            add(PolicyKind::Identity, *name, found);
         }
-        Ok(effect)
-    }
-
-    async fn compiled_role(&self, account: &str, name: &str) -> Result<Arc<CompiledRole>, IdentityError> {
-        let role = self.role(RoleName { account, name }).await?;
-        if let Some(known) =
-            self.compiled.read().get(&role.id).filter(|known| known.revision == role.revision)
-        {
-            return Ok(Arc::clone(known));
+        if let Some((name, found)) = &self.boundary {
+            add(PolicyKind::Boundary, Some(*name), found);
         }
-        let policies = role.policies.values().map(|text| Policy::identity(text)).collect::<Result<_, _>>()?;
-        let compiled = Arc::new(CompiledRole { revision: role.revision, policies });
-        let mut all = self.compiled.write();
-        if all.len() >= COMPILED_ROLES_MAX {
-            all.clear();
+        for found in &self.sessions {
+            add(PolicyKind::Session, None, found);
         }
-        all.insert(role.id, Arc::clone(&compiled));
-        Ok(compiled)
+        add(self.resource_kind, None, &self.resource);
+        hits
     }
 }
 
-/// What two policies allow that must both allow.
-fn both(left: Effect, right: Effect) -> Effect {
-    match (left, right) {
-        (Effect::Deny, _) | (_, Effect::Deny) => Effect::Deny,
-        (Effect::Allow, Effect::Allow) => Effect::Allow,
-        _ => Effect::Nothing,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
-    use lambent_base::{Clock, Random};
-    use lambent_store::Db;
-
-    use super::*;
-    use crate::{MasterKey, Role, RootKey};
-
-    const ACCOUNT: &str = "000000000000";
-    const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",
-        "Principal":{"AWS":"000000000000","Service":"lambda.amazonaws.com"}}}"#;
-
-    fn identity() -> (Identity, lambent_base::ManualClock) {
-        let (clock, hand) = Clock::manual(1_800_000_000_000);
-        let db = Db::memory(clock.clone(), Random::seeded(1));
-        let root = RootKey {
-            account: ACCOUNT.into(),
-            access_key_id: "AKIAROOT".into(),
-            secret_access_key: "s".into(),
-        };
-        (Identity::new(db, clock, Random::seeded(2), root, MasterKey::new([1; 32])), hand)
-    }
-
-    fn at() -> Circumstances {
-        Circumstances::default()
-    }
-
-    fn role(name: &str) -> Role {
-        Role {
-            account: ACCOUNT.into(),
-            name: name.into(),
-            path: "/".into(),
-            id: String::new(),
-            trust_policy: TRUST.into(),
-            description: None,
-            max_session_seconds: 3600,
-            created_ms: 0,
-            policies: BTreeMap::new(),
-            tags: Vec::new(),
-            ..Role::default()
+impl Hit<'_> {
+    pub(crate) fn to_ref(self) -> StatementRef {
+        let Self { kind, policy, statement } = self;
+        StatementRef {
+            kind,
+            policy: policy.cloned().unwrap_or_else(|| Arc::from("")),
+            sid: statement.sid.clone(),
+            index: statement.index,
+            is_allow: statement.is_allow,
         }
-    }
-
-    const NAME: RoleName<'static> = RoleName { account: ACCOUNT, name: "worker" };
-    const ARN: &str = "arn:aws:iam::000000000000:role/worker";
-
-    fn request(policy: Option<&str>) -> crate::AssumeRole<'_> {
-        crate::AssumeRole {
-            role_arn: ARN,
-            session_name: "me",
-            seconds: 900,
-            policy,
-            ..crate::AssumeRole::default()
-        }
-    }
-
-    async fn session(identity: &Identity) -> crate::TemporaryCredentials {
-        identity.assume_role(&identity.root_caller(), request(None)).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_role_session_may_do_what_its_policies_allow() {
-        let (identity, _) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        let session = session(&identity).await;
-        let caller =
-            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
-        assert_eq!(caller.arn, "arn:aws:sts::000000000000:assumed-role/worker/me");
-        let object = || "arn:aws:s3:::photos/a.jpg".to_owned();
-        let denied =
-            identity.authorize(&caller, &at(), Wanted::new("s3:GetObject", object())).await.unwrap_err();
-        assert!(
-            denied.to_string().contains("because no identity-based policy allows the s3:GetObject action")
-        );
-
-        let policy =
-            r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#;
-        identity.put_role_policy(NAME, "read", policy).await.unwrap();
-        let allowed =
-            identity.authorize(&caller, &at(), Wanted::new("s3:GetObject", object())).await.unwrap();
-        assert_eq!(allowed.resource(), "arn:aws:s3:::photos/a.jpg");
-        assert!(identity.authorize(&caller, &at(), Wanted::new("s3:PutObject", object())).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn each_wish_is_decided_on_by_itself() {
-        let (identity, _) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        let policy =
-            r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#;
-        identity.put_role_policy(NAME, "read", policy).await.unwrap();
-        let session = session(&identity).await;
-        let caller =
-            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
-        let wish = |action, resource: &str| Wanted::new(action, resource);
-        let wishes = vec![
-            wish("s3:GetObject", "arn:aws:s3:::other/a"),
-            wish("s3:GetObject", "arn:aws:s3:::photos/a"),
-            wish("s3:PutObject", "arn:aws:s3:::photos/a"),
-        ];
-        let decisions = identity.authorize_each(&caller, &at(), wishes.clone()).await.unwrap();
-        assert!(matches!(&decisions[0], Err(IdentityError::Denied(why)) if why.message.contains("other/a")));
-        let allowed = decisions[1].as_ref().unwrap();
-        assert_eq!((allowed.action(), allowed.resource()), ("s3:GetObject", "arn:aws:s3:::photos/a"));
-        assert!(matches!(&decisions[2], Err(IdentityError::Denied(_))));
-        identity.delete_role_policy(NAME, "read").await.unwrap();
-        identity.delete_role(NAME).await.unwrap();
-        assert!(identity.authorize_each(&caller, &at(), wishes).await.is_err(), "a session without its role");
-    }
-
-    #[tokio::test]
-    async fn what_a_resource_grants_a_role_may_still_deny() {
-        let (identity, _) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        let narrow = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
-        let policy = r#"{"Statement":{"Effect":"Deny","Action":"s3:PutObject","Resource":"*"}}"#;
-        identity.put_role_policy(NAME, "deny", policy).await.unwrap();
-        let session = identity.assume_role(&identity.root_caller(), request(Some(narrow))).await.unwrap();
-        let caller =
-            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
-        for (action, granted, allowed) in [
-            ("s3:GetObject", true, true),
-            ("s3:GetObject", false, false),
-            ("s3:PutObject", true, false),
-            ("lambda:InvokeFunction", true, false),
-        ] {
-            let decided = identity.authorize_beside(&caller, &at(), Wanted::new(action, "x"), granted).await;
-            assert_eq!(decided.is_ok(), allowed, "{action} {granted}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_session_policy_only_narrows() {
-        let (identity, _) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        let all = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
-        identity.put_role_policy(NAME, "all", all).await.unwrap();
-        let narrow = r#"{"Statement":{"Effect":"Allow","Action":["s3:GetObject","iam:*"],"Resource":"*"}}"#;
-        let session = identity.assume_role(&identity.root_caller(), request(Some(narrow))).await.unwrap();
-        let caller =
-            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
-        for (action, allowed) in [("s3:GetObject", true), ("s3:PutObject", false), ("iam:CreateRole", false)]
-        {
-            assert_eq!(
-                identity.authorize(&caller, &at(), Wanted::new(action, "x")).await.is_ok(),
-                allowed,
-                "{action}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn a_role_is_decided_on_with_its_path() {
-        let (identity, _) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        identity.create_role(Role { path: "/protected/".into(), ..role("boss") }).await.unwrap();
-        let policy = r#"{"Statement":[{"Effect":"Allow","Action":"iam:*","Resource":"*"},
-            {"Effect":"Deny","Action":"iam:*","Resource":"arn:aws:iam::000000000000:role/protected/*"}]}"#;
-        identity.put_role_policy(NAME, "p", policy).await.unwrap();
-        let session = session(&identity).await;
-        let caller =
-            identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
-        for (name, allowed) in [("worker", true), ("boss", false), ("nobody", true)] {
-            let resource = format!("arn:aws:iam::000000000000:role/{name}");
-            let decided =
-                identity.authorize(&caller, &at(), Wanted::new("iam:PutRolePolicy", resource)).await;
-            assert_eq!(decided.is_ok(), allowed, "{name}");
-        }
-    }
-
-    #[tokio::test]
-    async fn sessions_expire_and_die_with_their_role() {
-        let (identity, hand) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        let first = session(&identity).await;
-        hand.advance(Duration::from_secs(901));
-        let expired = identity.credential(&first.access_key_id, Some(&first.session_token)).await;
-        assert!(matches!(expired, Err(IdentityError::ExpiredSession { .. })));
-
-        let second = session(&identity).await;
-        identity.delete_role(NAME).await.unwrap();
-        identity.create_role(role("worker")).await.unwrap();
-        let orphan = identity.credential(&second.access_key_id, Some(&second.session_token)).await;
-        assert!(matches!(orphan, Err(IdentityError::UnknownAccessKey(_))));
-    }
-
-    #[tokio::test]
-    async fn tokens_and_keys_of_others_are_refused() {
-        let (identity, _) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        let session = session(&identity).await;
-        for (key, token) in
-            [("AKIAROOT", Some(session.session_token.as_str())), (&session.access_key_id, Some("AAAA"))]
-        {
-            let result = identity.credential(key, token).await;
-            assert!(matches!(result, Err(IdentityError::InvalidSessionToken)), "{key}");
-        }
-        assert!(matches!(
-            identity.credential("AKIAOTHER", None).await,
-            Err(IdentityError::UnknownAccessKey(_))
-        ));
-    }
-
-    #[tokio::test]
-    async fn only_trusted_services_may_assume() {
-        let (identity, _) = identity();
-        identity.create_role(role("worker")).await.unwrap();
-        assert!(identity.service_may_assume("lambda.amazonaws.com", ARN).await.unwrap());
-        assert!(!identity.service_may_assume("ec2.amazonaws.com", ARN).await.unwrap());
-        assert!(
-            !identity
-                .service_may_assume("lambda.amazonaws.com", "arn:aws:iam::000000000000:role/none")
-                .await
-                .unwrap()
-        );
     }
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod assume;
 mod authorization_message;
+mod authorize;
 mod caller;
 mod check;
 mod credentials;
@@ -17,6 +18,7 @@ mod federation;
 mod jwt;
 mod keys;
 mod policy;
+mod policy_set;
 mod principals;
 mod request;
 mod reseal;
@@ -24,6 +26,7 @@ mod resource;
 mod seal;
 mod session_tags;
 mod sessions;
+mod simulate;
 #[cfg(test)]
 mod testing;
 mod web_identity;
@@ -37,7 +40,7 @@ pub use denial::{Decision, Denial, PolicyKind, StatementRef, Witness};
 pub use error::IdentityError;
 pub use federation::FederationToken;
 pub use jwt::{Claims, KeySet, TokenError, Unverified, limits as jwt_limits};
-pub use policy::{MalformedPolicy, Policy, Principal};
+pub use policy::{MalformedPolicy, Policy};
 pub use principals::{
     AccessKey, AccountCounts, AccountSettings, Attachment, CredentialSelection, Group, KeyOwner, KeyUse,
     Kind, Listed, ManagedPolicy, NewAccessKey, NewPolicy, NewServiceCredential, OidcProvider, PasswordPolicy,
@@ -49,6 +52,7 @@ pub use request::{Authorized, Circumstances, Keys, Wanted};
 pub use resource::{ResourceFacts, ResourcePolicies};
 pub use seal::MasterKey;
 pub use sessions::TemporaryCredentials;
+pub use simulate::{Simulated, SimulatedDecision, Simulation, simulate};
 pub use web_identity::AssumeRoleWithWebIdentity;
 
 use std::collections::HashMap;
@@ -73,7 +77,7 @@ pub struct Identity {
     random: Random,
     root: RootKey,
     master: MasterKey,
-    compiled: RwLock<HashMap<String, Arc<decide::CompiledRole>>>,
+    sets: policy_set::PolicySets,
     /// When the last use of an access key was written down, by its id; milliseconds since 1970.
     uses: RwLock<HashMap<String, i64>>,
     opened: sessions::OpenedSessions,
@@ -89,7 +93,7 @@ impl Identity {
             random,
             root,
             master,
-            compiled: RwLock::default(),
+            sets: RwLock::default(),
             uses: RwLock::default(),
             opened: RwLock::default(),
             guards: RwLock::default(),

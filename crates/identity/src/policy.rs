@@ -1,339 +1,323 @@
-//! Policy documents: parsed strictly, matched literally.
+//! Policy documents: parsed strictly, compiled once.
 //! Source: IAM User Guide, "Grammar of the IAM JSON policy language".
 
-use serde_json::Value;
+mod condition;
+mod date;
+mod family;
+mod glob;
+mod json;
+mod keys;
+mod malformed;
+mod operators;
+mod pattern;
+mod principal;
+mod statement;
 
-/// A parsed policy document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+use keys::Key;
+pub(crate) use keys::Request;
+pub use malformed::MalformedPolicy;
+pub(crate) use principal::{Grant, Who};
+pub(crate) use statement::Statement;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use json::Json;
+use statement::Written;
+
+/// A policy, ready to decide with. Cheap to clone.
+#[derive(Clone)]
+pub struct Policy(Arc<Inner>);
+
+struct Inner {
+    text: Box<str>,
+    family: Family,
     statements: Vec<Statement>,
+    index: Index,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Statement {
-    allow: bool,
-    actions: Selection,
-    /// `None` in trust policies, which are about the role they belong to.
-    resources: Option<Selection>,
-    principals: Option<Vec<Principal>>,
-    /// Conditions are not evaluated yet; they are known to be there, so that an allow with one allows nothing.
-    conditional: bool,
-}
-
-/// Patterns that select, or with `Not...` deselect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Selection {
-    patterns: Vec<String>,
-    inverted: bool,
-}
-
-/// Whom a statement of a trust or resource policy is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Principal {
-    Anyone,
-    /// An account's twelve digits, or the ARN of a principal.
-    Aws(String),
-    /// As `lambda.amazonaws.com`.
-    Service(String),
-    Federated(String),
-}
-
-/// What a document says of a request.
+/// What a policy is for: decides what its statements must and may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    Allow,
-    Deny,
-    Nothing,
+pub(crate) enum Family {
+    Identity,
+    Session,
+    Trust,
+    /// Of the resources of a service, as `s3`.
+    Resource(&'static str),
 }
 
-/// Why a text is not a policy document; the texts are AWS's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MalformedPolicy {
-    #[error("This policy contains invalid Json")]
-    Json,
-    #[error("Syntax errors in policy.")]
-    Syntax,
-    #[error("Has prohibited field {0}")]
-    Prohibited(&'static str),
-    #[error("Missing required field {0}")]
-    Missing(&'static str),
-    /// AWS has them; taken literally they would turn a deny into nothing.
-    #[error("Lambent does not evaluate policy variables yet: {0}")]
-    Variable(String),
+/// What of a document is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// All that AWS checks.
+    Full,
+    /// What must be so that it can be decided with.
+    Meaning,
 }
+
+/// Which statements may speak of an action, by their place.
+#[derive(Default)]
+struct Index {
+    /// Of those that name the action itself; not of those in the other two.
+    exact: HashMap<Box<str>, Vec<usize>>,
+    /// Of those with a pattern for actions of the service.
+    services: HashMap<Box<str>, Vec<usize>>,
+    /// Of those that may speak of any.
+    any: Vec<usize>,
+}
+
+/// What a policy says of a request.
+#[derive(Default)]
+pub(crate) struct Found<'p> {
+    pub(crate) allows: Vec<(&'p Statement, Grant)>,
+    pub(crate) denies: Vec<&'p Statement>,
+}
+
+/// Which of the statements that allow are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Search {
+    /// As many as it takes to know.
+    Enough,
+    /// All of them: for explanations.
+    All,
+}
+
+/// Keys whose fixed value keeps a statement for everybody from being public.
+/// Source: Amazon S3 User Guide, "Blocking public access to your Amazon S3 storage", "The meaning of public".
+const KEYS_AGAINST_PUBLIC: [&str; 13] = [
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourceip",
+    "aws:sourceorgid",
+    "aws:sourceowner",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "aws:userid",
+    "s3:dataaccesspointaccount",
+];
 
 impl Policy {
     /// Reads an identity policy: about resources, without principals.
     pub fn identity(text: &str) -> Result<Self, MalformedPolicy> {
-        let document = Self::parse(text)?;
-        for statement in &document.statements {
-            match (&statement.principals, &statement.resources) {
-                (Some(_), _) => return Err(MalformedPolicy::Prohibited("Principal")),
-                (None, None) => return Err(MalformedPolicy::Missing("Resource")),
-                (None, Some(_)) => {}
-            }
-        }
-        Ok(document)
+        Self::parse(text, Family::Identity, Strictness::Full)
     }
 
-    /// Reads a trust policy: about principals, without resources.
-    pub fn trust(text: &str) -> Result<Self, MalformedPolicy> {
-        let document = Self::parse(text)?;
-        for statement in &document.statements {
-            match (&statement.principals, &statement.resources) {
-                (_, Some(_)) => return Err(MalformedPolicy::Prohibited("Resource")),
-                (None, None) => return Err(MalformedPolicy::Missing("Principal")),
-                (Some(_), None) => {}
-            }
-        }
-        Ok(document)
+    /// Reads an identity policy that was taken once, perhaps by an older and less strict version: only what it means counts.
+    pub(crate) fn stored(text: &str) -> Result<Self, MalformedPolicy> {
+        Self::parse(text, Family::Identity, Strictness::Meaning)
     }
 
-    /// Reads the policy of a resource of a service, as `s3`: about principals and, mostly, resources.
-    pub fn resource(text: &str, _service: &str) -> Result<Self, MalformedPolicy> {
-        Self::parse(text)
+    /// Reads a managed policy: an identity policy of the version of 2012.
+    pub fn managed(text: &str) -> Result<Self, MalformedPolicy> {
+        let policy = Self::identity(text)?;
+        let value: Json = serde_json::from_str(text).map_err(|_| MalformedPolicy::Json)?;
+        let version = member(&value, "Version").and_then(Json::text);
+        if version == Some(VERSION) { Ok(policy) } else { Err(MalformedPolicy::Version) }
     }
 
     /// Reads a policy that a session is made with: written as identity policies are.
     pub fn session(text: &str) -> Result<Self, MalformedPolicy> {
-        Self::identity(text)
+        Self::parse(text, Family::Session, Strictness::Full)
+    }
+
+    /// Reads a trust policy: about principals, without resources.
+    pub fn trust(text: &str) -> Result<Self, MalformedPolicy> {
+        Self::parse(text, Family::Trust, Strictness::Full)
+    }
+
+    /// Reads the policy of a resource of a service, as `s3`: about principals.
+    pub fn resource(text: &str, service: &'static str) -> Result<Self, MalformedPolicy> {
+        Self::parse(text, Family::Resource(service), Strictness::Full)
+    }
+
+    /// The document as it was given.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Whether it lets in everybody.
+    pub fn is_public(&self) -> bool {
+        self.0.statements.iter().any(|statement| statement.is_public(&KEYS_AGAINST_PUBLIC))
+    }
+
+    /// The resources that its statements name, as they were written.
+    pub fn resources(&self) -> impl Iterator<Item = &str> {
+        self.0.statements.iter().flat_map(Statement::resource_texts).map(String::as_str)
+    }
+
+    /// The condition keys that it uses, as they were written.
+    pub fn context_keys(&self) -> BTreeSet<String> {
+        self.keys().map(|key| key.written.to_string()).collect()
+    }
+
+    /// The condition keys that it uses and a request says nothing to, as they were written.
+    pub(crate) fn keys_missing_in(&self, request: &Request<'_>) -> BTreeSet<String> {
+        let missing = self.keys().filter(|key| request.get(key).is_none());
+        missing.map(|key| key.written.to_string()).collect()
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.0.statements.iter().flat_map(Statement::keys)
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.0.family
     }
 
     /// A policy that allows nothing.
     pub(crate) fn nothing() -> Self {
-        Self { statements: Vec::new() }
+        let (text, family) = (Box::default(), Family::Session);
+        Self(Arc::new(Inner { text, family, statements: Vec::new(), index: Index::default() }))
     }
 
-    /// What the document says of an action on a resource.
-    pub(crate) fn effect_on(&self, action: &str, resource: &str) -> Effect {
-        self.effect(|statement| {
-            statement.actions.selects_action(action)
-                && statement.resources.as_ref().is_none_or(|resources| resources.selects(resource))
-        })
-    }
-
-    /// What a trust policy says of somebody who wants to take `action` (as `sts:AssumeRole`).
-    pub(crate) fn effect_for(&self, action: &str, is_meant: impl Fn(&Principal) -> bool) -> Effect {
-        self.effect(|statement| {
-            statement.actions.selects_action(action)
-                && statement.principals.as_ref().is_some_and(|principals| principals.iter().any(&is_meant))
-        })
-    }
-
-    fn effect(&self, applies: impl Fn(&Statement) -> bool) -> Effect {
-        let mut effect = Effect::Nothing;
-        for statement in self.statements.iter().filter(|statement| applies(statement)) {
-            match statement.allow {
-                // Until conditions are evaluated, one that might hold denies, and none allows.
-                false => return Effect::Deny,
-                true if !statement.conditional => effect = Effect::Allow,
-                true => {}
+    /// Which statements apply to a request.
+    pub(crate) fn find(&self, request: &Request<'_>, who: Who<'_>, search: Search) -> Found<'_> {
+        let mut found = Found::default();
+        let Inner { index, statements, .. } = &*self.0;
+        let service = request.action.split(':').next().unwrap_or_default();
+        let exact = index.exact.get(request.action).into_iter().flatten();
+        for at in exact {
+            found.add(&statements[*at], request, who, search);
+        }
+        for at in index.services.get(service).into_iter().flatten().chain(&index.any) {
+            let statement = &statements[*at];
+            if found.needs(statement, search) && statement.actions.select(request.action) {
+                found.add(statement, request, who, search);
             }
         }
-        effect
+        found
     }
 
-    fn parse(text: &str) -> Result<Self, MalformedPolicy> {
-        let value: Value = serde_json::from_str(text).map_err(|_| MalformedPolicy::Json)?;
-        let fields = value.as_object().ok_or(MalformedPolicy::Syntax)?;
-        if fields.keys().any(|key| !matches!(key.as_str(), "Version" | "Id" | "Statement")) {
+    fn parse(text: &str, family: Family, strictness: Strictness) -> Result<Self, MalformedPolicy> {
+        let invalid =
+            if family == Family::Resource("s3") { MalformedPolicy::JsonForS3 } else { MalformedPolicy::Json };
+        let value: Json = serde_json::from_str(text).map_err(|_| invalid.clone())?;
+        let fields = value.object().ok_or(match family {
+            Family::Resource("s3") => invalid,
+            _ => MalformedPolicy::Syntax,
+        })?;
+        let is_known = |name: &str| matches!(name, "Version" | "Id" | "Statement");
+        let is_text = |name: &str| member(&value, name).is_none_or(|value| value.text().is_some());
+        if !fields.iter().all(|(name, _)| is_known(name)) || !is_text("Id") {
             return Err(MalformedPolicy::Syntax);
         }
-        if let Some(version) = fields.get("Version")
-            && !matches!(version.as_str(), Some("2012-10-17" | "2008-10-17"))
-        {
-            return Err(MalformedPolicy::Syntax);
-        }
-        let statements = match fields.get("Statement").ok_or(MalformedPolicy::Syntax)? {
-            Value::Array(statements) => {
-                statements.iter().map(Statement::parse).collect::<Result<Vec<_>, _>>()?
-            }
-            single => vec![Statement::parse(single)?],
-        };
-        Ok(Self { statements })
-    }
-}
-
-impl Statement {
-    fn parse(value: &Value) -> Result<Self, MalformedPolicy> {
-        // NotPrincipal is refused: it is only meant for resource policies that deny.
-        const KNOWN: [&str; 8] =
-            ["Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "Condition"];
-        let fields = value.as_object().ok_or(MalformedPolicy::Syntax)?;
-        if fields.keys().any(|key| !KNOWN.contains(&key.as_str())) {
-            return Err(MalformedPolicy::Syntax);
-        }
-        let allow = match fields.get("Effect").and_then(Value::as_str) {
-            Some("Allow") => true,
-            Some("Deny") => false,
-            _ => return Err(MalformedPolicy::Syntax),
-        };
-        let selection = |key: &str, not_key: &str| match (fields.get(key), fields.get(not_key)) {
-            (Some(patterns), None) => Selection::parse(patterns, false).map(Some),
-            (None, Some(patterns)) => Selection::parse(patterns, true).map(Some),
-            (None, None) => Ok(None),
-            (Some(_), Some(_)) => Err(MalformedPolicy::Syntax),
-        };
-        let conditional = match fields.get("Condition") {
-            None => false,
-            Some(Value::Object(condition)) => !condition.is_empty(),
+        let has_variables = match member(&value, "Version").map(Json::text) {
+            Some(Some(VERSION)) => true,
+            None | Some(Some(OLD_VERSION)) => false,
             Some(_) => return Err(MalformedPolicy::Syntax),
         };
-        Ok(Self {
-            allow,
-            actions: selection("Action", "NotAction")?.ok_or(MalformedPolicy::Missing("Action"))?,
-            resources: selection("Resource", "NotResource")?,
-            principals: fields.get("Principal").map(parse_principals).transpose()?,
-            conditional,
-        })
+        let statements = member(&value, "Statement").ok_or(MalformedPolicy::Syntax)?.each();
+        let is_strict = strictness == Strictness::Full;
+        if statements.is_empty() && is_strict && family != Family::Trust {
+            return Err(MalformedPolicy::Syntax);
+        }
+        let parse = |statement| Written::parse(statement, family, has_variables);
+        let written = statements.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        if is_strict {
+            family::check(family, &written)?;
+        }
+        let compile = |(index, written)| Statement::compile(written, index, has_variables);
+        let statements = written.into_iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
+        let index = Index::of(&statements);
+        Ok(Self(Arc::new(Inner { text: text.into(), family, statements, index })))
     }
 }
 
-impl Selection {
-    fn parse(value: &Value, inverted: bool) -> Result<Self, MalformedPolicy> {
-        let patterns = strings(value)?;
-        match patterns.iter().find(|pattern| pattern.contains("${")) {
-            Some(pattern) => Err(MalformedPolicy::Variable(pattern.clone())),
-            None => Ok(Self { patterns, inverted }),
+/// The version whose policies have variables.
+const VERSION: &str = "2012-10-17";
+const OLD_VERSION: &str = "2008-10-17";
+
+fn member<'a>(value: &'a Json, name: &str) -> Option<&'a Json> {
+    value.object()?.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+impl<'p> Found<'p> {
+    fn needs(&self, statement: &Statement, search: Search) -> bool {
+        !statement.is_allow || search == Search::All || self.grant() != Grant::Full
+    }
+
+    fn add(&mut self, statement: &'p Statement, request: &Request<'_>, who: Who<'_>, search: Search) {
+        if !self.needs(statement, search) {
+            return;
+        }
+        match statement.on(request, who) {
+            Grant::None => {}
+            _ if !statement.is_allow => self.denies.push(statement),
+            grant => self.allows.push((statement, grant)),
         }
     }
 
-    fn selects(&self, text: &str) -> bool {
-        self.patterns.iter().any(|pattern| matches(pattern.as_bytes(), text.as_bytes())) != self.inverted
-    }
-
-    /// Actions are compared without regard to case.
-    fn selects_action(&self, action: &str) -> bool {
-        let action = action.to_ascii_lowercase();
-        let hit = |pattern: &String| matches(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes());
-        self.patterns.iter().any(hit) != self.inverted
+    /// The most that a statement gives.
+    pub(crate) fn grant(&self) -> Grant {
+        self.allows.iter().map(|(_, grant)| *grant).max().unwrap_or(Grant::None)
     }
 }
 
-fn parse_principals(value: &Value) -> Result<Vec<Principal>, MalformedPolicy> {
-    if value.as_str() == Some("*") {
-        return Ok(vec![Principal::Anyone]);
-    }
-    let mut principals = Vec::new();
-    for (kind, names) in value.as_object().ok_or(MalformedPolicy::Syntax)? {
-        for name in strings(names)? {
-            principals.push(match kind.as_str() {
-                "AWS" if name == "*" => Principal::Anyone,
-                "AWS" => Principal::Aws(name),
-                "Service" => Principal::Service(name),
-                "Federated" => Principal::Federated(name),
-                _ => return Err(MalformedPolicy::Syntax),
-            });
-        }
-    }
-    Ok(principals)
-}
-
-fn strings(value: &Value) -> Result<Vec<String>, MalformedPolicy> {
-    let one = |value: &Value| value.as_str().map(str::to_owned).ok_or(MalformedPolicy::Syntax);
-    match value {
-        Value::Array(values) if !values.is_empty() => values.iter().map(one).collect(),
-        single => Ok(vec![one(single)?]),
-    }
-}
-
-/// Whether a pattern with `*` and `?` matches the whole text; in time that is at most pattern times text.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                retry = Some((p + 1, t));
-                p += 1;
-            }
-            Some(&c) if c == b'?' || c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                // The last star takes one byte more.
-                Some((after_star, taken)) => {
-                    retry = Some((after_star, taken + 1));
-                    p = after_star;
-                    t = taken + 1;
+impl Index {
+    fn of(statements: &[Statement]) -> Self {
+        let mut index = Self::default();
+        for (at, statement) in statements.iter().enumerate() {
+            let patterns = &statement.actions.patterns;
+            let services: Option<BTreeSet<Box<str>>> = patterns.iter().map(service).collect();
+            let Some(services) = services.filter(|_| !statement.actions.is_inverted) else {
+                index.any.push(at);
+                continue;
+            };
+            for of in services {
+                let own = || patterns.iter().filter(|pattern| service(pattern).as_ref() == Some(&of));
+                let names: Option<BTreeSet<&str>> = own().map(exact).collect();
+                match names {
+                    Some(names) => {
+                        for name in names {
+                            index.exact.entry(name.into()).or_default().push(at);
+                        }
+                    }
+                    None => index.services.entry(of).or_default().push(at),
                 }
-                None => return false,
-            },
+            }
         }
+        index
     }
-    pattern[p..].iter().all(|&c| c == b'*')
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn identity(statement: &str) -> Policy {
-        Policy::identity(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).unwrap()
-    }
-
-    #[test]
-    fn wildcards_match_as_in_aws() {
-        for (pattern, text, expected) in [
-            ("*", "", true),
-            ("s3:Get*", "s3:GetObject", true),
-            ("s3:Get?bject", "s3:GetObject", true),
-            ("arn:aws:s3:::b/*", "arn:aws:s3:::b", false),
-            ("arn:aws:s3:::b*/x", "arn:aws:s3:::b/y/x", true),
-            ("a*b*c", "aXbYbZc", true),
-            ("a*b*c", "aXbYbZ", false),
-            ("", "a", false),
-        ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} on {text}");
+/// The service of a pattern's actions; `None` when it may be more than one.
+fn service(pattern: &glob::Glob) -> Option<Box<str>> {
+    let text = match pattern {
+        glob::Glob::Any => return None,
+        glob::Glob::Exact(text) | glob::Glob::Prefix(text) => text.to_string(),
+        glob::Glob::Tokens(tokens) => {
+            let literal = tokens.iter().map_while(|token| match token {
+                glob::Token::Byte(byte) => Some(char::from(*byte)),
+                glob::Token::One | glob::Token::Many => None,
+            });
+            literal.collect()
         }
-    }
+    };
+    text.split_once(':').map(|(service, _)| service.into())
+}
 
-    #[test]
-    fn deny_wins_and_silence_is_nothing() {
-        let document = identity(
-            r#"[{"Effect":"Allow","Action":"s3:*","Resource":"*"},
-                {"Effect":"Deny","Action":["s3:deleteobject"],"Resource":"arn:aws:s3:::keep/*"}]"#,
-        );
-        assert_eq!(document.effect_on("s3:GetObject", "arn:aws:s3:::keep/a"), Effect::Allow);
-        assert_eq!(document.effect_on("s3:DeleteObject", "arn:aws:s3:::keep/a"), Effect::Deny);
-        assert_eq!(document.effect_on("lambda:InvokeFunction", "arn"), Effect::Nothing);
+fn exact(pattern: &glob::Glob) -> Option<&str> {
+    match pattern {
+        glob::Glob::Exact(text) => Some(text),
+        _ => None,
     }
+}
 
-    #[test]
-    fn conditions_fail_closed() {
-        let condition = r#""Condition":{"Bool":{"aws:SecureTransport":"true"}}"#;
-        let allow = identity(&format!(r#"{{"Effect":"Allow","Action":"*","Resource":"*",{condition}}}"#));
-        assert_eq!(allow.effect_on("s3:GetObject", "x"), Effect::Nothing);
-        let deny = identity(&format!(r#"{{"Effect":"Deny","Action":"*","Resource":"*",{condition}}}"#));
-        assert_eq!(deny.effect_on("s3:GetObject", "x"), Effect::Deny);
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.family == other.0.family && self.0.text == other.0.text
     }
+}
 
-    #[test]
-    fn not_action_and_not_resource_invert() {
-        let document =
-            identity(r#"{"Effect":"Allow","NotAction":"iam:*","NotResource":"arn:aws:s3:::secret"}"#);
-        assert_eq!(document.effect_on("s3:GetObject", "arn:aws:s3:::open"), Effect::Allow);
-        assert_eq!(document.effect_on("iam:CreateRole", "arn:aws:s3:::open"), Effect::Nothing);
-        assert_eq!(document.effect_on("s3:GetObject", "arn:aws:s3:::secret"), Effect::Nothing);
-    }
+impl Eq for Policy {}
 
-    #[test]
-    fn malformed_documents_are_named() {
-        assert_eq!(Policy::identity("{"), Err(MalformedPolicy::Json));
-        for text in [
-            "[]",
-            r#"{"Statement":[{}]}"#,
-            r#"{"Version":"2020-01-01","Statement":[]}"#,
-            r#"{"Other":1,"Statement":[]}"#,
-        ] {
-            assert_eq!(Policy::identity(text), Err(MalformedPolicy::Syntax), "{text}");
-        }
-        let principal = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}"#;
-        assert_eq!(Policy::identity(principal), Err(MalformedPolicy::Prohibited("Principal")));
-        assert_eq!(Policy::trust(principal), Err(MalformedPolicy::Prohibited("Resource")));
-        let variable =
-            r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"arn:aws:s3:::home/${aws:userid}/*"}}"#;
-        assert!(matches!(Policy::identity(variable), Err(MalformedPolicy::Variable(_))));
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Policy").field(&self.0.text).finish()
     }
 }

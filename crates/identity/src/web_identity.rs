@@ -3,14 +3,10 @@
 
 use serde_json::Value;
 
-use crate::assume::{expect_duration, subject};
-use crate::policy::Effect;
+use crate::assume::{expect_duration, subject, trust_facts};
 use crate::session_tags::SessionTags;
 use crate::sessions::{Narrowing, Subject};
-use crate::{
-    Circumstances, Claims, Identity, IdentityError, OidcProvider, Policy, Principal, TemporaryCredentials,
-    Wanted,
-};
+use crate::{Circumstances, Claims, Identity, IdentityError, OidcProvider, TemporaryCredentials, Wanted};
 
 const ACTION: &str = "sts:AssumeRoleWithWebIdentity";
 /// The claim with which a provider tags sessions. Source: IAM User Guide, "Pass session tags using AssumeRoleWithWebIdentity".
@@ -65,10 +61,12 @@ impl Identity {
         let mut actions = vec![ACTION];
         actions.extend((!narrowing.tags.is_empty()).then_some("sts:TagSession"));
         actions.extend(source_identity.is_some().then_some("sts:SetSourceIdentity"));
+        let facts = trust_facts(&role)?;
         for action in actions {
             let wanted = Wanted { action, ..wanted.clone() };
-            if !is_trusted(&role.trust_policy, provider, &request.at, &wanted)? {
-                return Err(denied());
+            match self.authorize_federated(&provider.arn(), &request.at, &wanted, &facts) {
+                Err(IdentityError::Denied(_)) => return Err(denied()),
+                decided => decided?,
             }
         }
         expect_duration(&role, None, request.seconds)?;
@@ -78,17 +76,6 @@ impl Identity {
         subject.federated = Some(provider.arn());
         Ok(self.new_session(&role.account, request.seconds, Subject::Role(subject)))
     }
-}
-
-fn is_trusted(
-    trust_policy: &str,
-    provider: &OidcProvider,
-    _at: &Circumstances,
-    wanted: &Wanted,
-) -> Result<bool, IdentityError> {
-    let arn = provider.arn();
-    let is_meant = |principal: &Principal| matches!(principal, Principal::Federated(name) if *name == arn);
-    Ok(Policy::trust(trust_policy)?.effect_for(wanted.action, is_meant) == Effect::Allow)
 }
 
 /// What conditions may ask of the token.

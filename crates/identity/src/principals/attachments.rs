@@ -63,6 +63,18 @@ pub(crate) enum PrincipalRow {
     Role(Role),
 }
 
+/// The tags of a principal.
+pub(crate) async fn load_tags(
+    txn: &Txn,
+    who: &PrincipalName<'_>,
+) -> Result<Vec<(String, String)>, IdentityError> {
+    Ok(match PrincipalRow::load(txn, who).await? {
+        PrincipalRow::User(user) => user.tags,
+        PrincipalRow::Role(role) => role.tags,
+        PrincipalRow::Group(_) => Vec::new(),
+    })
+}
+
 impl Identity {
     /// Attaches a managed policy; no harm when it is attached already.
     pub async fn attach_policy(&self, to: PrincipalName<'_>, arn: &str) -> Result<(), IdentityError> {

@@ -38,6 +38,8 @@ pub use service_credentials::{CredentialSelection, NewServiceCredential, Service
 pub use users::{Rename, User};
 
 pub(crate) use access_keys::{KEY_PURPOSE, KeyRow, put_key};
+pub(crate) use attachments::load_tags;
+pub(crate) use documents::load_policies;
 pub(crate) use managed::check_version;
 pub(crate) use service_credentials::SERVICE_CREDENTIAL_PURPOSE;
 

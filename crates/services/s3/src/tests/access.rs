@@ -125,7 +125,7 @@ async fn deletion_of_a_version_is_an_action_of_its_own() {
 #[tokio::test]
 async fn what_is_wrong_with_the_bucket_or_the_list_fails_a_deletion_as_a_whole() {
     let fixture = Fixture::new();
-    let caller = fixture.role(json!([])).await;
+    let caller = fixture.role(json!([{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}])).await;
     let error = delete_as(&fixture, &caller, deletion(&[("k", None)], false)).await.unwrap_err();
     assert_eq!(code(&error), "NoSuchBucket");
     fixture.create_bucket(BUCKET).await.unwrap();
