@@ -94,8 +94,7 @@ impl Identity {
         self.db
             .run(|txn| async move {
                 let mut group = load_group(&txn, account, name).await?;
-                group.path = new.path.map_or(group.path, str::to_owned);
-                group.name = new.name.map_or(group.name, str::to_owned);
+                new.apply(&mut group.name, &mut group.path);
                 group.revision = revision;
                 let key = keys::group(account, &group.name);
                 if key != keys::group(account, name) && txn.get(&key).await?.is_some() {

@@ -53,6 +53,14 @@ pub struct Rename<'a> {
     pub path: Option<&'a str>,
 }
 
+impl Rename<'_> {
+    /// Puts what is new in place of what was.
+    pub fn apply(&self, name: &mut String, path: &mut String) {
+        *name = self.name.map_or_else(|| std::mem::take(name), str::to_owned);
+        *path = self.path.map_or_else(|| std::mem::take(path), str::to_owned);
+    }
+}
+
 impl User {
     pub fn arn(&self) -> String {
         Arn::new("iam", "", &self.account, format!("user{}{}", self.path, self.name)).to_string()
@@ -120,8 +128,7 @@ impl Identity {
             .run(|txn| async move {
                 let old = load_user(&txn, account, name).await?;
                 let mut user = User { revision, ..old.clone() };
-                user.path = new.path.map_or(user.path, str::to_owned);
-                user.name = new.name.map_or(user.name, str::to_owned);
+                new.apply(&mut user.name, &mut user.path);
                 let key = keys::user(account, &user.name);
                 if key != keys::user(account, name) && txn.get(&key).await?.is_some() {
                     return Err(IdentityError::Exists { kind: Kind::User, name: user.name });

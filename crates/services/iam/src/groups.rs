@@ -1,7 +1,7 @@
 //! Groups, and who is in them.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::{Group, Rename};
+use lambent_identity::{Group, Rename, Wanted};
 use lambent_model_iam as model;
 use lambent_wire::Empty;
 
@@ -78,6 +78,10 @@ impl Iam {
         input: model::UpdateGroupRequest,
     ) -> Result<Empty, ApiError> {
         let new = Rename { name: input.new_group_name.as_deref(), path: input.new_path.as_deref() };
+        let mut group = self.identity.group(call.account(), &input.group_name).await.map_err(api_error)?;
+        new.apply(&mut group.name, &mut group.path);
+        // Who moves a group must be allowed to do so at both places.
+        call.authorize(Wanted::new("iam:UpdateGroup", group.arn())).await?;
         self.identity.update_group(call.account(), &input.group_name, new).await.map_err(api_error)?;
         Ok(Empty {})
     }

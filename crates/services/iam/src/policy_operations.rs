@@ -232,7 +232,7 @@ fn attaching(action: &'static str, principal: String, policy: &str) -> Wanted {
     Wanted::new(action, principal).with("iam:PolicyARN", policy)
 }
 
-fn bounded(wanted: Wanted, boundary: Option<&str>) -> Wanted {
+pub(crate) fn bounded(wanted: Wanted, boundary: Option<&str>) -> Wanted {
     match boundary {
         Some(arn) => wanted.with("iam:PermissionsBoundary", arn),
         None => wanted,
@@ -240,7 +240,7 @@ fn bounded(wanted: Wanted, boundary: Option<&str>) -> Wanted {
 }
 
 /// The tags that a request brings.
-fn tagged(wanted: Wanted, tags: Option<&[model::Tag]>) -> Wanted {
+pub(crate) fn tagged(wanted: Wanted, tags: Option<&[model::Tag]>) -> Wanted {
     let Some(tags) = tags.filter(|tags| !tags.is_empty()) else { return wanted };
     let keys = tags.iter().map(|tag| tag.key.clone());
     tags.iter().fold(wanted.with_each("aws:TagKeys", keys), |wanted, tag| {

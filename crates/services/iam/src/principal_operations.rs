@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use lambent_api::Service;
 use lambent_base::{Arn, Place};
-use lambent_identity::{Caller, CallerKind};
+use lambent_identity::{Caller, CallerKind, Wanted};
 use lambent_model_iam::ops;
 
+use crate::policy_operations::{bounded, tagged};
 use crate::{Iam, role_arn};
 
 pub(crate) fn add(service: &mut Service, iam: &Arc<Iam>) {
@@ -19,8 +20,10 @@ pub(crate) fn add(service: &mut Service, iam: &Arc<Iam>) {
 
 fn add_users(service: &mut Service, iam: &Arc<Iam>) {
     lambent_api::operations!(service, iam, {
-        plain ops::CreateUser => create_user, "iam:CreateUser", |input, place| {
-            arn(place, "user", input.path.as_deref(), &input.user_name)
+        plain ops::CreateUser => create_user, |input, place| {
+            let arn = arn(place, "user", input.path.as_deref(), &input.user_name);
+            let wanted = bounded(Wanted::new("iam:CreateUser", arn), input.permissions_boundary.as_deref());
+            tagged(wanted, input.tags.as_deref())
         };
         own ops::GetUser => get_user, "iam:GetUser", |input, place, caller| own(place, input.user_name.as_deref(), caller);
         plain ops::ListUsers => list_users, "iam:ListUsers", |input, place| {
@@ -28,8 +31,13 @@ fn add_users(service: &mut Service, iam: &Arc<Iam>) {
         };
         plain ops::UpdateUser => update_user, "iam:UpdateUser", |input, place| user(place, &input.user_name);
         plain ops::DeleteUser => delete_user, "iam:DeleteUser", |input, place| user(place, &input.user_name);
-        plain ops::TagUser => tag_user, "iam:TagUser", |input, place| user(place, &input.user_name);
-        plain ops::UntagUser => untag_user, "iam:UntagUser", |input, place| user(place, &input.user_name);
+        plain ops::TagUser => tag_user, |input, place| {
+            tagged(Wanted::new("iam:TagUser", user(place, &input.user_name)), Some(&input.tags))
+        };
+        plain ops::UntagUser => untag_user, |input, place| {
+            Wanted::new("iam:UntagUser", user(place, &input.user_name))
+                .with_each("aws:TagKeys", input.tag_keys.clone())
+        };
         plain ops::ListUserTags => list_user_tags, "iam:ListUserTags", |input, place| user(place, &input.user_name);
         plain ops::PutUserPolicy => put_user_policy, "iam:PutUserPolicy", |input, place| user(place, &input.user_name);
         plain ops::GetUserPolicy => get_user_policy, "iam:GetUserPolicy", |input, place| user(place, &input.user_name);

@@ -1,13 +1,14 @@
 //! Users and their tags.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::{CallerKind, Rename, User};
+use lambent_identity::{CallerKind, Rename, User, Wanted};
 use lambent_model_iam as model;
 use lambent_wire::Empty;
 
 use crate::Iam;
 use crate::ask::{max_items, page, path_prefix, tags_in, tags_out, time, user_name};
 use crate::errors::api_error;
+use crate::policy_operations::tagged;
 
 impl Iam {
     pub(crate) async fn create_user(
@@ -15,14 +16,20 @@ impl Iam {
         call: &Call,
         input: model::CreateUserRequest,
     ) -> Result<model::CreateUserResponse, ApiError> {
+        let tags = input.tags.unwrap_or_default();
         let user = User {
             account: call.account().to_owned(),
             name: input.user_name,
             path: input.path.unwrap_or_else(|| "/".to_owned()),
-            tags: tags_in(input.tags.unwrap_or_default()),
             boundary: input.permissions_boundary,
             ..User::default()
         };
+        if !tags.is_empty() {
+            // Who may make users may not by that give them tags that policies ask for.
+            let wanted = tagged(Wanted::new("iam:TagUser", user.arn()), Some(&tags));
+            call.authorize(wanted).await?;
+        }
+        let user = User { tags: tags_in(tags), ..user };
         let user = self.identity.create_user(user).await.map_err(api_error)?;
         Ok(model::CreateUserResponse { user: Some(shown(user)) })
     }
@@ -61,6 +68,10 @@ impl Iam {
         input: model::UpdateUserRequest,
     ) -> Result<Empty, ApiError> {
         let new = Rename { name: input.new_user_name.as_deref(), path: input.new_path.as_deref() };
+        let mut user = self.identity.user(call.account(), &input.user_name).await.map_err(api_error)?;
+        new.apply(&mut user.name, &mut user.path);
+        // Who moves a user must be allowed to do so at both places.
+        call.authorize(Wanted::new("iam:UpdateUser", user.arn())).await?;
         self.identity.update_user(call.account(), &input.user_name, new).await.map_err(api_error)?;
         Ok(Empty {})
     }
