@@ -108,7 +108,7 @@ impl Policy {
     }
 
     /// Reads an identity policy that was taken once, perhaps by an older and less strict version: only what it means counts.
-    pub(crate) fn stored(text: &str) -> Result<Self, MalformedPolicy> {
+    pub fn stored(text: &str) -> Result<Self, MalformedPolicy> {
         Self::parse(text, Family::Identity, Strictness::Meaning)
     }
 

@@ -97,3 +97,95 @@ pub fn simulate(simulation: &Simulation<'_>) -> Simulated {
         boundary_allows: verdict.boundary_allows,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "111111111111";
+    const READ: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"},
+        {"Effect":"Allow","Action":"s3:PutObject","Resource":"*","Condition":{"StringEquals":{"s3:x-amz-acl":"private"}}}]}"#;
+    const DENY: &str = r#"{"Version":"2012-10-17",
+        "Statement":{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::secret/*"}}"#;
+
+    fn named(name: &str, text: &str) -> (Arc<str>, Policy) {
+        (name.into(), Policy::identity(text).unwrap())
+    }
+
+    fn ann() -> Caller {
+        let kind = CallerKind::User { name: "ann".into() };
+        let arn = format!("arn:aws:iam::{OWN}:user/ann");
+        Caller { account: OWN.into(), arn, kind, ..Caller::anonymous() }
+    }
+
+    /// A question about somebody without policies, under circumstances of which nothing is known.
+    fn ask<'a>(
+        caller: &'a Caller,
+        facts: &'a (Circumstances, Keys),
+        action: &'a str,
+        resource: &'a str,
+    ) -> Simulation<'a> {
+        Simulation {
+            caller,
+            principal_tags: &[],
+            identity: &[],
+            boundary: None,
+            resource_policy: None,
+            action,
+            resource,
+            owner: OWN,
+            keys: &facts.1,
+            at: &facts.0,
+        }
+    }
+
+    #[test]
+    fn statements_and_missing_keys_are_told() {
+        let (ann, facts, identity) = (ann(), Default::default(), [named("no", DENY), named("read", READ)]);
+        let about = |action, resource| {
+            let simulated =
+                simulate(&Simulation { identity: &identity, ..ask(&ann, &facts, action, resource) });
+            let statements: Vec<_> =
+                simulated.statements.iter().map(|found| (found.policy.to_string(), found.index)).collect();
+            assert_eq!(simulated.missing_keys, BTreeSet::from(["s3:x-amz-acl".to_owned()]));
+            (simulated.decision, statements)
+        };
+        let read = about("s3:GetObject", "arn:aws:s3:::open/a");
+        assert_eq!(read, (SimulatedDecision::Allowed, vec![("read".into(), 0)]));
+        let secret = about("S3:GetObject", "arn:aws:s3:::secret/a");
+        assert_eq!(secret, (SimulatedDecision::ExplicitDeny, vec![("no".into(), 0)]));
+        assert_eq!(about("s3:PutObject", "*"), (SimulatedDecision::ImplicitDeny, vec![]));
+    }
+
+    #[test]
+    fn given_keys_and_boundaries_count() {
+        let facts = (Circumstances::default(), Keys::new().with("s3:x-amz-acl", "private"));
+        let (ann, identity) = (ann(), [named("read", READ)]);
+        for (boundary, decision, allows) in [
+            (READ.to_owned(), SimulatedDecision::Allowed, true),
+            (DENY.replace("Deny", "Allow"), SimulatedDecision::ImplicitDeny, false),
+        ] {
+            let boundary = Some(named("boundary", &boundary));
+            let question = ask(&ann, &facts, "s3:PutObject", "*");
+            let simulated = simulate(&Simulation { identity: &identity, boundary, ..question });
+            assert_eq!((simulated.decision, simulated.boundary_allows), (decision, Some(allows)));
+        }
+    }
+
+    #[test]
+    fn a_resource_of_another_account_takes_both_sides() {
+        let (ann, facts, identity) = (ann(), Default::default(), [named("read", READ)]);
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"{}"}},
+                "Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}}}"#,
+            ann.arn
+        );
+        let policy = Policy::resource(&policy, "s3").unwrap();
+        let question =
+            Simulation { owner: "222222222222", ..ask(&ann, &facts, "s3:GetObject", "arn:aws:s3:::b/k") };
+        let alone = simulate(&Simulation { identity: &identity, ..question.clone() });
+        assert_eq!(alone.decision, SimulatedDecision::ImplicitDeny);
+        let both = simulate(&Simulation { identity: &identity, resource_policy: Some(&policy), ..question });
+        assert_eq!((both.decision, both.statements.len()), (SimulatedDecision::Allowed, 2));
+    }
+}

@@ -29,7 +29,7 @@ pub struct SourcedPolicy {
 pub struct PrincipalPolicies {
     /// Inline ones before managed ones, a user's own before those of its groups.
     pub policies: Vec<SourcedPolicy>,
-    /// What bounds them. A boundary whose document is not known is one that allows nothing: an empty document.
+    /// What bounds them. A boundary whose document is not known denies everything.
     pub boundary: Option<SourcedPolicy>,
 }
 
@@ -59,7 +59,13 @@ pub(crate) async fn load_policies(
     }
     if let Some(arn) = row.boundary() {
         // A boundary that cannot be read bounds all.
-        let unreadable = || (arn.to_owned(), r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
+        let unreadable = || {
+            (
+                arn.to_owned(),
+                r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#
+                    .to_owned(),
+            )
+        };
         let found = default_document(txn, who.account, arn).await?;
         let (name, document) = found.unwrap_or_else(unreadable);
         all.boundary =

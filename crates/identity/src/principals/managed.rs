@@ -499,7 +499,7 @@ fn put_policy(txn: &Txn, policy: &ManagedPolicy) -> Result<(), IdentityError> {
 }
 
 fn check_document(document: &str) -> Result<(), IdentityError> {
-    Policy::identity(document)?;
+    Policy::managed(document)?;
     let chars = document.chars().filter(|c| !c.is_whitespace()).count();
     if chars > limits::MANAGED_POLICY_CHARS_MAX { Err(too_large()) } else { Ok(()) }
 }

@@ -5,6 +5,7 @@ mod account;
 mod attachments;
 mod aws_managed;
 mod documents;
+mod granting;
 mod groups;
 mod inline;
 mod kinds;

@@ -19,6 +19,7 @@ pub(crate) fn add(service: &mut Service, iam: &Arc<Iam>) {
     add_boundaries(service, iam);
     add_oidc_providers(service, iam);
     add_saml_providers(service, iam);
+    add_questions(service, iam);
 }
 
 fn add_roles(service: &mut Service, iam: &Arc<Iam>) {
@@ -225,6 +226,21 @@ fn add_saml_providers(service: &mut Service, iam: &Arc<Iam>) {
         plain ops::ListSAMLProviderTags => list_saml_provider_tags, "iam:ListSAMLProviderTags", |input, _| {
             input.saml_provider_arn.clone()
         };
+    });
+}
+
+fn add_questions(service: &mut Service, iam: &Arc<Iam>) {
+    lambent_api::operations!(service, iam, {
+        plain ops::SimulateCustomPolicy => simulate_custom_policy, "iam:SimulateCustomPolicy", |_, _| "*".to_owned();
+        plain ops::SimulatePrincipalPolicy => simulate_principal_policy, "iam:SimulatePrincipalPolicy", |input, _| {
+            input.policy_source_arn.clone()
+        };
+        plain ops::GetContextKeysForCustomPolicy => get_context_keys_for_custom_policy,
+            "iam:GetContextKeysForCustomPolicy", |_, _| "*".to_owned();
+        plain ops::GetContextKeysForPrincipalPolicy => get_context_keys_for_principal_policy,
+            "iam:GetContextKeysForPrincipalPolicy", |input, _| input.policy_source_arn.clone();
+        plain ops::ListPoliciesGrantingServiceAccess => list_policies_granting_service_access,
+            "iam:ListPoliciesGrantingServiceAccess", |input, _| input.arn.clone();
     });
 }
 
