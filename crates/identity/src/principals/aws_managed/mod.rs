@@ -70,7 +70,7 @@ mod tests {
     fn every_document_is_a_policy_that_its_arn_finds() {
         let mut ids = HashSet::new();
         for policy in all() {
-            assert!(Policy::managed(policy.document).is_ok(), "{}", policy.name);
+            assert!(Policy::stored(policy.document).is_ok(), "{}", policy.name);
             let arn = Arn::new("iam", "", AWS, format!("policy{}{}", policy.path, policy.name));
             assert_eq!(find(&arn).map(|found| found.name), Some(policy.name));
             let id = policy.id();
