@@ -130,6 +130,7 @@ fn session(account: &str, role_arn: String, role_name: String, user_id: String) 
             role_arn,
             session_policies: [].into(),
             session_tags: Vec::new(),
+            transitive_tag_keys: Vec::new(),
             source_identity: None,
             federated: None,
         },
