@@ -6,7 +6,7 @@ use lambent_base::{Clock, ManualClock, Random};
 use lambent_store::Db;
 
 use super::*;
-use crate::{CallerKind, Identity, IdentityError, MasterKey, RootKey, keys};
+use crate::{CallerKind, Circumstances, Identity, IdentityError, MasterKey, RootKey, Wanted, keys};
 
 const ACCOUNT: &str = "000000000000";
 const OTHER: &str = "111111111111";
@@ -57,6 +57,33 @@ async fn a_key_opens_on_every_node_until_it_is_inactive_or_gone() {
     here.delete_access_key(ACCOUNT, "ann", id).await.unwrap();
     let refused = there.credential(id, None).await.map(|_| ());
     assert!(matches!(refused, Err(IdentityError::UnknownAccessKey(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_change_on_one_node_is_decided_on_by_the_next() {
+    let (here, there, _) = nodes();
+    here.create_user(user(ACCOUNT, "ann")).await.unwrap();
+    here.create_group(group("g")).await.unwrap();
+    here.put_group_policy(ACCOUNT, "g", "p", POLICY).await.unwrap();
+    let key = here.create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
+    let may = async || {
+        let caller = there.credential(&key, None).await.unwrap().caller;
+        let wanted = Wanted::new("s3:GetObject", "arn:aws:s3:::b/k");
+        there.authorize(&caller, &Circumstances::default(), wanted).await.is_ok()
+    };
+    assert!(!may().await);
+    here.add_user_to_group(ACCOUNT, "g", "ann").await.unwrap();
+    assert!(may().await, "the group's policy");
+    here.update_group(ACCOUNT, "g", Rename { name: Some("h"), path: None }).await.unwrap();
+    here.update_user(ACCOUNT, "ann", Rename { name: Some("bea"), path: None }).await.unwrap();
+    assert!(may().await, "names do not matter");
+    let deny = POLICY.replace("Allow", "Deny");
+    here.put_user_policy(ACCOUNT, "bea", "no", &deny).await.unwrap();
+    assert!(!may().await, "the user's own deny");
+    here.delete_user_policy(ACCOUNT, "bea", "no").await.unwrap();
+    assert!(may().await);
+    here.remove_user_from_group(ACCOUNT, "h", "bea").await.unwrap();
+    assert!(!may().await);
 }
 
 #[tokio::test]
