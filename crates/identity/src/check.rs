@@ -37,7 +37,7 @@ fn read(key: &[u8], row: &[u8]) -> Result<(), IdentityError> {
         "policy-version" => check_version(row),
         "oidc" => OidcProvider::from_row(row).map(drop),
         "saml" => SamlProvider::from_row(row).map(drop),
-        "group-id" | "member" | "alias" | "attachment" | "deletion" => text(row),
+        "role-name" | "group-id" | "member" | "alias" | "attachment" | "deletion" => text(row),
         "count" | "revision" => number(row),
         _ => Ok(()),
     }

@@ -11,6 +11,7 @@
 //! | `identity/1` account `settings` | the account's settings as JSON ([`crate::AccountSettings`]) |
 //! | `identity/1` account `count` what | how many users or groups there are: a counter of the store |
 //! | `identity/1` account `revision` | a counter of the store: rises with every change that decisions depend on |
+//! | `identity/1` account `role-name` name | the name of a role as it was written; here it has small letters |
 //! | `identity/1` account `role-use` role-id | when a role was last used, as JSON ([`crate::KeyUse`]) |
 //! | `identity/1` account `deletion` role | the id of the task that deleted the role of a service |
 //! | `identity/1` account `policy` name | the managed policy as JSON ([`crate::ManagedPolicy`]) |
@@ -127,6 +128,11 @@ pub(crate) fn access_key(id: &str) -> Key {
 
 pub(crate) fn key_use(id: &str) -> Key {
     Key::new(PREFIX).str("key-use").str(id)
+}
+
+/// Names of roles are told apart without regard to case.
+pub(crate) fn role_name(account: &str, name: &str) -> Key {
+    of(account, "role-name").str(&name.to_lowercase())
 }
 
 pub(crate) fn role_use(account: &str, role_id: &str) -> Key {

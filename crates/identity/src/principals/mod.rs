@@ -14,6 +14,8 @@ mod lists;
 mod managed;
 mod members;
 mod paths;
+#[cfg(test)]
+mod policy_tests;
 mod providers;
 mod roles;
 mod service_credentials;

@@ -113,9 +113,13 @@ impl Identity {
         let (new, taken) = (&role, &taken);
         self.db
             .run(|txn| async move {
-                if txn.get(&keys::role(&new.account, &new.name)).await?.is_some() {
+                let taken_name = keys::role_name(&new.account, &new.name);
+                if txn.get(&keys::role(&new.account, &new.name)).await?.is_some()
+                    || txn.get(&taken_name).await?.is_some()
+                {
                     return Err(taken(new));
                 }
+                txn.put(&taken_name, new.name.as_bytes());
                 let who = role_principal(new);
                 if let Some(boundary) = &new.boundary {
                     load_policy(&txn, &new.account, boundary, Missing::Scope).await?;
@@ -302,6 +306,7 @@ pub(crate) fn remove_role(txn: &Txn, role: &Role) {
         attachments::unlink(txn, &who, boundary, Usage::Boundary);
     }
     txn.delete(&keys::role(&role.account, &role.name));
+    txn.delete(&keys::role_name(&role.account, &role.name));
     txn.delete(&keys::role_use(&role.account, &role.id));
     Counted::Roles.one_less(txn, &role.account);
     txn.add(&keys::revision(&role.account), 1);

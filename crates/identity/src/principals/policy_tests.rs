@@ -1,0 +1,180 @@
+//! Managed policies and what they are attached to, from the store.
+
+use lambent_base::{Clock, Random};
+use lambent_store::Db;
+
+use super::{NewPolicy, PolicyScope, PrincipalKind, PrincipalName, Role, RoleName, UsageCount, User};
+use crate::{Caller, CallerKind, Circumstances, Identity, IdentityError, MasterKey, RootKey, Wanted};
+
+const ACCOUNT: &str = "000000000000";
+const READ: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
+const WRITE: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}}"#;
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",
+    "Principal":{"AWS":"000000000000"}}}"#;
+
+fn identity() -> Identity {
+    let (clock, _) = Clock::manual(1_800_000_000_000);
+    let db = Db::memory(clock.clone(), Random::seeded(1));
+    let root =
+        RootKey { account: ACCOUNT.into(), access_key_id: "AKIAROOT".into(), secret_access_key: "s".into() };
+    Identity::new(db, clock, Random::seeded(2), root, MasterKey::new([1; 32]))
+}
+
+async fn policy(identity: &Identity, name: &str, document: &str) -> String {
+    let new = NewPolicy { account: ACCOUNT, name, path: "/team/", description: None, document, tags: &[] };
+    identity.create_policy(new).await.unwrap().arn()
+}
+
+/// A user of this name, and how its requests look.
+async fn user(identity: &Identity, name: &str) -> Caller {
+    let user = User { account: ACCOUNT.into(), name: name.into(), path: "/".into(), ..User::default() };
+    let user = identity.create_user(user).await.unwrap();
+    let (arn, kind) = (user.arn(), CallerKind::User { name: user.name });
+    Caller { account: ACCOUNT.into(), arn, user_id: user.id, kind, ..Caller::anonymous() }
+}
+
+const fn named(name: &'static str) -> PrincipalName<'static> {
+    PrincipalName { account: ACCOUNT, kind: PrincipalKind::User, name }
+}
+
+async fn may(identity: &Identity, caller: &Caller) -> (bool, bool) {
+    let mut answers = [false; 2];
+    for (answer, action) in answers.iter_mut().zip(["s3:GetObject", "s3:PutObject"]) {
+        let wanted = Wanted::new(action, "arn:aws:s3:::b/k");
+        *answer = identity.authorize(caller, &Circumstances::default(), wanted).await.is_ok();
+    }
+    answers.into()
+}
+
+#[tokio::test]
+async fn changes_count_with_the_next_decision() {
+    let identity = identity();
+    let ann = user(&identity, "ann").await;
+    let arn = policy(&identity, "p", READ).await;
+    assert_eq!(may(&identity, &ann).await, (false, false));
+    identity.attach_policy(named("ann"), &arn).await.unwrap();
+    assert_eq!(may(&identity, &ann).await, (true, false));
+    identity.create_policy_version(ACCOUNT, &arn, WRITE, false).await.unwrap();
+    assert_eq!(may(&identity, &ann).await, (true, false));
+    identity.set_default_version(ACCOUNT, &arn, 2).await.unwrap();
+    assert_eq!(may(&identity, &ann).await, (false, true));
+    let boundary = policy(&identity, "boundary", READ).await;
+    identity.set_boundary(named("ann"), Some(&boundary)).await.unwrap();
+    assert_eq!(may(&identity, &ann).await, (false, false));
+    identity.set_boundary(named("ann"), None).await.unwrap();
+    identity.detach_policy(named("ann"), &arn).await.unwrap();
+    assert_eq!(may(&identity, &ann).await, (false, false));
+    identity.attach_policy(named("ann"), "arn:aws:iam::aws:policy/AmazonS3FullAccess").await.unwrap();
+    assert_eq!(may(&identity, &ann).await, (true, true));
+}
+
+#[tokio::test]
+async fn what_is_used_stays() {
+    let identity = identity();
+    user(&identity, "ann").await;
+    let arn = policy(&identity, "p", READ).await;
+    for _ in 0..2 {
+        identity.attach_policy(named("ann"), &arn).await.unwrap();
+    }
+    identity.set_boundary(named("ann"), Some(&arn)).await.unwrap();
+    let usage = identity.policy_usage(ACCOUNT, &arn).await.unwrap();
+    assert_eq!(usage, UsageCount { attached: 1, boundaries: 1 });
+    let new = crate::Rename { name: Some("eve"), path: Some("/staff/") };
+    identity.update_user(ACCOUNT, "ann", new).await.unwrap();
+    let users = identity.attachments_of(ACCOUNT, &arn).await.unwrap();
+    let users: Vec<_> = users.iter().map(|found| (found.name.as_str(), found.path.as_str())).collect();
+    assert_eq!(users, [("eve", "/staff/"); 2]);
+    let refused = identity.delete_policy(ACCOUNT, &arn).await;
+    assert!(matches!(refused, Err(IdentityError::Conflict(_))));
+    identity.detach_policy(named("eve"), &arn).await.unwrap();
+    assert!(identity.delete_policy(ACCOUNT, &arn).await.is_err(), "it is a boundary");
+    identity.delete_user(ACCOUNT, "eve").await.unwrap();
+    identity.delete_policy(ACCOUNT, &arn).await.unwrap();
+    assert!(identity.policy_usages(ACCOUNT).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn versions_are_numbered_on_and_bounded() {
+    let identity = identity();
+    let arn = policy(&identity, "p", READ).await;
+    for number in 2..=5 {
+        let version = identity.create_policy_version(ACCOUNT, &arn, WRITE, number == 3).await.unwrap();
+        assert_eq!(version.number, number);
+    }
+    let sixth = identity.create_policy_version(ACCOUNT, &arn, WRITE, false).await;
+    assert!(matches!(sixth, Err(IdentityError::TooManyVersions { max: 5 })));
+    let default = identity.delete_policy_version(ACCOUNT, &arn, 3).await;
+    assert!(matches!(default, Err(IdentityError::Conflict(_))));
+    identity.delete_policy_version(ACCOUNT, &arn, 5).await.unwrap();
+    let next = identity.create_policy_version(ACCOUNT, &arn, READ, false).await.unwrap();
+    let versions = identity.policy_versions(ACCOUNT, &arn).await.unwrap();
+    let told: Vec<_> = versions.iter().map(|version| (version.number, version.is_default)).collect();
+    assert_eq!((next.number, told), (6, vec![(6, false), (4, false), (3, true), (2, false), (1, false)]));
+}
+
+#[tokio::test]
+async fn lists_of_policies_page_through_all() {
+    let identity = identity();
+    let arn = policy(&identity, "mine", READ).await;
+    let (mut names, mut marker) = (Vec::new(), None::<String>);
+    loop {
+        let page = identity
+            .managed_policies(ACCOUNT, PolicyScope::All, |_, _| true, marker.as_deref(), 7)
+            .await
+            .unwrap();
+        names.extend(page.items.into_iter().map(|(policy, _)| policy.name));
+        marker = page.marker;
+        if marker.is_none() {
+            break;
+        }
+    }
+    assert_eq!((names[0].as_str(), names.len()), ("mine", super::aws_managed::all().len() + 1));
+    let theirs = identity.managed_policy("111111111111", &arn).await;
+    assert!(
+        matches!(theirs, Err(IdentityError::NoSuch { .. })),
+        "policies of other accounts are not to be had"
+    );
+}
+
+#[tokio::test]
+async fn names_of_roles_are_the_same_in_any_case() {
+    let identity = identity();
+    let role = |name: &str| Role {
+        account: ACCOUNT.into(),
+        name: name.into(),
+        path: "/".into(),
+        trust_policy: TRUST.into(),
+        ..Role::default()
+    };
+    identity.create_role(role("Worker")).await.unwrap();
+    assert!(matches!(identity.create_role(role("worker")).await, Err(IdentityError::Exists { .. })));
+    identity.delete_role(RoleName { account: ACCOUNT, name: "Worker" }).await.unwrap();
+    identity.create_role(role("worker")).await.unwrap();
+}
+
+#[tokio::test]
+async fn roles_of_services_are_theirs_alone() {
+    let identity = identity();
+    let role = identity.create_service_linked_role(ACCOUNT, "ecs.amazonaws.com", None, None).await.unwrap();
+    let name = RoleName { account: ACCOUNT, name: "AWSServiceRoleForECS" };
+    let who = PrincipalName { account: ACCOUNT, kind: PrincipalKind::Role, name: name.name };
+    let admin = "arn:aws:iam::aws:policy/AdministratorAccess";
+    for refused in [
+        identity.delete_role(name).await,
+        identity.put_role_policy(name, "p", READ).await,
+        identity.attach_policy(who, admin).await,
+        identity.detach_policy(who, &role.attached[0]).await,
+        identity.set_boundary(who, Some(admin)).await,
+        identity.update_trust_policy(name, TRUST).await,
+    ] {
+        assert!(matches!(refused, Err(IdentityError::ProtectedRole(_))), "{refused:?}");
+    }
+    let disguised = Role { path: "/aws-service-role/x/".into(), name: "x".into(), ..role };
+    assert!(matches!(identity.create_role(disguised).await, Err(IdentityError::InvalidInput(_))));
+    let task = identity.delete_service_linked_role(name).await.unwrap();
+    identity.deletion_task(ACCOUNT, &task).await.unwrap();
+    assert!(identity.deletion_task(ACCOUNT, &task.replace("ECS", "EKS")).await.is_err());
+    assert!(identity.policy_usages(ACCOUNT).await.unwrap().is_empty());
+}
