@@ -11,7 +11,13 @@ mod malformed;
 mod operators;
 mod pattern;
 mod principal;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod reference;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 use keys::Key;
 pub(crate) use keys::Request;
