@@ -17,6 +17,9 @@ const ALWAYS_ALLOWED: &str = "sts:GetCallerIdentity";
 /// Source: AWS Security Token Service API Reference, "GetSessionToken".
 const ALLOWED_UNLESS_DENIED: &str = "sts:GetSessionToken";
 
+/// The boundary of the principal that a request is about: the one that it brings, or else the one that is there.
+const BOUNDARY: &str = "iam:permissionsboundary";
+
 impl Identity {
     /// Decides; the proof of a yes is what handlers ask for, a no is [`IdentityError::Denied`] with AWS's message.
     pub async fn authorize(
@@ -142,13 +145,18 @@ impl Identity {
         wanted: Wanted,
         facts: Option<ResourceFacts>,
     ) -> Result<Authorized, IdentityError> {
-        let Wanted { action, resource, keys } = wanted;
-        let resource =
-            if action.starts_with("iam:") { self.with_path(action, &resource).await? } else { resource };
-        let facts = match facts {
+        let Wanted { action, mut resource, mut keys } = wanted;
+        let mut facts = match facts {
             Some(facts) => facts,
             None => self.resource_facts(&resource).await?,
         };
+        if action.starts_with("iam:") {
+            let thing = self.iam_thing(&resource).await?;
+            (resource, facts.tags) = (thing.arn, thing.tags);
+            if let Some(boundary) = thing.boundary.filter(|_| keys.get(BOUNDARY).is_none()) {
+                keys = keys.with(BOUNDARY, boundary);
+            }
+        }
         let owner = owner_of(&facts, &resource, &caller.account).to_owned();
         let speaker = match &caller.kind {
             CallerKind::FederatedUser { by, .. } => by,

@@ -178,3 +178,36 @@ async fn roles_of_services_are_theirs_alone() {
     assert!(identity.deletion_task(ACCOUNT, &task.replace("ECS", "EKS")).await.is_err());
     assert!(identity.policy_usages(ACCOUNT).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn decisions_know_tags_and_boundaries_of_principals() {
+    let identity = identity();
+    let boss = user(&identity, "boss").await;
+    let boundary = policy(&identity, "boundary", READ).await;
+    let delegate = format!(
+        r#"{{"Version":"2012-10-17","Statement":[
+            {{"Effect":"Allow","Action":"iam:AttachRolePolicy","Resource":"*",
+              "Condition":{{"StringEquals":{{"iam:PermissionsBoundary":"{boundary}"}}}}}},
+            {{"Effect":"Allow","Action":"iam:DeleteRole","Resource":"arn:aws:iam::*:role/ours/*",
+              "Condition":{{"StringEquals":{{"aws:ResourceTag/Team":"a"}}}}}}]}}"#
+    );
+    identity.put_user_policy(ACCOUNT, "boss", "delegate", &delegate).await.unwrap();
+    let role = |name: &str, boundary: Option<&str>, team: &str| Role {
+        account: ACCOUNT.into(),
+        name: name.into(),
+        path: "/ours/".into(),
+        trust_policy: TRUST.into(),
+        boundary: boundary.map(str::to_owned),
+        tags: vec![("team".into(), team.into())],
+        ..Role::default()
+    };
+    identity.create_role(role("bounded", Some(&boundary), "a")).await.unwrap();
+    identity.create_role(role("free", None, "b")).await.unwrap();
+    for (name, expected) in [("bounded", true), ("free", false), ("missing", false)] {
+        for action in ["iam:AttachRolePolicy", "iam:DeleteRole"] {
+            let wanted = Wanted::new(action, format!("arn:aws:iam::{ACCOUNT}:role/{name}"));
+            let decided = identity.authorize(&boss, &Circumstances::default(), wanted).await;
+            assert_eq!(decided.is_ok(), expected, "{action} {name}");
+        }
+    }
+}

@@ -322,14 +322,14 @@ impl Identity {
     }
 }
 
-async fn load_oidc(txn: &Txn, account: &str, arn: &str) -> Result<OidcProvider, IdentityError> {
+pub(crate) async fn load_oidc(txn: &Txn, account: &str, arn: &str) -> Result<OidcProvider, IdentityError> {
     let missing = || IdentityError::NoSuch { kind: Kind::OidcProvider, name: arn.to_owned() };
     let issuer = name_in(arn, account, "oidc-provider/").ok_or_else(missing)?;
     let row = txn.get(&keys::oidc_provider(account, &issuer)).await?;
     OidcProvider::from_row(&row.ok_or_else(missing)?)
 }
 
-async fn load_saml(txn: &Txn, account: &str, arn: &str) -> Result<SamlProvider, IdentityError> {
+pub(crate) async fn load_saml(txn: &Txn, account: &str, arn: &str) -> Result<SamlProvider, IdentityError> {
     let missing = || IdentityError::NoSuch { kind: Kind::SamlProvider, name: arn.to_owned() };
     let name = name_in(arn, account, "saml-provider/").ok_or_else(missing)?;
     let row = txn.get(&keys::saml_provider(account, &name)).await?;
