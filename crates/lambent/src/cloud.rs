@@ -44,6 +44,7 @@ use crate::owner::{self, OwnerError};
 use crate::runners::Runners;
 use crate::store_id::{self, JoinError, Places};
 use crate::top;
+use crate::transport::TransportError;
 use crate::up::{Store, UpArgs};
 
 /// How often blobs that nothing names are looked for, after once at the start.
@@ -85,6 +86,8 @@ pub(crate) enum StartError {
     Join(#[from] JoinError),
     #[error(transparent)]
     Owner(#[from] OwnerError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error(transparent)]
     Blobs(#[from] OpenBlobsError),
     #[error(transparent)]
@@ -190,8 +193,10 @@ impl Cloud {
         let key_sets = KeySets::new(arguments.identity_provider.clone(), ground.clock.clone());
         let key_sets = key_sets.map_err(StartError::KeySets)?;
         let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter), (key_sets, &region));
-        let config =
-            GatewayConfig { region, domain: arguments.domain.clone(), patience: Patience::default() };
+        let names = (arguments.listen.ip(), arguments.domain.as_str());
+        let door = arguments.transport.door(&data_dir, names, (&ground.clock, &ground.random))?;
+        let domain = arguments.domain.clone();
+        let config = GatewayConfig { region, domain, patience: Patience::default(), door };
         let Ground { clock, random, db, blobs, identity, outbox, nodes, audit, .. } = ground;
         let gateway = Gateway::new(config, clock.clone(), random, identity, paths);
         endpoint.set(gateway.clone(), stopped);

@@ -136,10 +136,20 @@ impl DataDir {
         }
     }
 
-    /// Tells the other commands where the cloud listens; taken away when it stops.
-    pub(crate) fn publish_endpoint(&self, endpoint: &str) -> Result<Published, DataDirError> {
+    /// A private file of the directory; `None` when it is not there.
+    pub(crate) fn private(&self, name: &str) -> Result<Option<String>, DataDirError> {
+        read(&self.path(name))
+    }
+
+    /// Writes a private file of the directory.
+    pub(crate) fn keep_private(&self, name: &str, content: &str) -> Result<(), DataDirError> {
+        write_new(&self.path(name), content.as_bytes())
+    }
+
+    /// Tells the other commands where they reach the cloud, and what to tell others; taken away when it stops.
+    pub(crate) fn publish_endpoint(&self, near: &str, endpoint: &str) -> Result<Published, DataDirError> {
         let path = self.path("endpoint");
-        write_new(&path, endpoint.as_bytes())?;
+        write_new(&path, format!("{near}\n{endpoint}\n").as_bytes())?;
         Ok(Published { path })
     }
 }

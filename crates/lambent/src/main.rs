@@ -17,6 +17,7 @@ mod rotate;
 mod runners;
 mod store_id;
 mod top;
+mod transport;
 mod up;
 
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use lambent_cli::{
     account, audit as audit_command, bill, dead_letters, demo, doctor, env, iam, invocations, logs, runtime,
-    top as top_command,
+    top as top_command, trust,
 };
 
 #[global_allocator]
@@ -46,6 +47,8 @@ enum Command {
     Env(env::EnvArgs),
     /// Make and list accounts
     Account(account::AccountArgs),
+    /// Say how to trust the cloud's own certificates
+    Trust(trust::TrustArgs),
     /// Print what a function wrote
     Logs(logs::LogsArgs),
     /// Print a function's last calls: how long each took, what it cost, how it ended
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
+        Command::Trust(arguments) => trust::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Invocations(arguments) => invocations::run(&arguments),
         Command::Top(arguments) => top_command::run(&arguments),

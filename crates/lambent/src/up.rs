@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::blobs::BlobPlace;
 use crate::cloud::{Cloud, StartError};
 use crate::privacy::keep_memory_private;
+use crate::transport::{self, TransportArgs};
 
 /// Exit codes of `up`, beside 0 for a clean stop and 2 for wrong arguments.
 mod exit {
@@ -23,11 +24,14 @@ mod exit {
     pub(super) const START_FAILED: u8 = 1;
 }
 
+/// The suffix of host names that every host resolves to itself.
+pub(crate) const DOMAIN_DEFAULT: &str = "localhost";
+
 #[derive(Args, Debug)]
 pub(crate) struct UpArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
-    listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Where everything is kept
     #[arg(long, value_name = "DIRECTORY", default_value = "./lambent-data")]
     data: PathBuf,
@@ -44,8 +48,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "PLACE", env = "LAMBENT_BLOBS", hide_env_values = true)]
     pub(crate) blobs: Option<BlobPlace>,
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
-    #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
+    #[arg(long, value_name = "DOMAIN", default_value = DOMAIN_DEFAULT)]
     pub(crate) domain: String,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
     /// Make a new root key and master key, where the old ones are known to others; sessions end, and other nodes must not run
     #[arg(long)]
     pub(crate) new_keys: bool,
@@ -143,10 +149,11 @@ async fn serve(arguments: &UpArgs) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
 
     let cloud = Cloud::start(&arguments.data, arguments, address.port()).await?;
-    let published = cloud.data_dir().publish_endpoint(&format!("http://{address}"))?;
+    let endpoint = arguments.transport.endpoint(address, &arguments.domain);
+    let published = cloud.data_dir().publish_endpoint(&transport::near(address), &endpoint)?;
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(cloud.gateway().clone().serve(listener, stopped));
-    announce(address);
+    announce(&endpoint);
     tokio::pin!(serving);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -184,10 +191,10 @@ fn raise_descriptor_limit() {
 }
 
 /// The one line on stdout, which scripts wait for.
-fn announce(address: SocketAddr) {
+fn announce(endpoint: &str) {
     let mut stdout = std::io::stdout().lock();
     // Nobody may be reading; that is no reason to stop.
-    let _ = writeln!(stdout, "Lambent is ready at http://{address}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "Lambent is ready at {endpoint}").and_then(|()| stdout.flush());
 }
 
 fn failed(error: &StartError) -> ExitCode {

@@ -146,7 +146,7 @@ impl Client {
 
     /// The authority to connect to, and the request with its signature.
     fn signed(&self, request: &Request<'_>) -> Result<(String, http::Request<Full<Bytes>>), CliError> {
-        let Cloud { endpoint, root } = &self.cloud;
+        let Cloud { endpoint, root, .. } = &self.cloud;
         let invalid = |found: String| CliError::Answer {
             action: "the endpoint file".to_owned(),
             expected: "an address as http://127.0.0.1:4566",

@@ -9,6 +9,9 @@ use serde::Deserialize;
 
 use crate::CliError;
 
+/// The certificate of the cloud's own authority, in its data directory.
+pub const CA_FILE: &str = "tls-authority.pem";
+
 /// Where the cloud keeps everything.
 #[derive(Args, Clone, Debug)]
 pub struct DataArg {
@@ -20,8 +23,10 @@ pub struct DataArg {
 /// How to reach a cloud, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cloud {
-    /// As `http://127.0.0.1:4566`.
+    /// For the commands, which run beside it: as `http://127.0.0.1:4566`.
     pub(crate) endpoint: String,
+    /// For everybody, as far as there is one for everybody: as `https://10.1.2.3:4566`.
+    pub(crate) published: String,
     pub(crate) root: RootKey,
 }
 
@@ -37,14 +42,17 @@ pub(crate) struct RootKey {
 impl Cloud {
     /// The cloud that runs in a data directory.
     pub(crate) fn find(data: &Path) -> Result<Self, CliError> {
-        let endpoint = read(data, "endpoint")?.trim().to_owned();
+        let endpoints = read(data, "endpoint")?;
+        let mut endpoints = endpoints.lines().map(|line| line.trim().to_owned());
+        let endpoint = endpoints.next().unwrap_or_default();
+        let published = endpoints.next().unwrap_or_else(|| endpoint.clone());
         let key = read(data, "root-key.json")?;
         let root = serde_json::from_str(&key).map_err(|error| CliError::File {
             path: data.join("root-key.json"),
             expected: "the root key as JSON",
             found: error.to_string(),
         })?;
-        Ok(Self { endpoint, root })
+        Ok(Self { endpoint, published, root })
     }
 }
 

@@ -8,6 +8,8 @@ use crate::exit;
 /// Every failure of the commands.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
+    #[error("expected {} to have a certificate authority, found none", data.display())]
+    NoAuthority { data: PathBuf },
     #[error("expected a running cloud in {}, found none", data.display())]
     NoCloud { data: PathBuf },
     #[error("expected a cloud to answer at {endpoint}: {source}")]
@@ -67,6 +69,9 @@ impl CliError {
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::NoAuthority { .. } => {
+                "name the cloud's directory with --data; one that was started with --tls-certificate has the authority of that"
+            }
             Self::NoCloud { .. } => "start one with `lambent up`, or name its directory with --data",
             Self::Unreachable { .. } => "if it has ended, start it again with `lambent up`",
             Self::Silent { .. } => "see what `lambent up` says on its stderr",

@@ -24,7 +24,8 @@ mod screen;
 mod table;
 mod text;
 pub mod top;
+pub mod trust;
 pub mod ui;
 
-pub use cloud::DataArg;
+pub use cloud::{CA_FILE, DataArg};
 pub use error::CliError;

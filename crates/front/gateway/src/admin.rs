@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::authenticate::{Claim, Meant};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, RequestEnd, errors, limits};
+use crate::{Inner, RequestEnd, limits, pipeline};
 
 pub(crate) const PREFIX: &str = "/_lambent/";
 /// Answered without a signature.
@@ -70,6 +70,9 @@ pub(crate) async fn answer(
 ) -> Response<Outgoing> {
     if parts.uri.path() == HEALTH {
         return health(inner);
+    }
+    if let Err(error) = pipeline::acceptable(parts, body.arrival) {
+        return error_response(&error);
     }
     if let Some(answer) = download(inner, parts) {
         return match answer.await {
@@ -128,7 +131,10 @@ async fn run(
     mut context: CallContext,
 ) -> Result<Answer, ApiError> {
     let style = ErrorStyle::RestJson;
-    let claim = Claim::of(parts, SIGNING_NAME).map_err(|error| errors::from_aws(error.aws_error(style)))?;
+    let claim = match Claim::of(parts, SIGNING_NAME) {
+        Ok(claim) => claim,
+        Err(error) => return Err(inner.refusal(error, style, body.arrival).await),
+    };
     let max = limits::buffered_body_max(SIGNING_NAME);
     let meant = Meant { service: SIGNING_NAME, operation: "", style, max };
     let authenticated = inner.authenticate(parts, &claim, meant, body).await?;

@@ -7,11 +7,13 @@ use lambent_api::ApiError;
 use lambent_base::Alarm;
 use lambent_identity::Caller;
 use lambent_sigv4::{
-    AuthError, ErrorStyle, PayloadReader, PresignedV2, ServiceRules, SignedRequest, VerifyOptions,
+    AuthError, ErrorStyle, PayloadKind, PayloadReader, PresignedV2, ServiceRules, SignedRequest, SigningKey,
+    VerifyOptions,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::body_in::Arriving;
+use crate::door::Arrival;
 use crate::{Inner, body_in, errors, limits};
 
 /// A request whose signature holds.
@@ -79,6 +81,19 @@ impl<'a> Claim<'a> {
     }
 }
 
+/// Why a signed request is not what its signature says.
+enum Failure {
+    Signature(AuthError),
+    /// The body could not be read, or is not what chunks say.
+    Body(ApiError),
+}
+
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        Self::Signature(error)
+    }
+}
+
 impl Inner {
     /// Checks a claim. Services other than S3 sign the body's bytes, which are therefore read here, but not before the access
     /// key is known to exist.
@@ -89,19 +104,20 @@ impl Inner {
         meant: Meant,
         body: Arriving,
     ) -> Result<Authenticated, ApiError> {
-        let Meant { service, style, .. } = meant;
+        let (Meant { service, style, .. }, arrival) = (meant, body.arrival);
         let (access_key_id, session_token) = claim.key_and_token();
         let credential = match self.identity.credential(access_key_id, session_token).await {
             Ok(credential) => credential,
-            Err(error) => return Err(errors::from_aws(errors::auth_error(error)?.aws_error(style))),
+            Err(error) => return Err(self.refusal(errors::auth_error(error)?, style, arrival).await),
         };
-        let refused = |error: AuthError| errors::from_aws(error.aws_error(style));
-        let (now_s, secret) = (self.clock.unix_s(), &credential.secret_access_key);
         let signed = match claim {
             Claim::V4(signed) => signed,
             Claim::PresignedV2(signed) => {
                 let bucket = self.virtual_bucket(parts, service);
-                signed.verify(parts, bucket, secret, now_s).map_err(refused)?;
+                let secret = &credential.secret_access_key;
+                if let Err(error) = signed.verify(parts, bucket, secret, self.clock.unix_s()) {
+                    return Err(self.refusal(error, style, arrival).await);
+                }
                 let body = SignedBody::Streaming(body, Box::new(PayloadReader::unsigned()));
                 return Ok(Authenticated {
                     caller: credential.caller,
@@ -110,22 +126,64 @@ impl Inner {
                 });
             }
         };
-        let key = self.signing_keys.key(signed, secret);
-        let rules = ServiceRules::of(service);
-        let verify = |body_sha256: Option<[u8; 32]>| {
-            let options = VerifyOptions { rules, service, region: None, body_sha256 };
-            signed.verify(parts, &key, now_s, &options).map_err(refused)
-        };
-        let body = if rules.declared_payload {
-            let verified = verify(None)?;
-            let reader = PayloadReader::new(&verified, &parts.headers);
-            SignedBody::Streaming(body, Box::new(reader.map_err(|error| body_in::chunk_error(&error))?))
-        } else {
-            let (bytes, permit) = self.buffer(body, meant).await?;
-            verify(Some(lambent_sigv4::sha256(&bytes)))?;
-            SignedBody::Whole(bytes, permit)
+        let body = match self.verify(parts, signed, &credential.secret_access_key, meant, body).await {
+            Ok(body) => body,
+            Err(Failure::Signature(error)) => return Err(self.refusal(error, style, arrival).await),
+            Err(Failure::Body(error)) => return Err(error),
         };
         Ok(Authenticated { caller: credential.caller, region: signed.region().to_owned(), body })
+    }
+
+    /// Holds a request to its signature: what costs least first, and what needs the body last.
+    async fn verify(
+        &self,
+        parts: &Parts,
+        signed: &SignedRequest<'_>,
+        secret: &str,
+        meant: Meant,
+        body: Arriving,
+    ) -> Result<SignedBody, Failure> {
+        let (service, now_s) = (meant.service, self.clock.unix_s());
+        let rules = ServiceRules::of(service);
+        let options = |body_sha256| VerifyOptions { rules, service, region: None, body_sha256 };
+        signed.check(parts, now_s, &options(None))?;
+        let known = self.signing_keys.find(signed, secret);
+        let is_new = known.is_none();
+        let key = known.unwrap_or_else(|| SigningKey::of(signed, secret));
+        let body = if rules.declared_payload {
+            let verified = signed.verify(parts, &key, now_s, &options(None))?;
+            let reader = PayloadReader::new(&verified, &parts.headers);
+            let reader = reader.map_err(|error| Failure::Body(body_in::chunk_error(&error)))?;
+            SignedBody::Streaming(body, Box::new(reader))
+        } else {
+            let declared = signed.payload().and_then(|kind| match kind {
+                PayloadKind::Sha256(digest) => Some(digest),
+                _ => None,
+            });
+            if declared.is_some() {
+                // Many clients say what the body will be, so that a wrong signature shows before it is read.
+                signed.verify(parts, &key, now_s, &options(declared))?;
+            }
+            let (bytes, permit) = self.buffer(body, meant).await.map_err(Failure::Body)?;
+            let digest = Some(lambent_sigv4::sha256(&bytes));
+            if digest != declared {
+                signed.verify(parts, &key, now_s, &options(digest))?;
+            }
+            SignedBody::Whole(bytes, permit)
+        };
+        if is_new {
+            self.signing_keys.remember(signed, secret, &key);
+        }
+        Ok(body)
+    }
+
+    /// The answer to a signature that does not hold, after the time that its peer has to wait for it.
+    pub(crate) async fn refusal(&self, error: AuthError, style: ErrorStyle, arrival: Arrival) -> ApiError {
+        let wait = self.refusals.wait(arrival.peer.ip());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        errors::from_aws(error.aws_error(style))
     }
 
     /// Reads a body into memory, within the service's bound and the gateway's.

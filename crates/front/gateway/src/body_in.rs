@@ -13,20 +13,23 @@ use lambent_base::{Alarm, Until};
 use lambent_sigv4::{ChunkError, PayloadReader};
 use tokio::time::Instant;
 
+use crate::door::Arrival;
 use crate::errors;
+use crate::limits::Patience;
 
 /// A request's body on its way in, with the timer of the task that reads it.
 pub(crate) struct Arriving {
     pub(crate) incoming: Incoming,
     pub(crate) alarm: Alarm,
+    pub(crate) arrival: Arrival,
 }
 
-/// A body that streams to its handler, verified on the way (S3), and held to `patience` with its pauses.
+/// A body that streams to its handler, verified on the way (S3), and held to the pace that `patience` asks for.
 pub(crate) fn verified(
-    Arriving { incoming, alarm }: Arriving,
+    Arriving { incoming, alarm, .. }: Arriving,
     reader: PayloadReader,
     headers: &HeaderMap,
-    patience: Duration,
+    patience: Patience,
 ) -> Result<Body, ApiError> {
     let length = if reader.is_chunked() {
         header_number(headers, "x-amz-decoded-content-length")
@@ -44,7 +47,8 @@ pub(crate) fn verified(
         reader: Some(reader),
         ready: Vec::new().into_iter(),
         trailers: trailers.clone(),
-        idle: alarm.after(patience),
+        idle: alarm.after(patience.idle),
+        waited_bytes: None,
         patience,
     };
     Ok(Body::stream(stream, length).with_trailers(trailers))
@@ -52,7 +56,7 @@ pub(crate) fn verified(
 
 /// A whole body in memory, at most `max` bytes, and held to `patience` with its pauses.
 pub(crate) async fn buffered(
-    Arriving { mut incoming, alarm }: Arriving,
+    Arriving { mut incoming, alarm, .. }: Arriving,
     max: usize,
     too_large: ApiError,
     patience: Duration,
@@ -97,8 +101,9 @@ struct VerifiedStream {
     ready: std::vec::IntoIter<Bytes>,
     trailers: Trailers,
     idle: Until,
-    /// With a pause.
-    patience: Duration,
+    /// Bytes that came since `idle` began to run; `None` when it does not.
+    waited_bytes: Option<u64>,
+    patience: Patience,
 }
 
 impl ByteStream for VerifiedStream {
@@ -114,12 +119,17 @@ impl ByteStream for VerifiedStream {
             let frame = match Pin::new(&mut this.incoming).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
+                    // The time that the handler takes is not the client's.
+                    if this.waited_bytes.is_none() {
+                        this.idle.reset(Instant::now() + this.patience.idle);
+                        this.waited_bytes = Some(0);
+                    }
                     ready!(this.idle.poll_passed(cx));
                     this.reader = None;
                     return Poll::Ready(Some(Err(errors::too_slow())));
                 }
             };
-            this.idle.reset(Instant::now() + this.patience);
+            this.note(frame.as_ref());
             if let Err(error) = this.take(frame) {
                 this.reader = None;
                 return Poll::Ready(Some(Err(error)));
@@ -129,6 +139,14 @@ impl ByteStream for VerifiedStream {
 }
 
 impl VerifiedStream {
+    /// A byte now and then does not make a pause shorter: only enough of them end it.
+    fn note(&mut self, frame: Option<&Result<hyper::body::Frame<Bytes>, hyper::Error>>) {
+        let Some(waited) = self.waited_bytes else { return };
+        let data = frame.and_then(|frame| frame.as_ref().ok()).and_then(hyper::body::Frame::data_ref);
+        let bytes = waited + data.map_or(0, |data| data.len() as u64);
+        self.waited_bytes = (bytes < self.patience.pace_bytes).then_some(bytes);
+    }
+
     fn take(
         &mut self,
         frame: Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>,

@@ -64,6 +64,23 @@ pub(crate) fn too_large(service: &str, operation: &str, max: usize) -> ApiError 
     }
 }
 
+/// A request without TLS, from another host.
+pub(crate) fn plain_http(host: &str) -> ApiError {
+    let message = format!(
+        "Lambent takes HTTP without TLS from its own host alone: use https://{host} (`lambent trust` says how to trust its \
+         certificate), or start it with --allow-plain-http"
+    );
+    ApiError::new("InsecureTransport", 403, message)
+}
+
+/// A head beyond the gateway's bounds. Source: Amazon S3 API reference, "List of Error Codes".
+pub(crate) fn head_too_large() -> ApiError {
+    ApiError::client(
+        "RequestHeaderSectionTooLarge",
+        "Your request header and query parameters used to make the request exceed the maximum allowed size.",
+    )
+}
+
 /// A body that comes too slowly, or not at all.
 pub(crate) fn too_slow() -> ApiError {
     ApiError::client(

@@ -7,10 +7,12 @@ mod admin;
 mod authenticate;
 mod body_in;
 mod body_out;
+mod door;
 mod ends;
 mod errors;
 mod hosts;
 pub mod limits;
+mod peers;
 mod pipeline;
 mod repoll;
 mod server;
@@ -19,6 +21,7 @@ mod timer;
 mod urls;
 
 pub use admin::{Admin, AdminHandler, Download, DownloadHandler, RootHandler, RootPath};
+pub use door::Door;
 pub use ends::{RequestEnd, RequestEnds};
 
 use std::sync::Arc;
@@ -30,6 +33,8 @@ use lambent_sigv4::SigningKeyCache;
 use lambent_wire::Router;
 use tokio::sync::Semaphore;
 
+use peers::{Peers, Refusals};
+
 /// What the gateway is told at start.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
@@ -39,6 +44,8 @@ pub struct GatewayConfig {
     pub domain: String,
     /// With request bodies that are slow to come.
     pub patience: limits::Patience,
+    /// Who may come in, and how.
+    pub door: Door,
 }
 
 /// Everything that can be asked for.
@@ -80,6 +87,9 @@ pub(crate) struct Inner {
     /// KiB that buffered request bodies may take together.
     pub(crate) buffers: Arc<Semaphore>,
     pub(crate) connections: Arc<Semaphore>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) handshakes: Semaphore,
+    pub(crate) refusals: Refusals,
 }
 
 /// A service and its compiled routes.
@@ -98,6 +108,9 @@ impl Gateway {
     ) -> Self {
         let entry = |service: Service| Entry { router: Router::new(service.info), service };
         Self(Arc::new(Inner {
+            peers: Arc::new(Peers::new(config.door.peer_connections, clock.clone())),
+            handshakes: Semaphore::new(limits::HANDSHAKES_MAX),
+            refusals: Refusals::new(clock.clone()),
             config,
             clock,
             random,

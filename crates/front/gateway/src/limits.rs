@@ -4,16 +4,32 @@ use std::time::Duration;
 
 /// Connections served at once; more wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections that one address may have, unless `--peer-connections` says otherwise. Of IPv6 the network (/64) counts.
+pub const PEER_CONNECTIONS_MAX: usize = 2_000;
+/// Connections that each address of this host's loopback may have: all its programs come from one.
+pub const LOOPBACK_CONNECTIONS_MAX: usize = 8_000;
+/// TLS handshakes under way at once; more wait.
+pub const HANDSHAKES_MAX: usize = 4_096;
+/// How long a TLS handshake may take, with the wait for its turn.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that one function's sandbox may have to the cloud's endpoint.
 pub const SANDBOX_CONNECTIONS_MAX: usize = 128;
 /// How often an HTTP/2 connection is asked whether anybody is there.
 pub const HTTP_2_PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to send a request's head.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes that a connection reads at once, and so the most that a request's head may have.
+/// Bytes of a request's method and target: a URL with the longest session token in it.
+pub const TARGET_BYTES_MAX: usize = 48 * 1024;
+/// Bytes of a request's head: target, names and values of headers.
+pub const HEAD_BYTES_MAX: usize = 96 * 1024;
+/// Headers of a request. It is hyper's own bound, which costs less than one that it is told.
+pub const HEADERS_MAX: usize = 100;
+/// Bytes that a connection reads at once. Beyond it a head is not even read to its end.
 pub const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a client may pause inside a request's body.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A body that streams must bring so many bytes, or its end, in each [`BODY_IDLE_TIMEOUT`].
+pub const BODY_PACE_BYTES: u64 = 16 * 1024;
 /// A body that is read into memory may take so long, whatever its length, and longer by its length at
 /// [`BUFFERED_BODY_BYTES_PER_S`].
 pub const BUFFERED_BODY_GRACE: Duration = Duration::from_secs(30);
@@ -25,6 +41,14 @@ pub const BUFFER_WAIT_MAX: Duration = Duration::from_secs(10);
 pub const BUFFERED_TOTAL_KIB: usize = 256 * 1024;
 /// Bodies up to this many bytes are not counted.
 pub const BUFFERED_UNCOUNTED_BYTES: u64 = 256 * 1024;
+/// Wrong signatures of one peer that are answered at once.
+pub const REFUSALS_FREE: u32 = 200;
+/// And how many more in each second; further ones wait for their answer.
+pub const REFUSALS_PER_S: u32 = 100;
+/// How long the answer to a wrong signature is held back at most.
+pub const REFUSAL_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Peers with wrong signatures that are told apart at once; those beyond count as one.
+pub const REFUSED_PEERS_MAX: usize = 4_096;
 /// Bytes of an `X-Amzn-Trace-Id` that is carried on: the longest that AWS's own parts make, and some more.
 pub const TRACE_BYTES_MAX: usize = 512;
 /// How long requests under way may still take when the server stops.
@@ -55,6 +79,8 @@ pub const URL_BODY_BYTES_MAX: usize = 6_291_456;
 pub struct Patience {
     /// With a pause inside any body.
     pub idle: Duration,
+    /// How many bytes end a pause of a body that streams.
+    pub pace_bytes: u64,
     /// With a whole body that is read into memory, beside the time that its length is worth.
     pub grace: Duration,
     /// How fast such a body has to come, in bytes for each second.
@@ -67,6 +93,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             idle: BODY_IDLE_TIMEOUT,
+            pace_bytes: BODY_PACE_BYTES,
             grace: BUFFERED_BODY_GRACE,
             bytes_per_s: BUFFERED_BODY_BYTES_PER_S,
             room: BUFFER_WAIT_MAX,

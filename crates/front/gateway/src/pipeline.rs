@@ -1,6 +1,5 @@
 //! The life of a request, from its head to its answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERER, USER_AGENT};
@@ -16,19 +15,20 @@ use lambent_wire::{ProtocolKind, Routed};
 use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
+use crate::door::{Arrival, Transport};
 use crate::{Entry, Inner, RequestEnd, admin, body_in, errors, hosts, limits, urls};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer in the service's own form.
 pub(crate) async fn handle(
     inner: Arc<Inner>,
     request: Request<HttpBody>,
-    peer: SocketAddr,
+    arrival: Arrival,
     alarm: Alarm,
 ) -> Response<Outgoing> {
     let (parts, incoming) = request.into_parts();
     let has_body = !incoming.is_end_stream();
-    let body = Arriving { incoming, alarm };
-    let context = inner.context(&parts, peer);
+    let body = Arriving { incoming, alarm, arrival };
+    let context = inner.context(&parts, arrival);
     if parts.uri.path().starts_with(admin::PREFIX) {
         return admin::answer(&inner, &parts, body, context).await;
     }
@@ -44,7 +44,11 @@ pub(crate) async fn handle(
         Err(unknown) => return unknown_service(&unknown, &request_id),
     };
     let mut operation = None;
-    let result = match inner.admit(entry, protocol, &parts, signed, body).await {
+    let admitted = match acceptable(&parts, arrival) {
+        Ok(()) => inner.admit(entry, protocol, &parts, signed, body).await,
+        Err(error) => Err(error),
+    };
+    let result = match admitted {
         Ok(authenticated) => inner.run(entry, protocol, parts, authenticated, context, &mut operation).await,
         Err(error) => Err(error),
     };
@@ -80,8 +84,10 @@ impl Inner {
         if matches!(signed, Ok(None)) && service == "sts" {
             return self.admit_unsigned(entry, style, parts, body).await;
         }
-        let claim = Claim::from_parsed(signed, parts, service);
-        let claim = claim.map_err(|error| errors::from_aws(error.aws_error(style)))?;
+        let claim = match Claim::from_parsed(signed, parts, service) {
+            Ok(claim) => claim,
+            Err(error) => return Err(self.refusal(error, style, body.arrival).await),
+        };
         // Only Lambda's words for a body that is too large name the operation.
         let routed = (protocol == ProtocolKind::RestJson)
             .then(|| entry.router.route(&parts.method, parts.uri.path(), "", &parts.headers));
@@ -103,13 +109,14 @@ impl Inner {
     ) -> Result<Authenticated, ApiError> {
         let service = entry.service.info.signing_name;
         let meant = Meant { service, operation: "", style, max: limits::UNSIGNED_BODY_BYTES_MAX };
+        let arrival = body.arrival;
         let (bytes, permit) = self.buffer(body, meant).await?;
         let route = match entry.router.route_form(parts.uri.query().unwrap_or_default(), &bytes) {
             Routed::Operation(operation, _) => entry.service.route(operation.name),
             _ => None,
         };
         if route.is_none_or(|route| route.signing == Signing::Needed) {
-            return Err(errors::from_aws(AuthError::NotSigned.aws_error(style)));
+            return Err(self.refusal(AuthError::NotSigned, style, arrival).await);
         }
         let region = self.config.region.clone();
         Ok(Authenticated { caller: Caller::anonymous(), region, body: SignedBody::Whole(bytes, permit) })
@@ -150,7 +157,7 @@ impl Inner {
             SignedBody::Whole(bytes, permit) => (Body::from(bytes), permit),
             SignedBody::Streaming(stream, reader) => {
                 let alarm = stream.alarm.clone();
-                let mut body = body_in::verified(stream, *reader, &parts.headers, self.config.patience.idle)?;
+                let mut body = body_in::verified(stream, *reader, &parts.headers, self.config.patience)?;
                 match route.body {
                     BodyMode::Streamed => (body, None),
                     BodyMode::Buffered => {
@@ -206,17 +213,17 @@ impl Inner {
         hosts::bucket_of(hosts::host_of(parts), &self.config.domain)
     }
 
-    fn context(&self, parts: &Parts, peer: SocketAddr) -> CallContext {
+    fn context(&self, parts: &Parts, arrival: Arrival) -> CallContext {
         CallContext {
             request_id: self.random.uuid(),
             // The account and region are known once the signature is.
             place: Place { account: String::new(), region: self.config.region.clone() },
             time_ms: self.clock.unix_ms(),
-            source_ip: peer.ip().to_string(),
-            endpoint: format!("http://{}", hosts::host_of(parts)),
+            source_ip: arrival.peer.ip().to_canonical().to_string(),
+            endpoint: format!("{}://{}", arrival.scheme(), hosts::host_of(parts)),
             trace: trace_of(parts),
             client: Client {
-                is_secure: false,
+                is_secure: arrival.is_secure(),
                 user_agent: header(parts, USER_AGENT),
                 referer: header(parts, REFERER),
             },
@@ -227,6 +234,19 @@ impl Inner {
 /// A header's text, for policies to ask.
 fn header(parts: &Parts, name: HeaderName) -> Option<String> {
     parts.headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// Refuses what no request may be, before anything in it counts.
+pub(crate) fn acceptable(parts: &Parts, arrival: Arrival) -> Result<(), ApiError> {
+    if arrival.transport == Transport::PlainFromAfar {
+        return Err(errors::plain_http(hosts::host_of(parts)));
+    }
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let sizes = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    if target > limits::TARGET_BYTES_MAX || target + sizes.sum::<usize>() > limits::HEAD_BYTES_MAX {
+        return Err(errors::head_too_large());
+    }
+    Ok(())
 }
 
 /// The tracing header, unless it is longer than any.

@@ -14,7 +14,7 @@ use lambent_wire::ProtocolKind;
 use crate::authenticate::{Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, RequestEnd, errors, limits};
+use crate::{Inner, RequestEnd, limits, pipeline};
 
 /// What requests to function URLs are signed for, and the action as errors name it.
 const MEANT: Meant = Meant {
@@ -76,6 +76,7 @@ impl Inner {
         body: Arriving,
         mut context: CallContext,
     ) -> Result<UrlAnswer, ApiError> {
+        pipeline::acceptable(&parts, body.arrival)?;
         let (caller, body, _memory) = if url.is_signed() {
             let claim = match Claim::of(&parts, MEANT.service) {
                 Ok(claim) => claim,
@@ -83,7 +84,7 @@ impl Inner {
                 Err(AuthError::NotSigned) => {
                     return url.call(UrlCall { parts, body: Bytes::new(), caller: None, context }).await;
                 }
-                Err(other) => return Err(errors::from_aws(other.aws_error(MEANT.style))),
+                Err(other) => return Err(self.refusal(other, MEANT.style, body.arrival).await),
             };
             let authenticated = self.authenticate(&parts, &claim, MEANT, body).await?;
             let SignedBody::Whole(bytes, memory) = authenticated.body else {

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lambent_base::{Clock, ManualClock, Random};
 use lambent_gateway::limits::{self, Patience};
-use lambent_gateway::{Admin, Gateway, GatewayConfig, Paths};
+use lambent_gateway::{Admin, Door, Gateway, GatewayConfig, Paths};
 use lambent_identity::{Identity, MasterKey, RootKey};
 use lambent_sigv4::{ServiceRules, Signer, sha256};
 use lambent_store::Db;
@@ -58,7 +58,12 @@ impl Server {
             }),
         };
         let paths = Paths { services, admin: vec![echo], ..Paths::default() };
-        let config = GatewayConfig { region: "us-east-1".into(), domain: "localhost".into(), patience };
+        let config = GatewayConfig {
+            region: "us-east-1".into(),
+            domain: "localhost".into(),
+            patience,
+            door: Door::default(),
+        };
         let gateway = Gateway::new(config, clock, Random::seeded(4), identity, paths);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

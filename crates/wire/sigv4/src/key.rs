@@ -30,6 +30,11 @@ impl SigningKey {
         Self::derive(secret, date.day(), region, service)
     }
 
+    /// The key of a request's own scope.
+    pub fn of(request: &SignedRequest<'_>, secret: &str) -> Self {
+        Self::derive(secret, request.date(), request.region(), request.service())
+    }
+
     /// The signature of a string to sign, as 32 bytes.
     pub fn hmac(&self, message: &[u8]) -> [u8; 32] {
         array(hmac::sign(&self.0, message).as_ref())
@@ -64,24 +69,25 @@ struct Entry {
 }
 
 impl SigningKeyCache {
-    /// The signing key of a request's scope for `secret`, derived when it is not yet known.
-    pub fn key(&self, request: &SignedRequest<'_>, secret: &str) -> SigningKey {
+    /// The signing key of a request's scope for `secret`, if it is known.
+    pub fn find(&self, request: &SignedRequest<'_>, secret: &str) -> Option<SigningKey> {
         let credential = request.credential().as_str();
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = halves.young.get(credential).filter(|entry| entry.is_of(secret)) {
-            return entry.key.clone();
+        if let Some(entry) = halves.young.get(credential) {
+            return entry.is_of(secret).then(|| entry.key.clone());
         }
-        let entry =
-            halves.old.remove(credential).filter(|entry| entry.is_of(secret)).unwrap_or_else(|| Entry {
-                secret: secret.into(),
-                key: SigningKey::derive(secret, request.date(), request.region(), request.service()),
-            });
+        let entry = halves.old.remove(credential).filter(|entry| entry.is_of(secret))?;
         let key = entry.key.clone();
-        if halves.young.len() >= MAX_CACHED_KEYS / 2 {
-            halves.old = std::mem::take(&mut halves.young);
-        }
-        halves.young.insert(credential.into(), entry);
-        key
+        halves.insert(credential, entry);
+        Some(key)
+    }
+
+    /// Remembers the key of a request whose signature was true. For others nothing may be remembered: a scope is
+    /// whatever its sender writes, and would drive out those that are used.
+    pub fn remember(&self, request: &SignedRequest<'_>, secret: &str, key: &SigningKey) {
+        let entry = Entry { secret: secret.into(), key: key.clone() };
+        let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        halves.insert(request.credential().as_str(), entry);
     }
 
     /// How many keys are remembered now.
@@ -93,6 +99,15 @@ impl SigningKeyCache {
     /// Whether no key is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Halves {
+    fn insert(&mut self, credential: &str, entry: Entry) {
+        if self.young.len() >= MAX_CACHED_KEYS / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(credential.into(), entry);
     }
 }
 
@@ -137,13 +152,19 @@ mod tests {
         let cache = SigningKeyCache::default();
         let parts = request(0);
         let signed = crate::parse(&parts).unwrap().unwrap();
-        let first = cache.key(&signed, "one").hmac(b"x");
-        assert_eq!(cache.key(&signed, "one").hmac(b"x"), first);
-        assert_ne!(cache.key(&signed, "two").hmac(b"x"), first);
+        assert!(cache.find(&signed, "one").is_none());
+        let key = SigningKey::of(&signed, "one");
+        cache.remember(&signed, "one", &key);
+        assert_eq!(cache.find(&signed, "one").unwrap().hmac(b"x"), key.hmac(b"x"));
+        assert!(cache.find(&signed, "two").is_none());
+        let other = SigningKey::of(&signed, "two");
+        cache.remember(&signed, "two", &other);
+        assert_eq!(cache.find(&signed, "two").unwrap().hmac(b"x"), other.hmac(b"x"));
         assert_eq!(cache.len(), 1);
         for id in 0..MAX_CACHED_KEYS * 3 {
             let parts = request(id);
-            cache.key(&crate::parse(&parts).unwrap().unwrap(), "one");
+            let signed = crate::parse(&parts).unwrap().unwrap();
+            cache.remember(&signed, "one", &SigningKey::of(&signed, "one"));
         }
         assert!(cache.len() <= MAX_CACHED_KEYS);
     }

@@ -47,5 +47,9 @@ pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 pub const MAX_CLOCK_SKEW_S: i64 = 15 * 60;
 /// The longest life of a presigned URL, in seconds (seven days).
 pub const MAX_PRESIGNED_LIFE_S: i64 = 604_800;
+/// Bytes of a credential: names of keys, regions and services are far shorter.
+pub const MAX_CREDENTIAL_BYTES: usize = 512;
+/// Bytes of the list of signed headers.
+pub const MAX_SIGNED_HEADERS_BYTES: usize = 8192;
 /// How many derived signing keys a [`SigningKeyCache`] keeps at most.
 pub const MAX_CACHED_KEYS: usize = 2048;

@@ -3,7 +3,10 @@
 use crate::encode::decode_query;
 use crate::query::pairs;
 use crate::scope::Credential;
-use crate::{ALGORITHM, ALGORITHM_V4A, AmzDate, AuthError, MAX_PRESIGNED_LIFE_S, PayloadKind, Piece, Place};
+use crate::{
+    ALGORITHM, ALGORITHM_V4A, AmzDate, AuthError, MAX_PRESIGNED_LIFE_S, MAX_SIGNED_HEADERS_BYTES,
+    PayloadKind, Piece, Place,
+};
 use http::HeaderMap;
 use http::request::Parts;
 use std::borrow::Cow;
@@ -223,6 +226,9 @@ fn read_credential(text: Cow<'_, str>, place: Place) -> Result<Credential<'_>, A
 }
 
 fn read_signed_headers(text: Cow<'_, str>, place: Place) -> Result<Cow<'_, str>, AuthError> {
+    if text.len() > MAX_SIGNED_HEADERS_BYTES {
+        return Err(AuthError::SignedHeadersMalformed { place, found: format!("{} bytes long", text.len()) });
+    }
     let mut before: &[u8] = b"";
     for name in text.as_bytes().split(|byte| *byte == b';') {
         if name <= before || name.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii_graphic()) {

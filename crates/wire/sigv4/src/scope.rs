@@ -1,5 +1,6 @@
 //! The credential: an access key id and the scope in which its derived key is valid.
 
+use crate::MAX_CREDENTIAL_BYTES;
 use std::borrow::Cow;
 
 /// The last piece of every credential scope.
@@ -14,8 +15,11 @@ pub(crate) struct Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
-    /// `None` unless there are five pieces and none is empty.
+    /// `None` unless there are five pieces and none is empty, within [`MAX_CREDENTIAL_BYTES`].
     pub(crate) fn parse(text: Cow<'a, str>) -> Option<Self> {
+        if text.len() > MAX_CREDENTIAL_BYTES {
+            return None;
+        }
         let (mut ends, mut found, mut start) = ([0; 4], 0, 0);
         for (at, _) in text.bytes().enumerate().filter(|(_, byte)| *byte == b'/') {
             if at == start {
@@ -83,5 +87,7 @@ mod tests {
         ] {
             assert!(Credential::parse(text.into()).is_none(), "{text}");
         }
+        let long = format!("AKID/20150830/{}/s3/aws4_request", "r".repeat(MAX_CREDENTIAL_BYTES));
+        assert!(Credential::parse(long.into()).is_none());
     }
 }

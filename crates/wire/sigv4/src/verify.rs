@@ -79,7 +79,20 @@ pub struct Verified {
 }
 
 impl SignedRequest<'_> {
-    /// Verifies with the signing key of this request's scope ([`crate::SigningKeyCache::key`]); `parts` are those
+    /// Everything but the signature itself: scope, time, coverage of headers. Costs next to nothing, and needs neither key
+    /// nor body.
+    pub fn check(
+        &self,
+        parts: &Parts,
+        now_unix_s: i64,
+        options: &VerifyOptions<'_>,
+    ) -> Result<(), AuthError> {
+        self.check_scope(options)?;
+        self.check_time(now_unix_s)?;
+        self.check_signed_headers(parts, options.rules)
+    }
+
+    /// Verifies with the signing key of this request's scope ([`SigningKey::of`]); `parts` are those
     /// that were parsed. Checks scope, time, coverage of headers, then the signature, in constant time.
     pub fn verify(
         &self,
@@ -88,9 +101,7 @@ impl SignedRequest<'_> {
         now_unix_s: i64,
         options: &VerifyOptions<'_>,
     ) -> Result<Verified, AuthError> {
-        self.check_scope(options)?;
-        self.check_time(now_unix_s)?;
-        self.check_signed_headers(parts, options.rules)?;
+        self.check(parts, now_unix_s, options)?;
         let (payload_hash, payload) = self.payload_hash(options)?;
         self.check_signature(parts, key, options.rules, &payload_hash)?;
         Ok(Verified {

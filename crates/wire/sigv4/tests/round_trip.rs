@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use http::{HeaderValue, Method, Request};
-use lambent_sigv4::{AuthError, ServiceRules, Signer, SigningKeyCache, VerifyOptions, parse, sha256};
+use lambent_sigv4::{AuthError, ServiceRules, Signer, SigningKey, VerifyOptions, parse, sha256};
 use proptest::prelude::*;
 
 const NOW_S: i64 = 1_700_000_000;
@@ -70,7 +70,7 @@ fn sign(call: &Call, presign: bool) -> http::request::Parts {
 fn verify(parts: &http::request::Parts, call: &Call) -> Result<(), AuthError> {
     let signed = parse(parts)?.ok_or(AuthError::NotSigned)?;
     assert_eq!(signed.session_token(), call.token.as_deref());
-    let key = SigningKeyCache::default().key(&signed, "secret");
+    let key = SigningKey::of(&signed, "secret");
     let options = VerifyOptions {
         rules: ServiceRules::of(call.service),
         service: call.service,

@@ -60,7 +60,7 @@ impl DemoCloud {
         let line = line.ok().flatten().ok_or_else(|| failed("it ended"))?;
         let endpoint = line.split_whitespace().find(|word| word.starts_with("http://"));
         let endpoint = endpoint.ok_or_else(|| failed(&line))?.to_owned();
-        Ok(Self { child, folder, cloud: Cloud { endpoint, root } })
+        Ok(Self { child, folder, cloud: Cloud { published: endpoint.clone(), endpoint, root } })
     }
 
     pub(super) fn access(&self) -> Cloud {

@@ -1,0 +1,224 @@
+//! Who comes in, and how: TLS or not, from where, how many at once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::http::uri::Scheme;
+use lambent_tls::{Tls, TlsError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::{Inner, limits};
+
+/// With what a client opens an HTTP/2 connection (RFC 9113, section 3.4).
+const HTTP_2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long to wait for the rest of a preface that came in parts.
+const PREFACE_PAUSE: Duration = Duration::from_millis(5);
+/// The first byte of every TLS connection: the type of a handshake's record (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// What the gateway lets in.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// HTTPS, on the same port as HTTP.
+    pub tls: Option<Tls>,
+    /// Whether requests from other hosts may come without TLS.
+    pub allows_plain_http: bool,
+    /// Connections that one address may have.
+    pub peer_connections: usize,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self { tls: None, allows_plain_http: false, peer_connections: limits::PEER_CONNECTIONS_MAX }
+    }
+}
+
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) peer: SocketAddr,
+    pub(crate) transport: Transport,
+}
+
+/// What lay between a client and us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tls,
+    /// Without TLS, but never outside of this host: from a function's sandbox.
+    Sandbox,
+    /// Without TLS, from this host, or allowed from others.
+    Plain,
+    /// Without TLS, from another host, and not allowed.
+    PlainFromAfar,
+}
+
+impl Arrival {
+    /// What URLs in answers begin with.
+    pub(crate) fn scheme(&self) -> Scheme {
+        if self.transport == Transport::Tls { Scheme::HTTPS } else { Scheme::HTTP }
+    }
+
+    /// Whether nobody on the way could read or change the request, which is what `aws:SecureTransport` means.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.transport, Transport::Tls | Transport::Sandbox)
+    }
+}
+
+/// Where a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// For everybody.
+    Front,
+    /// Inside a function's sandbox.
+    Sandbox,
+}
+
+/// Why a connection was not served. For the log at level debug: whoever wants can cause as many as they like.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotServed {
+    #[error("it said nothing, or was gone before it was served")]
+    Silent,
+    #[error("it speaks TLS, which is not offered here")]
+    NoTls,
+    #[error("the TLS handshake took too long")]
+    SlowHandshake,
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(std::io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
+    Socket(#[from] std::io::Error),
+}
+
+/// A connection, with or without TLS.
+pub(crate) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Inner {
+    /// Looks what a connection speaks, and ends the TLS if it does.
+    pub(crate) async fn welcome(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        entrance: Entrance,
+    ) -> Result<(Wire, Arrival), NotServed> {
+        // Until the version of HTTP is known, hyper waits without a limit of its own.
+        let begun = tokio::time::timeout(limits::HEADER_READ_TIMEOUT, begin(&stream)).await;
+        let Ok(Ok(beginning)) = begun else { return Err(NotServed::Silent) };
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?.ip();
+        if beginning == Beginning::Http {
+            let transport = self.plain(peer.ip(), local, entrance);
+            return Ok((Wire::Plain(stream), Arrival { peer, transport }));
+        }
+        let tls = self.config.door.tls.as_ref().filter(|_| entrance == Entrance::Front);
+        let acceptor = TlsAcceptor::from(tls.ok_or(NotServed::NoTls)?.config(local)?);
+        let handshake = async {
+            let _one_of_few = self.handshakes.acquire().await;
+            acceptor.accept(stream).await.map_err(NotServed::Handshake)
+        };
+        let shaken = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, handshake).await;
+        let stream = shaken.map_err(|_| NotServed::SlowHandshake)??;
+        Ok((Wire::Tls(Box::new(stream)), Arrival { peer, transport: Transport::Tls }))
+    }
+
+    fn plain(&self, peer: IpAddr, local: IpAddr, entrance: Entrance) -> Transport {
+        let (peer, local) = (peer.to_canonical(), local.to_canonical());
+        // What a host sends to an address of its own never leaves it.
+        let is_near = peer.is_loopback() || peer == local;
+        match entrance {
+            Entrance::Sandbox => Transport::Sandbox,
+            Entrance::Front if is_near || self.config.door.allows_plain_http => Transport::Plain,
+            Entrance::Front => Transport::PlainFromAfar,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    Http,
+    Tls,
+}
+
+/// Returns once the first bytes tell TLS, HTTP/1 and HTTP/2 apart.
+async fn begin(stream: &TcpStream) -> std::io::Result<Beginning> {
+    let mut seen = [0; HTTP_2_PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if seen[0] == TLS_HANDSHAKE {
+            return Ok(Beginning::Tls);
+        }
+        if count == seen.len() || !HTTP_2_PREFACE.starts_with(&seen[..count]) {
+            return Ok(Beginning::Http);
+        }
+        tokio::time::sleep(PREFACE_PAUSE).await;
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
