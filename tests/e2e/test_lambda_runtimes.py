@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
+import images
 import packages
 from cloud import eventually
 from recorded import assert_like, snapshot
@@ -95,3 +98,40 @@ def test_an_interpreter_is_installed_by_name(own_cloud):
     assert "StateReason" not in awslambda.get_function_configuration(FunctionName="f")
     answer = awslambda.invoke(FunctionName="f")
     assert json.load(answer["Payload"]).startswith("v20.")
+
+
+def python_image():
+    """An image with the Python that runs this, where its makers' images have it, and a module that no host has."""
+    version = "python%d.%d" % sys.version_info[:2]
+    base = Path(sys.base_prefix)
+    library = base / "lib" / version
+    files = [path for path in library.rglob("*.py") if not {"test", "site-packages", "dist-packages"} & set(path.parts)]
+    files += (library / "lib-dynload").glob("*.so")
+    files += [path for path in (base / "lib").glob(f"lib{version}.so*") if not path.is_symlink()]
+    layer = [images.entry(f"usr/local/{path.relative_to(base)}", path.read_bytes()) for path in files]
+    program = Path(sys._base_executable).resolve()
+    layer.append(images.entry(f"usr/local/bin/{version}", program.read_bytes(), 0o755))
+    layer.append(images.entry(f"usr/local/lib/{version}/of_the_image.py", "WORD = 'taken'"))
+    return version, images.Image([layer])
+
+
+def test_an_interpreter_is_taken_out_of_an_image(own_cloud, tmp_path):
+    version, image = python_image()
+    layout = tmp_path / "base"
+    images.write_layout(layout, image)
+    refused = own_cloud.command("runtime", "install", "nodejs22.x", "--from", layout)
+    assert refused.returncode != 0 and "not in the image" in refused.stderr
+    refused = own_cloud.command("runtime", "install", version, "--from", tmp_path / "nothing")
+    assert refused.returncode != 0 and "OCI layout" in refused.stderr
+    taken = own_cloud.command("runtime", "install", version, "--from", layout, timeout_s=300)
+    assert f"{version} is taken from {layout}" in taken.stderr, taken.stderr
+    own_cloud.start()
+    awslambda, iam = own_cloud.client("lambda"), own_cloud.client("iam")
+    role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    code = packages.python("import json, of_the_image\ndef handler(event, context): return of_the_image.WORD")
+    awslambda.create_function(
+        FunctionName="f", Runtime=version, Handler="index.handler", Role=role, Code={"ZipFile": code}
+    )
+    awslambda.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0.1})
+    assert "StateReason" not in awslambda.get_function_configuration(FunctionName="f")
+    assert json.load(awslambda.invoke(FunctionName="f")["Payload"]) == "taken"

@@ -69,7 +69,7 @@ impl RuntimeError {
 /// The interpreters of this host, looked for when first asked about.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    /// Where [`crate::install_interpreter`] has put some, too.
+    /// Where [`crate::install_interpreter`] and [`crate::take_interpreter`] have put some, too.
     data_dir: Option<PathBuf>,
     python: OnceLock<Vec<Interpreter>>,
     node: OnceLock<Vec<Interpreter>>,
@@ -133,12 +133,10 @@ impl Catalogue {
     /// The interpreters of a family, oldest first. The first question looks at the host's disk; for Node it may run
     /// `node --version`, which takes some 50 ms.
     pub fn interpreters(&self, family: Family) -> &[Interpreter] {
+        let fetched = || self.data_dir.as_ref().map(|data_dir| fetched_dir(data_dir, family));
         match family {
-            Family::Python => self.python.get_or_init(discover::pythons),
-            Family::Node => self.node.get_or_init(|| {
-                let fetched = self.data_dir.as_ref().map(|data_dir| fetched_dir(data_dir, family));
-                discover::nodes(fetched.as_deref())
-            }),
+            Family::Python => self.python.get_or_init(|| discover::pythons(fetched().as_deref())),
+            Family::Node => self.node.get_or_init(|| discover::nodes(fetched().as_deref())),
             Family::Provided => &[],
         }
     }

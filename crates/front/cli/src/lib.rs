@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod audit;
+mod base_image;
 pub mod bill;
 pub mod care;
 mod client;

@@ -1,6 +1,6 @@
 //! `lambent runtime`: the languages that functions are written in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -9,6 +9,7 @@ use lambent_runtimes::{
     install_interpreter, is_installed,
 };
 
+use crate::base_image::take_from_image;
 use crate::cloud::DataArg;
 use crate::table::table;
 use crate::text::LEFT;
@@ -34,6 +35,13 @@ pub enum RuntimeCommand {
     Install {
         /// A runtime, as nodejs22.x; or python or nodejs, for their packages only
         name: String,
+        /// Take the interpreter out of a container image: a registry's (HOST/NAME:TAG, with http:// before it where there is
+        /// no TLS), or a folder with an OCI layout
+        #[arg(long, value_name = "IMAGE")]
+        from: Option<String>,
+        /// Passwords of registries, as container engines keep them (config.json)
+        #[arg(long, value_name = "FILE", requires = "from")]
+        registry_credentials: Option<PathBuf>,
         #[command(flatten)]
         data: DataArg,
     },
@@ -43,7 +51,11 @@ pub enum RuntimeCommand {
 pub fn run(arguments: &RuntimeArgs) -> ExitCode {
     ui::finish(match &arguments.command {
         RuntimeCommand::List { data } => list(&data.data),
-        RuntimeCommand::Install { name, data } => add(name, &data.data),
+        RuntimeCommand::Install { name, from: None, data, .. } => add(name, &data.data),
+        RuntimeCommand::Install { name, from: Some(image), registry_credentials, data } => {
+            let credentials = registry_credentials.clone();
+            take_from_image(name, image, credentials, &data.data).and_then(|()| add(name, &data.data))
+        }
     })
 }
 
