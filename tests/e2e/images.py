@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import threading
@@ -202,6 +203,12 @@ def with_libraries(program, path):
     for library in sorted(set(re.findall(r"(/\S+) \(0x", listed))):
         entries.append(entry(library.lstrip("/"), Path(library).read_bytes(), 0o755))
     return entries
+
+
+def host_node():
+    """Entries of the host's Node.js and of what it needs, as an image of its makers has it; `None` where there is none."""
+    found = shutil.which("node", path="/usr/bin:/usr/local/bin") or shutil.which("node")
+    return found and with_libraries(os.path.realpath(found), "/usr/local/bin/node")
 
 
 def host_python():

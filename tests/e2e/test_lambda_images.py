@@ -192,6 +192,26 @@ def test_a_handler_without_a_client(client, deploy, registry, python):
     assert "REPORT RequestId" in base64.b64decode(answer["LogResult"]).decode()
 
 
+def test_a_handler_in_node_without_a_client(client, deploy, registry):
+    node = images.host_node()
+    if not node:
+        pytest.skip("there is no Node.js")
+    code = """
+    export const handler = async (event, context) => {
+      if (event.fail) throw new RangeError('asked to');
+      return [event.n + 1, process.cwd(), process.env.COLOUR, process.env._HANDLER, context.functionVersion];
+    };
+    """
+    own = [entry("app/"), entry("app/src/"), entry("app/src/app.mjs", code)]
+    config = {"Cmd": ["src/app.handler"], "WorkingDir": "/app", "Env": ["COLOUR=red", "PATH=/usr/local/bin"]}
+    name = deploy(registry.push("node", Image([node, own], config)))
+    answer, reply = ask(client, name, {"n": 41})
+    assert reply == [42, "/app", "red", "src/app.handler", "$LATEST"]
+    answer, reply = ask(client, name, {"fail": True})
+    assert (answer["FunctionError"], reply["errorType"], reply["errorMessage"]) == ("Unhandled", "RangeError", "asked to")
+    assert "REPORT RequestId" in base64.b64decode(answer["LogResult"]).decode()
+
+
 def test_layers_lie_over_each_other(client, deploy, registry, python):
     lower = [entry("data/"), entry("data/old", "old"), entry("data/kept", "kept"), entry("gone/file", "x")]
     upper = [

@@ -26,25 +26,27 @@ pub struct Overrides {
     pub working_directory: Option<String>,
 }
 
+impl Overrides {
+    /// What is there replaces the image's; what is empty does not.
+    pub(crate) fn over(&self, execution: Execution) -> Execution {
+        let folder = self.working_directory.as_ref().filter(|folder| !folder.is_empty());
+        Execution {
+            entrypoint: chosen(self.entry_point.as_ref(), execution.entrypoint),
+            cmd: chosen(self.command.as_ref(), execution.cmd),
+            working_dir: folder.cloned().unwrap_or(execution.working_dir),
+            env: execution.env,
+        }
+    }
+}
+
 /// An entry point with its arguments is executed as it is. An image without one, whose only command is the name of a
 /// handler and of no program, has an interpreter and no client of the Runtime API: our bootstrap is that.
-pub(crate) fn choose(
-    tree: PathBuf,
-    beneath: &Beneath,
-    execution: Execution,
-    overrides: &Overrides,
-    path: Option<&str>,
-) -> Image {
-    let entry_point = chosen(overrides.entry_point.as_ref(), execution.entrypoint);
-    let command = chosen(overrides.command.as_ref(), execution.cmd);
+pub(crate) fn choose(tree: PathBuf, beneath: &Beneath, execution: Execution, path: Option<&str>) -> Image {
+    let Execution { entrypoint: entry_point, cmd: command, working_dir: work_dir, .. } = execution;
     let env = pairs(&execution.env);
     let own = |(name, value): &(String, String)| (name == "PATH").then(|| value.clone());
     let path = path.map(str::to_owned).or_else(|| env.iter().rev().find_map(own));
     let path = path.filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.to_owned());
-    let work_dir = match &overrides.working_directory {
-        Some(folder) if !folder.is_empty() => folder.clone(),
-        _ => execution.working_dir,
-    };
     let work_dir = format!("/{}", work_dir.trim_start_matches('/'));
     let handler = command.first().cloned();
     let place = Place { beneath, path: &path, work_dir: &work_dir };

@@ -48,7 +48,7 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
 
 impl Execution {
     /// Fails where it is more than environments can be told.
-    fn check_size(&self) -> Result<(), ImageError> {
+    pub(crate) fn check_size(&self) -> Result<(), ImageError> {
         let what = "its environment variables, entry point, command and working directory together";
         let text = serde_json::to_vec(self).map_err(|error| ImageError::malformed(what, error))?;
         let (got, max) = (text.len() as u64, EXECUTION_BYTES_MAX as u64);

@@ -73,7 +73,7 @@ pub fn unpack(
 }
 
 /// What is to be executed of an unpacked image, its own words replaced by those of a function's configuration.
-/// `path` is the function's own `PATH`, if it has one. Blocks for a moment.
+/// `path` is the function's own `PATH`, if it has one. Fails where all of it together is more than an environment can be told. Blocks for a moment.
 pub fn open(folder: &Path, overrides: &Overrides, path: Option<&str>) -> Result<Image, ImageError> {
     let file = folder.join(EXECUTION_FILE);
     let text = fs::read(&file).map_err(|error| ImageError::io("read", &file, error))?;
@@ -81,7 +81,9 @@ pub fn open(folder: &Path, overrides: &Overrides, path: Option<&str>) -> Result<
     let Kept { tree, execution } = kept.map_err(|error| ImageError::malformed(EXECUTION_FILE, error))?;
     let tree = folder.join(tree);
     let beneath = Beneath::open(&tree).map_err(|error| ImageError::io("open", &tree, error))?;
-    Ok(command::choose(tree, &beneath, execution, overrides, path))
+    let execution = overrides.over(execution);
+    execution.check_size()?;
+    Ok(command::choose(tree, &beneath, execution, path))
 }
 
 /// A folder that builders made in no layer: as with container engines, it is there.

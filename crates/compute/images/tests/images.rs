@@ -347,6 +347,17 @@ async fn entry_points_are_executed_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_functions_own_words_count_among_what_environments_are_told() {
+    let shop = Shop::new();
+    shop.image(&[shop.layer(&[])], &json!({"Env": [format!("A={}", "x".repeat(20_000))]}));
+    let folder = shop.unpacked().await.unwrap();
+    let with = |bytes: usize| Overrides { command: Some(vec!["x".repeat(bytes)]), ..Overrides::default() };
+    assert!(open(folder.path(), &with(10_000), None).is_ok());
+    let refused = open(folder.path(), &with(20_000), None).unwrap_err();
+    assert!(matches!(refused, ImageError::TooLarge { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn a_handler_without_a_client_gets_an_interpreter() {
     let config = json!({"Cmd": ["src/app.handler"], "WorkingDir": "/work"});
     let both = ["usr/bin/python3", "usr/local/bin/node", "work/src/app.mjs"];
