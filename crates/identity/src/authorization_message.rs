@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{Caller, Circumstances, Denial, Identity, StatementRef};
 
 /// What it is sealed for.
-const PURPOSE: &str = "authorization-message/1";
+const PURPOSE: &[u8] = b"authorization-message/1";
 /// Characters of an encoded message. Source: AWS STS API Reference, "DecodeAuthorizationMessage".
 const ENCODED_CHARS_MAX: usize = 10_240;
 
@@ -44,7 +44,7 @@ impl Identity {
             },
         });
         let plain = json!([caller.account, message]).to_string();
-        BASE64.encode(self.seal(PURPOSE, plain.as_bytes()))
+        BASE64.encode(self.messages.seal(&self.random, PURPOSE, plain.as_bytes()))
     }
 
     /// The JSON of a message that a request of this account was answered with; `None` for anything else.
@@ -52,7 +52,7 @@ impl Identity {
         if encoded.len() > ENCODED_CHARS_MAX {
             return None;
         }
-        let plain = self.open(PURPOSE, &BASE64.decode(encoded).ok()?)?;
+        let plain = self.messages.open(PURPOSE, &BASE64.decode(encoded).ok()?)?;
         let (of, message): (String, Value) = serde_json::from_slice(&plain).ok()?;
         (of == account).then(|| message.to_string())
     }

@@ -77,6 +77,9 @@ pub struct Identity {
     random: Random,
     root: RootKey,
     master: MasterKey,
+    /// What is sealed with each request has keys of its own: how often one key may seal is bounded.
+    tokens: MasterKey,
+    messages: MasterKey,
     sets: policy_set::PolicySets,
     /// When the last use of an access key was written down, by its id; milliseconds since 1970.
     uses: RwLock<HashMap<String, i64>>,
@@ -87,7 +90,10 @@ pub struct Identity {
 
 impl Identity {
     pub fn new(db: Db, clock: Clock, random: Random, root: RootKey, master: MasterKey) -> Self {
+        let of = |purpose| MasterKey::new(*master.derive(purpose));
         Self {
+            tokens: of("session tokens"),
+            messages: of("authorization messages"),
             db,
             clock,
             random,
@@ -104,6 +110,11 @@ impl Identity {
     /// Encrypts a service's secret under the master key; `purpose` must be the same when it is opened.
     pub fn seal(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
         self.master.seal(&self.random, purpose.as_bytes(), plain)
+    }
+
+    /// A key for a purpose, the same on all nodes and at each start, until the master key is replaced.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        *self.master.derive(purpose)
     }
 
     /// Decrypts what [`Identity::seal`] gave; `None` under another master key, or for another purpose.

@@ -3,24 +3,39 @@
 use aes_gcm::aead::{Aead, KeyInit, Nonce, Payload};
 use aes_gcm::{Aes256Gcm, Key};
 use lambent_base::Random;
+use ring::hmac;
+use zeroize::Zeroizing;
 
 /// Bytes of a nonce of AES-256-GCM; each sealed text starts with its own, drawn at random.
 const NONCE_BYTES: usize = 12;
 
 /// The key under which secrets and session tokens are sealed. Never printed.
 #[derive(Clone)]
-pub struct MasterKey(Aes256Gcm);
+pub struct MasterKey {
+    cipher: Aes256Gcm,
+    deriver: hmac::Key,
+}
 
 impl MasterKey {
     pub fn new(key: [u8; 32]) -> Self {
-        Self(Aes256Gcm::new(&Key::<Aes256Gcm>::from(key)))
+        let key = Zeroizing::new(key);
+        Self {
+            cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key)),
+            deriver: hmac::Key::new(hmac::HMAC_SHA256, &*key),
+        }
+    }
+
+    /// A key of its own for a purpose, that says nothing of this one: the same at each start.
+    pub(crate) fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let derived = hmac::sign(&self.deriver, purpose.as_bytes());
+        Zeroizing::new(derived.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes"))
     }
 
     /// Encrypts `plain`; `purpose` must be the same when it is opened.
     pub fn seal(&self, random: &Random, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = random.bytes();
         let payload = Payload { msg: plain, aad: purpose };
-        let sealed = self.0.encrypt(&Nonce::<Aes256Gcm>::from(nonce), payload);
+        let sealed = self.cipher.encrypt(&Nonce::<Aes256Gcm>::from(nonce), payload);
         let sealed = sealed.expect("AES-GCM takes any text below 64 GiB");
         [&nonce[..], &sealed].concat()
     }
@@ -28,7 +43,7 @@ impl MasterKey {
     /// Decrypts what [`MasterKey::seal`] gave; `None` when it was changed, or sealed for something else.
     pub fn open(&self, purpose: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-        self.0.decrypt(&Nonce::<Aes256Gcm>::from(*nonce), Payload { msg: sealed, aad: purpose }).ok()
+        self.cipher.decrypt(&Nonce::<Aes256Gcm>::from(*nonce), Payload { msg: sealed, aad: purpose }).ok()
     }
 }
 
@@ -48,5 +63,13 @@ mod tests {
             changed[at] ^= 1;
             assert_eq!(key.open(b"session", &changed), None, "byte {at}");
         }
+    }
+
+    #[test]
+    fn derived_keys_are_of_their_purpose_and_of_the_key() {
+        let (key, other) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
+        assert_eq!(key.derive("a"), MasterKey::new([7; 32]).derive("a"));
+        assert_ne!(key.derive("a"), key.derive("b"));
+        assert_ne!(key.derive("a"), other.derive("a"));
     }
 }

@@ -113,7 +113,7 @@ impl Identity {
         };
         let plain =
             Zeroizing::new(serde_json::to_vec(&session).expect("a session has only texts and numbers"));
-        let sealed = self.master.seal(&self.random, PURPOSE, &plain);
+        let sealed = self.tokens.seal(&self.random, PURPOSE, &plain);
         let (principal_id, principal_arn) = session.subject.principal();
         let source_identity = match &session.subject {
             Subject::Role(role) => role.source_identity.clone(),
@@ -248,7 +248,7 @@ impl Identity {
             return None;
         }
         let sealed = BASE64.decode(token).ok()?;
-        serde_json::from_slice(&Zeroizing::new(self.master.open(PURPOSE, &sealed)?)).ok()
+        serde_json::from_slice(&Zeroizing::new(self.tokens.open(PURPOSE, &sealed)?)).ok()
     }
 
     /// An id that says which account it is of, as those of AWS do: bits 1 to 40 are the account's number.

@@ -19,7 +19,6 @@ use crate::rows::{
 use crate::urls::{UrlRow, UrlTargetRow};
 
 const SERVICE: &str = "lambda";
-const URL_KEY_BYTES: usize = 32;
 
 /// Which blob the key of a row names. Every package has a row for its blob.
 pub fn named_blob(key: &[u8]) -> Option<BlobId> {
@@ -81,14 +80,6 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     view.for_each(keys::all_code_users(), |key, row| check.code_user(key, row)).await?;
     view.for_each(keys::all_layer_set_users(), |key, row| check.layer_set_user(key, row)).await?;
     check.missing();
-    if let Some(key) = view.get(keys::URL_KEY).await?.filter(|key| key.len() != URL_KEY_BYTES) {
-        check.unreadable(
-            "the key of download URLs",
-            &Bytes::from_static(keys::URL_KEY),
-            &key,
-            &"it has another length",
-        );
-    }
     Ok(())
 }
 

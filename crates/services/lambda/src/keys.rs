@@ -30,7 +30,7 @@
 //! | `lambda/code-signing/` account, region, id | [`crate::code::signing::CodeSigningRow`], JSON |
 //! | `lambda/code-signing-user/` account, region, id, name | empty: the function has this configuration |
 //! | `lambda/function-code-signing/` account, region, name | JSON text: the id of the function's configuration |
-//! | `lambda/url-key` | 32 bytes: signs the URLs from which code is downloaded |
+//! | `lambda/url-key` | 32 bytes: signed the URLs from which code is downloaded; removed, none is added |
 //!
 //! A digest is 64 lower-case hexadecimal digits.
 
@@ -68,6 +68,7 @@ const FUNCTION_CODE_SIGNING: &[u8] = b"lambda/function-code-signing/";
 const LAYER: &str = "layer";
 
 /// The key of [`crate::code::download`]'s secret.
+/// A key that earlier releases kept in the clear.
 pub(crate) const URL_KEY: &[u8] = b"lambda/url-key";
 /// Woken by every commit that changes a function.
 pub(crate) const CHANGED: &[u8] = b"lambda/changed";

@@ -1,7 +1,7 @@
 //! Where GetFunction says that the code can be had: a URL of this server, signed and soon over.
 //!
 //! `ENDPOINT/_lambent/code/SHA256?Expires=UNIX_SECONDS&Signature=HEX`. Whoever has the URL may download, as with AWS's
-//! own presigned ones; the signature is HMAC-SHA256 by a key that only the store has.
+//! own presigned ones; the signature is HMAC-SHA256 by a key that comes from the master key.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,6 +23,9 @@ use crate::rows::{self, CodeRef, CodeRow};
 /// The path under which the gateway hands requests to [`Lambda::code_download`].
 pub const CODE_PATH: &str = "/_lambent/code/";
 
+/// What the key of these URLs is derived for.
+const URL_KEY_PURPOSE: &str = "lambda code URLs";
+
 impl Lambda {
     /// The zip behind a URL of Code.Location, with its length. `sha256` is the path's last part, `query` what follows
     /// the question mark.
@@ -38,7 +41,7 @@ impl Lambda {
         let denied = |message| ApiError::new("AccessDenied", 403, message);
         let signed = parameter("Expires").zip(parameter("Signature").and_then(text::unhex));
         let (expires, signature) = signed.ok_or_else(|| denied("The URL has no signature."))?;
-        let expected = self.sign(sha256, expires).await?;
+        let expected = self.sign(sha256, expires);
         if !text::equal_in_constant_time(&expected, &signature) {
             return Err(denied("The URL's signature does not match."));
         }
@@ -55,38 +58,20 @@ impl Lambda {
     }
 
     /// The URL from which a package can be downloaded for a while.
-    pub(crate) async fn code_url(&self, endpoint: &str, code: &CodeRef) -> Result<String, LambdaError> {
+    pub(crate) fn code_url(&self, endpoint: &str, code: &CodeRef) -> String {
         let ttl_s = i64::try_from(DOWNLOAD_URL_TTL.as_secs()).expect("minutes are few seconds");
         let expires = (self.parts.clock.unix_s() + ttl_s).to_string();
-        let signature = text::hex(&self.sign(&code.sha256, &expires).await?);
-        Ok(format!("{endpoint}{CODE_PATH}{}?Expires={expires}&Signature={signature}", code.sha256))
+        let signature = text::hex(&self.sign(&code.sha256, &expires));
+        format!("{endpoint}{CODE_PATH}{}?Expires={expires}&Signature={signature}", code.sha256)
     }
 
-    async fn sign(&self, sha256: &str, expires: &str) -> Result<Vec<u8>, LambdaError> {
-        let key = self.url_key().await?;
+    fn sign(&self, sha256: &str, expires: &str) -> Vec<u8> {
+        let key = self.parts.identity.derive(URL_KEY_PURPOSE);
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
         for part in [sha256, "\n", expires] {
             mac.update(part.as_bytes());
         }
-        Ok(mac.finalize().into_bytes().to_vec())
-    }
-
-    /// The key of all URLs; made when it is first needed.
-    async fn url_key(&self) -> Result<Vec<u8>, LambdaError> {
-        let read =
-            self.own_db().read(|txn| async move { Ok::<_, LambdaError>(txn.get(keys::URL_KEY).await?) });
-        if let Some(key) = read.await? {
-            return Ok(key.to_vec());
-        }
-        let new = &self.parts.random.bytes::<32>();
-        let made = self.own_db().run(|txn| async move {
-            if let Some(key) = txn.get(keys::URL_KEY).await? {
-                return Ok(key.to_vec());
-            }
-            txn.put(keys::URL_KEY, new);
-            Ok(new.to_vec())
-        });
-        made.await
+        mac.finalize().into_bytes().to_vec()
     }
 }
 

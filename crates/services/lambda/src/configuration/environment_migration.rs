@@ -19,8 +19,15 @@ pub async fn reseal(db: &Db, identity: &Identity, retired: &[MasterKey]) -> Resu
 }
 
 impl Lambda {
-    /// Seals variables that are in the clear. Safe with two at once.
+    /// Seals variables that are in the clear, and removes a key that is. Safe with two at once.
     pub(crate) async fn seal_all(&self) -> Result<(), LambdaError> {
+        let removed = self.own_db().run(|txn| async move {
+            if txn.get(keys::URL_KEY).await?.is_some() {
+                txn.delete(keys::URL_KEY);
+            }
+            Ok::<_, LambdaError>(())
+        });
+        removed.await?;
         change_all(self.own_db(), &|settings| settings.seal(&self.parts.identity)).await
     }
 }

@@ -97,7 +97,7 @@ impl Lambda {
         let code = match &settings.image {
             Some(image) => image_config::location(image),
             None => FunctionCodeLocation {
-                location: Some(self.code_url(&call.context.endpoint, &settings.code).await?),
+                location: Some(self.code_url(&call.context.endpoint, &settings.code)),
                 repository_type: Some("S3".to_owned()),
                 source_kms_key_arn: settings.source_kms_key_arn.clone(),
                 ..FunctionCodeLocation::default()

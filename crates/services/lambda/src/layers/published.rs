@@ -195,7 +195,7 @@ impl Lambda {
         Ok(LayerVersionContentOutput {
             code_sha256: Some(BASE64.encode(text::unhex(&code.sha256).unwrap_or_default())),
             code_size: Some(i64::try_from(code.size).unwrap_or(i64::MAX)),
-            location: Some(self.code_url(endpoint, code).await?),
+            location: Some(self.code_url(endpoint, code)),
             ..LayerVersionContentOutput::default()
         })
     }
