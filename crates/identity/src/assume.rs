@@ -212,3 +212,6 @@ pub(crate) fn trust_facts(role: &Role) -> Result<ResourceFacts, IdentityError> {
         ..ResourceFacts::default()
     })
 }
+
+#[cfg(test)]
+mod tests;

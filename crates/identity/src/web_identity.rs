@@ -148,3 +148,6 @@ fn source_identity_of(claims: &Claims) -> Result<Option<String>, IdentityError> 
     let odd = || IdentityError::RejectedClaim(format!("The claim {SOURCE_IDENTITY_CLAIM} is not a name."));
     name.map(|name| Some(name.to_owned())).ok_or_else(odd)
 }
+
+#[cfg(test)]
+mod tests;

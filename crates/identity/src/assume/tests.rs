@@ -1,0 +1,160 @@
+//! Who gets which role, and what goes with the session.
+
+use serde_json::json;
+
+use super::*;
+use crate::testing::{ACCOUNT, identity};
+use crate::{RoleUpdate, User};
+
+/// Makes a role with this statement as its trust policy; gives its ARN.
+async fn role(identity: &Identity, name: &str, mut trust: serde_json::Value) -> String {
+    trust["Effect"] = "Allow".into();
+    let role = Role {
+        account: ACCOUNT.into(),
+        name: name.into(),
+        path: "/".into(),
+        trust_policy: json!({ "Version": "2012-10-17", "Statement": trust }).to_string(),
+        max_session_seconds: 3_600,
+        ..Role::default()
+    };
+    identity.create_role(role).await.unwrap().arn()
+}
+
+fn account_may(actions: &[&str]) -> serde_json::Value {
+    json!({ "Action": actions, "Principal": { "AWS": ACCOUNT } })
+}
+
+fn request(role_arn: &str) -> AssumeRole<'_> {
+    AssumeRole { role_arn, session_name: "me", seconds: 900, ..AssumeRole::default() }
+}
+
+async fn acting(identity: &Identity, given: &TemporaryCredentials) -> Caller {
+    identity.credential(&given.access_key_id, Some(&given.session_token)).await.unwrap().caller
+}
+
+async fn user(identity: &Identity, policy: Option<&str>) -> Caller {
+    let user = User { account: ACCOUNT.into(), name: "anna".into(), path: "/".into(), ..User::default() };
+    identity.create_user(user).await.unwrap();
+    if let Some(policy) = policy {
+        identity.put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
+    }
+    let key = identity.create_access_key(ACCOUNT, "anna").await.unwrap().key;
+    identity.credential(&key.id, None).await.unwrap().caller
+}
+
+fn is_denied(result: &Result<TemporaryCredentials, IdentityError>) -> bool {
+    matches!(result, Err(IdentityError::Denied(_)))
+}
+
+#[tokio::test]
+async fn an_external_id_must_be_the_one() {
+    let (identity, _hand) = identity();
+    let mut trust = account_may(&["sts:AssumeRole"]);
+    trust["Condition"] = json!({ "StringEquals": { "sts:ExternalId": "it" } });
+    let arn = role(&identity, "r", trust).await;
+    let root = identity.root_caller();
+    for (external_id, is_right) in [(None, false), (Some("other"), false), (Some("it"), true)] {
+        let given = identity.assume_role(&root, AssumeRole { external_id, ..request(&arn) }).await;
+        assert_eq!(is_denied(&given), !is_right, "{external_id:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_trusts_the_account_leaves_it_to_the_account() {
+    let (identity, _hand) = identity();
+    let named =
+        role(&identity, "named", json!({ "Action": "sts:AssumeRole", "Principal": { "AWS": "*" } })).await;
+    let whole = role(&identity, "whole", account_may(&["sts:AssumeRole"])).await;
+    let anna = user(&identity, None).await;
+    assert!(is_denied(&identity.assume_role(&anna, request(&whole)).await));
+    assert!(identity.assume_role(&anna, request(&named)).await.is_ok());
+    let policy = r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}"#;
+    identity.put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
+    assert!(identity.assume_role(&anna, request(&whole)).await.is_ok());
+    let missing = format!("arn:aws:iam::{ACCOUNT}:role/missing");
+    let refused = identity.assume_role(&anna, request(&missing)).await;
+    assert!(is_denied(&refused), "whether there is one is not told");
+}
+
+#[tokio::test]
+async fn transitive_tags_go_on_and_others_do_not() {
+    let (identity, _hand) = identity();
+    let actions = ["sts:AssumeRole", "sts:TagSession"];
+    let first = role(&identity, "first", account_may(&actions)).await;
+    let second = role(&identity, "second", account_may(&actions)).await;
+    let plain = role(&identity, "plain", account_may(&["sts:AssumeRole"])).await;
+    let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
+    identity.put_role_policy(crate::RoleName { account: ACCOUNT, name: "first" }, "p", all).await.unwrap();
+    let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let tags = vec![tag("Team", "blue"), tag("Cost", "1")];
+    let asked = AssumeRole { tags, transitive_tag_keys: vec!["team".to_owned()], ..request(&first) };
+    let root = identity.root_caller();
+    assert!(is_denied(&identity.assume_role(&root, AssumeRole { role_arn: &plain, ..asked.clone() }).await));
+    let given = identity.assume_role(&root, asked).await.unwrap();
+    assert_eq!(given.packed_percent, 1);
+    let session = acting(&identity, &given).await;
+    let given = identity.assume_role(&session, request(&second)).await.unwrap();
+    let CallerKind::RoleSession { session_tags, transitive_tag_keys, .. } =
+        acting(&identity, &given).await.kind
+    else {
+        panic!("it is a role's session");
+    };
+    assert_eq!((session_tags, transitive_tag_keys), (vec![tag("Team", "blue")], vec!["team".to_owned()]));
+    let again = AssumeRole { tags: vec![tag("TEAM", "red")], ..request(&second) };
+    let refused = identity.assume_role(&session, again).await;
+    assert!(matches!(refused, Err(IdentityError::InvalidParameter(told)) if told.contains("conflicts")));
+    assert!(is_denied(&identity.assume_role(&session, request(&plain)).await), "its tags go along");
+}
+
+#[tokio::test]
+async fn a_chain_is_short_and_keeps_its_source_identity() {
+    let (identity, _hand) = identity();
+    let actions = ["sts:AssumeRole", "sts:SetSourceIdentity"];
+    let first = role(&identity, "first", account_may(&actions)).await;
+    let second = role(&identity, "second", account_may(&actions)).await;
+    let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
+    let name = |name| crate::RoleName { account: ACCOUNT, name };
+    identity.put_role_policy(name("first"), "p", all).await.unwrap();
+    let longer = RoleUpdate { max_session_seconds: Some(7_200), ..RoleUpdate::default() };
+    identity.update_role(name("second"), longer).await.unwrap();
+    let root = identity.root_caller();
+    let asked = AssumeRole { source_identity: Some("anna"), ..request(&first) };
+    let session = acting(&identity, &identity.assume_role(&root, asked).await.unwrap()).await;
+    let given = identity.assume_role(&session, request(&second)).await.unwrap();
+    assert_eq!(given.source_identity.as_deref(), Some("anna"));
+    let other = AssumeRole { source_identity: Some("bob"), ..request(&second) };
+    assert!(is_denied(&identity.assume_role(&session, other).await));
+    let long = AssumeRole { seconds: 7_200, ..request(&second) };
+    assert!(identity.assume_role(&root, long.clone()).await.is_ok());
+    assert!(matches!(identity.assume_role(&session, long).await, Err(IdentityError::Invalid(_))));
+    let longest = AssumeRole { seconds: 7_201, ..request(&second) };
+    let refused = identity.assume_role(&root, longest).await;
+    assert!(matches!(refused, Err(IdentityError::DurationTooLong { max: 7_200, .. })));
+}
+
+#[tokio::test]
+async fn managed_session_policies_count_as_they_are_now() {
+    let (identity, _hand) = identity();
+    let arn = role(&identity, "r", account_may(&["sts:AssumeRole"])).await;
+    let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    identity.put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all).await.unwrap();
+    let managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess".to_owned();
+    let asked = AssumeRole { policy_arns: vec![managed], ..request(&arn) };
+    let root = identity.root_caller();
+    let session = acting(&identity, &identity.assume_role(&root, asked.clone()).await.unwrap()).await;
+    let lambda = r#"{"Statement":{"Effect":"Allow","Action":"lambda:*","Resource":"*"}}"#;
+    let both = AssumeRole { policy: Some(lambda), ..asked.clone() };
+    let both = acting(&identity, &identity.assume_role(&root, both).await.unwrap()).await;
+    let at = Circumstances::default();
+    for (action, by_one, by_both) in
+        [("s3:GetObject", true, true), ("s3:PutObject", false, false), ("lambda:InvokeFunction", false, true)]
+    {
+        for (caller, expected) in [(&session, by_one), (&both, by_both)] {
+            let decided = identity.authorize(caller, &at, Wanted::new(action, "*")).await;
+            assert_eq!(decided.is_ok(), expected, "{action}");
+        }
+    }
+    let missing = vec![format!("arn:aws:iam::{ACCOUNT}:policy/missing")];
+    let refused = identity.assume_role(&root, AssumeRole { policy_arns: missing, ..asked }).await;
+    assert!(matches!(refused, Err(IdentityError::NoSuch { .. })));
+}
