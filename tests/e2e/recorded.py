@@ -23,6 +23,7 @@ ANYTHING = {
     "date",
     "datetime",
     "display-name",
+    "function-url",
     "host-id",
     "i-d",
     "lambda-url",
