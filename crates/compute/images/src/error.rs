@@ -25,6 +25,9 @@ pub enum ImageError {
     SentAway { host: String, to: String, why: String },
     #[error("{host} cannot be reached: {cause}")]
     Unreachable { host: String, cause: String },
+    /// Asking again would take as long.
+    #[error("its {bytes} bytes did not come within {seconds} s")]
+    TooSlow { bytes: u64, seconds: u64 },
     #[error("{host} answered {what}")]
     Protocol { host: String, what: String },
     #[error("the operator's file of registry credentials cannot be read: {0}")]
@@ -71,10 +74,15 @@ impl ImageError {
             | Self::RegistryNotAllowed { .. }
             | Self::SentAway { .. }
             | Self::NoFolder => Blame::Denied,
-            Self::Unreachable { .. } | Self::Protocol { .. } => Blame::Elsewhere,
+            Self::Unreachable { .. } | Self::Protocol { .. } | Self::TooSlow { .. } => Blame::Elsewhere,
             Self::Credentials(_) | Self::Io { .. } => Blame::Host,
             _ => Blame::Invalid,
         }
+    }
+
+    /// Whether the same may go well a moment later.
+    pub fn may_pass(&self) -> bool {
+        self.blame() == Blame::Elsewhere && !matches!(self, Self::TooSlow { .. })
     }
 
     /// Whether the host's disk has no room for it.

@@ -43,5 +43,10 @@ pub(crate) const ZSTD_WINDOW_MAX: u64 = 128 << 20;
 pub(crate) const REDIRECTS_MAX: usize = 5;
 /// How long it may take to find out what a name means: CreateFunction waits for it.
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a whole image may take to come: so long, and longer by what its layers need at the least speed. A registry that
+/// sends a byte now and then would hold a place among those that are fetched for as long as it likes.
+pub(crate) const PULL_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// Bytes that a registry sends in a second, on average, at the least.
+pub(crate) const PULL_BYTES_PER_S_MIN: u64 = 1 << 20;
 /// Bytes read from disk at a time.
 pub(crate) const PIECE_BYTES: usize = 256 << 10;

@@ -97,6 +97,11 @@ impl Document {
 }
 
 impl Manifest {
+    /// Bytes of all layers as they are sent.
+    pub(crate) fn packed_bytes(&self) -> u64 {
+        self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))
+    }
+
     fn check(&self) -> Result<(), ImageError> {
         let too_large = |what, got, max| Err(ImageError::TooLarge { what, got, max });
         if self.layers.is_empty() {
@@ -108,7 +113,7 @@ impl Manifest {
         if self.config.size > CONFIG_BYTES_MAX as u64 {
             return too_large("the configuration", self.config.size, CONFIG_BYTES_MAX as u64);
         }
-        let packed = self.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+        let packed = self.packed_bytes();
         if packed > PACKED_BYTES_MAX {
             return too_large("the image, packed,", packed, PACKED_BYTES_MAX);
         }

@@ -1,16 +1,18 @@
 //! Fetching an image whole, as the one archive that is kept of it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 
 use crate::archive::{INDEX_FILE, LAYOUT, LAYOUT_FILE, blob_path, index_of};
 use crate::digest::Digest;
 use crate::error::ImageError;
-use crate::limits::PIECE_BYTES;
+use crate::limits::{PIECE_BYTES, PULL_BYTES_PER_S_MIN, PULL_PATIENCE};
 use crate::manifest::MANIFEST_TYPES;
 use crate::reference::Reference;
 use crate::sources::{Images, Resolved, Source};
@@ -25,6 +27,9 @@ pub struct Pull<'a> {
     source: Source<'a>,
     parts: VecDeque<Part>,
     current: Option<Transfer>,
+    bytes: u64,
+    allowed: Duration,
+    deadline: Instant,
 }
 
 enum Part {
@@ -69,13 +74,23 @@ impl Images {
             parts.push_back(Part::Ready(zeros(padding_of(layer.size))));
         }
         parts.push_back(Part::Ready(Bytes::from_static(&[0; END_BYTES])));
-        Ok(Pull { source, parts, current: None })
+        let bytes = manifest.packed_bytes();
+        let allowed = time_for(bytes);
+        Ok(Pull { source, parts, current: None, bytes, allowed, deadline: Instant::now() + allowed })
     }
 }
 
 impl Pull<'_> {
     /// The next piece; `None` at the end.
+    ///
+    /// Errors: among others `TooSlow`, when all of it has taken longer than it may.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ImageError> {
+        let (bytes, seconds) = (self.bytes, self.allowed.as_secs());
+        let next = tokio::time::timeout_at(self.deadline, self.next_piece());
+        next.await.map_err(|_| ImageError::TooSlow { bytes, seconds })?
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, ImageError> {
         loop {
             if let Some(transfer) = &mut self.current {
                 match transfer.next(&self.source).await? {
@@ -137,6 +152,11 @@ impl Transfer {
     }
 }
 
+/// How long an image may take to come whose layers have so many bytes.
+fn time_for(bytes: u64) -> Duration {
+    PULL_PATIENCE + Duration::from_secs(bytes / PULL_BYTES_PER_S_MIN)
+}
+
 async fn read_piece(file: &mut tokio::fs::File) -> Result<Option<Bytes>, ImageError> {
     let mut piece = BytesMut::with_capacity(PIECE_BYTES);
     let count = file.read_buf(&mut piece).await.map_err(|error| ImageError::io("read", "a layer", error))?;
@@ -152,4 +172,42 @@ fn whole_file(path: &str, content: &Bytes) -> Bytes {
 fn zeros(length: u64) -> Bytes {
     const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
     Bytes::from_static(&ZEROS).slice(..usize::try_from(length).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Place;
+    use crate::sources::ImagesConfig;
+
+    #[test]
+    fn more_bytes_have_more_time() {
+        assert_eq!(time_for(0), PULL_PATIENCE);
+        assert_eq!(time_for(100 * PULL_BYTES_PER_S_MIN), PULL_PATIENCE + Duration::from_secs(100));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_come_in_time_is_given_up() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let digest = Digest::of(b"layer");
+        let path = folder.path().join("app").join(blob_path(&digest));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"layer").unwrap();
+        let config = ImagesConfig { folder: Some(folder.path().to_owned()), ..ImagesConfig::default() };
+        let images = Images::new(config).unwrap();
+        let pull = |deadline| {
+            let source = images.source(&Place::Layout("app".to_owned())).unwrap();
+            let parts = [Part::Layer { digest, size: 5 }].into();
+            Pull { source, parts, current: None, bytes: 5, allowed: PULL_PATIENCE, deadline }
+        };
+        let mut late = pull(Instant::now());
+        let error = late.next().await.unwrap_err();
+        assert!(
+            matches!(error, ImageError::TooSlow { bytes: 5, seconds: 300 }) && !error.may_pass(),
+            "{error}"
+        );
+        let mut timely = pull(Instant::now() + PULL_PATIENCE);
+        assert_eq!(timely.next().await.unwrap().as_deref(), Some(&b"layer"[..]));
+        assert_eq!(timely.next().await.unwrap(), None);
+    }
 }

@@ -90,6 +90,25 @@ pub(crate) fn set_reserved(runtime: &Runtime, facts: &FunctionFacts<'_>, set: &m
 mod tests {
     use super::*;
 
+    impl<'a> FunctionFacts<'a> {
+        /// Of a function with these variables.
+        pub(crate) fn of_test(own: &'a [(String, String)]) -> Self {
+            Self {
+                name: "f",
+                version: "$LATEST",
+                handler: "app.handler",
+                region: "us-east-1",
+                memory_mib: 128,
+                log_group: "/aws/lambda/f",
+                log_stream: "s",
+                access_key_id: "a",
+                secret_access_key: "b",
+                session_token: "c",
+                own,
+            }
+        }
+    }
+
     #[test]
     fn reserved_names_win_and_defaults_lose() {
         let own = [
@@ -97,19 +116,7 @@ mod tests {
             ("AWS_REGION".to_owned(), "moon".to_owned()),
             ("COLOUR".to_owned(), "red".to_owned()),
         ];
-        let facts = FunctionFacts {
-            name: "f",
-            version: "$LATEST",
-            handler: "app.handler",
-            region: "us-east-1",
-            memory_mib: 128,
-            log_group: "/aws/lambda/f",
-            log_stream: "s",
-            access_key_id: "a",
-            secret_access_key: "b",
-            session_token: "c",
-            own: &own,
-        };
+        let facts = FunctionFacts::of_test(&own);
         let runtime = crate::Catalogue::of(Vec::new()).resolve("provided.al2023").unwrap();
         let variables = variables(&runtime, &facts);
         let get = |name: &str| {

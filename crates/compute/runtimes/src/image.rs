@@ -112,20 +112,7 @@ mod tests {
 
     fn variables(image: &Image) -> std::collections::HashMap<String, String> {
         let own = [("COLOUR".to_owned(), "blue".to_owned()), ("AWS_REGION".to_owned(), "moon".to_owned())];
-        let facts = FunctionFacts {
-            name: "f",
-            version: "$LATEST",
-            handler: "app.handler",
-            region: "us-east-1",
-            memory_mib: 128,
-            log_group: "/aws/lambda/f",
-            log_stream: "s",
-            access_key_id: "a",
-            secret_access_key: "b",
-            session_token: "c",
-            own: &own,
-        };
-        image.variables(&facts).into_iter().collect()
+        image.variables(&FunctionFacts::of_test(&own)).into_iter().collect()
     }
 
     #[test]

@@ -290,6 +290,8 @@ fn not_ready(error: WasmError) -> InvokeError {
     match error {
         WasmError::ShuttingDown => InvokeError::ShuttingDown,
         WasmError::Busy => InvokeError::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded),
+        // It may pass; what else there is lies in the component.
+        disk @ WasmError::Io { .. } => InvokeError::Environment(disk.to_string()),
         other => InvokeError::RuntimeUnavailable(other.to_string()),
     }
 }

@@ -45,11 +45,11 @@ const VERSION: &[u8] = b"lambda/version/";
 const LAST_VERSION: &[u8] = b"lambda/last-version/";
 const ALIAS: &[u8] = b"lambda/alias/";
 pub(crate) const POLICY: &[u8] = b"lambda/policy/";
-const CONCURRENCY: &[u8] = b"lambda/concurrency/";
-const PROVISIONED: &[u8] = b"lambda/provisioned/";
-const EVENT_INVOKE: &[u8] = b"lambda/event-invoke/";
-const RECURSION: &[u8] = b"lambda/recursion/";
-const URL: &[u8] = b"lambda/url/";
+pub(crate) const CONCURRENCY: &[u8] = b"lambda/concurrency/";
+pub(crate) const PROVISIONED: &[u8] = b"lambda/provisioned/";
+pub(crate) const EVENT_INVOKE: &[u8] = b"lambda/event-invoke/";
+pub(crate) const RECURSION: &[u8] = b"lambda/recursion/";
+pub(crate) const URL: &[u8] = b"lambda/url/";
 const URL_ID: &[u8] = b"lambda/url-id/";
 const PENDING: &[u8] = b"lambda/pending/";
 const CODE: &[u8] = b"lambda/code/";
@@ -60,10 +60,10 @@ const LAYER_SET_USER: &[u8] = b"lambda/layer-set-user/";
 const LAYER_VERSION: &[u8] = b"lambda/layer-version/";
 const LAST_LAYER_VERSION: &[u8] = b"lambda/last-layer-version/";
 const LAYER_POLICY: &[u8] = b"lambda/layer-policy/";
-const RUNTIME_MANAGEMENT: &[u8] = b"lambda/runtime-management/";
+pub(crate) const RUNTIME_MANAGEMENT: &[u8] = b"lambda/runtime-management/";
 const CODE_SIGNING: &[u8] = b"lambda/code-signing/";
 const CODE_SIGNING_USER: &[u8] = b"lambda/code-signing-user/";
-const FUNCTION_CODE_SIGNING: &[u8] = b"lambda/function-code-signing/";
+pub(crate) const FUNCTION_CODE_SIGNING: &[u8] = b"lambda/function-code-signing/";
 /// Stands where users of code that are functions have their account.
 const LAYER: &str = "layer";
 
@@ -123,6 +123,13 @@ pub(crate) const ATTACHED: [&[u8]; 6] =
 /// What hangs on a function; the beginning of the keys of what hangs on its versions and aliases.
 pub(crate) fn attached(kind: &[u8], place: &Place, name: &str) -> Key {
     Key::new(kind).str(&place.account).str(&place.region).str(name)
+}
+
+/// The place and function in the key of what hangs on a function, or on a version or alias of it.
+pub(crate) fn read_attached(key: &[u8], kind: &[u8]) -> Result<(Place, String), KeyError> {
+    let mut reader = KeyReader::new(key, kind)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    Ok((place, reader.str()?))
 }
 
 pub(crate) fn concurrency(place: &Place, name: &str) -> Key {
@@ -358,10 +365,6 @@ pub(crate) fn runtime_management(place: &Place, name: &str) -> Key {
     attached(RUNTIME_MANAGEMENT, place, name)
 }
 
-pub(crate) fn all_runtime_managements() -> KeyRange {
-    KeyRange::prefix(RUNTIME_MANAGEMENT)
-}
-
 pub(crate) fn code_signing(place: &Place, id: &str) -> Key {
     code_signings(place).str(id)
 }
@@ -395,10 +398,6 @@ pub(crate) fn read_code_signing_user(key: &[u8]) -> Result<String, KeyError> {
 
 pub(crate) fn function_code_signing(place: &Place, name: &str) -> Key {
     Key::new(FUNCTION_CODE_SIGNING).str(&place.account).str(&place.region).str(name)
-}
-
-pub(crate) fn all_function_code_signings() -> KeyRange {
-    KeyRange::prefix(FUNCTION_CODE_SIGNING)
 }
 
 pub(crate) fn all_layer_policies() -> KeyRange {
@@ -448,10 +447,6 @@ pub(crate) fn read_alias(key: &[u8]) -> Result<(Place, String, String), KeyError
     let (name, alias) = (reader.str()?, reader.str()?);
     reader.end()?;
     Ok((place, name, alias))
-}
-
-pub(crate) fn all_policies() -> KeyRange {
-    KeyRange::prefix(POLICY)
 }
 
 pub(crate) fn all_codes() -> KeyRange {

@@ -258,7 +258,7 @@ impl Lambda {
             };
             let policy = rows::get(&txn, &statements::key(name)).await?;
             let shares = Shares::read(&txn, &name.place, self.parts.account_concurrency).await?;
-            let reserved = shares.reserved.get(&name.name).copied();
+            let reserved = shares.reserved_of(&name.name)?;
             let unreserved = shares.unreserved();
             Ok::<_, LambdaError>(Some(Target { main, additional, policy, reserved, unreserved }))
         });

@@ -100,10 +100,11 @@ impl Lambda {
             return Err(InvokeError::NotReady(function, "it is being created, or could not be".to_owned()));
         };
         if let Some(problem) = loaded.foreign_architecture() {
-            return Err(InvokeError::Platform(problem));
+            return Err(InvokeError::CannotRun(function, problem));
         }
-        tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref())
-            .map_err(|error| InvokeError::Platform(error.message))?;
+        if let Err(error) = tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref()) {
+            return Err(InvokeError::CannotRun(function, error.message));
+        }
         if spec.reserved_concurrency == Some(0) {
             return Err(InvokeError::NoConcurrency(function));
         }
@@ -138,6 +139,7 @@ impl Lambda {
                 })
             }
             Err(PoolError::Throttled(_)) => Err(InvokeError::Throttled(function)),
+            Err(PoolError::RuntimeUnavailable(why)) => Err(InvokeError::CannotRun(function, why)),
             Err(error) => Err(InvokeError::Platform(error.to_string())),
         }
     }

@@ -15,7 +15,7 @@ use lambent_bus::{DESTINATION, End, Event, NewEvent, RetryPolicy};
 use lambent_identity::{Circumstances, Wanted};
 use lambent_model_lambda::DestinationConfig;
 use lambent_wire::{ApiError, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::asynchronous::event_invoke::EventInvokeRow;
 use crate::errors::{self, LambdaError};
@@ -63,6 +63,8 @@ impl Follow for HandOn {
             (End::TooOld, _) => "EventAgeExceeded",
             (End::Refused, Some(Err(InvokeError::NoConcurrency(_)))) => "ZeroReservedConcurrency",
             (End::Refused, Some(Err(InvokeError::Recursive(..)))) => "RecursiveInvocation",
+            // AWS has no word for it, as it lets no such function be made; the response says why.
+            (End::Refused, Some(Err(InvokeError::CannotRun(..)))) => "RetriesExhausted",
             // The function was never asked, or is not there: nothing of its is to be told.
             (End::Refused, _) => return Vec::new(),
         };
@@ -226,6 +228,10 @@ fn record(
     answer: Option<&Result<Invoked, InvokeError>>,
 ) -> Bytes {
     let invoked = answer.and_then(|answer| answer.as_ref().ok());
+    let cannot_run = match answer {
+        Some(Err(error @ InvokeError::CannotRun(..))) => Some(error.to_string()),
+        _ => None,
+    };
     let name = &hand_on.function;
     let function_arn = format!("{}:{}", name.arn(), name.qualifier.as_deref().unwrap_or(LATEST));
     let count = event.failures + u32::from(invoked.is_some());
@@ -244,7 +250,13 @@ fn record(
             quoted(&invoked.executed_version)
         )
     });
-    let context = context.unwrap_or_default();
+    let refusal = cannot_run.map(|why| {
+        let told = json!({ "errorType": "InvalidRuntimeException", "errorMessage": why });
+        format!(
+            r#","responseContext":{{"statusCode":502,"functionError":"Unhandled"}},"responsePayload":{told}"#
+        )
+    });
+    let context = context.or(refusal).unwrap_or_default();
     // What there is in any case; the closing brace is one byte.
     let mut left =
         RECORD_BYTES_MAX.saturating_sub(head.len() + LEFT_OUT.len() + context.len() + LEFT_OUT.len() + 1);

@@ -51,11 +51,8 @@ impl Lambda {
         input: PutFunctionEventInvokeConfigRequest,
     ) -> Result<FunctionEventInvokeConfig, LambdaError> {
         let name = named(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let given = Given {
-            destinations: input.destination_config,
-            max_age_s: input.maximum_event_age_in_seconds,
-            max_retries: input.maximum_retry_attempts,
-        };
+        let (max_age_s, max_retries) = (input.maximum_event_age_in_seconds, input.maximum_retry_attempts);
+        let given = Given { destinations: input.destination_config, max_age_s, max_retries };
         self.configure(call, &name, given, false).await
     }
 
@@ -65,11 +62,8 @@ impl Lambda {
         input: UpdateFunctionEventInvokeConfigRequest,
     ) -> Result<FunctionEventInvokeConfig, LambdaError> {
         let name = named(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let given = Given {
-            destinations: input.destination_config,
-            max_age_s: input.maximum_event_age_in_seconds,
-            max_retries: input.maximum_retry_attempts,
-        };
+        let (max_age_s, max_retries) = (input.maximum_event_age_in_seconds, input.maximum_retry_attempts);
+        let given = Given { destinations: input.destination_config, max_age_s, max_retries };
         self.configure(call, &name, given, true).await
     }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use lambent_blobs::BlobId;
+use lambent_blobs::{BlobId, BlobReader};
 use lambent_store::{ScanOptions, Watch};
 
 use crate::code::packages::blocking;
@@ -27,31 +27,49 @@ pub(crate) const MERGED: &str = ".opt";
 impl Lambda {
     /// The folder of an unpacked package; unpacks it first if need be.
     pub(crate) async fn ensure_unpacked(&self, code: &CodeRef) -> Result<PathBuf, LambdaError> {
-        let folder = self.code_root().join(&code.sha256);
+        let make = |scratch: PathBuf, folder: PathBuf| async move {
+            let zip = spool::copy_blob(&self.space(), self.kept_blob(&code.sha256).await?).await?;
+            let space = self.space();
+            blocking(move || {
+                let package = code::check(zip.into_file(), Depth::Names);
+                let package = package.map_err(|error| LambdaError::package("unpack", error))?;
+                code::unpack(&package, &scratch, &folder, &space)
+            })
+            .await
+        };
+        self.ensure_folder(&code.sha256, make).await
+    }
+
+    /// A folder of the code folder. Where it is not there `make` makes it: in the first place that it is given, which has no
+    /// other use, and puts it into the second when it is whole.
+    pub(crate) async fn ensure_folder<F>(
+        &self,
+        name: &str,
+        make: impl FnOnce(PathBuf, PathBuf) -> F,
+    ) -> Result<PathBuf, LambdaError>
+    where
+        F: Future<Output = Result<(), LambdaError>>,
+    {
+        let folder = self.code_root().join(name);
         if is_there(&folder).await {
             return Ok(folder);
         }
         let _slot = self.unpack_slots.acquire().await.expect("the semaphore is never closed");
         // Whoever had the slot before may have wanted the same.
-        if is_there(&folder).await {
-            return Ok(folder);
+        if !is_there(&folder).await {
+            let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
+            make(scratch, folder.clone()).await?;
         }
-        let key = keys::code(&code.sha256);
-        let key = &key;
+        Ok(folder)
+    }
+
+    /// The blob of a package or an image that is kept.
+    pub(crate) async fn kept_blob(&self, sha256: &str) -> Result<BlobReader, LambdaError> {
+        let key = &keys::code(sha256);
         let row = self.own_db().read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
         let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
         let blob = self.own_blobs().open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
-        let blob = blob.map_err(|error| LambdaError::package("read", error))?;
-        let zip = spool::copy_blob(&self.space(), blob).await?;
-        let space = self.space();
-        let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
-        blocking(move || {
-            let package = code::check(zip.into_file(), Depth::Names);
-            let package = package.map_err(|error| LambdaError::package("unpack", error))?;
-            code::unpack(&package, &scratch, &folder, &space)?;
-            Ok(folder)
-        })
-        .await
+        blob.map_err(|error| LambdaError::package("read", error))
     }
 
     /// Removes what nobody names from the code folder: remains of unpackings that a crash cut off, and packages that were

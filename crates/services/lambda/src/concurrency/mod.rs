@@ -2,6 +2,6 @@
 
 mod account_settings;
 pub(crate) mod provisioned;
-mod reserved;
+pub(crate) mod reserved;
 
-pub(crate) use reserved::{Shares, all_rows, reserved, shown, untyped};
+pub(crate) use reserved::{Shares, all_rows, read_provisioned, readable, reserved, shown, untyped};

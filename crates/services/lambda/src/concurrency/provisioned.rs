@@ -23,7 +23,7 @@ use lambent_store::Txn;
 use lambent_wire::{ApiError, Empty};
 use serde::{Deserialize, Serialize};
 
-use crate::concurrency::{Shares, all_rows, shown, untyped};
+use crate::concurrency::{Shares, all_rows, read_provisioned, readable, shown, untyped};
 use crate::errors::{self, LambdaError};
 use crate::functions::{existing, unqualified};
 use crate::keys;
@@ -179,6 +179,9 @@ impl Lambda {
         tokio::spawn(async move {
             loop {
                 let Some(lambda) = lambda.upgrade() else { return };
+                // The same commit that woke this clears the cache, by a task that may be later: what was read before it, as that
+                // a version is not ready yet, would stay unprovisioned until the next change.
+                lambda.cache.clear();
                 let provisioned = lambda.provision_all().await;
                 if let Err(error) = &provisioned {
                     tracing::warn!(%error, "provisioned concurrency cannot be seen to; trying again");
@@ -209,9 +212,7 @@ impl Lambda {
         let read = self.own_db().read(|txn| async move {
             let mut wanted: BTreeMap<(String, String, String), BTreeMap<u64, u32>> = BTreeMap::new();
             for (key, row) in all_rows(&txn, keys::all_provisioned()).await? {
-                let (place, function, qualifier) = keys::read_provisioned(&key).map_err(LambdaError::row)?;
-                let row: ProvisionedRow = rows::read(&row)?;
-                let name = FunctionName { place, name: function, qualifier: Some(qualifier) };
+                let Some((name, row)) = readable(&key, read_provisioned(&key, &row)) else { continue };
                 let Some(resolved) = resolve(&txn, &name).await? else { continue };
                 let FunctionName { place, name, .. } = name;
                 let versions = wanted.entry((place.account, place.region, name)).or_default();

@@ -37,22 +37,42 @@ pub(crate) struct Shares {
     pub(crate) reserved: BTreeMap<String, u32>,
     /// By function and qualifier.
     pub(crate) provisioned: BTreeMap<(String, String), u32>,
+    /// Functions whose reservation cannot be read. It counts for nothing, and they alone do not run until it is given anew:
+    /// it may be the one that stops them.
+    unreadable: BTreeMap<String, LambdaError>,
 }
 
 impl Shares {
     pub(crate) async fn read(txn: &Txn, place: &Place, limit: u32) -> Result<Self, LambdaError> {
         let mut shares = Self { limit, ..Self::default() };
         for (key, row) in all_rows(txn, keys::concurrencies(place).range()).await? {
-            let row: ConcurrencyRow = rows::read(&row)?;
-            let (_, name) = keys::read_concurrency(&key).map_err(LambdaError::row)?;
-            shares.reserved.insert(name, row.reserved);
+            let name = keys::read_concurrency(&key).map(|(_, name)| name).map_err(LambdaError::row);
+            let Some(name) = readable(&key, name) else { continue };
+            match rows::read::<ConcurrencyRow>(&row) {
+                Ok(row) => drop(shares.reserved.insert(name, row.reserved)),
+                Err(error) => {
+                    tracing::error!(%error, function = name, "a reservation cannot be read; `lambent check` mends it");
+                    shares.unreadable.insert(name, error);
+                }
+            }
         }
         for (key, row) in all_rows(txn, keys::provisioned_in(place).range()).await? {
-            let row: ProvisionedRow = rows::read(&row)?;
-            let (_, name, qualifier) = keys::read_provisioned(&key).map_err(LambdaError::row)?;
-            shares.provisioned.insert((name, qualifier), row.requested);
+            if let Some((name, row)) = readable(&key, read_provisioned(&key, &row)) {
+                let qualifier = name.qualifier.unwrap_or_default();
+                shares.provisioned.insert((name.name, qualifier), row.requested);
+            }
         }
         Ok(shares)
+    }
+
+    /// What is reserved for a function.
+    ///
+    /// Errors: `Row`, where that cannot be read.
+    pub(crate) fn reserved_of(&self, function: &str) -> Result<Option<u32>, LambdaError> {
+        match self.unreadable.get(function) {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.reserved.get(function).copied()),
+        }
     }
 
     /// What is provisioned for a function, over all of its versions and aliases.
@@ -155,6 +175,24 @@ impl Lambda {
 pub(crate) async fn reserved(txn: &Txn, place: &Place, name: &str) -> Result<Option<u32>, LambdaError> {
     let row: Option<ConcurrencyRow> = rows::get(txn, &keys::concurrency(place, name)).await?;
     Ok(row.map(|row| row.reserved))
+}
+
+/// The name that has provisioned concurrency, and how much.
+pub(crate) fn read_provisioned(
+    key: &[u8],
+    row: &[u8],
+) -> Result<(FunctionName, ProvisionedRow), LambdaError> {
+    let (place, name, qualifier) = keys::read_provisioned(key).map_err(LambdaError::row)?;
+    Ok((FunctionName { place, name, qualifier: Some(qualifier) }, rows::read(row)?))
+}
+
+/// A row that was read; of one that could not be, only the operator hears, as the rows of other functions lie beside it.
+pub(crate) fn readable<T>(key: &[u8], read: Result<T, LambdaError>) -> Option<T> {
+    read.inspect_err(|error| {
+        let key = key.escape_ascii();
+        tracing::error!(%error, %key, "a row of a function's concurrency counts for nothing; `lambent check` mends it");
+    })
+    .ok()
 }
 
 /// As answers have it.

@@ -49,6 +49,37 @@ struct Changes<'a> {
     strange: [(&'static str, bool); 4],
 }
 
+/// What a request changes. The two requests have most members in common, and no type for them.
+macro_rules! changes {
+    ($input:expr, role: $role:expr) => {{
+        let input = $input;
+        Changes {
+            runtime: input.runtime.as_ref(),
+            handler: input.handler.as_deref(),
+            role: $role,
+            description: input.description.as_deref(),
+            memory_size: input.memory_size,
+            timeout: input.timeout,
+            ephemeral_storage: input.ephemeral_storage.as_ref(),
+            environment: input.environment.as_ref(),
+            logging: input.logging_config.as_ref(),
+            tracing: input.tracing_config.as_ref(),
+            snap_start: input.snap_start.as_ref(),
+            vpc: input.vpc_config.as_ref(),
+            file_systems: input.file_system_configs.as_deref(),
+            kms_key_arn: input.kms_key_arn.as_deref(),
+            dead_letter: input.dead_letter_config.as_ref(),
+            image: input.image_config.as_ref(),
+            strange: [
+                ("DurableConfig", input.durable_config.is_some()),
+                ("CapacityProviderConfig", input.capacity_provider_config.is_some()),
+                ("AcceleratorConfig", input.accelerator_config.is_some()),
+                ("RuntimeConfig", input.runtime_config.is_some()),
+            ],
+        }
+    }};
+}
+
 /// The settings of a new function; `code` and the times come later.
 pub(crate) fn create(
     input: &CreateFunctionRequest,
@@ -70,7 +101,7 @@ pub(crate) fn create(
     settings.architecture = architecture(input.architectures.as_deref())?.unwrap_or(X86_64).to_owned();
     settings.source_kms_key_arn = source_key(input.code.source_kms_key_arn.as_deref());
     tenancy::apply(&mut settings, input.tenancy_config.as_ref());
-    apply(&mut settings, &Changes::of_new(input), identity)?;
+    apply(&mut settings, &changes!(input, role: Some(&input.role)), identity)?;
     Ok(settings)
 }
 
@@ -80,63 +111,7 @@ pub(crate) fn update(
     input: &UpdateFunctionConfigurationRequest,
     identity: &Identity,
 ) -> Result<(), ApiError> {
-    apply(settings, &Changes::of_update(input), identity)
-}
-
-impl<'a> Changes<'a> {
-    fn of_new(input: &'a CreateFunctionRequest) -> Self {
-        Self {
-            runtime: input.runtime.as_ref(),
-            handler: input.handler.as_deref(),
-            role: Some(&input.role),
-            description: input.description.as_deref(),
-            memory_size: input.memory_size,
-            timeout: input.timeout,
-            ephemeral_storage: input.ephemeral_storage.as_ref(),
-            environment: input.environment.as_ref(),
-            logging: input.logging_config.as_ref(),
-            tracing: input.tracing_config.as_ref(),
-            snap_start: input.snap_start.as_ref(),
-            vpc: input.vpc_config.as_ref(),
-            file_systems: input.file_system_configs.as_deref(),
-            kms_key_arn: input.kms_key_arn.as_deref(),
-            dead_letter: input.dead_letter_config.as_ref(),
-            image: input.image_config.as_ref(),
-            strange: [
-                ("DurableConfig", input.durable_config.is_some()),
-                ("CapacityProviderConfig", input.capacity_provider_config.is_some()),
-                ("AcceleratorConfig", input.accelerator_config.is_some()),
-                ("RuntimeConfig", input.runtime_config.is_some()),
-            ],
-        }
-    }
-
-    fn of_update(input: &'a UpdateFunctionConfigurationRequest) -> Self {
-        Self {
-            runtime: input.runtime.as_ref(),
-            handler: input.handler.as_deref(),
-            role: input.role.as_deref(),
-            description: input.description.as_deref(),
-            memory_size: input.memory_size,
-            timeout: input.timeout,
-            ephemeral_storage: input.ephemeral_storage.as_ref(),
-            environment: input.environment.as_ref(),
-            logging: input.logging_config.as_ref(),
-            tracing: input.tracing_config.as_ref(),
-            snap_start: input.snap_start.as_ref(),
-            vpc: input.vpc_config.as_ref(),
-            file_systems: input.file_system_configs.as_deref(),
-            kms_key_arn: input.kms_key_arn.as_deref(),
-            dead_letter: input.dead_letter_config.as_ref(),
-            image: input.image_config.as_ref(),
-            strange: [
-                ("DurableConfig", input.durable_config.is_some()),
-                ("CapacityProviderConfig", input.capacity_provider_config.is_some()),
-                ("AcceleratorConfig", input.accelerator_config.is_some()),
-                ("RuntimeConfig", input.runtime_config.is_some()),
-            ],
-        }
-    }
+    apply(settings, &changes!(input, role: input.role.as_deref()), identity)
 }
 
 /// Takes over all members, each checked on its own, and then together.
@@ -239,13 +214,16 @@ pub(crate) fn host_architecture() -> &'static str {
     }
 }
 
-/// Versions are published by number only.
+/// PublishTo makes the version `$LATEST.PUBLISHED`, which only functions of a capacity provider have, and there are none here.
+/// Source: Lambda Developer Guide, "$LATEST.PUBLISHED version in Lambda Managed Instances".
 pub(crate) fn refuse_publish_to(has_publish_to: bool) -> Result<(), ApiError> {
-    if has_publish_to {
-        Err(unsupported("PublishTo", "use Publish, or PublishVersion without it"))
-    } else {
-        Ok(())
+    if !has_publish_to {
+        return Ok(());
     }
+    Err(errors::invalid(
+        "PublishTo is supported for functions with a CapacityProviderConfig only: publish a numbered version with Publish or \
+         PublishVersion.",
+    ))
 }
 
 /// Checks the tags of a new function.

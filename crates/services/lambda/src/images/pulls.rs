@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_base::Place;
-use lambent_blobs::{Blob, BlobError, BlobId, BlobReader};
+use lambent_blobs::{Blob, BlobError, BlobReader};
 use lambent_images::{Blame, ImageError, Resolved};
 use lambent_model_lambda::errors as model;
 use lambent_pool::{FunctionSpec, Needs};
@@ -20,7 +20,6 @@ use lambent_runtimes::Image;
 use lambent_wire::ApiError;
 use tokio::sync::mpsc;
 
-use crate::code::folders::{UNPACKING, is_there};
 use crate::code::packages::{Staged, blocking};
 use crate::errors::{self, LambdaError};
 use crate::images::image_config;
@@ -84,9 +83,7 @@ impl Lambda {
         let mut attempt = 1;
         let blob = loop {
             match self.pull_image(image, &row.settings.architecture).await {
-                Err(LambdaError::Image(error))
-                    if error.blame() == Blame::Elsewhere && attempt < FETCH_ATTEMPTS =>
-                {
+                Err(LambdaError::Image(error)) if error.may_pass() && attempt < FETCH_ATTEMPTS => {
                     tracing::info!(%error, image = image.resolved, "an image is asked for again");
                     tokio::time::sleep(FETCH_PAUSE * attempt).await;
                     attempt += 1;
@@ -99,22 +96,19 @@ impl Lambda {
 
     /// The folder of an unpacked image; unpacks it first if need be.
     pub(crate) async fn ensure_image(&self, code: &CodeRef) -> Result<PathBuf, LambdaError> {
-        let folder = self.code_root().join(&code.sha256);
-        if is_there(&folder).await {
-            return Ok(folder);
-        }
-        let _slot = self.unpack_slots.acquire().await.expect("the semaphore is never closed");
-        // Whoever had the slot before may have wanted the same.
-        if is_there(&folder).await {
-            return Ok(folder);
-        }
-        let row = self.kept_image(&code.sha256).await?;
-        let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
-        let blob = self.own_blobs().open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
-        let blob = blob.map_err(|error| LambdaError::package("read", error))?;
-        let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
+        let make = |scratch: PathBuf, folder: PathBuf| self.unpack_image(code, scratch, folder);
+        self.ensure_folder(&code.sha256, make).await
+    }
+
+    async fn unpack_image(
+        &self,
+        code: &CodeRef,
+        scratch: PathBuf,
+        folder: PathBuf,
+    ) -> Result<(), LambdaError> {
+        let blob = self.kept_blob(&code.sha256).await?;
         let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
-        let (space, target) = (self.space(), folder.clone());
+        let space = self.space();
         let tree_name = format!("root-{}", self.parts.random.uuid());
         let unpacking = blocking(move || {
             let room = || {
@@ -129,10 +123,10 @@ impl Lambda {
                 let _ = code::remove_folder(&scratch);
                 return Err(error);
             }
-            code::put_in_place(&scratch, &target)
+            code::put_in_place(&scratch, &folder)
         });
         let (unpacked, ()) = tokio::join!(unpacking, feed(blob, pieces));
-        unpacked.map(|()| folder)
+        unpacked
     }
 
     /// Completes what the pool is told of a function that is an image, unpacked to `folder`.

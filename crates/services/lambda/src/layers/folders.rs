@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::code;
-use crate::code::folders::{MERGED, UNPACKING, is_there};
+use crate::code::folders::MERGED;
 use crate::code::packages::blocking;
 use crate::code::space::Space;
 use crate::errors::LambdaError;
@@ -38,26 +38,17 @@ impl Lambda {
     }
 
     async fn ensure_merged(&self, digest: &str, layers: Vec<PathBuf>) -> Result<PathBuf, LambdaError> {
-        let folder = self.code_root().join(format!("{digest}{MERGED}"));
-        if is_there(&folder).await {
-            return Ok(folder);
-        }
-        let _slot = self.unpack_slots.acquire().await.expect("the semaphore is never closed");
-        // Whoever had the slot before may have wanted the same.
-        if is_there(&folder).await {
-            return Ok(folder);
-        }
-        let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
         let space = self.space();
-        blocking(move || {
-            if let Err(error) = merge(&layers, &scratch, &space) {
-                let _ = code::remove_folder(&scratch);
-                return Err(error);
-            }
-            code::put_in_place(&scratch, &folder)?;
-            Ok(folder)
-        })
-        .await
+        let make = |scratch: PathBuf, folder: PathBuf| {
+            blocking(move || {
+                if let Err(error) = merge(&layers, &scratch, &space) {
+                    let _ = code::remove_folder(&scratch);
+                    return Err(error);
+                }
+                code::put_in_place(&scratch, &folder)
+            })
+        };
+        self.ensure_folder(&format!("{digest}{MERGED}"), make).await
     }
 }
 

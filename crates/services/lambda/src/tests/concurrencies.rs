@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::cloud::place;
 use super::{Answer, Cloud, zips};
 use crate::errors::LambdaError;
+use crate::rows::Phase;
 use crate::{keys, rows};
 
 const INVALID: &str = "InvalidParameterValueException";
@@ -168,6 +169,61 @@ async fn a_function_that_cannot_be_loaded_keeps_no_other_from_being_provisioned(
         known.iter().map(|(name, there)| (name.as_str(), there.wanted)).collect::<Vec<_>>(),
         [("g:1", 2)]
     );
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_stops_its_own_function_only() {
+    let cloud = cloud().await;
+    cloud.create_active("g", &zips::handler("2")).await;
+    assert_eq!(cloud.json("POST", "/2015-03-31/functions/g/versions", json!({})).await.status, 201);
+    let uri = "/2019-09-30/functions/g/provisioned-concurrency?Qualifier=1";
+    assert_eq!(cloud.json("PUT", uri, json!({"ProvisionedConcurrentExecutions": 2})).await.status, 202);
+    let spoilt = cloud.db.run(|txn| async move {
+        txn.put(&keys::concurrency(&place(), "f"), b"\"seven\"");
+        txn.put(&keys::provisioned(&place(), "f", "1"), b"{}");
+        Ok::<_, LambdaError>(())
+    });
+    spoilt.await.unwrap();
+    let cloud = cloud.restarted().await;
+    assert_eq!(cloud.invoke("g", &[], b"{}").await.status, 200);
+    assert_eq!(kept(&cloud).await, [("g:1".to_owned(), 2)]);
+    // Nobody knows whether it may run at all.
+    let stopped = cloud.invoke("f", &[], b"{}").await;
+    assert_eq!(
+        (stopped.status, stopped.json["code"].as_str()),
+        (500, Some("ServiceException")),
+        "{stopped:?}"
+    );
+    assert_eq!(reserve(&cloud, "g", 10).await.status, 200);
+    assert_eq!(reserve(&cloud, "f", 7).await.status, 200);
+    assert_eq!(cloud.invoke("f", &[], b"{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_version_is_provisioned_once_it_is_ready_whatever_was_read_before() {
+    let cloud = cloud().await;
+    assert_eq!(provision(&cloud, "1", 3).await.status, 202);
+    let set = async |cloud: &Cloud, phase: Phase| {
+        let phase = &phase;
+        let written = cloud.db.run(|txn| async move {
+            let mut version = rows::get_version(&txn, &place(), "f", 1).await?.unwrap();
+            version.phase = phase.clone();
+            rows::put(&txn, &keys::version(&place(), "f", 1), &version);
+            txn.on_commit(keys::CHANGED);
+            Ok::<_, LambdaError>(())
+        });
+        written.await.unwrap();
+    };
+    set(&cloud, Phase::Creating).await;
+    let cloud = cloud.restarted().await;
+    assert_eq!(kept(&cloud).await, []);
+    // Nobody else here clears what `kept` left in memory.
+    cloud.lambda.mind_provisioned();
+    set(&cloud, Phase::Ready).await;
+    let is_kept = || cloud.runner.provisioned.lock().get("f:1").is_some_and(|there| there.wanted == 3);
+    while !is_kept() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -248,15 +248,18 @@ async fn requests_that_aws_refuses_are_refused_in_its_words() {
 async fn what_would_not_act_is_refused_by_name() {
     let cloud = Cloud::new().await;
     let zip = zips::handler("1");
-    let refused =
-        [json!({"PublishTo": "LATEST_PUBLISHED"}), json!({"DurableConfig": {"ExecutionTimeout": 60}})];
-    for change in refused {
+    let refused = [
+        (json!({"DurableConfig": {"ExecutionTimeout": 60}}), "Lambent does not support DurableConfig"),
+        (
+            json!({"PublishTo": "LATEST_PUBLISHED"}),
+            "PublishTo is supported for functions with a CapacityProvider",
+        ),
+        (json!({"PublishTo": "LATEST"}), "1 validation error detected: Value 'LATEST' at 'publishTo' failed"),
+    ];
+    for (change, begin) in refused {
         let answer = cloud.create("thumb", &zip, change.clone()).await;
         let message = answer.json["message"].as_str().unwrap();
-        assert!(
-            answer.status == 400 && message.starts_with("Lambent does not support "),
-            "{change}: {answer:?}"
-        );
+        assert!(answer.status == 400 && message.starts_with(begin), "{change}: {answer:?}");
     }
     // The same members where they ask for nothing.
     let accepted = json!({"Publish": false, "Layers": [], "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []},

@@ -9,7 +9,7 @@ use lambent_bus::{MAX_PAYLOAD_BYTES, NewEvent};
 use lambent_pool::{ErrorKind, InvokeError, Outcome, ThrottleReason};
 use serde_json::{Value, json};
 
-use super::cloud::{arn, place};
+use super::cloud::{arn, host, place};
 use super::{Answer, Cloud, zips};
 use crate::errors::LambdaError;
 use crate::functions::cache::Draw;
@@ -213,6 +213,47 @@ async fn events_that_are_too_old_or_must_not_run_are_handed_on_without_a_respons
     let stopped = handed_on(&cloud).await.remove(0).0;
     assert_eq!(stopped["requestContext"]["condition"], "ZeroReservedConcurrency");
     assert_eq!((&stopped["requestPayload"], stopped.get("responseContext")), (&json!({"n": 2}), None));
+}
+
+#[tokio::test]
+async fn what_can_never_run_is_given_up_at_once_with_its_reason() {
+    let cloud = cloud().await;
+    let on_failure = json!({"DestinationConfig": {"OnFailure": {"Destination": arn("sink")}}});
+    configure(&cloud, "PUT", on_failure).await;
+    let told = "python3.11 is not here: install it";
+    cloud.runner.answers.lock().push(Err(InvokeError::RuntimeUnavailable(told.to_owned())));
+    cloud.invoke("f", &EVENT, b"{\"n\":1}").await;
+    let failed = handed_on(&cloud).await.remove(0).0;
+    assert_eq!(failed["requestContext"]["condition"], "RetriesExhausted");
+    assert_eq!(
+        (&failed["requestPayload"], &failed["responseContext"]["statusCode"]),
+        (&json!({"n": 1}), &json!(502))
+    );
+    let why = failed["responsePayload"]["errorMessage"].as_str().unwrap();
+    assert!(why.ends_with(told), "{why}");
+
+    // Without a destination it is a dead letter.
+    let foreign = if host() == "arm64" { "x86_64" } else { "arm64" };
+    cloud.create("far", &zips::handler("3"), json!({"Architectures": [foreign]})).await;
+    let per_tenant =
+        json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}, "Architectures": [host()]});
+    cloud.create("shared", &zips::handler("3"), per_tenant).await;
+    for name in ["far", "shared"] {
+        cloud.settled(name).await;
+        let event = &NewEvent::for_function(
+            arn(name).parse().unwrap(),
+            Caller::Authorized,
+            Bytes::from_static(b"{}"),
+        );
+        let outbox = &cloud.lambda.parts.outbox;
+        cloud.db.run(|txn| async move { outbox.put(&txn, event.clone()).await.map(drop) }).await.unwrap();
+    }
+    cloud.deliver().await;
+    let letters = cloud.lambda.parts.outbox.dead_letters(None, None, 9).await.unwrap();
+    let mut whys: Vec<_> = letters.iter().map(|letter| letter.event.last_error.clone().unwrap()).collect();
+    whys.sort();
+    assert!(whys[0].contains(&format!("cannot be run: The function is for {foreign}")), "{whys:?}");
+    assert!(whys[1].contains("Add a valid tenant ID") && whys.len() == 2, "{whys:?}");
 }
 
 #[tokio::test]

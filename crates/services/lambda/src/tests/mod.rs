@@ -1,6 +1,7 @@
 //! The service through its own table of operations, on a store in memory, with a runner that runs nothing.
 
 mod aliases;
+mod checks;
 mod cloud;
 mod codes;
 mod compilations;

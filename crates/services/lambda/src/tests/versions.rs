@@ -152,7 +152,12 @@ async fn who_expects_something_else_publishes_nothing() {
         ),
     );
     assert_eq!(publish(&cloud, "f:1", json!({})).await.status, 400);
-    assert_eq!(publish(&cloud, "f", json!({"PublishTo": "LATEST_PUBLISHED"})).await.status, 400);
+    publish(&cloud, "f", json!({"PublishTo": "LATEST_PUBLISHED"})).await.expect_error(
+        400,
+        INVALID,
+        "PublishTo is supported for functions with a CapacityProviderConfig only: publish a numbered version with Publish \
+         or PublishVersion.",
+    );
     assert_eq!(versions(&cloud, "f").await, ["f:$LATEST"]);
     let latest = config(&cloud, "f").await.json;
     let expected = json!({"RevisionId": latest["RevisionId"], "CodeSha256": digest});

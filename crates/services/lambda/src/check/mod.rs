@@ -1,5 +1,7 @@
 //! What a check or a backup of the whole cloud needs to know of Lambda's rows.
 
+mod attached;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
@@ -9,14 +11,12 @@ use lambent_care::{Findings, Mend};
 use lambent_store::{Export, StoreError};
 use serde::de::DeserializeOwned;
 
+use self::attached::check_attached;
 use crate::code::signing::CodeSigningRow;
-use crate::configuration::runtime_management::RuntimeManagementRow;
 use crate::keys;
 use crate::rows::{
-    AliasRow, CodeRow, FunctionRow, Held, LayerPolicyRow, LayerVersionRow, Phase, PolicyRow, Settings,
-    VersionRow,
+    AliasRow, CodeRow, FunctionRow, Held, LayerPolicyRow, LayerVersionRow, Phase, Settings, VersionRow,
 };
-use crate::urls::{UrlRow, UrlTargetRow};
 
 const SERVICE: &str = "lambda";
 
@@ -47,30 +47,17 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
         check.function(&key, &row, loaded);
     }
     view.for_each(keys::all_versions(), |key, row| check.version(key, row)).await?;
-    kept_beside(view, &mut check).await?;
+    view.for_each(keys::all_code_signings(), |key, row| {
+        check.readable::<CodeSigningRow>("code signing configuration", key, row);
+    })
+    .await?;
     view.for_each(keys::all_layer_versions(), |key, row| check.layer_version(key, row)).await?;
     view.for_each(keys::all_layer_policies(), |key, row| check.layer_policy(key, row)).await?;
     view.for_each(keys::all_last_versions(), |key, row| check.last_version(key, row)).await?;
     view.for_each(keys::all_last_layer_versions(), |key, row| check.last_version(key, row)).await?;
     check.reused_numbers();
     view.for_each(keys::all_aliases(), |key, row| check.alias(key, row)).await?;
-    view.for_each(keys::all_policies(), |key, row| check.readable::<PolicyRow>("resource policy", key, row))
-        .await?;
-    for kind in keys::ATTACHED.iter().filter(|kind| **kind != keys::POLICY) {
-        view.for_each(lambent_store::KeyRange::prefix(kind), |key, row| {
-            check.readable::<serde_json::Value>("a configuration", key, row);
-        })
-        .await?;
-    }
-    view.for_each(keys::all_urls(), |key, row| check.readable::<UrlRow>("function URL", key, row)).await?;
-    view.for_each(keys::all_url_ids(), |key, row| check.readable::<UrlTargetRow>("id of a URL", key, row))
-        .await?;
-    view.for_each(keys::all_pending().range(), |key, row| {
-        if let Err(why) = keys::read_pending(key) {
-            check.unreadable("a mark of a pending function", key, row, &why);
-        }
-    })
-    .await?;
+    check_attached(view, &mut check).await?;
     view.for_each(keys::all_code_unused().range(), |key, row| check.unused(key, row)).await?;
     view.for_each(keys::all_codes(), |key, row| check.code(key, row)).await?;
     let is_lost =
@@ -81,22 +68,6 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     view.for_each(keys::all_layer_set_users(), |key, row| check.layer_set_user(key, row)).await?;
     check.missing();
     Ok(())
-}
-
-/// What is kept for functions and not acted on.
-async fn kept_beside(view: &Export, check: &mut Check<'_>) -> Result<(), StoreError> {
-    view.for_each(keys::all_runtime_managements(), |key, row| {
-        check.readable::<RuntimeManagementRow>("runtime management configuration", key, row);
-    })
-    .await?;
-    view.for_each(keys::all_code_signings(), |key, row| {
-        check.readable::<CodeSigningRow>("code signing configuration", key, row);
-    })
-    .await?;
-    view.for_each(keys::all_function_code_signings(), |key, row| {
-        check.readable::<String>("code signing configuration of a function", key, row);
-    })
-    .await
 }
 
 fn last_version_mend(key: Bytes, seen: Option<Bytes>, number: u64) -> Mend {
