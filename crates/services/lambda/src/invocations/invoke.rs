@@ -36,42 +36,70 @@ pub(crate) struct Run {
     pub(crate) has_tail: bool,
 }
 
+/// What a request for a call says, whichever way its answer comes.
+pub(crate) struct Asked {
+    pub(crate) name: FunctionName,
+    pub(crate) payload: Option<Bytes>,
+    /// Base64.
+    pub(crate) client_context: Option<String>,
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) has_tail: bool,
+}
+
 impl Lambda {
     pub(crate) async fn invoke(
         self: &Arc<Self>,
         call: &Call,
         input: InvocationRequest,
     ) -> Result<InvocationResponse, LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
         if input.durable_execution_name.is_some() {
             return Err(errors::unsupported("DurableExecutionName", "invoke without it").into());
         }
         let kind = input.invocation_type.unwrap_or(InvocationType::RequestResponse);
-        let payload = checked_payload(input.payload, &kind)?;
-        let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
-        let loaded = self.loaded(&name).await?;
-        check_no_deny(loaded.policy.as_ref(), &[INVOKE], call.caller(), &name.qualified_arn())?;
-        tenancy::check_call(loaded.is_per_tenant, input.tenant_id.as_deref())?;
+        let has_tail = input.log_type == Some(LogType::Tail);
+        let asked = Asked {
+            name: existing(&input.function_name, input.qualifier.as_deref(), call.place())?,
+            payload: input.payload,
+            client_context: input.client_context,
+            tenant_id: input.tenant_id,
+            has_tail,
+        };
+        let (name, loaded, run) = self.admitted(call, asked, &kind).await?;
         match kind {
             InvocationType::DryRun => Ok(status(204)),
             InvocationType::Event => {
-                self.enqueue(call, &name, payload, input.tenant_id).await?;
+                self.enqueue(call, &name, run.payload, run.tenant_id).await?;
                 Ok(status(202))
             }
             InvocationType::RequestResponse | InvocationType::Unknown(_) => {
-                let has_tail = input.log_type == Some(LogType::Tail);
-                let run = Run {
-                    payload,
-                    request_id: call.request_id().to_owned(),
-                    invoked_arn: name.qualified_arn(),
-                    client_context,
-                    trace: call.context.trace.clone(),
-                    tenant_id: input.tenant_id,
-                    has_tail,
-                };
                 Ok(response(self.run(&name, &loaded, run).await?, has_tail))
             }
         }
+    }
+
+    /// Finds the function that is to be called, and sees whether it may be called so.
+    pub(crate) async fn admitted(
+        &self,
+        call: &Call,
+        asked: Asked,
+        kind: &InvocationType,
+    ) -> Result<(FunctionName, Arc<Loaded>, Run), LambdaError> {
+        let Asked { name, payload, client_context, tenant_id, has_tail } = asked;
+        let payload = checked_payload(payload, kind)?;
+        let client_context = client_context.as_deref().map(read_client_context).transpose()?;
+        let loaded = self.loaded(&name).await?;
+        check_no_deny(loaded.policy.as_ref(), &[INVOKE], call.caller(), &name.qualified_arn())?;
+        tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref())?;
+        let run = Run {
+            payload,
+            request_id: call.request_id().to_owned(),
+            invoked_arn: name.qualified_arn(),
+            client_context,
+            trace: call.context.trace.clone(),
+            tenant_id,
+            has_tail,
+        };
+        Ok((name, loaded, run))
     }
 
     /// The function that a name means; an error for the caller when there is none.
@@ -152,7 +180,7 @@ pub(crate) fn checked_payload(payload: Option<Bytes>, kind: &InvocationType) -> 
     Ok(payload)
 }
 
-pub(crate) fn read_client_context(encoded: &str) -> Result<String, ApiError> {
+fn read_client_context(encoded: &str) -> Result<String, ApiError> {
     let refused = || {
         model::invalid_request_content_exception(
             "Client context must be a valid Base64-encoded JSON object of no more than 3583 bytes.",

@@ -16,13 +16,10 @@ use lambent_model_lambda::{
 use lambent_pool::{Answer, Invocation, InvokeError, Outcome, ResultStream};
 use lambent_wire::event_stream;
 
-use crate::configuration::tenancy;
 use crate::errors::LambdaError;
 use crate::functions::existing;
-use crate::invocations::invoke::{Run, checked_payload, read_client_context};
+use crate::invocations::invoke::Asked;
 use crate::lambda::Lambda;
-use crate::policies::decision::check_no_deny;
-use crate::policies::statements::INVOKE;
 
 /// Bytes of one event's payload; a result that is there as a whole is cut.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -35,12 +32,15 @@ impl Lambda {
         call: &Call,
         input: InvokeWithResponseStreamRequest,
     ) -> Result<(InvokeWithResponseStreamResponse, Body), LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
-        let payload = checked_payload(input.payload, &InvocationType::RequestResponse)?;
-        let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
-        let loaded = self.loaded(&name).await?;
-        check_no_deny(loaded.policy.as_ref(), &[INVOKE], call.caller(), &name.qualified_arn())?;
-        tenancy::check_call(loaded.is_per_tenant, input.tenant_id.as_deref())?;
+        let has_tail = input.log_type == Some(LogType::Tail);
+        let asked = Asked {
+            name: existing(&input.function_name, input.qualifier.as_deref(), call.place())?,
+            payload: input.payload,
+            client_context: input.client_context,
+            tenant_id: input.tenant_id,
+            has_tail,
+        };
+        let (name, loaded, run) = self.admitted(call, asked, &InvocationType::RequestResponse).await?;
         if input.invocation_type == Some(ResponseStreamingInvocationType::DryRun) {
             let status = InvokeWithResponseStreamResponse {
                 status_code: Some(204),
@@ -48,16 +48,6 @@ impl Lambda {
             };
             return Ok((status, Body::empty()));
         }
-        let has_tail = input.log_type == Some(LogType::Tail);
-        let run = Run {
-            payload,
-            request_id: call.request_id().to_owned(),
-            invoked_arn: name.qualified_arn(),
-            client_context,
-            trace: call.context.trace.clone(),
-            tenant_id: input.tenant_id,
-            has_tail,
-        };
         let version = loaded.spec.as_ref().map(|spec| spec.key.version.clone());
         let ran = self.run_streaming(&name, &loaded, run).await?;
         let head = InvokeWithResponseStreamResponse {
