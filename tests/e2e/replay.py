@@ -252,7 +252,10 @@ class Replay:
         text = re.sub(r"<<([^<>]+)>(:\d+)>", r"<\1\2>", text)
         text = re.sub(r"<a:len\((\d+)\)>", lambda length: "a" * int(length[1]), text)
         holes = PLACEHOLDER.findall(text)
-        pattern = "(.+)".join(re.escape(piece) for piece in PLACEHOLDER.split(text))
+        # A path ends with its slash, so that it is told from a name that follows at once.
+        groups = ["(/.+/|/)" if re.fullmatch(r"<path(:\d+)?>", hole) else "(.+)" for hole in holes]
+        pieces = [re.escape(piece) for piece in PLACEHOLDER.split(text)]
+        pattern = pieces[0] + "".join(group + piece for group, piece in zip(groups, pieces[1:], strict=True))
         found = re.fullmatch(pattern, actual, re.DOTALL)
         if not found:
             return False
