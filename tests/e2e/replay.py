@@ -122,6 +122,12 @@ KNOWN = [
         r"/Error/Message|/message",
         "the variables are shown in the order of their names, not of the request",
     ),
+    (
+        r"TestIAMServiceRoles::test_service_role_lifecycle\[.*",
+        r"describe-response",
+        r"/Role/RoleLastUsed/(LastUsedDate|Region)",
+        "services had used the role in the recorded account",
+    ),
 ]
 
 # How each step was answered that was played, by test and step.

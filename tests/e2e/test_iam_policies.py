@@ -5,7 +5,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from cloud import ACCOUNT
+from cloud import ACCOUNT, REGION, eventually
 
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
@@ -122,7 +122,7 @@ def handler(event, context):
     function = deploy(code, Role=role)
     answer = json.load(awslambda.invoke(FunctionName=function)["Payload"])
     assert "no identity-based policy allows the s3:ListAllMyBuckets action" in answer
-    assert logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{function}")["logGroups"]
+    eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{function}")["logGroups"])
 
 
 def test_versions(iam, policy):
@@ -274,11 +274,8 @@ def test_last_use_of_a_role(iam, worker):
     name, client = worker
     assert iam.get_role(RoleName=name)["Role"]["RoleLastUsed"] == {}
     client("sts").get_caller_identity()
-    for _ in range(200):
-        used = iam.get_role(RoleName=name)["Role"]["RoleLastUsed"]
-        if used:
-            break
-    assert used["Region"] == "us-east-1"
+    used = eventually(lambda: iam.get_role(RoleName=name)["Role"]["RoleLastUsed"])
+    assert used["Region"] == REGION
 
 
 def test_identity_providers(iam, unique):
@@ -309,3 +306,102 @@ def test_identity_providers(iam, unique):
     assert saml in [provider["Arn"] for provider in iam.list_saml_providers()["SAMLProviderList"]]
     iam.delete_saml_provider(SAMLProviderArn=saml)
     assert refusal(lambda: iam.get_saml_provider(SAMLProviderArn=saml))[1] == "NoSuchEntity"
+
+
+def test_what_is_simulated_happens(cloud, iam, policy, bucket, unique):
+    name = unique("user")
+    iam.create_user(UserName=name, Tags=[{"Key": "Team", "Value": "blue"}])
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    s3 = cloud.client("s3", key["AccessKeyId"], key["SecretAccessKey"])
+    objects = f"arn:aws:s3:::{bucket}"
+    iam.attach_user_policy(UserName=name, PolicyArn=policy(
+        allow("s3:GetObject", "s3:DeleteObject", resource=f"{objects}/${{aws:username}}/*"),
+        {**allow("s3:PutObject", resource=f"{objects}/*"), "Condition": {"StringEquals": {"aws:PrincipalTag/Team": "blue"}}},
+    ))
+    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": f"{objects}/{name}/secret*"}
+    iam.put_user_policy(UserName=name, PolicyName="inline", PolicyDocument=document(deny))
+    iam.put_user_permissions_boundary(UserName=name, PermissionsBoundary=policy(allow("s3:GetObject", "s3:PutObject")))
+
+    def happens(action, key):
+        calls = {
+            "s3:PutObject": lambda: s3.put_object(Bucket=bucket, Key=key, Body=b"v"),
+            "s3:GetObject": lambda: s3.get_object(Bucket=bucket, Key=key),
+            "s3:DeleteObject": lambda: s3.delete_object(Bucket=bucket, Key=key),
+        }
+        try:
+            return can(calls[action])
+        except AssertionError as error:
+            assert "NoSuchKey" in str(error)
+            return True
+
+    keys = [f"{name}/a", f"{name}/secret", "other/a"]
+    actions = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:user/{name}",
+        ActionNames=actions,
+        ResourceArns=[f"{objects}/{key}" for key in keys],
+        PaginationConfig={"PageSize": 4},
+    )
+    results = [result for page in pages for result in page["EvaluationResults"]]
+    assert len(results) == len(actions) * len(keys)
+    decisions = set()
+    for result in results:
+        action, key = result["EvalActionName"], result["EvalResourceName"].removeprefix(f"{objects}/")
+        decisions.add(result["EvalDecision"])
+        assert (result["EvalDecision"] == "allowed") == happens(action, key), result
+        bounded = result["PermissionsBoundaryDecisionDetail"]["AllowedByPermissionsBoundary"]
+        assert bounded == (action != "s3:DeleteObject")
+    assert decisions == {"allowed", "explicitDeny", "implicitDeny"}
+    denied = next(result for result in results if result["EvalDecision"] == "explicitDeny")
+    assert denied["MatchedStatements"][0]["SourcePolicyId"] == f"user_{name}_inline"
+
+
+def test_custom_policies_are_simulated(iam):
+    condition = {"StringEquals": {"s3:x-amz-acl": "private"}}
+    documents = [document({**allow("s3:PutObject"), "Condition": condition}), document(allow("s3:Get*"))]
+    ask = lambda **more: iam.simulate_custom_policy(
+        PolicyInputList=documents, ActionNames=["s3:PutObject", "s3:GetObject"], **more
+    )["EvaluationResults"]
+    put, get = ask()
+    assert (put["EvalDecision"], put["MissingContextValues"]) == ("implicitDeny", ["s3:x-amz-acl"])
+    assert (get["EvalDecision"], get["EvalResourceName"]) == ("allowed", "*")
+    assert get["MatchedStatements"][0]["SourcePolicyId"] == "PolicyInputList.2"
+    entry = {"ContextKeyName": "s3:x-amz-acl", "ContextKeyType": "string", "ContextKeyValues": ["private"]}
+    put, _ = ask(ContextEntries=[entry])
+    assert put["EvalDecision"] == "allowed"
+    assert iam.get_context_keys_for_custom_policy(PolicyInputList=documents)["ContextKeyNames"] == ["s3:x-amz-acl"]
+    for broken in [{"PolicyInputList": ["{"]}, {"ResourcePolicy": documents[0]}]:
+        request = {"PolicyInputList": documents, "ActionNames": ["s3:GetObject"], **broken}
+        assert refusal(lambda: iam.simulate_custom_policy(**request))[:2] == (400, "InvalidInput")
+
+
+def test_who_may_use_a_service(iam, policy, worker):
+    role, _ = worker
+    arn = policy(allow("s3:GetObject"))
+    iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+    iam.put_role_policy(RoleName=role, PolicyName="inline", PolicyDocument=document(allow("sqs:*", "s3:*")))
+    listed = iam.list_policies_granting_service_access(
+        Arn=f"arn:aws:iam::{ACCOUNT}:role/{role}", ServiceNamespaces=["s3", "sqs", "sns"]
+    )["PoliciesGrantingServiceAccess"]
+    names = {entry["ServiceNamespace"]: [found["PolicyType"] for found in entry["Policies"]] for entry in listed}
+    assert names == {"s3": ["INLINE", "MANAGED"], "sqs": ["INLINE"], "sns": []}
+    keys = iam.get_context_keys_for_principal_policy(PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{role}")
+    assert keys["ContextKeyNames"] == []
+
+
+def test_roles_only_below_a_boundary(cloud, iam, policy, unique):
+    name, boundary = unique("boss"), policy(allow("s3:GetObject"))
+    iam.create_user(UserName=name)
+    condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    delegated = {**allow("iam:CreateRole", "iam:AttachRolePolicy", "iam:PutRolePolicy"), "Condition": condition}
+    iam.put_user_policy(UserName=name, PolicyName="delegated", PolicyDocument=document(delegated))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    boss = cloud.client("iam", key["AccessKeyId"], key["SecretAccessKey"])
+    trust = document({"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"})
+    free, bound = unique("role"), unique("role")
+    assert not can(lambda: boss.create_role(RoleName=free, AssumeRolePolicyDocument=trust))
+    assert can(lambda: boss.create_role(RoleName=bound, AssumeRolePolicyDocument=trust, PermissionsBoundary=boundary))
+    iam.create_role(RoleName=free, AssumeRolePolicyDocument=trust)
+    for role, allowed in [(free, False), (bound, True)]:
+        assert can(lambda: boss.attach_role_policy(RoleName=role, PolicyArn=READ_ONLY)) == allowed
+    assert not can(lambda: boss.delete_role_permissions_boundary(RoleName=bound))
