@@ -42,14 +42,14 @@ const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
 NAME is one of floor, identity, get, put, logs, big, floors, warm, url, cold, image, scale-out, burst, start, restart, idle,
-postgres, store, outbox, wasm.
---quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store` and
-`outbox` measure the `store_bench` and the `outbox_bench` beside the floor.";
+postgres, store, outbox, policy, wasm.
+--quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store`,
+`outbox` and `policy` measure the `store_bench`, the `outbox_bench` and the `policy_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 20] = [
+const PARTS: [Part; 21] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("get", objects::measure_get),
@@ -69,6 +69,7 @@ const PARTS: [Part; 20] = [
     ("postgres", shared::measure),
     ("store", store::measure),
     ("outbox", store::measure_outbox),
+    ("policy", store::measure_policies),
     ("wasm", wasm::measure),
 ];
 
@@ -161,12 +162,14 @@ fn build_and_run(arguments: &[String]) -> anyhow::Result<()> {
         "--package=lambent-gateway",
         "--package=lambent-store",
         "--package=lambent-bus",
+        "--package=lambent-identity",
         "--package=xtask",
         "--features=lambent/wasm",
         "--bins",
         "--example=floor",
         "--example=store_bench",
         "--example=outbox_bench",
+        "--example=policy_bench",
     ]))?;
     let release = tools::target_dir().join("release");
     let mut command = Command::new(release.join("xtask"));

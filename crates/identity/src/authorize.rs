@@ -164,6 +164,7 @@ impl Identity {
         };
         let set = self.set_of(speaker).await?;
         let lower = action.to_ascii_lowercase();
+        let plan = set.as_ref().map(|set| set.plan(&lower));
         let request = Request {
             action: &lower,
             resource: &resource,
@@ -178,7 +179,7 @@ impl Identity {
         let case = Case {
             request,
             who: Who::Caller(caller),
-            identity: side_of(speaker, set.as_deref()),
+            identity: side_of(speaker, set.as_deref().zip(plan.as_deref())),
             boundary: set.as_ref().and_then(|set| set.boundary.as_ref()),
             sessions: sessions_of(caller),
             resource: facts.policy.as_deref(),
@@ -241,9 +242,9 @@ fn owner_of<'a>(facts: &'a ResourceFacts, resource: &'a str, own: &'a str) -> &'
     facts.owner.as_deref().or_else(in_arn).unwrap_or(own)
 }
 
-fn side_of<'a>(speaker: &Caller, set: Option<&'a PolicySet>) -> IdentitySide<'a> {
+fn side_of<'a>(speaker: &Caller, set: Option<(&'a PolicySet, &'a [(usize, usize)])>) -> IdentitySide<'a> {
     match (&speaker.kind, set) {
-        (_, Some(set)) => IdentitySide::Policies(&set.policies),
+        (_, Some((set, plan))) => IdentitySide::Policies(&set.policies, plan),
         (CallerKind::Root, None) => IdentitySide::Everything,
         (_, None) => IdentitySide::Nothing,
     }

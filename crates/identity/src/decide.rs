@@ -28,7 +28,8 @@ pub(crate) enum IdentitySide<'a> {
     Nothing,
     /// The account itself.
     Everything,
-    Policies(&'a [NamedPolicy]),
+    /// The policies, and which of their statements speak of the action.
+    Policies(&'a [NamedPolicy], &'a [(usize, usize)]),
 }
 
 /// The policies that a session was made with.
@@ -70,7 +71,8 @@ pub(crate) struct Hit<'a> {
 
 /// What each kind of policy says.
 struct Heard<'a> {
-    identity: Vec<(Option<&'a Arc<str>>, Found<'a>)>,
+    /// By the names of the policies that say something.
+    identity: Vec<(&'a Arc<str>, Found<'a>)>,
     boundary: Option<(&'a Arc<str>, Found<'a>)>,
     sessions: Vec<Found<'a>>,
     resource: Found<'a>,
@@ -100,10 +102,6 @@ pub(crate) fn decide<'a>(case: &Case<'a>, search: Search) -> Verdict<'a> {
 
 fn hear<'a>(case: &Case<'a>, search: Search) -> Heard<'a> {
     let find = |policy: &'a Policy| policy.find(&case.request, case.who, search);
-    let identity = match case.identity {
-        IdentitySide::Policies(policies) => policies,
-        IdentitySide::Nothing | IdentitySide::Everything => &[],
-    };
     let sessions = match case.sessions {
         Sessions::Free => &[],
         Sessions::All(policies) | Sessions::Required(policies) => policies,
@@ -114,12 +112,40 @@ fn hear<'a>(case: &Case<'a>, search: Search) -> Heard<'a> {
     }
     let is_trust = case.resource.is_some_and(|policy| policy.family() == Family::Trust);
     Heard {
-        identity: identity.iter().map(|named| (Some(&named.name), find(&named.policy))).collect(),
+        identity: hear_identity(case, search),
         boundary: case.boundary.map(|named| (&named.name, find(&named.policy))),
         sessions: sessions.iter().map(find).collect(),
         resource,
         resource_kind: if is_trust { PolicyKind::Trust } else { PolicyKind::Resource },
     }
+}
+
+fn hear_identity<'a>(case: &Case<'a>, search: Search) -> Vec<(&'a Arc<str>, Found<'a>)> {
+    let IdentitySide::Policies(policies, plan) = case.identity else { return Vec::new() };
+    let mut heard: Vec<(&'a Arc<str>, Found<'a>)> = Vec::new();
+    let mut is_allowed = false;
+    for (policy, statement) in plan {
+        let NamedPolicy { name, policy } = &policies[*policy];
+        let statement = policy.statement(*statement);
+        // Once one allows, only denies can change anything.
+        if is_allowed && statement.is_allow && search == Search::Enough {
+            continue;
+        }
+        let mut found = Found::default();
+        found.add(statement, &case.request, case.who, search);
+        if found.allows.is_empty() && found.denies.is_empty() {
+            continue;
+        }
+        is_allowed |= statement.is_allow;
+        match heard.last_mut().filter(|(last, _)| Arc::ptr_eq(last, name)) {
+            Some((_, last)) => {
+                last.allows.append(&mut found.allows);
+                last.denies.append(&mut found.denies);
+            }
+            None => heard.push((name, found)),
+        }
+    }
+    heard
 }
 
 /// The kind of policy whose allow is missing.
@@ -159,7 +185,7 @@ impl<'a> Heard<'a> {
         match side {
             IdentitySide::Nothing => false,
             IdentitySide::Everything => true,
-            IdentitySide::Policies(_) => self.identity.iter().any(|(_, found)| found.grant() != Grant::None),
+            IdentitySide::Policies(..) => self.identity.iter().any(|(_, found)| found.grant() != Grant::None),
         }
     }
 
@@ -175,7 +201,7 @@ impl<'a> Heard<'a> {
             }
         };
         for (name, found) in &self.identity {
-            add(PolicyKind::Identity, *name, found);
+            add(PolicyKind::Identity, Some(*name), found);
         }
         if let Some((name, found)) = &self.boundary {
             add(PolicyKind::Boundary, Some(*name), found);

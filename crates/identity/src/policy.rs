@@ -184,19 +184,23 @@ impl Policy {
     /// Which statements apply to a request.
     pub(crate) fn find(&self, request: &Request<'_>, who: Who<'_>, search: Search) -> Found<'_> {
         let mut found = Found::default();
-        let Inner { index, statements, .. } = &*self.0;
-        let service = request.action.split(':').next().unwrap_or_default();
-        let exact = index.exact.get(request.action).into_iter().flatten();
-        for at in exact {
-            found.add(&statements[*at], request, who, search);
-        }
-        for at in index.services.get(service).into_iter().flatten().chain(&index.any) {
-            let statement = &statements[*at];
-            if found.needs(statement, search) && statement.actions.select(request.action) {
-                found.add(statement, request, who, search);
-            }
+        for at in self.about(request.action) {
+            found.add(&self.0.statements[at], request, who, search);
         }
         found
+    }
+
+    /// Which statements speak of an action (in small letters), by their place.
+    pub(crate) fn about(&self, action: &str) -> impl Iterator<Item = usize> {
+        let Inner { index, statements, .. } = &*self.0;
+        let service = action.split(':').next().unwrap_or_default();
+        let exact = index.exact.get(action).into_iter().flatten().copied();
+        let others = index.services.get(service).into_iter().flatten().chain(&index.any).copied();
+        exact.chain(others.filter(move |at| statements[*at].actions.select(action)))
+    }
+
+    pub(crate) fn statement(&self, at: usize) -> &Statement {
+        &self.0.statements[at]
     }
 
     fn parse(text: &str, family: Family, strictness: Strictness) -> Result<Self, MalformedPolicy> {
@@ -247,7 +251,13 @@ impl<'p> Found<'p> {
         !statement.is_allow || search == Search::All || self.grant() != Grant::Full
     }
 
-    fn add(&mut self, statement: &'p Statement, request: &Request<'_>, who: Who<'_>, search: Search) {
+    pub(crate) fn add(
+        &mut self,
+        statement: &'p Statement,
+        request: &Request<'_>,
+        who: Who<'_>,
+        search: Search,
+    ) {
         if !self.needs(statement, search) {
             return;
         }
@@ -295,14 +305,7 @@ impl Index {
 fn service(pattern: &glob::Glob) -> Option<Box<str>> {
     let text = match pattern {
         glob::Glob::Any => return None,
-        glob::Glob::Exact(text) | glob::Glob::Prefix(text) => text.to_string(),
-        glob::Glob::Tokens(tokens) => {
-            let literal = tokens.iter().map_while(|token| match token {
-                glob::Token::Byte(byte) => Some(char::from(*byte)),
-                glob::Token::One | glob::Token::Many => None,
-            });
-            literal.collect()
-        }
+        glob::Glob::Exact(text) | glob::Glob::Prefix(text) | glob::Glob::Tokens { start: text, .. } => text,
     };
     text.split_once(':').map(|(service, _)| service.into())
 }

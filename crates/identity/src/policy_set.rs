@@ -20,7 +20,11 @@ pub(crate) struct PolicySet {
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) policies: Vec<NamedPolicy>,
     pub(crate) boundary: Option<NamedPolicy>,
+    plans: RwLock<HashMap<Box<str>, Plan>>,
 }
+
+/// The statements that speak of one action: the place of the policy, and of the statement in it.
+pub(crate) type Plan = Arc<[(usize, usize)]>;
 
 /// A policy, with its name or, if it is a managed one, its ARN.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub(crate) type PolicySets = RwLock<HashMap<String, Arc<PolicySet>>>;
 
 /// Sets that are kept; beyond it all are dropped and made anew when needed.
 const SETS_MAX: usize = 4_096;
+/// Actions of which a set keeps the plan; likewise.
+const PLANS_MAX: usize = 256;
 
 impl Identity {
     /// The policies of the principal with this ARN, as they are now.
@@ -57,6 +63,26 @@ impl Identity {
     }
 }
 
+impl PolicySet {
+    /// The statements of the policies that speak of an action (in small letters).
+    pub(crate) fn plan(&self, action: &str) -> Plan {
+        if let Some(plan) = self.plans.read().get(action) {
+            return Arc::clone(plan);
+        }
+        let about = |(policy, named): (usize, &NamedPolicy)| {
+            let statements: Vec<usize> = named.policy.about(action).collect();
+            statements.into_iter().map(move |statement| (policy, statement))
+        };
+        let plan: Plan = self.policies.iter().enumerate().flat_map(about).collect();
+        let mut plans = self.plans.write();
+        if plans.len() >= PLANS_MAX {
+            plans.clear();
+        }
+        plans.insert(action.into(), Arc::clone(&plan));
+        plan
+    }
+}
+
 /// Reads all of a set from one view of the store.
 async fn load(txn: &Txn, who: PrincipalName<'_>) -> Result<PolicySet, IdentityError> {
     let all = load_policies(txn, &who).await?;
@@ -65,6 +91,7 @@ async fn load(txn: &Txn, who: PrincipalName<'_>) -> Result<PolicySet, IdentityEr
         tags: load_tags(txn, &who).await?,
         policies: all.policies.into_iter().map(compile).collect::<Result<_, _>>()?,
         boundary: all.boundary.map(compile).transpose()?,
+        plans: RwLock::default(),
     })
 }
 

@@ -57,6 +57,10 @@ pub fn simulate(simulation: &Simulation<'_>) -> Simulated {
     let identity: Vec<NamedPolicy> = simulation.identity.iter().map(named).collect();
     let boundary = simulation.boundary.as_ref().map(named);
     let action = simulation.action.to_ascii_lowercase();
+    let about = |(at, named): (usize, &NamedPolicy)| -> Vec<(usize, usize)> {
+        named.policy.about(&action).map(|statement| (at, statement)).collect()
+    };
+    let plan: Vec<(usize, usize)> = identity.iter().enumerate().flat_map(about).collect();
     let caller = simulation.caller;
     let request = Request {
         action: &action,
@@ -77,7 +81,7 @@ pub fn simulate(simulation: &Simulation<'_>) -> Simulated {
     let case = Case {
         request,
         who: Who::Caller(caller),
-        identity: IdentitySide::Policies(&identity),
+        identity: IdentitySide::Policies(&identity, &plan),
         boundary: boundary.as_ref(),
         sessions,
         resource: simulation.resource_policy,

@@ -1,5 +1,5 @@
-//! The store's engines and the outbox over them, measured by programs of their own: `crates/store/examples/store_bench` and
-//! `crates/bus/examples/outbox_bench`. What takes part there is in one process with its load, so its CPU time counts both.
+//! The store's engines, the outbox over them, and decisions, measured by programs of their own:
+//! `crates/store/examples/store_bench`, `crates/bus/examples/outbox_bench`, `crates/identity/examples/policy_bench`. What takes part there is in one process with its load, so its CPU time counts both.
 
 use std::process::Command;
 
@@ -36,6 +36,11 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
 pub(super) fn measure_outbox(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let events = if bench.quick { OUTBOX_EVENTS_QUICK } else { OUTBOX_EVENTS };
     run(bench, table, "outbox_bench", &events.to_string())
+}
+
+/// Decisions for a principal with many policies.
+pub(super) fn measure_policies(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+    run(bench, table, "policy_bench", &(bench.row_time().as_secs_f64() / 10.0).to_string())
 }
 
 /// Runs a program with a folder and one more argument.

@@ -9,7 +9,8 @@ pub(crate) enum Glob {
     Exact(Box<str>),
     /// With one star, at the end.
     Prefix(Box<str>),
-    Tokens(Box<[Token]>),
+    /// With more: a text that all begin with, most often enough to say no, and what comes after it.
+    Tokens { start: Box<str>, rest: Box<[Token]> },
 }
 
 /// A piece of a pattern.
@@ -38,7 +39,18 @@ impl Glob {
             [start @ .., Token::Many] if literal(start).is_some() => {
                 Self::Prefix(literal(start).unwrap_or_default())
             }
-            all => literal(all).map_or_else(|| Self::Tokens(all.into()), Self::Exact),
+            all => literal(all).map_or_else(|| Self::cut(all), Self::Exact),
+        }
+    }
+
+    /// Cuts off the literal start; at a whole character, for the rest is matched character by character.
+    fn cut(tokens: &[Token]) -> Self {
+        let byte = |token: &Token| if let Token::Byte(byte) = token { Some(*byte) } else { None };
+        let start: Vec<u8> = tokens.iter().map_while(byte).collect();
+        let rest = tokens[start.len()..].into();
+        match String::from_utf8(start) {
+            Ok(start) => Self::Tokens { start: start.into(), rest },
+            Err(_) => Self::Tokens { start: Box::default(), rest: tokens.into() },
         }
     }
 
@@ -48,7 +60,9 @@ impl Glob {
             Self::Any => true,
             Self::Exact(exact) => **exact == *text,
             Self::Prefix(prefix) => text.starts_with(&**prefix),
-            Self::Tokens(tokens) => matches(tokens, text),
+            Self::Tokens { start, rest } => {
+                text.strip_prefix(&**start).is_some_and(|after| matches(rest, after))
+            }
         }
     }
 }
