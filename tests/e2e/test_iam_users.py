@@ -108,6 +108,32 @@ def test_policies_of_groups_count(iam, new_user, sign_in, bucket, unique):
     assert told(write)[0] == 403
 
 
+def test_one_policy_gives_each_user_a_home(iam, new_user, sign_in, bucket, unique):
+    group = unique("group")
+    iam.create_group(GroupName=group)
+    home = allow("s3:*", f"arn:aws:s3:::{bucket}/home/${{aws:username}}/*")
+    team = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/home/*"}
+    team["Condition"] = {"StringEquals": {"aws:PrincipalTag/team": "support"}}
+    iam.put_group_policy(GroupName=group, PolicyName="home", PolicyDocument=home)
+    document = json.dumps({"Version": "2012-10-17", "Statement": [team]})
+    iam.put_group_policy(GroupName=group, PolicyName="support", PolicyDocument=document)
+    ann, bea = new_user(), new_user()
+    for user in [ann, bea]:
+        iam.add_user_to_group(GroupName=group, UserName=user)
+    of_ann, of_bea = sign_in(ann)("s3"), sign_in(bea)("s3")
+    of_ann.put_object(Bucket=bucket, Key=f"home/{ann}/a", Body=b"x")
+    read = lambda: of_bea.get_object(Bucket=bucket, Key=f"home/{ann}/a")
+    assert told(read)[0] == 403
+    iam.tag_user(UserName=bea, Tags=[{"Key": "team", "Value": "support"}])
+    read()
+    iam.untag_user(UserName=bea, TagKeys=["team"])
+    assert told(read)[0] == 403
+    renamed = unique("renamed")
+    iam.update_user(UserName=ann, NewUserName=renamed)
+    assert told(lambda: of_ann.get_object(Bucket=bucket, Key=f"home/{ann}/a"))[0] == 403
+    of_ann.put_object(Bucket=bucket, Key=f"home/{renamed}/a", Body=b"x")
+
+
 def test_keys_are_rotated(cloud, iam, new_user, unique):
     name = new_user(allow("s3:ListAllMyBuckets"))
 
