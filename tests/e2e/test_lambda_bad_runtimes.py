@@ -298,7 +298,7 @@ WRONG_ID = '400{"errorMessage":"Invalid request ID","errorType":"InvalidRequestI
 
 
 def told(answer):
-    return base64.b64decode(answer.json()).decode().splitlines()
+    return base64.b64decode(answer.json()).decode().replace("found\n\n", "found\n").splitlines()
 
 
 def is_wrong_id(line):

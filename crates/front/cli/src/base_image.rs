@@ -58,6 +58,9 @@ fn allowed(image: &str, credentials: Option<PathBuf>) -> Result<(ImagesConfig, S
         let uri = format!("oci:{name}");
         return Ok((ImagesConfig { folder: Some(above.to_owned()), ..ImagesConfig::default() }, uri));
     }
+    if image.starts_with(['/', '.']) {
+        return Err("expected a folder with an OCI layout, found none there".to_owned());
+    }
     let start = image.find("://").map_or(0, |at| at + 3);
     let end = image[start..].find('/').map(|at| start + at);
     let host = end.ok_or("expected HOST/NAME:TAG, or a folder with an OCI layout that is there")?;
@@ -87,6 +90,7 @@ mod tests {
         let rule = |image: &str| allowed(image, None).map(|(config, uri)| (config.registries.len(), uri));
         assert_eq!(rule("example.com/python:3.12").unwrap(), (1, "example.com/python:3.12".to_owned()));
         assert_eq!(rule("http://127.0.0.1:5000/a/b").unwrap().0, 1);
+        assert!(rule("/nowhere/at/all").unwrap_err().contains("OCI layout"));
         assert!(rule("python:3.12").unwrap_err().contains("HOST/NAME:TAG"));
     }
 
