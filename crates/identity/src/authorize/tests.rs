@@ -1,12 +1,16 @@
 //! Decisions from the store to the answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::{Clock, Random};
 use lambent_store::Db;
 
-use crate::{Circumstances, Identity, IdentityError, MasterKey, Role, RoleName, RootKey, Wanted};
+use crate::{
+    Caller, CallerKind, Circumstances, Group, Identity, IdentityError, MasterKey, NewPolicy, Policy,
+    PrincipalKind, PrincipalName, ResourceFacts, Role, RoleName, RootKey, User, Wanted,
+};
 
 const ACCOUNT: &str = "000000000000";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",
@@ -203,4 +207,176 @@ async fn only_trusted_services_may_assume() {
             .await
             .unwrap()
     );
+}
+
+const OTHER: &str = "222222222222";
+
+/// A user of the owner's account with this inline policy and, if any, this boundary.
+async fn user(identity: &Identity, policy: Option<&str>, boundary: Option<&str>) -> Caller {
+    let mut user = User { account: ACCOUNT.into(), name: "ann".into(), path: "/".into(), ..User::default() };
+    if let Some(document) = boundary {
+        let new =
+            NewPolicy { account: ACCOUNT, name: "bound", path: "/", description: None, document, tags: &[] };
+        user.boundary = Some(identity.create_policy(new).await.unwrap().arn());
+    }
+    let user = identity.create_user(user).await.unwrap();
+    if let Some(policy) = policy {
+        identity.put_user_policy(ACCOUNT, "ann", "inline", policy).await.unwrap();
+    }
+    Caller {
+        arn: user.arn(),
+        user_id: user.id,
+        kind: CallerKind::User { name: "ann".into() },
+        ..Caller::root(ACCOUNT, "AKIAANN")
+    }
+}
+
+/// The policy of a bucket, in which this principal may or may not do anything.
+fn bucket(owner: &str, effect: &str, principal: &str) -> ResourceFacts {
+    let text = format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"{effect}","Principal":{principal},"Action":"s3:*",
+            "Resource":"arn:aws:s3:::b/*"}}}}"#
+    );
+    let policy = Some(Arc::new(Policy::resource(&text, "s3").unwrap()));
+    ResourceFacts { owner: Some(owner.to_owned()), policy, ..ResourceFacts::default() }
+}
+
+/// What comes after the resource in the message of a no.
+async fn decided(identity: &Identity, caller: &Caller, facts: ResourceFacts) -> Result<(), String> {
+    let wanted = Wanted::new("s3:GetObject", "arn:aws:s3:::b/k");
+    match identity.authorize_on(caller, &at(), wanted, facts).await {
+        Ok(_) => Ok(()),
+        Err(IdentityError::Denied(denial)) => {
+            let told = format!(
+                "User: {} is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/k ",
+                caller.arn
+            );
+            Err(denial.message.strip_prefix(&told).expect("AWS's words").to_owned())
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+const LOGS: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"logs:*","Resource":"*"}}"#;
+const ANN: &str = r#"{"AWS":"arn:aws:iam::000000000000:user/ann"}"#;
+const OWN_ACCOUNT: &str = r#"{"AWS":"arn:aws:iam::000000000000:root"}"#;
+
+#[tokio::test]
+async fn both_accounts_must_allow_what_crosses_them() {
+    const NO_IDENTITY: &str = "because no identity-based policy allows the s3:GetObject action";
+    const NO_RESOURCE: &str = "because no resource-based policy allows the s3:GetObject action";
+    for (policy, facts, expected) in [
+        (Some(ALL), bucket(OTHER, "Allow", ANN), Ok(())),
+        (Some(ALL), bucket(OTHER, "Allow", OWN_ACCOUNT), Ok(())),
+        (Some(ALL), bucket(OTHER, "Allow", r#"{"AWS":"222222222222"}"#), Err(NO_RESOURCE)),
+        (Some(LOGS), bucket(OTHER, "Allow", ANN), Err(NO_IDENTITY)),
+        (
+            Some(ALL),
+            ResourceFacts { owner: Some(OTHER.into()), ..ResourceFacts::default() },
+            Err(NO_RESOURCE),
+        ),
+        (None, bucket(ACCOUNT, "Allow", ANN), Ok(())),
+        (None, bucket(ACCOUNT, "Allow", "\"*\""), Ok(())),
+        (None, bucket(ACCOUNT, "Allow", OWN_ACCOUNT), Err(NO_IDENTITY)),
+        (Some(ALL), bucket(ACCOUNT, "Allow", OWN_ACCOUNT), Ok(())),
+        (
+            Some(ALL),
+            bucket(ACCOUNT, "Deny", OWN_ACCOUNT),
+            Err("with an explicit deny in a resource-based policy"),
+        ),
+        (
+            Some(ALL),
+            ResourceFacts { is_blocked_public: true, ..bucket(OTHER, "Allow", "\"*\"") },
+            Err(NO_RESOURCE),
+        ),
+    ] {
+        let (identity, _) = identity();
+        let ann = user(&identity, policy, None).await;
+        let what = format!("{policy:?} {facts:?}");
+        let got = decided(&identity, &ann, facts).await;
+        assert_eq!(got, expected.map_err(str::to_owned), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_boundary_bounds_but_does_not_allow() {
+    let none = || ResourceFacts { owner: Some(ACCOUNT.into()), ..ResourceFacts::default() };
+    const NO_BOUNDARY: &str = "because no permissions boundary allows the s3:GetObject action";
+    const DENY: &str =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#;
+    for (policy, boundary, facts, expected) in [
+        (Some(ALL), ALL, none(), Ok(())),
+        (Some(ALL), LOGS, none(), Err(NO_BOUNDARY)),
+        (None, ALL, none(), Err("because no identity-based policy allows the s3:GetObject action")),
+        (Some(ALL), DENY, none(), Err("with an explicit deny in a permissions boundary")),
+        // What names the user itself is not bounded, but denied by a deny.
+        (None, LOGS, bucket(ACCOUNT, "Allow", ANN), Ok(())),
+        (None, LOGS, bucket(ACCOUNT, "Allow", "\"*\""), Err(NO_BOUNDARY)),
+        (None, DENY, bucket(ACCOUNT, "Allow", ANN), Err("with an explicit deny in a permissions boundary")),
+        (Some(ALL), LOGS, bucket(OTHER, "Allow", ANN), Err(NO_BOUNDARY)),
+    ] {
+        let (identity, _) = identity();
+        let ann = user(&identity, policy, Some(boundary)).await;
+        let got = decided(&identity, &ann, facts).await;
+        assert_eq!(got, expected.map_err(str::to_owned), "{policy:?} {boundary}");
+    }
+}
+
+#[tokio::test]
+async fn root_strangers_and_services_are_decided_on_by_resources() {
+    let (identity, _) = identity();
+    let root = identity.root_caller();
+    let none = |owner: &str| ResourceFacts { owner: Some(owner.to_owned()), ..ResourceFacts::default() };
+    let service = Caller::service("s3.amazonaws.com");
+    let for_service = r#"{"Service":"s3.amazonaws.com"}"#;
+    for (caller, facts, is_allowed) in [
+        (&root, none(ACCOUNT), true),
+        (&root, bucket(ACCOUNT, "Deny", "\"*\""), false),
+        (&root, none(OTHER), false),
+        (&root, bucket(OTHER, "Allow", OWN_ACCOUNT), true),
+        (&Caller::anonymous(), none(ACCOUNT), false),
+        (&Caller::anonymous(), bucket(ACCOUNT, "Allow", OWN_ACCOUNT), false),
+        (&Caller::anonymous(), bucket(ACCOUNT, "Allow", "\"*\""), true),
+        (&service, bucket(ACCOUNT, "Allow", for_service), true),
+        (&service, bucket(ACCOUNT, "Allow", r#"{"Service":"sns.amazonaws.com"}"#), false),
+        (&service, none(ACCOUNT), false),
+    ] {
+        let what = format!("{} {facts:?}", caller.arn);
+        assert_eq!(decided(&identity, caller, facts).await.is_ok(), is_allowed, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_a_resource_names_needs_no_other_policy() {
+    let (identity, _) = identity();
+    identity.create_role(role("worker")).await.unwrap();
+    let logs = LOGS;
+    let session = identity.assume_role(&identity.root_caller(), request(Some(logs))).await.unwrap();
+    let caller =
+        identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
+    let by_session = r#"{"AWS":"arn:aws:sts::000000000000:assumed-role/worker/me"}"#;
+    let by_role = r#"{"AWS":"arn:aws:iam::000000000000:role/worker"}"#;
+    assert_eq!(decided(&identity, &caller, bucket(ACCOUNT, "Allow", by_session)).await, Ok(()));
+    let narrowed = decided(&identity, &caller, bucket(ACCOUNT, "Allow", by_role)).await;
+    assert_eq!(narrowed.unwrap_err(), "because no session policy allows the s3:GetObject action");
+}
+
+#[tokio::test]
+async fn groups_and_attached_policies_speak_for_a_user_at_once() {
+    let (identity, _) = identity();
+    let ann = user(&identity, None, None).await;
+    let facts = || ResourceFacts { owner: Some(ACCOUNT.into()), ..ResourceFacts::default() };
+    assert!(decided(&identity, &ann, facts()).await.is_err());
+    let group = Group { account: ACCOUNT.into(), name: "all".into(), path: "/".into(), ..Group::default() };
+    identity.create_group(group).await.unwrap();
+    identity.put_group_policy(ACCOUNT, "all", "all", ALL).await.unwrap();
+    identity.add_user_to_group(ACCOUNT, "all", "ann").await.unwrap();
+    assert_eq!(decided(&identity, &ann, facts()).await, Ok(()));
+    identity.delete_group_policy(ACCOUNT, "all", "all").await.unwrap();
+    assert!(decided(&identity, &ann, facts()).await.is_err());
+    let name = PrincipalName { account: ACCOUNT, kind: PrincipalKind::User, name: "ann" };
+    identity.attach_policy(name, "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess").await.unwrap();
+    assert_eq!(decided(&identity, &ann, facts()).await, Ok(()));
 }
