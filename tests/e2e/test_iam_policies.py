@@ -131,7 +131,8 @@ def test_versions(iam, policy):
         version = iam.create_policy_version(PolicyArn=arn, PolicyDocument=document(allow(f"s3:Get{number}")))
         assert version["PolicyVersion"]["VersionId"] == f"v{number}"
         assert not version["PolicyVersion"]["IsDefaultVersion"]
-    status, code, message = refusal(lambda: iam.create_policy_version(PolicyArn=arn, PolicyDocument=document(allow("*"))))
+    sixth = lambda: iam.create_policy_version(PolicyArn=arn, PolicyDocument=document(allow("*")))
+    status, code, message = refusal(sixth)
     assert (status, code) == (409, "LimitExceeded")
     assert message.startswith("A managed policy can have up to 5 versions.")
     listed = iam.list_policy_versions(PolicyArn=arn)["Versions"]
@@ -314,10 +315,10 @@ def test_what_is_simulated_happens(cloud, iam, policy, bucket, unique):
     key = iam.create_access_key(UserName=name)["AccessKey"]
     s3 = cloud.client("s3", key["AccessKeyId"], key["SecretAccessKey"])
     objects = f"arn:aws:s3:::{bucket}"
-    iam.attach_user_policy(UserName=name, PolicyArn=policy(
-        allow("s3:GetObject", "s3:DeleteObject", resource=f"{objects}/${{aws:username}}/*"),
-        {**allow("s3:PutObject", resource=f"{objects}/*"), "Condition": {"StringEquals": {"aws:PrincipalTag/Team": "blue"}}},
-    ))
+    own = allow("s3:GetObject", "s3:DeleteObject", resource=f"{objects}/${{aws:username}}/*")
+    is_blue = {"StringEquals": {"aws:PrincipalTag/Team": "blue"}}
+    put = {**allow("s3:PutObject", resource=f"{objects}/*"), "Condition": is_blue}
+    iam.attach_user_policy(UserName=name, PolicyArn=policy(own, put))
     deny = {"Effect": "Deny", "Action": "s3:*", "Resource": f"{objects}/{name}/secret*"}
     iam.put_user_policy(UserName=name, PolicyName="inline", PolicyDocument=document(deny))
     iam.put_user_permissions_boundary(UserName=name, PermissionsBoundary=policy(allow("s3:GetObject", "s3:PutObject")))

@@ -46,7 +46,7 @@ pub use principals::{
     Kind, Listed, ManagedPolicy, NewAccessKey, NewPolicy, NewServiceCredential, OidcProvider, PasswordPolicy,
     PolicyScope, PolicySource, PolicyVersion, PrincipalKind, PrincipalName, PrincipalPolicies,
     REPORT_LIFETIME_MS, Rename, Role, RoleName, RoleUpdate, SamlProvider, ServiceCredential, SourcedPolicy,
-    Usage, UsageCount, User, limits as quotas, role_limits as limits,
+    Usage, UsageCount, User, limits as quotas, role_limits as limits, service_role_name,
 };
 pub use request::{Authorized, Circumstances, Keys, Wanted};
 pub use resource::{ResourceFacts, ResourcePolicies};

@@ -38,6 +38,7 @@ pub use managed::{ManagedPolicy, NewPolicy, PolicyScope, PolicyVersion};
 pub use providers::{OidcProvider, SamlProvider};
 pub use roles::{Role, RoleName, RoleUpdate, limits as role_limits};
 pub use service_credentials::{CredentialSelection, NewServiceCredential, ServiceCredential};
+pub use service_linked::service_role_name;
 pub use users::{Rename, User};
 
 pub(crate) use access_keys::{KEY_PURPOSE, KeyRow, put_key};

@@ -291,6 +291,10 @@ pub(crate) async fn load_role(txn: &Txn, name: &RoleName<'_>) -> Result<Role, Id
 /// Writes a role; what was decided for anybody in the account before is to be decided anew.
 pub(crate) fn put_role(txn: &Txn, role: &Role) -> Result<(), IdentityError> {
     let row = serde_json::to_vec(role).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    if row.len() > lambent_store::limits::MAX_VALUE_BYTES {
+        let (kind, name) = (Kind::Role, role.name.clone());
+        return Err(IdentityError::PolicyTooLarge { kind, name, max: limits::INLINE_POLICIES_CHARS_MAX });
+    }
     txn.put(&keys::role(&role.account, &role.name), &row);
     txn.add(&keys::revision(&role.account), 1);
     Ok(())

@@ -62,6 +62,12 @@ impl Identity {
     }
 }
 
+/// The name of the role that a service has, with the suffix that a request brings; `None` of a service that has no role.
+pub fn service_role_name(service: &str, suffix: Option<&str>) -> Option<String> {
+    let role = service_names::find(service)?.role;
+    Some(suffix.map_or_else(|| role.to_owned(), |suffix| format!("{role}_{suffix}")))
+}
+
 fn service_role(
     account: &str,
     service: &LinkedService,

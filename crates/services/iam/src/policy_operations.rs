@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambent_api::Service;
 use lambent_base::{Arn, Place};
-use lambent_identity::Wanted;
+use lambent_identity::{Wanted, service_role_name};
 use lambent_model_iam as model;
 use lambent_model_iam::ops;
 
@@ -69,7 +69,9 @@ fn add_service_roles(service: &mut Service, iam: &Arc<Iam>) {
     lambent_api::operations!(service, iam, {
         plain ops::CreateServiceLinkedRole => create_service_linked_role, |input, place| {
             let path = format!("/aws-service-role/{}/", input.aws_service_name);
-            Wanted::new("iam:CreateServiceLinkedRole", role_arn(place, Some(&path), "*"))
+            let name = service_role_name(&input.aws_service_name, input.custom_suffix.as_deref());
+            let arn = role_arn(place, Some(&path), name.as_deref().unwrap_or("*"));
+            Wanted::new("iam:CreateServiceLinkedRole", arn)
                 .with("iam:AWSServiceName", input.aws_service_name.clone())
         };
         plain ops::DeleteServiceLinkedRole => delete_service_linked_role, "iam:DeleteServiceLinkedRole",
