@@ -344,7 +344,7 @@ macro_rules! operations {
         let state = ::std::sync::Arc::clone(&$state);
         $service.add_open::<$operation>($signing, move |call, input| {
             let state = ::std::sync::Arc::clone(&state);
-            ::std::boxed::Box::pin(async move { Ok(state.$method(&call, input).await?) })
+            ::std::boxed::Box::pin(async move { state.$method(&call, input).await })
         });
     }};
     (@$kind:ident $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {
