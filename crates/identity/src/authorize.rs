@@ -145,9 +145,10 @@ impl Identity {
         wanted: Wanted,
         facts: Option<ResourceFacts>,
     ) -> Result<Authorized, IdentityError> {
-        let Wanted { action, mut resource, mut keys } = wanted;
+        let Wanted { action, mut resource, mut keys, is_new } = wanted;
         let mut facts = match facts {
             Some(facts) => facts,
+            None if is_new => ResourceFacts::default(),
             None => self.resource_facts(&resource).await?,
         };
         if action.starts_with("iam:") {

@@ -15,6 +15,8 @@ pub struct Wanted {
     pub resource: String,
     /// Condition keys of the service, and of the request's tags.
     pub keys: Keys,
+    /// Whether the resource is yet to be made: whose the name may be now counts for nothing.
+    pub is_new: bool,
 }
 
 /// Condition keys of a request: each name with its values, of which there may be none.
@@ -55,7 +57,14 @@ pub struct Authorized {
 impl Wanted {
     /// An action, as `s3:PutObject`, on the resource with this ARN.
     pub fn new(action: &'static str, resource: impl Into<String>) -> Self {
-        Self { action, resource: resource.into(), keys: Keys::default() }
+        Self { action, resource: resource.into(), keys: Keys::default(), is_new: false }
+    }
+
+    /// An action that makes the resource, in the caller's own account.
+    #[must_use]
+    pub fn of_a_new_thing(mut self) -> Self {
+        self.is_new = true;
+        self
     }
 
     /// Adds a condition key with one value.

@@ -22,7 +22,7 @@ use lambent_logs::Logs;
 use lambent_metering::{Meter, PriceError, Prices};
 use lambent_pool::{Egress, Pool, PoolConfig, PoolError, PoolParts};
 use lambent_runtimes::Catalogue;
-use lambent_s3::{ObjectReader, OpenReaders, S3Parts};
+use lambent_s3::{BucketPolicies, ObjectReader, OpenReaders, S3Parts};
 use lambent_store::engine::Engine;
 use lambent_store::{DataLock, Db, FjallEngine, FjallOptions, StoreError};
 use lambent_store_postgres::{PostgresEngine, PostgresOptions};
@@ -124,6 +124,7 @@ struct Ground {
     outbox: Outbox,
     targets: Arc<Targets>,
     readers: OpenReaders,
+    policies: BucketPolicies,
     nodes: Nodes,
     audit: Audit,
 }
@@ -156,7 +157,9 @@ impl Ground {
         let audit = Audit::new(db.clone(), clock.clone(), random.clone(), &owner.root_key().account);
         identity.tell(Arc::new(audit.clone()));
         let (identity, targets) = (Arc::new(identity), Arc::default());
-        let ground = Self { clock, random, db, blobs, identity, outbox, targets, readers, nodes, audit };
+        let policies = BucketPolicies::new(Guarded::new(db.clone()), PlatformWork::for_the("s3/decisions"));
+        identity.guard("s3", Arc::new(policies.clone()));
+        let ground = Self { clock, random, db, blobs, identity, outbox, targets, readers, policies, nodes, audit };
         Ok((ground, owner.region.clone()))
     }
 }
@@ -173,6 +176,8 @@ impl Cloud {
         let mut background = JoinSet::new();
         let alive = ground.nodes.clone();
         background.spawn(async move { alive.run().await });
+        let policies = ground.policies.clone();
+        background.spawn(async move { policies.keep_true().await });
 
         let (stop, stopped) = watch::channel(false);
         let endpoint = Arc::new(SandboxEndpoint::default());
@@ -189,7 +194,7 @@ impl Cloud {
         let targets = ground.targets.clone();
         targets.add("lambda", lambda.as_target());
         let deliveries_to_s3 = PlatformWork::for_the("s3/deliveries");
-        targets.add("s3", lambent_s3::bucket_target(s3.clone(), ground.identity.clone(), deliveries_to_s3));
+        targets.add("s3", lambent_s3::bucket_target(s3.clone(), deliveries_to_s3));
         let key_sets = KeySets::new(arguments.identity_provider.clone(), ground.clock.clone());
         let key_sets = key_sets.map_err(StartError::KeySets)?;
         let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter), (key_sets, &region));
@@ -439,6 +444,8 @@ fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
         blobs: Guarded::new(ground.blobs.clone()),
         outbox: ground.outbox.clone(),
         readers: ground.readers.clone(),
+        policies: ground.policies.clone(),
+        identity: ground.identity.clone(),
         functions,
         clock: ground.clock.clone(),
         random: ground.random.clone(),

@@ -95,6 +95,12 @@ impl From<AuthError> for Failure {
 }
 
 impl Inner {
+    /// Who did not sign: policies decide whether that matters.
+    pub(crate) fn nobody(&self, body: Arriving) -> Authenticated {
+        let body = SignedBody::Streaming(body, Box::new(PayloadReader::unsigned()));
+        Authenticated { caller: Caller::anonymous(), region: self.config.region.clone(), body }
+    }
+
     /// Checks a claim. Services other than S3 sign the body's bytes, which are therefore read here, but not before the access
     /// key is known to exist.
     pub(crate) async fn authenticate(

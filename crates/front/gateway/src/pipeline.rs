@@ -6,7 +6,9 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERER
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
-use lambent_api::{ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply, Signing};
+use lambent_api::{
+    ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply, Signature, Signing,
+};
 use lambent_base::{Alarm, Place};
 use lambent_identity::{Caller, CallerKind, RoleName};
 use lambent_sigv4::{AuthError, ErrorStyle, SignedRequest};
@@ -18,6 +20,9 @@ use crate::body_out::Outgoing;
 use crate::door::{Arrival, Transport};
 use crate::{Entry, Inner, RequestEnd, admin, body_in, errors, hosts, limits, urls};
 
+/// The service that answers those who do not sign, where a bucket's policy lets in everybody.
+const ANONYMOUS_SERVICE: &str = "s3";
+
 /// Answers one request. Never fails: what goes wrong becomes an answer in the service's own form.
 pub(crate) async fn handle(
     inner: Arc<Inner>,
@@ -28,7 +33,7 @@ pub(crate) async fn handle(
     let (parts, incoming) = request.into_parts();
     let has_body = !incoming.is_end_stream();
     let body = Arriving { incoming, alarm, arrival };
-    let context = inner.context(&parts, arrival);
+    let mut context = inner.context(&parts, arrival);
     if parts.uri.path().starts_with(admin::PREFIX) {
         return admin::answer(&inner, &parts, body, context).await;
     }
@@ -39,6 +44,7 @@ pub(crate) async fn handle(
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let request_id = context.request_id.clone();
     let signed = lambent_sigv4::parse(&parts);
+    context.client.signature = signature_of(&signed, &parts);
     let (entry, protocol) = match inner.target(&parts, signed.as_ref().ok().and_then(Option::as_ref)) {
         Ok(target) => target,
         Err(unknown) => return unknown_service(&unknown, &request_id),
@@ -83,6 +89,9 @@ impl Inner {
         let (service, style) = (entry.service.info.signing_name, errors::style_of(protocol));
         if matches!(signed, Ok(None)) && service == "sts" {
             return self.admit_unsigned(entry, style, parts, body).await;
+        }
+        if matches!(signed, Ok(None)) && service == ANONYMOUS_SERVICE {
+            return Ok(self.nobody(body));
         }
         let claim = match Claim::from_parsed(signed, parts, service) {
             Ok(claim) => claim,
@@ -181,7 +190,7 @@ impl Inner {
         let (account, id) = (caller.account.clone(), caller.user_id.split(':').next().unwrap_or_default());
         let role = match &caller.kind {
             CallerKind::RoleSession { role_name, .. } => Some(role_name.clone()),
-            _ if caller.session.is_some() => return,
+            _ if caller.session.is_some() || caller.access_key_id.is_empty() => return,
             _ => None,
         };
         let id = if role.is_some() { id } else { &caller.access_key_id }.to_owned();
@@ -226,8 +235,27 @@ impl Inner {
                 is_secure: arrival.is_secure(),
                 user_agent: header(parts, USER_AGENT),
                 referer: header(parts, REFERER),
+                signature: None,
             },
         }
+    }
+}
+
+/// How a request says that it was signed.
+fn signature_of(signed: &Result<Option<SignedRequest<'_>>, AuthError>, parts: &Parts) -> Option<Signature> {
+    let signature = |version, is_presigned, signed_ms| Signature {
+        version,
+        is_presigned,
+        signed_ms,
+        content_sha256: header(parts, HeaderName::from_static("x-amz-content-sha256")),
+    };
+    match signed {
+        Ok(Some(signed)) => {
+            let signed_ms = signed.signed_at().unix_s().saturating_mul(1000);
+            Some(signature("AWS4-HMAC-SHA256", signed.is_presigned(), Some(signed_ms)))
+        }
+        Err(AuthError::SigV2) => Some(signature("AWS", true, None)),
+        Ok(None) | Err(_) => None,
     }
 }
 

@@ -3,13 +3,21 @@
 use std::sync::Arc;
 
 use lambent_base::Place;
-use lambent_identity::{Authorized, Caller, Circumstances, Identity, IdentityError, Wanted};
+use lambent_identity::{Authorized, Caller, CallerKind, Circumstances, Identity, IdentityError, Wanted};
 use lambent_wire::ApiError;
 
 /// The request around an operation: there is none before access was decided on.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub context: CallContext,
+    authorized: Authorized,
+    identity: Arc<Identity>,
+}
+
+/// The request around an operation whose parts are decided on one by one; each yes makes a [`Call`] of it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    context: CallContext,
     caller: Arc<Caller>,
     identity: Arc<Identity>,
 }
@@ -49,6 +57,21 @@ pub struct Client {
     pub is_secure: bool,
     pub user_agent: Option<String>,
     pub referer: Option<String>,
+    /// `None` where nobody signed.
+    pub signature: Option<Signature>,
+}
+
+/// How a request was signed.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// As `AWS4-HMAC-SHA256`.
+    pub version: &'static str,
+    /// Whether the signature is in the URL.
+    pub is_presigned: bool,
+    /// Milliseconds since 1970, where the signature says when it was made.
+    pub signed_ms: Option<i64>,
+    /// `x-amz-content-sha256`.
+    pub content_sha256: Option<String>,
 }
 
 impl CallContext {
@@ -77,9 +100,8 @@ impl Call {
     ) -> Result<Self, ApiError> {
         let at = context.circumstances();
         let authorized = identity.authorize(caller, &at, wanted).await;
-        let authorized = authorized.map_err(|error| explained(&identity, caller, &at, error))?;
-        let caller = Arc::clone(authorized.caller());
-        Ok(Self { context, caller, identity })
+        let authorized = authorized.map_err(|error| told(caller, explained(&identity, caller, &at, error)))?;
+        Ok(Self { context, authorized, identity })
     }
 
     /// A call of an operation that takes several actions, each of which is allowed or denied by itself.
@@ -91,7 +113,7 @@ impl Call {
         identity: Arc<Identity>,
         caller: &Caller,
         wanted: Vec<Wanted>,
-    ) -> Result<(Self, Decisions), ApiError> {
+    ) -> Result<(Asked, Decisions), ApiError> {
         if wanted.is_empty() {
             let message = "The request names nothing that access to could be decided on.";
             return Err(ApiError::new(ACCESS_DENIED, 403, message));
@@ -99,7 +121,7 @@ impl Call {
         let decisions =
             identity.authorize_each(caller, &context.circumstances(), wanted).await.map_err(denied)?;
         let decisions = decisions.into_iter().map(|decision| decision.map_err(denied)).collect();
-        Ok((Self { context, caller: Arc::new(caller.clone()), identity }, decisions))
+        Ok((Asked { context, caller: Arc::new(caller.clone()), identity }, decisions))
     }
 
     /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source.
@@ -109,8 +131,24 @@ impl Call {
         authorized.map_err(|error| explained(&self.identity, self.caller(), &at, error))
     }
 
+    /// The same request, as far as it does something else that was decided on.
+    #[must_use]
+    pub fn allowed(&self, authorized: Authorized) -> Self {
+        Self { context: self.context.clone(), authorized, identity: Arc::clone(&self.identity) }
+    }
+
+    /// The decision that let the operation run.
+    pub fn authorized(&self) -> &Authorized {
+        &self.authorized
+    }
+
+    /// The account that owns what was decided on: not always the caller's.
+    pub fn owner(&self) -> &str {
+        self.authorized.owner()
+    }
+
     pub fn caller(&self) -> &Caller {
-        &self.caller
+        self.authorized.caller()
     }
 
     pub fn account(&self) -> &str {
@@ -133,6 +171,26 @@ impl Call {
     pub fn time_ms(&self) -> i64 {
         self.context.time_ms
     }
+}
+
+impl Asked {
+    /// See [`Call::authorize`].
+    pub async fn authorize(&self, wanted: Wanted) -> Result<Authorized, ApiError> {
+        self.identity.authorize(&self.caller, &self.context.circumstances(), wanted).await.map_err(denied)
+    }
+
+    /// The call, as far as it does what was decided on.
+    pub fn allowed(&self, authorized: Authorized) -> Call {
+        Call { context: self.context.clone(), authorized, identity: Arc::clone(&self.identity) }
+    }
+}
+
+/// Nobody learns from a no to a stranger what there is.
+fn told(caller: &Caller, mut error: ApiError) -> ApiError {
+    if matches!(caller.kind, CallerKind::Anonymous) && error.code == ACCESS_DENIED {
+        "Access Denied".clone_into(&mut error.message);
+    }
+    error
 }
 
 /// The code is S3's and the query protocol's; the gateway knows which services say AccessDeniedException.

@@ -12,12 +12,13 @@ mod urls;
 
 pub use body::{Body, ByteStream, Trailers};
 pub use call::{
-    ACCESS_DENIED, AUTHORIZATION_MESSAGE, Call, CallContext, Client, Decisions, OpenCall, not_implemented,
+    ACCESS_DENIED, AUTHORIZATION_MESSAGE, Asked, Call, CallContext, Client, Decisions, OpenCall, Signature,
+    not_implemented,
 };
 pub use guarded::{Guarded, PlatformWork, Proof};
 pub use service::{
-    Access, BodyCheck, BodyMode, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route, Service, Signing,
-    ViolationWords,
+    Access, BodyCheck, BodyMode, EachKeys, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route, Service,
+    Signing, ViolationWords,
 };
 pub use urls::{FunctionUrl, FunctionUrls, UrlAnswer, UrlCall};
 

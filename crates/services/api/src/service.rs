@@ -9,7 +9,7 @@ use lambent_wire::{
     ApiError, EncodedResponse, Labels, Operation, OperationInfo, ProtocolKind, RequestView, ServiceInfo,
 };
 
-use crate::{Body, Call, CallContext, Decisions, OpenCall};
+use crate::{Asked, Body, Call, CallContext, Decisions, OpenCall};
 
 /// A service: its tables, and a handler for each operation.
 pub struct Service {
@@ -17,6 +17,7 @@ pub struct Service {
     /// The error code for inputs that break the model's constraints; `None` where the service checks them itself (S3).
     validation_code: Option<&'static str>,
     body_check: Option<BodyCheck>,
+    each: Option<EachKeys>,
     violation_words: Option<ViolationWords>,
     routes: HashMap<&'static str, Route>,
 }
@@ -90,13 +91,16 @@ pub enum Access<I> {
 /// What a service says of broken constraints, made of what most say.
 pub type ViolationWords = fn(String) -> String;
 
+/// Adds the condition keys that every request to a service has.
+pub type EachKeys = fn(&CallContext, Wanted) -> Wanted;
+
 /// Compares the body of a buffered operation, all there, with what the request's headers and trailers claim of it.
 pub type BodyCheck = fn(&'static OperationInfo, &http::HeaderMap, &Body) -> Result<(), ApiError>;
 
 impl Service {
     /// A service without operations. `validation_code` as `ValidationException`, or `None` to leave constraints to handlers.
     pub fn new(info: &'static ServiceInfo, validation_code: Option<&'static str>) -> Self {
-        Self { info, validation_code, body_check: None, violation_words: None, routes: HashMap::new() }
+        Self { info, validation_code, body_check: None, each: None, violation_words: None, routes: HashMap::new() }
     }
 
     /// Has the bodies of the buffered operations that are added from now on checked before they are read.
@@ -107,6 +111,16 @@ impl Service {
     /// Has broken constraints of the operations that are added from now on told in the service's own words.
     pub fn word_violations(&mut self, words: ViolationWords) {
         self.violation_words = Some(words);
+    }
+
+    /// Has condition keys added to all that the operations want that are added from now on.
+    pub fn tell_each(&mut self, keys: EachKeys) {
+        self.each = Some(keys);
+    }
+
+    /// The operations that are there, by name.
+    pub fn operations(&self) -> impl Iterator<Item = &'static str> {
+        self.routes.keys().copied()
     }
 
     /// The operation of this name.
@@ -128,12 +142,16 @@ impl Service {
         O::Input: Send + Sync,
         O::Output: Send,
     {
+        let each = self.each;
         self.route_to::<O, _>(body, move |input: O::Input, mut incoming: Incoming| {
             let run = run.clone();
             async move {
                 let body = std::mem::replace(&mut incoming.body, Body::empty());
                 let Incoming { context, identity, caller, .. } = incoming;
-                let wanted = access.wanted(&input, &context.place, &caller);
+                let mut wanted = access.wanted(&input, &context.place, &caller);
+                if let Some(each) = each {
+                    wanted = each(&context, wanted);
+                }
                 let call = Call::decide(context, identity, &caller, wanted).await?;
                 run(call, input, body).await
             }
@@ -144,7 +162,7 @@ impl Service {
     pub fn add_each<O: Operation + 'static>(
         &mut self,
         wanted: EachOf<O::Input>,
-        run: impl Fn(Call, O::Input, Decisions) -> BoxFuture<'static, Result<O::Output, ApiError>>
+        run: impl Fn(Asked, O::Input, Decisions) -> BoxFuture<'static, Result<O::Output, ApiError>>
         + Send
         + Sync
         + Clone
@@ -153,13 +171,17 @@ impl Service {
         O::Input: Send + Sync,
         O::Output: Send,
     {
+        let each = self.each;
         self.route_to::<O, _>(BodyMode::Buffered, move |input: O::Input, incoming: Incoming| {
             let run = run.clone();
             async move {
                 let Incoming { context, identity, caller, .. } = incoming;
-                let wanted = wanted(&input, &context.place)?;
-                let (call, decisions) = Call::decide_each(context, identity, &caller, wanted).await?;
-                Ok((run(call, input, decisions).await?, None))
+                let mut wanted = wanted(&input, &context.place)?;
+                if let Some(each) = each {
+                    wanted = wanted.into_iter().map(|wanted| each(&context, wanted)).collect();
+                }
+                let (asked, decisions) = Call::decide_each(context, identity, &caller, wanted).await?;
+                Ok((run(asked, input, decisions).await?, None))
             }
         });
     }
@@ -297,7 +319,7 @@ fn read_input<O: Operation>(
 /// The kinds: `plain` methods take `(&Call, Input)` and give `Output`; `upload` methods take a [`Body`] too; `download`
 /// methods give `(Output, Body)`. Where the action depends on the input, a function that gives [`Wanted`] stands in place
 /// of action and resource. `own` operations are `plain`, and their resource is a function of the caller, too. `each` operations name an [`EachOf`] there: their parts are decided on one by one, and the
-/// method takes `(&Call, Input, Decisions)`. `open` operations name a [`Signing`]; their methods take `(&OpenCall, Input)`
+/// method takes `(&Asked, Input, Decisions)`. `open` operations name a [`Signing`]; their methods take `(&OpenCall, Input)`
 /// and decide by themselves.
 #[macro_export]
 macro_rules! operations {

@@ -38,6 +38,7 @@ impl S3 {
         };
         let name = input.bucket.as_str();
         self.db(call).run(|txn| async move { insert(&txn, name, row, call.region()).await }).await?;
+        self.policies().forget(name);
         let location = match &row.location_constraint {
             None => format!("/{name}"),
             Some(_) => format!("http://{name}.s3.amazonaws.com/"),
@@ -79,6 +80,7 @@ impl S3 {
             let done =
                 self.db(call).run(|txn| async move { delete_step(&txn, call, name, expected).await }).await?;
             if done {
+                self.policies().forget(name);
                 return Ok(Empty {});
             }
         }
@@ -145,7 +147,8 @@ pub(crate) async fn bucket(
     Ok(row)
 }
 
-/// Whether the bucket of `owner` is the caller's, and the one that it means.
+/// Whether the bucket of `owner` is the one that was decided on, and that the caller means: between the decision and this
+/// somebody else may have got its name.
 pub(crate) fn check_owner(call: &Call, owner: &str, expected: Option<&str>) -> Result<(), ApiError> {
     if let Some(expected) = expected {
         if expected.len() != 12 || !expected.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -158,7 +161,7 @@ pub(crate) fn check_owner(call: &Call, owner: &str, expected: Option<&str>) -> R
             return Err(errors::access_denied());
         }
     }
-    if owner == call.account() { Ok(()) } else { Err(errors::access_denied()) }
+    if owner == call.owner() { Ok(()) } else { Err(errors::access_denied()) }
 }
 
 /// An account as listings show it.
@@ -187,6 +190,7 @@ async fn insert(txn: &Txn, name: &str, row: &BucketRow, called_region: &str) -> 
     let bytes = rows::encode(row)?;
     txn.put(&key, &bytes);
     txn.put(&keys::owned_bucket(&row.owner, name), &bytes);
+    txn.on_commit(keys::ACCESS_TOPIC);
     Ok(())
 }
 
@@ -209,6 +213,8 @@ async fn delete_step(txn: &Txn, call: &Call, name: &str, expected: Option<&str>)
         return Ok(false);
     }
     delete_large(txn, &keys::notify(name)).await?;
+    txn.delete(&keys::access(name));
+    txn.on_commit(keys::ACCESS_TOPIC);
     txn.delete(&keys::owned_bucket(&row.owner, name));
     txn.delete(&keys::bucket(name));
     Ok(true)

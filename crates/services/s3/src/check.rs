@@ -10,7 +10,7 @@ use lambent_store::{Export, KeyRange, StoreError};
 
 use crate::keys;
 use crate::notifications::Rule;
-use crate::rows::{self, BucketRow, Data, DeadRow, ObjectRow, PartRow, SpanRow, UploadRow};
+use crate::rows::{self, AccessRow, BucketRow, Data, DeadRow, ObjectRow, PartRow, SpanRow, UploadRow};
 
 const SERVICE: &str = "s3";
 
@@ -32,6 +32,7 @@ pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreEr
     view.for_each(keys::all_buckets(), |key, row| check.bucket(key, row)).await?;
     view.for_each(keys::all_owners(), |key, row| check.owner(key, row)).await?;
     check.ownerless();
+    view.for_each(keys::all_access(), |key, row| check.access(key, row)).await?;
     let mut rules = Vec::new();
     view.for_each(keys::all_notify(), |key, row| rules.push((key.clone(), row.clone()))).await?;
     for (key, row) in rules {
@@ -110,6 +111,12 @@ impl<'a> Check<'a> {
             let what = format!("bucket {name} is not listed for its account {owner}");
             let key = keys::owned_bucket(owner, name).into_bytes();
             self.findings.problem(SERVICE, what, vec![Mend::Row { key, seen: None, to: Some(Bytes::new()) }]);
+        }
+    }
+
+    fn access(&mut self, key: &Bytes, row: &Bytes) {
+        if let Err(why) = rows::decode::<AccessRow>(key, row) {
+            self.unreadable("the policy of a bucket", key, row, &why);
         }
     }
 

@@ -42,7 +42,7 @@ impl ObjectReader {
                 }
                 let Some(row) = txn.get(object_key).await? else { return Ok(None) };
                 let row = ObjectRow::decode(object_key, &row)?;
-                if row.owner == proof.caller().account {
+                if row.owner == proof.owner() {
                     Ok(Some(row))
                 } else {
                     Err(errors::access_denied().into())

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `s3/bucket/` NAME | [`crate::rows::BucketRow`] |
 //! | `s3/owner/` ACCOUNT, NAME | empty: an account's buckets in order |
+//! | `s3/access/` NAME | [`crate::rows::AccessRow`]: the bucket's policy |
 //! | `s3/notify/` NAME | the notification rules (a large value) |
 //! | `s3/object/` BUCKET, KEY (raw) | [`crate::rows::ObjectRow`], with the body when that is small |
 //! | `s3/upload/` BUCKET, KEY, UPLOAD (raw) | [`crate::rows::UploadRow`] |
@@ -20,6 +21,7 @@ use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
 const BUCKET: &[u8] = b"s3/bucket/";
 const OWNER: &[u8] = b"s3/owner/";
+const ACCESS: &[u8] = b"s3/access/";
 const NOTIFY: &[u8] = b"s3/notify/";
 const OBJECT: &[u8] = b"s3/object/";
 const UPLOAD: &[u8] = b"s3/upload/";
@@ -30,6 +32,8 @@ const DEAD: &[u8] = b"s3/dead/";
 const READING: &[u8] = b"s3/reading/";
 const DAMAGED: &[u8] = b"s3/damaged/";
 
+/// Woken when a bucket's owner or policy may be another.
+pub(crate) const ACCESS_TOPIC: &[u8] = b"s3/access";
 /// Woken when data has become garbage.
 pub(crate) const DEAD_TOPIC: &[u8] = b"s3/dead";
 
@@ -51,6 +55,10 @@ pub(crate) fn name_of_owned(key: &[u8]) -> Result<String, KeyError> {
     let mut reader = KeyReader::new(key, OWNER)?;
     reader.str()?;
     reader.str()
+}
+
+pub(crate) fn access(bucket: &str) -> Key {
+    Key::new(ACCESS).str(bucket)
 }
 
 pub(crate) fn notify(bucket: &str) -> Key {
@@ -209,6 +217,10 @@ pub(crate) fn all_owners() -> KeyRange {
 pub(crate) fn read_owned(key: &[u8]) -> Result<(String, String), KeyError> {
     let mut reader = KeyReader::new(key, OWNER)?;
     Ok((reader.str()?, reader.str()?))
+}
+
+pub(crate) fn all_access() -> KeyRange {
+    Key::new(ACCESS).range()
 }
 
 pub(crate) fn all_notify() -> KeyRange {

@@ -19,6 +19,7 @@ mod multipart;
 mod names;
 mod notifications;
 mod objects;
+mod policies;
 mod ranges;
 mod readers;
 mod reading;
@@ -26,12 +27,14 @@ mod rows;
 mod service;
 mod sweeper;
 mod target;
+mod wanted;
 #[cfg(test)]
 mod tests;
 
 pub use check::{check, named_blob, process_rows};
 pub use fetch::ObjectReader;
 pub use gc::referenced;
+pub use policies::BucketPolicies;
 pub use readers::OpenReaders;
 pub use service::{S3Parts, service};
 pub use sweeper::Sweeper;

@@ -64,3 +64,9 @@ pub(crate) const GC_STEP_BYTES: usize = 1024 * 1024;
 pub(crate) const LIST_PAGE_ROWS: usize = 1001;
 /// Bytes that one read of a listing takes from the store.
 pub(crate) const LIST_PAGE_BYTES: usize = 1024 * 1024;
+/// Buckets whose owners and policies are kept in memory; beyond it all are forgotten, and looked up when needed.
+pub(crate) const KNOWN_BUCKETS_MAX: usize = 10_000;
+/// Bytes of a bucket's policy, white space not counted. Source: Amazon S3 User Guide, "Bucket policies".
+pub(crate) const POLICY_MAX_BYTES: usize = 20 * 1024;
+/// Bytes of a bucket's policy as it is written: a row has no room for more.
+pub(crate) const POLICY_TEXT_MAX_BYTES: usize = 48 * 1024;

@@ -52,6 +52,12 @@ pub(crate) fn object_arn(bucket: &str, key: &str) -> String {
     format!("arn:aws:s3:::{bucket}/{key}")
 }
 
+/// The bucket of an ARN, its own or an object's.
+pub(crate) fn bucket_of_arn(arn: &str) -> Option<&str> {
+    let path = arn.strip_prefix("arn:aws:s3:::")?;
+    Some(path.split_once('/').map_or(path, |(bucket, _)| bucket))
+}
+
 /// For actions on no bucket in particular.
 pub(crate) fn any_bucket(_place: &Place) -> String {
     "arn:aws:s3:::*".to_owned()

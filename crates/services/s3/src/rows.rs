@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use lambent_store::Txn;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::checksums::{Plan, StoredChecksum};
 use crate::errors::S3Error;
+use crate::keys;
 
 const VERSION: u8 = 1;
 /// The version byte and the length of the JSON.
@@ -132,6 +134,61 @@ pub(crate) enum DeadRow {
     Spans(String),
     /// The parts of an upload that was aborted, or that completion left out.
     Parts(String),
+}
+
+/// Who may use a bucket besides its account's own principals. Without the row: nobody, and public policies are blocked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AccessRow {
+    /// The bucket's policy, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Whether there is a configuration of Block Public Access to show.
+    pub has_block: bool,
+    pub block: Block,
+}
+
+/// Block Public Access. There are no ACLs, so the first two settings are only remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "AWS has four switches")]
+pub(crate) struct Block {
+    pub block_public_acls: bool,
+    pub ignore_public_acls: bool,
+    pub block_public_policy: bool,
+    pub restrict_public_buckets: bool,
+}
+
+impl Block {
+    pub(crate) const OFF: Self = Self::all(false);
+    pub(crate) const ON: Self = Self::all(true);
+
+    const fn all(is_on: bool) -> Self {
+        Self {
+            block_public_acls: is_on,
+            ignore_public_acls: is_on,
+            block_public_policy: is_on,
+            restrict_public_buckets: is_on,
+        }
+    }
+}
+
+impl Default for AccessRow {
+    fn default() -> Self {
+        Self { policy: None, has_block: true, block: Block::ON }
+    }
+}
+
+impl AccessRow {
+    /// Of a bucket that is there; a commit of `txn` depends on the row.
+    pub(crate) async fn of(txn: &Txn, bucket: &str) -> Result<Self, S3Error> {
+        let key = keys::access(bucket);
+        txn.get(&key).await?.map_or_else(|| Ok(Self::default()), |row| decode(&key, &row))
+    }
+
+    pub(crate) fn put(&self, txn: &Txn, bucket: &str) -> Result<(), S3Error> {
+        txn.put(&keys::access(bucket), &encode(self)?);
+        txn.on_commit(keys::ACCESS_TOPIC);
+        Ok(())
+    }
 }
 
 impl ObjectRow {

@@ -7,12 +7,14 @@ use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
 use lambent_bus::ports::MayInvoke;
+use lambent_identity::Identity;
 use lambent_model_s3::ops;
 use lambent_store::Db;
 
-use crate::checksums;
+use crate::{checksums, wanted};
 use crate::names::{any_bucket, bucket_arn, object_arn};
 use crate::objects::{wanted_deletion, wanted_deletions, wanted_get, wanted_head};
+use crate::policies::BucketPolicies;
 use crate::readers::OpenReaders;
 
 /// What the service is given when the platform is put together.
@@ -23,6 +25,10 @@ pub struct S3Parts {
     pub outbox: Outbox,
     /// The same for everybody who reads objects.
     pub readers: OpenReaders,
+    /// The same for everybody who decides on buckets.
+    pub policies: BucketPolicies,
+    /// Knows the principals that policies name.
+    pub identity: Arc<Identity>,
     /// Asked before a notification rule is taken.
     pub functions: Arc<dyn MayInvoke>,
     pub clock: Clock,
@@ -38,8 +44,9 @@ pub fn service(parts: S3Parts) -> Service {
     // S3 answers broken constraints in its own ways, so its handlers check them.
     let mut service = Service::new(&ops::SERVICE, None);
     service.check_bodies(checksums::check_document);
+    service.tell_each(wanted::signed);
     operations!(service, state, {
-        plain ops::CreateBucket => create_bucket, "s3:CreateBucket", |input, _| bucket_arn(&input.bucket);
+        plain ops::CreateBucket => create_bucket, wanted::create_bucket;
         plain ops::HeadBucket => head_bucket, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
         plain ops::DeleteBucket => delete_bucket, "s3:DeleteBucket", |input, _| bucket_arn(&input.bucket);
         plain ops::ListBuckets => list_buckets, "s3:ListAllMyBuckets", |_, place| any_bucket(place);
@@ -49,17 +56,15 @@ pub fn service(parts: S3Parts) -> Service {
             "s3:PutBucketNotification", |input, _| bucket_arn(&input.bucket);
         plain ops::GetBucketNotificationConfiguration => get_bucket_notification_configuration,
             "s3:GetBucketNotification", |input, _| bucket_arn(&input.bucket);
-        upload ops::PutObject => put_object, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
+        upload ops::PutObject => put_object, wanted::put_object;
         download ops::GetObject => get_object, wanted_get;
         plain ops::HeadObject => head_object, wanted_head;
         plain ops::DeleteObject => delete_object, wanted_deletion;
         each ops::DeleteObjects => delete_objects, wanted_deletions;
-        plain ops::CopyObject => copy_object, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
-        plain ops::CreateMultipartUpload => create_multipart_upload, "s3:PutObject",
-            |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::CopyObject => copy_object, wanted::copy_object;
+        plain ops::CreateMultipartUpload => create_multipart_upload, wanted::create_multipart_upload;
         upload ops::UploadPart => upload_part, "s3:PutObject", |input, _| object_arn(&input.bucket, &input.key);
-        plain ops::UploadPartCopy => upload_part_copy, "s3:PutObject",
-            |input, _| object_arn(&input.bucket, &input.key);
+        plain ops::UploadPartCopy => upload_part_copy, wanted::upload_part_copy;
         plain ops::CompleteMultipartUpload => complete_multipart_upload, "s3:PutObject",
             |input, _| object_arn(&input.bucket, &input.key);
         plain ops::AbortMultipartUpload => abort_multipart_upload, "s3:AbortMultipartUpload",
@@ -68,8 +73,20 @@ pub fn service(parts: S3Parts) -> Service {
             |input, _| object_arn(&input.bucket, &input.key);
         plain ops::ListMultipartUploads => list_multipart_uploads, "s3:ListBucketMultipartUploads",
             |input, _| bucket_arn(&input.bucket);
-        plain ops::ListObjects => list_objects, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
-        plain ops::ListObjectsV2 => list_objects_v2, "s3:ListBucket", |input, _| bucket_arn(&input.bucket);
+        plain ops::ListObjects => list_objects, wanted::list_objects;
+        plain ops::ListObjectsV2 => list_objects_v2, wanted::list_objects_v2;
+        plain ops::PutBucketPolicy => put_bucket_policy, "s3:PutBucketPolicy", |input, _| bucket_arn(&input.bucket);
+        plain ops::GetBucketPolicy => get_bucket_policy, "s3:GetBucketPolicy", |input, _| bucket_arn(&input.bucket);
+        plain ops::DeleteBucketPolicy => delete_bucket_policy, "s3:DeleteBucketPolicy",
+            |input, _| bucket_arn(&input.bucket);
+        plain ops::GetBucketPolicyStatus => get_bucket_policy_status, "s3:GetBucketPolicyStatus",
+            |input, _| bucket_arn(&input.bucket);
+        plain ops::PutPublicAccessBlock => put_public_access_block, "s3:PutBucketPublicAccessBlock",
+            |input, _| bucket_arn(&input.bucket);
+        plain ops::GetPublicAccessBlock => get_public_access_block, "s3:GetBucketPublicAccessBlock",
+            |input, _| bucket_arn(&input.bucket);
+        plain ops::DeletePublicAccessBlock => delete_public_access_block, "s3:PutBucketPublicAccessBlock",
+            |input, _| bucket_arn(&input.bucket);
     });
     service
 }
@@ -95,6 +112,14 @@ impl S3 {
 
     pub(crate) fn readers(&self) -> &OpenReaders {
         &self.0.readers
+    }
+
+    pub(crate) fn policies(&self) -> &BucketPolicies {
+        &self.0.policies
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
     }
 
     pub(crate) fn functions(&self) -> &dyn MayInvoke {

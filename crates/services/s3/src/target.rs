@@ -7,7 +7,7 @@ use lambent_api::{Body, Call, CallContext, Client, PlatformWork};
 use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::Delivery;
 use lambent_bus::ports::{DeliverTo, Outgoing, PortError};
-use lambent_identity::{Identity, Wanted};
+use lambent_identity::Wanted;
 use lambent_model_s3::PutObjectRequest;
 use lambent_wire::{ApiError, Timestamp};
 
@@ -30,12 +30,11 @@ struct BucketTarget {
     s3: S3,
     parts: S3Parts,
     work: PlatformWork,
-    identity: Arc<Identity>,
 }
 
 /// Buckets, for [`lambent_bus::ports::Targets`].
-pub fn bucket_target(parts: S3Parts, identity: Arc<Identity>, work: PlatformWork) -> Arc<dyn DeliverTo> {
-    Arc::new(BucketTarget { s3: S3::new(parts.clone()), parts, work, identity })
+pub fn bucket_target(parts: S3Parts, work: PlatformWork) -> Arc<dyn DeliverTo> {
+    Arc::new(BucketTarget { s3: S3::new(parts.clone()), parts, work })
 }
 
 impl BucketTarget {
@@ -43,7 +42,7 @@ impl BucketTarget {
         let Outgoing { target, role_arn, source, body, attributes, id, created_ms, trace } = outgoing;
         let bucket = target.resource;
         let key = object_key(&source, created_ms, &id);
-        let caller = self.identity.role_as_service(SERVICE_PRINCIPAL, &role_arn, SESSION).await;
+        let caller = self.s3.identity().role_as_service(SERVICE_PRINCIPAL, &role_arn, SESSION).await;
         let caller = caller.map_err(|error| ApiError::new("AccessDenied", 403, error.to_string()))?;
         let context = CallContext {
             request_id: id,
@@ -55,7 +54,7 @@ impl BucketTarget {
             client: Client::default(),
         };
         let wanted = Wanted::new(ACTION, object_arn(&bucket, &key));
-        let call = Call::decide(context, self.identity.clone(), &caller, wanted).await?;
+        let call = Call::decide(context, self.parts.identity.clone(), &caller, wanted).await?;
         let input = PutObjectRequest {
             bucket,
             key,

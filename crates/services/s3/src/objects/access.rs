@@ -7,18 +7,18 @@ use lambent_model_s3::{
     DeleteObjectRequest, DeleteObjectsRequest, GetObjectRequest, HeadObjectRequest, ObjectIdentifier,
 };
 
-use crate::{errors, limits, names};
+use crate::{errors, limits, names, wanted};
 
 /// Reading an object, or a version of it: an action of its own. Source: Amazon S3 API Reference, "GetObject".
 pub(crate) fn reading(bucket: &str, key: &str, version: Option<&str>) -> Wanted {
     let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-    Wanted::new(action, names::object_arn(bucket, key))
+    wanted::with(Wanted::new(action, names::object_arn(bucket, key)), "s3:versionid", version)
 }
 
 /// Deleting an object, or a version of it: an action of its own. Source: Amazon S3 API Reference, "DeleteObject".
 fn deletion(bucket: &str, key: &str, version: Option<&str>) -> Wanted {
     let action = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
-    Wanted::new(action, names::object_arn(bucket, key))
+    wanted::with(Wanted::new(action, names::object_arn(bucket, key)), "s3:versionid", version)
 }
 
 /// What GetObject wants.
@@ -58,6 +58,7 @@ fn deletion_of(bucket: &str, object: &ObjectIdentifier) -> Wanted {
 pub(crate) struct Permitted<'a> {
     bucket: &'a str,
     object: &'a ObjectIdentifier,
+    authorized: Authorized,
 }
 
 impl<'a> Permitted<'a> {
@@ -71,11 +72,15 @@ impl<'a> Permitted<'a> {
         if authorized.action() != wanted.action || authorized.resource() != wanted.resource {
             return Err(errors::access_denied());
         }
-        Ok(Self { bucket, object })
+        Ok(Self { bucket, object, authorized })
     }
 
     pub(crate) fn bucket(&self) -> &'a str {
         self.bucket
+    }
+
+    pub(crate) fn authorized(&self) -> &Authorized {
+        &self.authorized
     }
 
     pub(crate) fn object(&self) -> &'a ObjectIdentifier {

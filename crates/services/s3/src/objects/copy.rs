@@ -104,7 +104,7 @@ impl S3 {
         conditions: ReadConditions<'_>,
     ) -> Result<Held, S3Error> {
         let read = reading(&source.bucket, &source.key, source.version.as_deref());
-        call.authorize(read).await?;
+        let call = &call.allowed(call.authorize(read).await?);
         let found = self.find(call, &source.bucket, &source.key, expected_owner).await?;
         conditions.check_source(&found.row, call.time_ms().div_euclid(1000))?;
         Ok(found)

@@ -1,6 +1,6 @@
 //! DeleteObject and DeleteObjects.
 
-use lambent_api::{ApiError, Call, Decisions, not_implemented};
+use lambent_api::{ApiError, Asked, Call, Decisions, not_implemented};
 use lambent_identity::Wanted;
 use lambent_model_s3::{
     DeleteObjectOutput, DeleteObjectRequest, DeleteObjectsOutput, DeleteObjectsRequest, DeletedObject, Error,
@@ -43,7 +43,9 @@ impl S3 {
             return Err(errors::header_not_implemented("x-amz-if-match-size").into());
         }
         let version = input.version_id.as_deref();
-        may_compare(call, reading(&input.bucket, &input.key, version), input.if_match.as_deref()).await?;
+        if let Some(read) = compared(reading(&input.bucket, &input.key, version), input.if_match.as_deref()) {
+            call.authorize(read).await?;
+        }
         let expected_owner = input.expected_bucket_owner.as_deref();
         let doomed = &Doomed { bucket: &input.bucket, key: &input.key, if_match: input.if_match.as_deref() };
         self.db(call)
@@ -57,27 +59,30 @@ impl S3 {
 
     pub(crate) async fn delete_objects(
         &self,
-        call: &Call,
+        asked: &Asked,
         input: DeleteObjectsRequest,
         decisions: Decisions,
     ) -> Result<DeleteObjectsOutput, S3Error> {
         check_bypass(input.bypass_governance_retention)?;
         let expected_owner = input.expected_bucket_owner.as_deref();
-        // Also when no object is left to delete after the checks, a bucket must be there.
-        self.read_bucket(call, &input.bucket, expected_owner).await?;
         let mut refused = Vec::new();
         let mut allowed = Vec::with_capacity(input.delete.objects.len());
         let mut decisions = decisions.into_iter();
         for object in &input.delete.objects {
             let decision = decisions.next().unwrap_or_else(|| Err(errors::access_denied()));
             let permitted = Permitted::new(&input.bucket, object, decision);
-            match can_delete(call, permitted).await {
+            match can_delete(asked, permitted).await {
                 Ok(permitted) => allowed.push(permitted),
                 Err(error) => refused.push(failed(object, error)),
             }
         }
+        let call = allowed.first().map(|first| asked.allowed(first.authorized().clone()));
+        if let Some(call) = &call {
+            // Also when none of the objects is there, a bucket must be.
+            self.read_bucket(call, &input.bucket, expected_owner).await?;
+        }
         let mut deleted = Vec::new();
-        for step in allowed.chunks(OBJECTS_A_STEP) {
+        for (step, call) in allowed.chunks(OBJECTS_A_STEP).zip(call.iter().cycle()) {
             let outcomes = self
                 .db(call)
                 .run(|txn| async move { self.delete_some(&txn, call, step, expected_owner).await })
@@ -155,7 +160,7 @@ impl S3 {
 
 /// Whether an object of the list may go, and can.
 async fn can_delete<'a>(
-    call: &Call,
+    asked: &Asked,
     permitted: Result<Permitted<'a>, ApiError>,
 ) -> Result<Permitted<'a>, ApiError> {
     let permitted = permitted?;
@@ -175,16 +180,15 @@ async fn can_delete<'a>(
         return Err(not_implemented("deletion by time or size"));
     }
     let read = reading(permitted.bucket(), &object.key, object.version_id.as_deref());
-    may_compare(call, read, object.e_tag.as_deref()).await?;
+    if let Some(read) = compared(read, object.e_tag.as_deref()) {
+        asked.authorize(read).await?;
+    }
     Ok(permitted)
 }
 
 /// A condition on an ETag tells something of the object, so it needs leave to read it; `*` does not.
-async fn may_compare(call: &Call, read: Wanted, if_match: Option<&str>) -> Result<(), ApiError> {
-    if if_match.is_some_and(|tag| unquoted(tag) != "*") {
-        call.authorize(read).await?;
-    }
-    Ok(())
+fn compared(read: Wanted, if_match: Option<&str>) -> Option<Wanted> {
+    if_match.is_some_and(|tag| unquoted(tag) != "*").then_some(read)
 }
 
 fn check_bypass(given: Option<bool>) -> Result<(), ApiError> {

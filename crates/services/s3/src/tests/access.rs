@@ -1,4 +1,4 @@
-use lambent_api::{ApiError, Call, Decisions};
+use lambent_api::{ApiError, Asked, Decisions};
 use lambent_base::Place;
 use lambent_identity::{Caller, Wanted};
 use lambent_model_s3::{
@@ -64,7 +64,7 @@ async fn delete_as(
 
 async fn outcome(
     fixture: &Fixture,
-    call: &Call,
+    call: &Asked,
     input: DeleteObjectsRequest,
     decisions: Decisions,
 ) -> Result<Outcome, ApiError> {

@@ -9,6 +9,7 @@ mod full_disk;
 mod listings;
 mod multipart;
 mod notifications;
+mod policies;
 mod reading;
 mod reads;
 mod sweeps;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_api::{
-    ApiError, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Guarded, PlatformWork,
+    ApiError, Asked, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Guarded, PlatformWork,
     Trailers,
 };
 use lambent_base::{Arn, Clock, ManualClock, Place, Random};
@@ -39,6 +40,7 @@ use parking_lot::Mutex;
 use crate::errors::S3Error;
 use crate::limits;
 use crate::objects::wanted_deletions;
+use crate::policies::BucketPolicies;
 use crate::readers::OpenReaders;
 use crate::service::{S3, S3Parts};
 use crate::sweeper::Sweeper;
@@ -100,23 +102,27 @@ impl Fixture {
         .unwrap();
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
         let functions = Arc::new(Functions::default());
-        let parts = S3Parts {
-            rows: Guarded::new(db.clone()),
-            blobs: Guarded::new(blobs.clone()),
-            outbox: outbox.clone(),
-            readers: OpenReaders::alone(clock.clone()),
-            functions: functions.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-        };
         let root = RootKey {
             account: ACCOUNT.to_owned(),
             access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret_access_key: "secret".to_owned(),
         };
-        let identity = Identity::new(db.clone(), clock.clone(), random, root, MasterKey::new([7; 32]));
-        let sweeper = Sweeper::new(parts.clone(), PlatformWork::for_the("tests"));
-        let identity = Arc::new(identity);
+        let identity = Arc::new(Identity::new(db.clone(), clock.clone(), random.clone(), root, MasterKey::new([7; 32])));
+        let work = PlatformWork::for_the("tests");
+        let policies = BucketPolicies::new(Guarded::new(db.clone()), work.clone());
+        identity.guard("s3", Arc::new(policies.clone()));
+        let parts = S3Parts {
+            rows: Guarded::new(db.clone()),
+            blobs: Guarded::new(blobs.clone()),
+            outbox: outbox.clone(),
+            readers: OpenReaders::alone(clock.clone()),
+            policies: policies.clone(),
+            identity: identity.clone(),
+            functions: functions.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let sweeper = Sweeper::new(parts.clone(), work);
         Self { s3: S3::new(parts), db, hand, clock, sweeper, blobs, outbox, functions, directory, identity }
     }
 
@@ -141,7 +147,7 @@ impl Fixture {
     pub(super) async fn call_to_delete(
         &self,
         input: &DeleteObjectsRequest,
-    ) -> Result<(Call, Decisions), ApiError> {
+    ) -> Result<(Asked, Decisions), ApiError> {
         self.call_to_delete_by(&self.identity.root_caller(), input).await
     }
 
@@ -150,7 +156,7 @@ impl Fixture {
         &self,
         caller: &lambent_identity::Caller,
         input: &DeleteObjectsRequest,
-    ) -> Result<(Call, Decisions), ApiError> {
+    ) -> Result<(Asked, Decisions), ApiError> {
         let wanted = wanted_deletions(input, &self.context("us-east-1").place)?;
         self.call_for_each(caller, wanted).await
     }
@@ -160,7 +166,7 @@ impl Fixture {
         &self,
         caller: &lambent_identity::Caller,
         wanted: Vec<Wanted>,
-    ) -> Result<(Call, Decisions), ApiError> {
+    ) -> Result<(Asked, Decisions), ApiError> {
         let context = self.context("us-east-1");
         Call::decide_each(context, self.identity.clone(), caller, wanted).await
     }
@@ -176,6 +182,17 @@ impl Fixture {
         let context = self.context("us-east-1");
         let wanted = Wanted::new(action, resource);
         Call::decide(context, self.identity.clone(), &caller, wanted).await
+    }
+
+    /// A call of anybody's.
+    pub(super) async fn call_of(
+        &self,
+        caller: &lambent_identity::Caller,
+        action: &'static str,
+        resource: &str,
+    ) -> Result<Call, ApiError> {
+        let wanted = Wanted::new(action, resource);
+        Call::decide(self.context("us-east-1"), self.identity.clone(), caller, wanted).await
     }
 
     /// A role that may do what `statements` say.

@@ -1,0 +1,174 @@
+//! Bucket policies: PutBucketPolicy, GetBucketPolicy, DeleteBucketPolicy, GetBucketPolicyStatus.
+//! Source: Amazon S3 API Reference; Amazon S3 User Guide, "Policies and permissions in Amazon S3".
+
+use lambent_api::{ACCESS_DENIED, ApiError, Call};
+use lambent_identity::{IdentityError, MalformedPolicy, Policy};
+use lambent_model_s3::{
+    DeleteBucketPolicyRequest, GetBucketPolicyOutput, GetBucketPolicyRequest, GetBucketPolicyStatusOutput,
+    GetBucketPolicyStatusRequest, PolicyStatus, PutBucketPolicyRequest,
+};
+use lambent_wire::Empty;
+use serde_json::Value;
+
+use crate::errors::S3Error;
+use crate::rows::AccessRow;
+use crate::service::S3;
+use crate::{limits, names};
+
+const MALFORMED: &str = "MalformedPolicy";
+/// Every action of S3 that a bucket's policy may name begins so.
+const ACTION_PREFIX: &str = "s3:";
+
+impl S3 {
+    pub(crate) async fn put_bucket_policy(
+        &self,
+        call: &Call,
+        input: PutBucketPolicyRequest,
+    ) -> Result<Empty, S3Error> {
+        let (bucket, expected) = (input.bucket.as_str(), input.expected_bucket_owner.as_deref());
+        let access = self.access_of(call, bucket, expected).await?;
+        self.check_policy(bucket, &input.policy).await?;
+        if access.block.block_public_policy && is_public(&input.policy) {
+            return Err(blocked(call).into());
+        }
+        let text = &input.policy;
+        self.change_access(call, bucket, expected, |access| AccessRow { policy: Some(text.clone()), ..access })
+            .await
+    }
+
+    pub(crate) async fn get_bucket_policy(
+        &self,
+        call: &Call,
+        input: GetBucketPolicyRequest,
+    ) -> Result<GetBucketPolicyOutput, S3Error> {
+        let access = self.access_of(call, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
+        let policy = access.policy.ok_or_else(|| no_policy(&input.bucket))?;
+        Ok(GetBucketPolicyOutput { policy: Some(policy) })
+    }
+
+    pub(crate) async fn delete_bucket_policy(
+        &self,
+        call: &Call,
+        input: DeleteBucketPolicyRequest,
+    ) -> Result<Empty, S3Error> {
+        let expected = input.expected_bucket_owner.as_deref();
+        self.change_access(call, &input.bucket, expected, |access| AccessRow { policy: None, ..access }).await
+    }
+
+    pub(crate) async fn get_bucket_policy_status(
+        &self,
+        call: &Call,
+        input: GetBucketPolicyStatusRequest,
+    ) -> Result<GetBucketPolicyStatusOutput, S3Error> {
+        let access = self.access_of(call, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
+        let text = access.policy.ok_or_else(|| no_policy(&input.bucket))?;
+        let is_public = is_public(&text) && !access.block.restrict_public_buckets;
+        Ok(GetBucketPolicyStatusOutput { policy_status: Some(PolicyStatus { is_public: Some(is_public) }) })
+    }
+
+    /// Fails for a policy that cannot hang on this bucket.
+    async fn check_policy(&self, bucket: &str, text: &str) -> Result<(), S3Error> {
+        let bytes = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
+        if bytes > limits::POLICY_MAX_BYTES || text.len() > limits::POLICY_TEXT_MAX_BYTES {
+            return Err(refused("Policy exceeds the maximum allowed document size.").into());
+        }
+        Policy::resource(text, "s3").map_err(|error| malformed(&error))?;
+        let value: Value = serde_json::from_str(text).map_err(|_| malformed(&MalformedPolicy::Json))?;
+        for statement in each(&value["Statement"]) {
+            check_statement(bucket, statement)?;
+            for name in principals_of(statement) {
+                if !self.knows(name).await? {
+                    return Err(refused("Invalid principal in policy")
+                        .with("Detail", format!("\"AWS\" : \"{name}\""))
+                        .into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is somebody of this name. AWS stores none that it cannot find.
+    async fn knows(&self, name: &str) -> Result<bool, S3Error> {
+        let Ok(arn) = name.parse::<lambent_base::Arn>() else { return Ok(true) };
+        let is_absent = |error| match error {
+            IdentityError::NoSuchRole(_) | IdentityError::NoSuch { .. } => Ok(false),
+            other => Err(S3Error::Api(Box::new(ApiError::internal(&other)))),
+        };
+        match arn.resource.split_once('/') {
+            Some(("role", _)) => self.identity().role_by_arn(name).await.map_or_else(is_absent, |_| Ok(true)),
+            Some(("user", path)) => {
+                let bare = path.rsplit('/').next().unwrap_or(path);
+                let found = self.identity().user(&arn.account, bare).await;
+                found.map_or_else(is_absent, |_| Ok(true))
+            }
+            _ => Ok(true),
+        }
+    }
+}
+
+/// Whether a policy lets in everybody.
+pub(super) fn is_public(text: &str) -> bool {
+    let Ok(value) = serde_json::from_str::<Value>(text) else { return true };
+    let is_everybody = |value: &Value| each(value).any(|name| name == "*");
+    each(&value["Statement"]).any(|statement| {
+        let principal = &statement["Principal"];
+        statement["Effect"] == "Allow"
+            && (*principal == "*" || is_everybody(&principal["AWS"]) || !statement["NotPrincipal"].is_null())
+            && statement["Condition"].as_object().is_none_or(serde_json::Map::is_empty)
+    })
+}
+
+/// Errors: `MalformedPolicy` for what only S3 knows to be wrong.
+fn check_statement(bucket: &str, statement: &Value) -> Result<(), ApiError> {
+    let mut named = each(&statement["Action"]).chain(each(&statement["NotAction"])).filter_map(Value::as_str);
+    if named.any(|action| action != "*" && !action.to_ascii_lowercase().starts_with(ACTION_PREFIX)) {
+        return Err(refused("Policy has invalid action"));
+    }
+    let named = each(&statement["Resource"]).chain(each(&statement["NotResource"])).filter_map(Value::as_str);
+    for resource in named {
+        if names::bucket_of_arn(resource) != Some(bucket) {
+            return Err(refused("Policy has invalid resource"));
+        }
+    }
+    Ok(())
+}
+
+/// The principals of IAM that a statement names by ARN.
+fn principals_of(statement: &Value) -> impl Iterator<Item = &str> {
+    let both = [&statement["Principal"]["AWS"], &statement["NotPrincipal"]["AWS"]];
+    both.into_iter().flat_map(each).filter_map(Value::as_str)
+}
+
+/// One, several, or none.
+fn each(value: &Value) -> std::slice::Iter<'_, Value> {
+    match value {
+        Value::Array(several) => several.iter(),
+        Value::Null => [].iter(),
+        one => std::slice::from_ref(one).iter(),
+    }
+}
+
+fn malformed(error: &MalformedPolicy) -> ApiError {
+    match error {
+        MalformedPolicy::Json => refused("Policies must be valid JSON and the first byte must be '{'"),
+        other => refused(other.to_string()),
+    }
+}
+
+fn refused(message: impl Into<String>) -> ApiError {
+    ApiError::client(MALFORMED, message.into())
+}
+
+fn blocked(call: &Call) -> ApiError {
+    let message = format!(
+        "User: {} is not authorized to perform: s3:PutBucketPolicy on resource: \"{}\" because public policies are \
+         prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
+        call.caller().arn,
+        call.authorized().resource()
+    );
+    ApiError::new(ACCESS_DENIED, 403, message)
+}
+
+fn no_policy(bucket: &str) -> ApiError {
+    ApiError::new("NoSuchBucketPolicy", 404, "The bucket policy does not exist").with("BucketName", bucket)
+}
