@@ -193,6 +193,7 @@ impl Cloud {
         let s3 = s3_parts(&ground, lambda.clone());
         let targets = ground.targets.clone();
         targets.add("lambda", lambda.as_target());
+        ground.identity.guard("lambda", lambda.as_guard());
         let deliveries_to_s3 = PlatformWork::for_the("s3/deliveries");
         targets.add("s3", lambent_s3::bucket_target(s3.clone(), deliveries_to_s3));
         let key_sets = KeySets::new(arguments.identity_provider.clone(), ground.clock.clone());

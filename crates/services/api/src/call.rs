@@ -147,6 +147,11 @@ impl Call {
         self.authorized.owner()
     }
 
+    /// The account that owns what was decided on, and the region of the call.
+    pub fn owner_place(&self) -> Place {
+        Place { account: self.owner().to_owned(), region: self.region().to_owned() }
+    }
+
     pub fn caller(&self) -> &Caller {
         self.authorized.caller()
     }

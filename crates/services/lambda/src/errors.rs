@@ -36,6 +36,8 @@ pub enum LambdaError {
     DiskFull { path: PathBuf },
     #[error("cannot put an event into the outbox: {0}")]
     Event(String),
+    #[error("the policy of {0} does not read back: {1}; give it anew")]
+    Policy(String, String),
     #[error("a container image: {0}")]
     Image(Arc<ImageError>),
     #[error("a worker thread ended without a result: {0}")]

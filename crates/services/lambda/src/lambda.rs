@@ -21,6 +21,7 @@ use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, PULLS_MAX, SWEEP_RETRY, UNPACK
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
 use crate::policies::statements;
+use crate::policies::known::PolicyCache;
 use crate::resolve::{self, Resolved};
 use crate::rows::{self, AdditionalVersion, FunctionRow, Held, Phase, PolicyRow, Settings};
 use crate::urls::UrlCache;
@@ -29,6 +30,7 @@ use crate::urls::UrlCache;
 pub struct Lambda {
     pub(crate) parts: LambdaParts,
     pub(crate) cache: Cache,
+    pub(crate) policies: PolicyCache,
     pub(crate) urls: UrlCache,
     /// Held for reading by who begins to use an unpacked package, and for writing by who removes one.
     pub(crate) folder_lock: tokio::sync::RwLock<()>,
@@ -76,6 +78,7 @@ impl Lambda {
         Arc::new(Self {
             parts,
             cache: Cache::default(),
+            policies: PolicyCache::default(),
             urls: UrlCache::default(),
             folder_lock: tokio::sync::RwLock::default(),
             check_slots: tokio::sync::Semaphore::new(CHECKS_MAX),
@@ -121,6 +124,13 @@ impl Lambda {
                 () = tokio::time::sleep(SWEEP_RETRY), if !is_done => {}
             }
         }
+    }
+
+    /// Forgets what is in memory of a function, its versions and its aliases: to be called after a change is committed,
+    /// before anybody is told. `arn` has no qualifier.
+    pub(crate) fn forget(&self, arn: &str) {
+        self.cache.forget(arn);
+        self.policies.forget(arn);
     }
 
     /// The rows, for who may touch them.
@@ -327,6 +337,7 @@ async fn clear_on_change(lambda: Weak<Lambda>, mut changed: lambent_store::Watch
         changed.changed().await;
         let Some(lambda) = lambda.upgrade() else { return };
         lambda.cache.clear();
+        lambda.policies.clear();
         lambda.urls.clear();
     }
 }

@@ -28,6 +28,7 @@ mod service;
 mod tests;
 mod urls;
 mod versions;
+mod wanted;
 
 pub use check::{check, named_blob};
 pub use code::CODE_PATH;

@@ -58,6 +58,8 @@ pub(crate) const CLIENT_CONTEXT_MAX: usize = 3_583;
 
 /// Functions, or versions, in one page of a list.
 pub(crate) const PAGE_MAX: usize = 50;
+/// Functions, versions and aliases whose policies are held in memory.
+pub(crate) const KNOWN_POLICIES_MAX: usize = 10_000;
 /// Functions whose rows and specs are held in memory.
 pub(crate) const CACHED_FUNCTIONS_MAX: usize = 10_000;
 /// Function URLs that are held in memory.

@@ -9,13 +9,13 @@ use lambent_model_lambda::ops;
 use crate::lambda::Lambda;
 use crate::layers::names::{layer_resource, layer_version_resource};
 use crate::names::{function_resource, resource};
+use crate::wanted;
 
 /// AWS Lambda as the gateway sees it.
 pub fn service(lambda: &Arc<Lambda>) -> Service {
     let mut service = Service::new(&ops::SERVICE, Some("ValidationException"));
     operations!(service, lambda, {
-        plain ops::CreateFunction => create_function, "lambda:CreateFunction",
-            |input, place| function_resource(&input.function_name, place);
+        plain ops::CreateFunction => create_function, wanted::create_function;
         plain ops::GetFunction => get_function, "lambda:GetFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::GetFunctionConfiguration => get_function_configuration, "lambda:GetFunctionConfiguration",
@@ -24,7 +24,7 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
         plain ops::UpdateFunctionCode => update_function_code, "lambda:UpdateFunctionCode",
             |input, place| function_resource(&input.function_name, place);
         plain ops::UpdateFunctionConfiguration => update_function_configuration,
-            "lambda:UpdateFunctionConfiguration", |input, place| function_resource(&input.function_name, place);
+            wanted::update_function_configuration;
         plain ops::DeleteFunction => delete_function, "lambda:DeleteFunction",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::PublishVersion => publish_version, "lambda:PublishVersion",
@@ -41,12 +41,11 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
             |input, place| function_resource(&input.function_name, place);
         plain ops::DeleteAlias => delete_alias, "lambda:DeleteAlias",
             |input, place| function_resource(&input.function_name, place);
-        plain ops::Invoke => invoke, "lambda:InvokeFunction",
-            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::Invoke => invoke, wanted::invoke;
         upload ops::InvokeAsync => invoke_async, "lambda:InvokeAsync",
             |input, place| resource(&input.function_name, None, place);
-        download ops::InvokeWithResponseStream => invoke_with_response_stream, "lambda:InvokeFunction",
-            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        download ops::InvokeWithResponseStream => invoke_with_response_stream,
+            wanted::invoke_with_response_stream;
     });
     add_running(&mut service, lambda);
     add_access(&mut service, lambda);
@@ -100,18 +99,17 @@ fn add_running(service: &mut Service, lambda: &Arc<Lambda>) {
 /// Who may call them, and where: URLs and policies.
 fn add_access(service: &mut Service, lambda: &Arc<Lambda>) {
     operations!(service, lambda, {
-        plain ops::CreateFunctionUrlConfig => create_function_url_config, "lambda:CreateFunctionUrlConfig",
-            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::CreateFunctionUrlConfig => create_function_url_config,
+            wanted::create_function_url_config;
         plain ops::GetFunctionUrlConfig => get_function_url_config, "lambda:GetFunctionUrlConfig",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
-        plain ops::UpdateFunctionUrlConfig => update_function_url_config, "lambda:UpdateFunctionUrlConfig",
-            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::UpdateFunctionUrlConfig => update_function_url_config,
+            wanted::update_function_url_config;
         plain ops::DeleteFunctionUrlConfig => delete_function_url_config, "lambda:DeleteFunctionUrlConfig",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::ListFunctionUrlConfigs => list_function_url_configs, "lambda:ListFunctionUrlConfigs",
             |input, place| function_resource(&input.function_name, place);
-        plain ops::AddPermission => add_permission, "lambda:AddPermission",
-            |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+        plain ops::AddPermission => add_permission, wanted::add_permission;
         plain ops::RemovePermission => remove_permission, "lambda:RemovePermission",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
         plain ops::PutResourcePolicy => put_resource_policy, "lambda:PutResourcePolicy",
@@ -151,8 +149,8 @@ fn add_layers(service: &mut Service, lambda: &Arc<Lambda>) {
 /// What is kept beside functions: tags, runtime management, code signing configurations.
 fn add_kept(service: &mut Service, lambda: &Arc<Lambda>) {
     operations!(service, lambda, {
-        plain ops::TagResource => tag_resource, "lambda:TagResource", |input, _| input.resource.clone();
-        plain ops::UntagResource => untag_resource, "lambda:UntagResource", |input, _| input.resource.clone();
+        plain ops::TagResource => tag_resource, wanted::tag_resource;
+        plain ops::UntagResource => untag_resource, wanted::untag_resource;
         plain ops::ListTags => list_tags, "lambda:ListTags", |input, _| input.resource.clone();
         plain ops::PutRuntimeManagementConfig => put_runtime_management_config,
             "lambda:PutRuntimeManagementConfig",
@@ -160,8 +158,8 @@ fn add_kept(service: &mut Service, lambda: &Arc<Lambda>) {
         plain ops::GetRuntimeManagementConfig => get_runtime_management_config,
             "lambda:GetRuntimeManagementConfig",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
-        plain ops::CreateCodeSigningConfig => create_code_signing_config, "lambda:CreateCodeSigningConfig",
-            |_, _| "*".to_owned();
+        plain ops::CreateCodeSigningConfig => create_code_signing_config,
+            wanted::create_code_signing_config;
         plain ops::GetCodeSigningConfig => get_code_signing_config, "lambda:GetCodeSigningConfig",
             |input, _| input.code_signing_config_arn.clone();
         plain ops::UpdateCodeSigningConfig => update_code_signing_config, "lambda:UpdateCodeSigningConfig",
@@ -171,7 +169,7 @@ fn add_kept(service: &mut Service, lambda: &Arc<Lambda>) {
         plain ops::ListCodeSigningConfigs => list_code_signing_configs, "lambda:ListCodeSigningConfigs",
             |_, _| "*".to_owned();
         plain ops::PutFunctionCodeSigningConfig => put_function_code_signing_config,
-            "lambda:PutFunctionCodeSigningConfig", |input, place| function_resource(&input.function_name, place);
+            wanted::put_function_code_signing_config;
         plain ops::GetFunctionCodeSigningConfig => get_function_code_signing_config,
             "lambda:GetFunctionCodeSigningConfig", |input, place| function_resource(&input.function_name, place);
         plain ops::DeleteFunctionCodeSigningConfig => delete_function_code_signing_config,

@@ -97,7 +97,7 @@ impl Lambda {
         call: &Call,
         input: ListFunctionEventInvokeConfigsRequest,
     ) -> Result<ListFunctionEventInvokeConfigsResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let after = &input.marker.as_deref().map(read_marker).transpose()?;
         let read = self.db(call).read(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {

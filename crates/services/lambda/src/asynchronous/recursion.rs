@@ -55,7 +55,7 @@ impl Lambda {
         call: &Call,
         input: PutFunctionRecursionConfigRequest,
     ) -> Result<PutFunctionRecursionConfigResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let row = &RecursionRow { allowed: input.recursive_loop == RecursiveLoop::Allow };
         let committed = self.db(call).run(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
@@ -73,7 +73,7 @@ impl Lambda {
         call: &Call,
         input: GetFunctionRecursionConfigRequest,
     ) -> Result<GetFunctionRecursionConfigResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let read = self.db(call).read(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {
                 return Err(LambdaError::Api(errors::function_not_found(&name.arn())));

@@ -63,7 +63,7 @@ impl Lambda {
         let Some(settings) = row.runnable().filter(of_spec).cloned() else { return Ok(()) };
         let compiled = self.compile_spec(settings, &spec).await;
         // Another function with the same code may have been quicker, so this does not ask who it was.
-        self.cache.forget(&function_arn(&name.place, &name.name));
+        self.forget(&function_arn(&name.place, &name.name));
         compiled
     }
 

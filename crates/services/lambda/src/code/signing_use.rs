@@ -28,7 +28,7 @@ impl Lambda {
         call: &Call,
         input: PutFunctionCodeSigningConfigRequest,
     ) -> Result<PutFunctionCodeSigningConfigResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let arn = &input.code_signing_config_arn;
         let put = self.db(call).run(|txn| async move {
             attach(&txn, &name.place, &name.name, arn).await?;
@@ -46,7 +46,7 @@ impl Lambda {
         call: &Call,
         input: GetFunctionCodeSigningConfigRequest,
     ) -> Result<GetFunctionCodeSigningConfigResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let read = self.db(call).read(|txn| async move {
             check_function(&txn, &name.place, &name.name).await?;
             rows::get::<String>(&txn, &keys::function_code_signing(&name.place, &name.name)).await
@@ -64,7 +64,7 @@ impl Lambda {
         call: &Call,
         input: DeleteFunctionCodeSigningConfigRequest,
     ) -> Result<Empty, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let deleted = self.db(call).run(|txn| async move {
             check_function(&txn, &name.place, &name.name).await?;
             detach(&txn, &name.place, &name.name).await

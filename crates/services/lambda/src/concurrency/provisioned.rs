@@ -52,7 +52,7 @@ impl Lambda {
         call: &Call,
         input: PutProvisionedConcurrencyConfigRequest,
     ) -> Result<PutProvisionedConcurrencyConfigResponse, LambdaError> {
-        let name = &existing(&input.function_name, Some(&input.qualifier), call.place())?;
+        let name = &existing(&input.function_name, Some(&input.qualifier), &call.owner_place())?;
         if name.is_latest() {
             return Err(unpublished().into());
         }
@@ -137,7 +137,7 @@ impl Lambda {
         call: &Call,
         input: ListProvisionedConcurrencyConfigsRequest,
     ) -> Result<ListProvisionedConcurrencyConfigsResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let after = &input.marker.as_deref().map(read_marker).transpose()?;
         let read = self.db(call).read(|txn| async move {
             if txn.get(&keys::function(&name.place, &name.name)).await?.is_none() {

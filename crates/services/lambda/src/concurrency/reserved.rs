@@ -101,7 +101,7 @@ impl Lambda {
         call: &Call,
         input: PutFunctionConcurrencyRequest,
     ) -> Result<Concurrency, LambdaError> {
-        let name = &without_qualifier(&input.function_name, call.place())?;
+        let name = &without_qualifier(&input.function_name, &call.owner_place())?;
         let reserved = input.reserved_concurrent_executions.unsigned_abs();
         let limit = self.parts.account_concurrency;
         let committed = self.db(call).run(|txn| async move {
@@ -138,7 +138,7 @@ impl Lambda {
         call: &Call,
         input: GetFunctionConcurrencyRequest,
     ) -> Result<GetFunctionConcurrencyResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let read = self.db(call).read(|txn| async move {
             check_function(&txn, name, None).await?;
             reserved(&txn, &name.place, &name.name).await
@@ -151,7 +151,7 @@ impl Lambda {
         call: &Call,
         input: DeleteFunctionConcurrencyRequest,
     ) -> Result<Empty, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let limit = self.parts.account_concurrency;
         let committed = self.db(call).run(|txn| async move {
             check_function(&txn, name, None).await?;
@@ -166,7 +166,7 @@ impl Lambda {
 
     /// A function's part has changed: from now on calls of all functions are held to that.
     pub(crate) fn share_out(&self, name: &FunctionName, shares: &Shares) {
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         self.parts.runner.limit_unreserved(&name.place, shares.unreserved() as usize);
     }
 }

@@ -34,7 +34,7 @@ impl Lambda {
         call: &Call,
         input: PutRuntimeManagementConfigRequest,
     ) -> Result<PutRuntimeManagementConfigResponse, LambdaError> {
-        let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = &existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         let found = self.found(call, name).await?;
         let settings = found.shown().settings();
         if settings.image.is_some() {
@@ -66,7 +66,7 @@ impl Lambda {
         call: &Call,
         input: GetRuntimeManagementConfigRequest,
     ) -> Result<GetRuntimeManagementConfigResponse, LambdaError> {
-        let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = &existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         self.found(call, name).await?;
         let read = self
             .db(call)

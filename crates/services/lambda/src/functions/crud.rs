@@ -25,7 +25,7 @@ use crate::layers::layer_use;
 use crate::limits::FUNCTION_NAME_MAX;
 use crate::names::{FunctionName, LATEST, Which};
 use crate::rows::{self, FunctionRow, Phase, Settings, VersionRow};
-use crate::{concurrency, configuration, keys, versions};
+use crate::{concurrency, configuration, keys, versions, wanted};
 
 impl Lambda {
     pub(crate) async fn create_function(
@@ -42,7 +42,7 @@ impl Lambda {
             settings.layers = self.layers_of(call, arns).await?;
         }
         let tags = configuration::tags(input.tags.take())?;
-        self.check_named(call, &settings, Some(&input.role)).await?;
+        self.check_named(call, &settings, (Some(&input.role), &name.arn())).await?;
         if self.row(self.db(call), &name).await.is_ok() {
             return Err(errors::function_exists(&name.name).into());
         }
@@ -87,7 +87,7 @@ impl Lambda {
         call: &Call,
         input: GetFunctionRequest,
     ) -> Result<GetFunctionResponse, LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         let found = self.found(call, &name).await?;
         let (place, bare) = (&name.place, &name.name);
         let reserved =
@@ -118,7 +118,7 @@ impl Lambda {
         call: &Call,
         input: GetFunctionConfigurationRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         let found = self.found(call, &name).await?;
         Ok(self.shown(found.shown(), &name))
     }
@@ -128,7 +128,7 @@ impl Lambda {
         call: &Call,
         input: DeleteFunctionRequest,
     ) -> Result<DeleteFunctionResponse, LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         if let Some(number) = deleted_version(&name)? {
             self.delete_version(call, &name, number).await?;
             let lambda = self.clone();
@@ -140,7 +140,7 @@ impl Lambda {
         }
         let deleted = self.delete_whole(call, &name).await;
         // What is left of a deletion that failed may be without its URLs.
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         self.urls.clear();
         deleted?;
         let lambda = self.clone();
@@ -154,10 +154,10 @@ impl Lambda {
         &self,
         call: &Call,
         settings: &Settings,
-        role: Option<&str>,
+        (role, function_arn): (Option<&str>, &str),
     ) -> Result<(), LambdaError> {
         if let Some(role_arn) = role {
-            self.check_role(call, role_arn).await?;
+            self.check_role(call, role_arn, function_arn).await?;
         }
         if let Some(target) = &settings.dead_letter_arn {
             self.check_dead_letters(&settings.role, target).await?;
@@ -178,8 +178,13 @@ impl Lambda {
     }
 
     /// Fails unless the caller may give the role to Lambda, and the role trusts Lambda.
-    async fn check_role(&self, call: &Call, role_arn: &str) -> Result<(), LambdaError> {
-        call.authorize(Wanted::new("iam:PassRole", role_arn)).await?;
+    async fn check_role(
+        &self,
+        call: &Call,
+        role_arn: &str,
+        function_arn: &str,
+    ) -> Result<(), LambdaError> {
+        call.authorize(wanted::pass_role(role_arn, function_arn)).await?;
         let trusted = self.parts.identity.service_may_assume(SERVICE_PRINCIPAL, role_arn).await;
         match trusted {
             Ok(true) => Ok(()),
@@ -256,7 +261,7 @@ impl Lambda {
             }
         };
         self.settle_staged(call, staged, &committed).await;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         let (made, version) = committed?;
         *row = made;
         Ok(version)

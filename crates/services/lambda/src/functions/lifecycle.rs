@@ -156,7 +156,7 @@ impl Lambda {
             rows::put_function(&txn, place, &row).await
         });
         committed.await?;
-        self.cache.forget(&function_arn(place, name));
+        self.forget(&function_arn(place, name));
         Ok(())
     }
 

@@ -84,7 +84,7 @@ impl Lambda {
         call: &Call,
         input: ListVersionsByFunctionRequest,
     ) -> Result<ListVersionsByFunctionResponse, LambdaError> {
-        let name = existing(&input.function_name, None, call.place())?;
+        let name = existing(&input.function_name, None, &call.owner_place())?;
         let FunctionName { place, name, .. } = &FunctionName { qualifier: None, ..name };
         let after = input.marker.as_deref().map(Mark::read).transpose()?;
         let after = after.map(|mark| mark.number.unwrap_or(0));

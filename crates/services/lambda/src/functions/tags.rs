@@ -96,7 +96,7 @@ impl Lambda {
         });
         changed.await?;
         if let Tagged::Function(name) = tagged {
-            self.cache.forget(&function_arn(place, name));
+            self.forget(&function_arn(place, name));
         }
         Ok(Empty {})
     }

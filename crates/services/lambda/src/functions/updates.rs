@@ -24,7 +24,7 @@ impl Lambda {
         call: &Call,
         mut input: UpdateFunctionCodeRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
-        let name = unqualified(&input.function_name, call.place())?;
+        let name = unqualified(&input.function_name, &call.owner_place())?;
         configuration::refuse_publish_to(input.publish_to.is_some())?;
         let architecture = configuration::architecture(input.architectures.as_deref())?;
         let revision = input.revision_id.clone();
@@ -88,12 +88,12 @@ impl Lambda {
         call: &Call,
         input: UpdateFunctionConfigurationRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
-        let name = unqualified(&input.function_name, call.place())?;
+        let name = unqualified(&input.function_name, &call.owner_place())?;
         // Once before the role is looked at, so that the errors come in AWS's order.
         let mut settings = self.row(self.db(call), &name).await?.settings;
         let identity = &*self.parts.identity;
         configuration::update(&mut settings, &input, identity)?;
-        self.check_named(call, &settings, input.role.as_deref()).await?;
+        self.check_named(call, &settings, (input.role.as_deref(), &name.arn())).await?;
         if settings.image.is_some() && input.layers.as_ref().is_some_and(|arns| !arns.is_empty()) {
             return Err(errors::not_for_images("Layers are").into());
         }
@@ -165,7 +165,7 @@ impl Lambda {
         if let Some(staged) = staged {
             self.settle_staged(call, staged, &committed).await;
         }
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         let (row, published) = committed?;
         let shown = match &published {
             None => self.shown((&row).into(), name),

@@ -24,7 +24,7 @@ impl Lambda {
         input: InvokeAsyncRequest,
         mut body: Body,
     ) -> Result<InvokeAsyncResponse, LambdaError> {
-        let name = existing(&input.function_name, None, call.place())?;
+        let name = existing(&input.function_name, None, &call.owner_place())?;
         let kind = InvocationType::Event;
         let too_large = || errors::payload_too_large(ASYNC_PAYLOAD_MAX + 1, kind.as_str(), ASYNC_PAYLOAD_MAX);
         let payload = body.collect(ASYNC_PAYLOAD_MAX, too_large).await?;

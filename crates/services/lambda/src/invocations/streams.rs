@@ -34,7 +34,7 @@ impl Lambda {
     ) -> Result<(InvokeWithResponseStreamResponse, Body), LambdaError> {
         let has_tail = input.log_type == Some(LogType::Tail);
         let asked = Asked {
-            name: existing(&input.function_name, input.qualifier.as_deref(), call.place())?,
+            name: existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?,
             payload: input.payload,
             client_context: input.client_context,
             tenant_id: input.tenant_id,

@@ -4,7 +4,7 @@ pub(crate) mod folders;
 pub(crate) mod layer_use;
 pub(crate) mod lists;
 pub(crate) mod names;
-mod policy;
+pub(crate) mod policy;
 mod published;
 
 pub(crate) use published::{listed, own};

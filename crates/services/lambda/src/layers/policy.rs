@@ -144,7 +144,7 @@ fn root_of(account: &str) -> String {
 }
 
 /// As AWS writes it, its members in AWS's order.
-fn document(policy: &LayerPolicyRow, arn: &str) -> String {
+pub(crate) fn document(policy: &LayerPolicyRow, arn: &str) -> String {
     let statement = policy.statements.iter().map(|statement| shown(statement, arn)).collect();
     to_json(&Document { version: "2012-10-17", id: "default", statement })
 }

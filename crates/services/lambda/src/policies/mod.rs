@@ -2,5 +2,6 @@
 
 pub(crate) mod decision;
 mod document;
+pub(crate) mod known;
 pub(crate) mod statements;
 mod whole;

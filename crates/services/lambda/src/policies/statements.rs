@@ -49,7 +49,7 @@ impl Lambda {
         call: &Call,
         input: AddPermissionRequest,
     ) -> Result<AddPermissionResponse, LambdaError> {
-        let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = &existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         if name.qualifier.as_deref() == Some(LATEST) {
             return Err(errors::invalid("We currently do not support adding policies for $LATEST.").into());
         }
@@ -74,7 +74,7 @@ impl Lambda {
                 Ok(())
             })
             .await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(AddPermissionResponse { statement: Some(statement_text(statement, &name.qualified_arn())) })
     }
 
@@ -83,7 +83,7 @@ impl Lambda {
         call: &Call,
         input: RemovePermissionRequest,
     ) -> Result<Empty, LambdaError> {
-        let name = &existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = &existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         let (input, revision_id) = (&input, &self.parts.random.uuid());
         self.db(call)
             .run(|txn| async move {
@@ -109,7 +109,7 @@ impl Lambda {
                 Ok(())
             })
             .await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(Empty {})
     }
 
@@ -118,7 +118,7 @@ impl Lambda {
         call: &Call,
         input: GetPolicyRequest,
     ) -> Result<GetPolicyResponse, LambdaError> {
-        let name = existing(&input.function_name, input.qualifier.as_deref(), call.place())?;
+        let name = existing(&input.function_name, input.qualifier.as_deref(), &call.owner_place())?;
         let (policy, revision_id) = self.policy_text(call, &name).await?;
         Ok(GetPolicyResponse { policy: Some(policy), revision_id: Some(revision_id) })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lambent_api::Call;
 use lambent_base::Place;
+use lambent_identity::Policy;
 use lambent_model_lambda::{
     DeleteResourcePolicyRequest, GetResourcePolicyRequest, GetResourcePolicyResponse,
     PutResourcePolicyRequest, PutResourcePolicyResponse,
@@ -19,7 +20,6 @@ use crate::functions::existing;
 use crate::keys;
 use crate::lambda::Lambda;
 use crate::names::{FunctionName, LATEST};
-use crate::policies::decision::glob;
 use crate::policies::document::document;
 use crate::policies::statements::{self, NO_POLICY, check_size};
 use crate::rows::{self, OneOrMore, PolicyRow, WrittenPrincipal, WrittenRow};
@@ -34,7 +34,7 @@ impl Lambda {
         call: &Call,
         input: PutResourcePolicyRequest,
     ) -> Result<PutResourcePolicyResponse, LambdaError> {
-        let name = &resource_name(&input.resource_arn, call.place())?;
+        let name = &resource_name(&input.resource_arn, &call.owner_place())?;
         let policy = &PolicyRow {
             revision_id: self.parts.random.uuid(),
             written: read(&input.policy, &name.qualified_arn())?,
@@ -44,16 +44,16 @@ impl Lambda {
         check_size(&text)?;
         let expected = input.revision_id.as_deref();
         let committed = self.db(call).run(|txn| async move {
-            statements::target(&txn, name).await?;
+            let target = statements::target(&txn, name).await?;
             let key = statements::key(name);
             let old = rows::get::<PolicyRow>(&txn, &key).await?;
-            statements::check_revision(old.as_ref(), None, expected)?;
+            statements::check_revision(old.as_ref(), target.as_deref(), expected)?;
             rows::put(&txn, &key, policy);
             txn.on_commit(keys::CHANGED);
             Ok::<_, LambdaError>(())
         });
         committed.await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(PutResourcePolicyResponse { policy: Some(text), revision_id: Some(policy.revision_id.clone()) })
     }
 
@@ -62,7 +62,7 @@ impl Lambda {
         call: &Call,
         input: GetResourcePolicyRequest,
     ) -> Result<GetResourcePolicyResponse, LambdaError> {
-        let name = resource_name(&input.resource_arn, call.place())?;
+        let name = resource_name(&input.resource_arn, &call.owner_place())?;
         let (policy, revision_id) = self.policy_text(call, &name).await?;
         Ok(GetResourcePolicyResponse { policy: Some(policy), revision_id: Some(revision_id) })
     }
@@ -72,7 +72,7 @@ impl Lambda {
         call: &Call,
         input: DeleteResourcePolicyRequest,
     ) -> Result<Empty, LambdaError> {
-        let name = &resource_name(&input.resource_arn, call.place())?;
+        let name = &resource_name(&input.resource_arn, &call.owner_place())?;
         let expected = input.revision_id.as_deref();
         let deleted = self.db(call).run(|txn| async move {
             statements::target(&txn, name).await?;
@@ -85,7 +85,7 @@ impl Lambda {
             Ok::<_, LambdaError>(())
         });
         deleted.await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(Empty {})
     }
 }
@@ -115,6 +115,7 @@ fn resource_name(arn: &str, place: &Place) -> Result<FunctionName, ApiError> {
 
 /// The statements of a document about the resource with this ARN.
 fn read(text: &str, arn: &str) -> Result<Vec<WrittenRow>, ApiError> {
+    Policy::resource(text, "lambda").map_err(|why| malformed(&why.to_string()))?;
     let written: Written = serde_json::from_str(text).map_err(|why| malformed(&why.to_string()))?;
     if written.version.is_some_and(|version| !VERSIONS.contains(&version.as_str())) {
         return Err(malformed("its Version is neither 2012-10-17 nor 2008-10-17"));
@@ -158,16 +159,13 @@ fn check_statement(statement: &WrittenRow, arn: &str) -> Result<(), String> {
     }
     let resources = statement.resource.iter().flat_map(OneOrMore::all);
     for resource in resources {
-        if !glob(resource.as_bytes(), arn.as_bytes()) {
+        let is_meant = match resource.strip_suffix('*') {
+            Some(beginning) => arn.starts_with(beginning),
+            None => resource == arn,
+        };
+        if !is_meant {
             return Err(format!("{resource} is not the resource of this policy, {arn}"));
         }
-    }
-    if actions
-        .iter()
-        .chain(statement.resource.iter().flat_map(OneOrMore::all))
-        .any(|text| text.contains("${"))
-    {
-        return Err("policy variables are not evaluated, so none are taken".to_owned());
     }
     Ok(())
 }

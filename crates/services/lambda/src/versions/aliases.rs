@@ -52,7 +52,7 @@ impl Lambda {
             Ok(())
         });
         committed.await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(shown(row, &name.place, &name.name))
     }
 
@@ -75,7 +75,7 @@ impl Lambda {
         call: &Call,
         input: ListAliasesRequest,
     ) -> Result<ListAliasesResponse, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         let after = &input.marker.as_deref().map(read_marker).transpose()?;
         let wanted = input.max_items.and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE_MAX);
         let wanted = wanted.clamp(1, PAGE_MAX);
@@ -124,7 +124,7 @@ impl Lambda {
             Ok(row)
         });
         let row = committed.await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(shown(&row, &name.place, &name.name))
     }
 
@@ -149,7 +149,7 @@ impl Lambda {
             Ok(())
         });
         deleted.await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         self.urls.clear();
         Ok(Empty {})
     }

@@ -44,7 +44,7 @@ impl Lambda {
         call: &Call,
         input: PublishVersionRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
-        let name = &unqualified(&input.function_name, call.place())?;
+        let name = &unqualified(&input.function_name, &call.owner_place())?;
         configuration::refuse_publish_to(input.publish_to.is_some())?;
         let (input, revision_id) = (&input, &self.parts.random.uuid());
         let committed = self.db(call).run(|txn| async move {
@@ -61,7 +61,7 @@ impl Lambda {
             Ok::<_, LambdaError>(version)
         });
         let version = committed.await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(self.shown_version(&version, name))
     }
 
@@ -144,7 +144,7 @@ impl Lambda {
             Ok(())
         });
         deleted.await?;
-        self.cache.forget(&name.arn());
+        self.forget(&name.arn());
         Ok(())
     }
 }

@@ -184,6 +184,7 @@ impl Fixture {
         Call::decide(context, self.identity.clone(), &caller, wanted).await
     }
 
+    #[expect(dead_code, reason = "decisions by bucket policies are tested with the engine that reads them")]
     /// A call of anybody's.
     pub(super) async fn call_of(
         &self,
