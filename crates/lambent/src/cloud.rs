@@ -159,7 +159,8 @@ impl Ground {
         let (identity, targets) = (Arc::new(identity), Arc::default());
         let policies = BucketPolicies::new(Guarded::new(db.clone()), PlatformWork::for_the("s3/decisions"));
         identity.guard("s3", Arc::new(policies.clone()));
-        let ground = Self { clock, random, db, blobs, identity, outbox, targets, readers, policies, nodes, audit };
+        let ground =
+            Self { clock, random, db, blobs, identity, outbox, targets, readers, policies, nodes, audit };
         Ok((ground, owner.region.clone()))
     }
 }

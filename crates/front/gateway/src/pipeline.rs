@@ -6,9 +6,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERER
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming as HttpBody};
-use lambent_api::{
-    ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply, Signature, Signing,
-};
+use lambent_api::{ApiError, Body, BodyMode, CallContext, Client, Incoming, Reply, Signature, Signing};
 use lambent_base::{Alarm, Place};
 use lambent_identity::{Caller, CallerKind, RoleName};
 use lambent_sigv4::{AuthError, ErrorStyle, SignedRequest};

@@ -100,7 +100,8 @@ impl Call {
     ) -> Result<Self, ApiError> {
         let at = context.circumstances();
         let authorized = identity.authorize(caller, &at, wanted).await;
-        let authorized = authorized.map_err(|error| told(caller, explained(&identity, caller, &at, error)))?;
+        let authorized =
+            authorized.map_err(|error| told(caller, explained(&identity, caller, &at, error)))?;
         Ok(Self { context, authorized, identity })
     }
 

@@ -100,7 +100,14 @@ pub type BodyCheck = fn(&'static OperationInfo, &http::HeaderMap, &Body) -> Resu
 impl Service {
     /// A service without operations. `validation_code` as `ValidationException`, or `None` to leave constraints to handlers.
     pub fn new(info: &'static ServiceInfo, validation_code: Option<&'static str>) -> Self {
-        Self { info, validation_code, body_check: None, each: None, violation_words: None, routes: HashMap::new() }
+        Self {
+            info,
+            validation_code,
+            body_check: None,
+            each: None,
+            violation_words: None,
+            routes: HashMap::new(),
+        }
     }
 
     /// Has the bodies of the buffered operations that are added from now on checked before they are read.

@@ -20,10 +20,9 @@ use crate::keys;
 use crate::limits::{CHECKS_MAX, COMPILATIONS_MAX, PULLS_MAX, SWEEP_RETRY, UNPACKINGS_MAX};
 use crate::names::{FunctionName, Which};
 use crate::parts::LambdaParts;
-use crate::policies::statements;
 use crate::policies::known::PolicyCache;
 use crate::resolve::{self, Resolved};
-use crate::rows::{self, AdditionalVersion, FunctionRow, Held, Phase, PolicyRow, Settings};
+use crate::rows::{self, AdditionalVersion, FunctionRow, Held, Phase, Settings};
 use crate::urls::UrlCache;
 
 /// AWS Lambda, on the parts it was given.
@@ -52,7 +51,6 @@ struct Target {
     main: Runnable,
     /// With its part of the calls.
     additional: Option<(f64, Runnable)>,
-    policy: Option<PolicyRow>,
     /// The function's reserved concurrency, and what all without one share.
     reserved: Option<u32>,
     unreserved: u32,
@@ -217,7 +215,7 @@ impl Lambda {
         target: &Target,
     ) -> Result<Arc<Loaded>, LambdaError> {
         let Runnable { which, phase, settings } = runnable;
-        let (phase, policy) = (phase.clone(), target.policy.clone());
+        let phase = phase.clone();
         let role = settings.as_ref().map(|settings| settings.role.clone());
         let dead_letter_arn = settings.as_ref().and_then(|settings| settings.dead_letter_arn.clone());
         // A component runs on any.
@@ -247,7 +245,6 @@ impl Lambda {
             is_per_tenant,
             role,
             dead_letter_arn,
-            policy,
             spec,
         }))
     }
@@ -266,11 +263,10 @@ impl Lambda {
                     other.map(|other| (weight, other))
                 }
             };
-            let policy = rows::get(&txn, &statements::key(name)).await?;
             let shares = Shares::read(&txn, &name.place, self.parts.account_concurrency).await?;
             let reserved = shares.reserved_of(&name.name)?;
             let unreserved = shares.unreserved();
-            Ok::<_, LambdaError>(Some(Target { main, additional, policy, reserved, unreserved }))
+            Ok::<_, LambdaError>(Some(Target { main, additional, reserved, unreserved }))
         });
         read.await
     }

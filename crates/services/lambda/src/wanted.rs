@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use lambent_base::Place;
 use lambent_identity::Wanted;
 use lambent_model_lambda::{
-    AddPermissionRequest, CreateCodeSigningConfigRequest, CreateFunctionRequest, CreateFunctionUrlConfigRequest,
-    InvocationRequest, InvokeWithResponseStreamRequest, PutFunctionCodeSigningConfigRequest, TagResourceRequest,
-    UntagResourceRequest, UpdateFunctionConfigurationRequest, UpdateFunctionUrlConfigRequest, VpcConfig,
+    AddPermissionRequest, CreateCodeSigningConfigRequest, CreateFunctionRequest,
+    CreateFunctionUrlConfigRequest, InvocationRequest, InvokeWithResponseStreamRequest,
+    PutFunctionCodeSigningConfigRequest, TagResourceRequest, UntagResourceRequest,
+    UpdateFunctionConfigurationRequest, UpdateFunctionUrlConfigRequest, VpcConfig,
 };
 
 use crate::names::{function_resource, resource};
@@ -65,8 +66,7 @@ pub(crate) fn create_function_url_config(input: &CreateFunctionUrlConfigRequest,
 /// What UpdateFunctionUrlConfig wants.
 pub(crate) fn update_function_url_config(input: &UpdateFunctionUrlConfigRequest, place: &Place) -> Wanted {
     let arn = resource(&input.function_name, input.qualifier.as_deref(), place);
-    let wanted =
-        Wanted::new("lambda:UpdateFunctionUrlConfig", arn.clone()).with("lambda:functionarn", arn);
+    let wanted = Wanted::new("lambda:UpdateFunctionUrlConfig", arn.clone()).with("lambda:functionarn", arn);
     with(wanted, "lambda:functionurlauthtype", input.auth_type.as_ref().map(|kind| kind.as_str()))
 }
 

@@ -42,11 +42,7 @@ impl ObjectReader {
                 }
                 let Some(row) = txn.get(object_key).await? else { return Ok(None) };
                 let row = ObjectRow::decode(object_key, &row)?;
-                if row.owner == proof.owner() {
-                    Ok(Some(row))
-                } else {
-                    Err(errors::access_denied().into())
-                }
+                if row.owner == proof.owner() { Ok(Some(row)) } else { Err(errors::access_denied().into()) }
             })
         };
         Ok(self.readers.hold(look).await?.ok_or_else(|| errors::no_such_key(key))?)

@@ -27,9 +27,9 @@ mod rows;
 mod service;
 mod sweeper;
 mod target;
-mod wanted;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use check::{check, named_blob, process_rows};
 pub use fetch::ObjectReader;

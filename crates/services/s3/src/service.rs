@@ -11,11 +11,11 @@ use lambent_identity::Identity;
 use lambent_model_s3::ops;
 use lambent_store::Db;
 
-use crate::{checksums, wanted};
 use crate::names::{any_bucket, bucket_arn, object_arn};
 use crate::objects::{wanted_deletion, wanted_deletions, wanted_get, wanted_head};
 use crate::policies::BucketPolicies;
 use crate::readers::OpenReaders;
+use crate::{checksums, wanted};
 
 /// What the service is given when the platform is put together.
 #[derive(Clone)]

@@ -61,7 +61,10 @@ macro_rules! writing {
         [
             ("s3:x-amz-acl", input.acl.as_ref().map(|one| one.as_str())),
             ("s3:x-amz-storage-class", input.storage_class.as_ref().map(|one| one.as_str())),
-            ("s3:x-amz-server-side-encryption", input.server_side_encryption.as_ref().map(|one| one.as_str())),
+            (
+                "s3:x-amz-server-side-encryption",
+                input.server_side_encryption.as_ref().map(|one| one.as_str()),
+            ),
             ("s3:x-amz-server-side-encryption-aws-kms-key-id", input.ssekms_key_id.as_deref()),
             ("s3:x-amz-website-redirect-location", input.website_redirect_location.as_deref()),
             ("s3:x-amz-grant-full-control", input.grant_full_control.as_deref()),

@@ -12,6 +12,7 @@ use lambent_bus::ports::{
     Caller, EventPlan, Follow, Invocation, InvokeError, InvokeFunction, Invoked, MayInvoke, PortError,
 };
 use lambent_bus::{BusError, Event, NewEvent, RetryPolicy};
+use lambent_identity::{Circumstances, IdentityError, Wanted};
 use lambent_pool::{InvokeError as PoolError, InvokeRequest, Outcome};
 
 use crate::asynchronous::destinations::HandOn;
@@ -23,7 +24,7 @@ use crate::functions::cache::{Draw, Loaded};
 use crate::lambda::Lambda;
 use crate::limits::SYNC_PAYLOAD_MAX;
 use crate::names::FunctionName;
-use crate::policies::statements::{self, ServiceCaller};
+use crate::policies::statements::INVOKE;
 
 /// The attribute of an event that says whose it is.
 const TENANT: &str = "X-Amz-Tenant-Id";
@@ -93,8 +94,10 @@ impl Lambda {
         }
         // As for its plan, so that what follows is what the version that ran has configured.
         let loaded = self.load_target(&function, Draw::Attempt(&request_id, earlier_attempts)).await?;
-        if !allows(&loaded, &caller) {
-            return Err(InvokeError::NotAllowed(function));
+        match self.lets_in(&function, &caller).await {
+            Ok(true) => {}
+            Ok(false) => return Err(InvokeError::NotAllowed(function)),
+            Err(error) => return Err(InvokeError::Platform(error.to_string())),
         }
         let Some(spec) = loaded.spec.clone() else {
             return Err(InvokeError::NotReady(function, "it is being created, or could not be".to_owned()));
@@ -144,6 +147,27 @@ impl Lambda {
         }
     }
 
+    /// Whether the function's own policy lets the caller in; whoever was authorised by its own needs none.
+    async fn lets_in(&self, function: &Arn, caller: &Caller) -> Result<bool, IdentityError> {
+        let Caller::Service { principal, source, source_account } = caller else {
+            // A role's policies are asked before anything is handed on in its name.
+            return Ok(matches!(caller, Caller::Authorized));
+        };
+        let at = Circumstances {
+            region: function.region.clone(),
+            time_ms: self.parts.clock.unix_ms(),
+            source_arn: Some(source.to_string()),
+            source_account: Some(source_account.clone()),
+            ..Circumstances::default()
+        };
+        let service = lambent_identity::Caller::service(principal);
+        match self.parts.identity.authorize(&service, &at, Wanted::new(INVOKE, function.to_string())).await {
+            Ok(_) => Ok(true),
+            Err(IdentityError::Denied(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn load_target(&self, function: &Arn, draw: Draw<'_>) -> Result<Arc<Loaded>, InvokeError> {
         let found = self.load_drawn(&name_of(function)?, draw).await;
         let found = found.map_err(|error| InvokeError::Platform(error.to_string()))?;
@@ -169,7 +193,7 @@ impl MayInvoke for Lambda {
     ) -> BoxFuture<'a, Result<bool, PortError>> {
         Box::pin(async move {
             match self.load_target(function, Draw::Chance(&self.parts.random)).await {
-                Ok(loaded) => Ok(allows(&loaded, caller)),
+                Ok(_) => self.lets_in(function, caller).await.map_err(|error| PortError(error.to_string())),
                 Err(InvokeError::NoSuchFunction(_)) => Ok(false),
                 Err(error) => Err(PortError(error.to_string())),
             }
@@ -191,22 +215,6 @@ fn retry_of(config: &EventInvokeRow, own: RetryPolicy) -> RetryPolicy {
         max_attempts: retries.map_or(own.max_attempts, |retries| retries + 1),
         max_age: age.unwrap_or(own.max_age),
         ..own
-    }
-}
-
-/// Whether the function's resource policy lets the caller in; whoever was authorised by its own needs none.
-fn allows(loaded: &Loaded, caller: &Caller) -> bool {
-    match caller {
-        Caller::Authorized => true,
-        Caller::Service { principal, source, source_account } => {
-            let source_arn = &source.to_string();
-            statements::allows_invoke(
-                loaded.policy.as_ref(),
-                &ServiceCaller { principal, source_arn, source_account },
-            )
-        }
-        // Its policies are asked before anything is handed on in its name.
-        Caller::Role { .. } => false,
     }
 }
 

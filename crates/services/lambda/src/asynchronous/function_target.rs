@@ -6,10 +6,8 @@ use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::ports::{Caller, DeliverTo, Outgoing, PortError};
 use lambent_bus::{BusError, Delivery, NewEvent};
 
-use crate::errors::LambdaError;
 use crate::lambda::Lambda;
 use crate::names::FunctionName;
-use crate::policies::decision::{Asking, Verdict, Who, decide};
 use crate::policies::statements::INVOKE;
 
 /// Invokes functions asynchronously, in the name of another function's role.
@@ -28,14 +26,9 @@ impl Lambda {
                 "the role {role_arn} of {source} may not {INVOKE} on {target}, or does not trust Lambda"
             ));
         }
-        match self.is_denied(&target, &role_arn).await {
-            Ok(Some(false)) => {}
-            Ok(Some(true)) => {
-                return Delivery::Refused(format!(
-                    "the policy of {target} denies {INVOKE} to the role {role_arn} of {source}"
-                ));
-            }
-            Ok(None) => return Delivery::Refused(format!("function {target} does not exist")),
+        match exists(self, &target).await {
+            Ok(true) => {}
+            Ok(false) => return Delivery::Refused(format!("function {target} does not exist")),
             Err(error) => return Delivery::Busy(error.to_string()),
         }
         let event = &NewEvent {
@@ -52,20 +45,6 @@ impl Lambda {
             Err(error @ BusError::PayloadTooLarge { .. }) => Delivery::Refused(error.to_string()),
             Err(error) => Delivery::Busy(error.to_string()),
         }
-    }
-
-    /// Whether the function's own policy denies the role to invoke it; `None` where there is no function.
-    async fn is_denied(&self, target: &Arn, role_arn: &str) -> Result<Option<bool>, LambdaError> {
-        let Some(name) = function_name(target) else { return Ok(None) };
-        let Some(loaded) = self.load(&name).await? else { return Ok(None) };
-        let asking = Asking {
-            action: INVOKE,
-            who: Who::Aws(role_arn),
-            source_arn: None,
-            source_account: None,
-            url_auth_type: None,
-        };
-        Ok(Some(decide(loaded.policy.as_ref(), &asking) == Verdict::Deny))
     }
 }
 

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 use crate::configuration::host_architecture;
 use crate::limits::CACHED_FUNCTIONS_MAX;
-use crate::rows::{Phase, PolicyRow};
+use crate::rows::Phase;
 
 /// A function or a published version of it, by its own name or an alias, ready to be invoked (or to say why it is not).
 pub(crate) struct Loaded {
@@ -28,8 +28,6 @@ pub(crate) struct Loaded {
     /// Of what would run now; `None` while there is nothing to run.
     pub(crate) role: Option<String>,
     pub(crate) dead_letter_arn: Option<String>,
-    /// Of the name, not of what it leads to.
-    pub(crate) policy: Option<PolicyRow>,
     /// `None` while there is nothing to run.
     pub(crate) spec: Option<Arc<FunctionSpec>>,
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use lambent_api::Call;
 use lambent_base::Place;
-use lambent_identity::Wanted;
 use lambent_model_lambda::{
     Concurrency, CreateFunctionRequest, DeleteFunctionRequest, DeleteFunctionResponse, FunctionCodeLocation,
     FunctionConfiguration, GetFunctionConfigurationRequest, GetFunctionRequest, GetFunctionResponse,
@@ -178,12 +177,7 @@ impl Lambda {
     }
 
     /// Fails unless the caller may give the role to Lambda, and the role trusts Lambda.
-    async fn check_role(
-        &self,
-        call: &Call,
-        role_arn: &str,
-        function_arn: &str,
-    ) -> Result<(), LambdaError> {
+    async fn check_role(&self, call: &Call, role_arn: &str, function_arn: &str) -> Result<(), LambdaError> {
         call.authorize(wanted::pass_role(role_arn, function_arn)).await?;
         let trusted = self.parts.identity.service_may_assume(SERVICE_PRINCIPAL, role_arn).await;
         match trusted {

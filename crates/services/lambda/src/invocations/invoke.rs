@@ -18,8 +18,6 @@ use crate::invocations::payload;
 use crate::lambda::Lambda;
 use crate::limits::{ASYNC_PAYLOAD_MAX, CLIENT_CONTEXT_MAX, SYNC_PAYLOAD_MAX};
 use crate::names::{FunctionName, LATEST};
-use crate::policies::decision::check_no_deny;
-use crate::policies::statements::INVOKE;
 use crate::rows::Phase;
 
 /// What to run, besides the function itself.
@@ -88,7 +86,6 @@ impl Lambda {
         let payload = checked_payload(payload, kind)?;
         let client_context = client_context.as_deref().map(read_client_context).transpose()?;
         let loaded = self.loaded(&name).await?;
-        check_no_deny(loaded.policy.as_ref(), &[INVOKE], call.caller(), &name.qualified_arn())?;
         tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref())?;
         let run = Run {
             payload,

@@ -12,10 +12,6 @@ use crate::functions::existing;
 use crate::invocations::invoke::checked_payload;
 use crate::lambda::Lambda;
 use crate::limits::ASYNC_PAYLOAD_MAX;
-use crate::policies::decision::check_no_deny;
-use crate::policies::statements::INVOKE;
-
-const INVOKE_ASYNC: &str = "lambda:InvokeAsync";
 
 impl Lambda {
     pub(crate) async fn invoke_async(
@@ -30,9 +26,6 @@ impl Lambda {
         let payload = body.collect(ASYNC_PAYLOAD_MAX, too_large).await?;
         let payload = checked_payload(Some(payload), &kind)?;
         let loaded = self.loaded(&name).await?;
-        // Who may not invoke may not by the older name either.
-        let actions = [INVOKE_ASYNC, INVOKE];
-        check_no_deny(loaded.policy.as_ref(), &actions, call.caller(), &name.qualified_arn())?;
         tenancy::check_call(loaded.is_per_tenant, None)?;
         self.enqueue(call, &name, payload, None).await?;
         Ok(InvokeAsyncResponse { status: Some(202) })

@@ -9,6 +9,7 @@ use lambent_identity::{IdentityError, Policy, ResourceFacts, ResourcePolicies};
 use parking_lot::RwLock;
 
 use crate::errors::LambdaError;
+use crate::keys;
 use crate::lambda::Lambda;
 use crate::layers::names::LayerVersionName;
 use crate::layers::policy as layer_policy;
@@ -16,7 +17,6 @@ use crate::limits::KNOWN_POLICIES_MAX;
 use crate::names::FunctionName;
 use crate::policies::{document, statements};
 use crate::rows::{self, OneOrMore, PolicyRow};
-use crate::keys;
 
 /// The policies of functions by ARN, kept so that a warm invocation reads no store. Forgotten with [`crate::functions::cache`].
 #[derive(Default)]
@@ -90,7 +90,11 @@ impl Lambda {
                 None => return Ok(ResourceFacts::default()),
             },
         };
-        Ok(ResourceFacts { policy: known.policy.clone(), tags: known.tags.clone(), ..ResourceFacts::default() })
+        Ok(ResourceFacts {
+            policy: known.policy.clone(),
+            tags: known.tags.clone(),
+            ..ResourceFacts::default()
+        })
     }
 
     /// `None` where there is no such function.

@@ -1,6 +1,5 @@
 //! Resource policies of functions: single statements, whole documents, and whom they let in.
 
-pub(crate) mod decision;
 mod document;
 pub(crate) mod known;
 pub(crate) mod statements;

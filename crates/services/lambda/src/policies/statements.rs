@@ -17,7 +17,6 @@ use crate::keys;
 use crate::lambda::Lambda;
 use crate::limits::POLICY_BYTES_MAX;
 use crate::names::{FunctionName, LATEST, Which};
-use crate::policies::decision::{Asking, Verdict, Who, decide};
 use crate::policies::document::{document, statement_text};
 use crate::resolve::{Resolved, resolve};
 use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
@@ -26,14 +25,6 @@ use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
 pub(crate) const INVOKE: &str = "lambda:InvokeFunction";
 
 pub(crate) const NO_POLICY: &str = "No policy is associated with the given resource.";
-
-/// A service that wants to invoke a function for a resource of its own.
-pub(crate) struct ServiceCaller<'a> {
-    /// As `s3.amazonaws.com`.
-    pub(crate) principal: &'a str,
-    pub(crate) source_arn: &'a str,
-    pub(crate) source_account: &'a str,
-}
 
 /// Where the policy of what a name means is kept.
 pub(crate) fn key(name: &FunctionName) -> Key {
@@ -177,18 +168,6 @@ impl Lambda {
         Err(errors::invalid("The provided principal was invalid. Please check the principal and try again.")
             .into())
     }
-}
-
-/// Whether a policy lets a service invoke its function.
-pub(crate) fn allows_invoke(policy: Option<&PolicyRow>, caller: &ServiceCaller<'_>) -> bool {
-    let asking = Asking {
-        action: INVOKE,
-        who: Who::Service(caller.principal),
-        source_arn: Some(caller.source_arn),
-        source_account: Some(caller.source_account),
-        url_auth_type: None,
-    };
-    decide(policy, &asking) == Verdict::Allow
 }
 
 /// Fails where a name means nothing. Gives the revision of the version or alias that it means.

@@ -115,6 +115,7 @@ impl Cloud {
             disk_reserve_bytes,
         });
         targets.add("lambda", lambda.as_target());
+        identity.guard("lambda", lambda.as_guard());
         lambda.remove_leftovers().await.unwrap();
         let service = service(&lambda);
         let router = Router::new(&ops::SERVICE);

@@ -202,7 +202,7 @@ async fn a_change_that_cannot_be_taken_up_leaves_the_old_one_running() {
         .await
         .unwrap();
     cloud.lambda.cache.clear();
-        lambda.policies.clear();
+    cloud.lambda.policies.clear();
     assert_eq!(cloud.invoke("a", &[], b"7").await.status, 200);
     cloud.lambda.finish_soon(place(), "a".to_owned());
     let settled = cloud.settled("a").await;

@@ -175,7 +175,8 @@ impl Lambda {
         call: &Call,
         input: ListFunctionUrlConfigsRequest,
     ) -> Result<ListFunctionUrlConfigsResponse, LambdaError> {
-        let name = &FunctionName { qualifier: None, ..existing(&input.function_name, None, &call.owner_place())? };
+        let name =
+            &FunctionName { qualifier: None, ..existing(&input.function_name, None, &call.owner_place())? };
         let wanted = input.max_items.and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE_MAX);
         let after = input.marker.as_deref();
         let read = self.db(call).read(|txn| async move {

@@ -100,9 +100,8 @@ impl Served {
         }
         let caller = call.caller.take_if(|_| row.is_signed);
         let Some(loaded) = lambda.load(name).await? else { return Err(access::forbidden()) };
-        let policy = loaded.policy.as_ref();
         let at = call.context.circumstances();
-        access::check(&lambda.parts.identity, &at, caller.as_ref(), policy, &name.qualified_arn()).await?;
+        access::check(&lambda.parts.identity, &at, caller.as_ref(), &name.qualified_arn()).await?;
         call.caller = caller;
 
         let parts = &lambda.parts;

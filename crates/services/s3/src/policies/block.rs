@@ -52,8 +52,10 @@ impl S3 {
             restrict_public_buckets: given.restrict_public_buckets == Some(true),
         };
         let expected = input.expected_bucket_owner.as_deref();
-        self.change_access(call, &input.bucket, expected, |access| {
-            AccessRow { has_block: true, block, ..access }
+        self.change_access(call, &input.bucket, expected, |access| AccessRow {
+            has_block: true,
+            block,
+            ..access
         })
         .await
     }

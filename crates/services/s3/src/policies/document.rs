@@ -2,7 +2,7 @@
 //! Source: Amazon S3 API Reference; Amazon S3 User Guide, "Policies and permissions in Amazon S3".
 
 use lambent_api::{ACCESS_DENIED, ApiError, Call};
-use lambent_identity::{IdentityError, MalformedPolicy, Policy};
+use lambent_identity::{IdentityError, Policy};
 use lambent_model_s3::{
     DeleteBucketPolicyRequest, GetBucketPolicyOutput, GetBucketPolicyRequest, GetBucketPolicyStatusOutput,
     GetBucketPolicyStatusRequest, PolicyStatus, PutBucketPolicyRequest,
@@ -27,13 +27,16 @@ impl S3 {
     ) -> Result<Empty, S3Error> {
         let (bucket, expected) = (input.bucket.as_str(), input.expected_bucket_owner.as_deref());
         let access = self.access_of(call, bucket, expected).await?;
-        self.check_policy(bucket, &input.policy).await?;
-        if access.block.block_public_policy && is_public(&input.policy) {
+        let policy = self.checked_policy(bucket, &input.policy).await?;
+        if access.block.block_public_policy && policy.is_public() {
             return Err(blocked(call).into());
         }
         let text = &input.policy;
-        self.change_access(call, bucket, expected, |access| AccessRow { policy: Some(text.clone()), ..access })
-            .await
+        self.change_access(call, bucket, expected, |access| AccessRow {
+            policy: Some(text.clone()),
+            ..access
+        })
+        .await
     }
 
     pub(crate) async fn get_bucket_policy(
@@ -62,18 +65,19 @@ impl S3 {
     ) -> Result<GetBucketPolicyStatusOutput, S3Error> {
         let access = self.access_of(call, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
         let text = access.policy.ok_or_else(|| no_policy(&input.bucket))?;
-        let is_public = is_public(&text) && !access.block.restrict_public_buckets;
+        let policy = Policy::resource(&text, "s3").map_err(|error| refused(error.to_string()))?;
+        let is_public = policy.is_public() && !access.block.restrict_public_buckets;
         Ok(GetBucketPolicyStatusOutput { policy_status: Some(PolicyStatus { is_public: Some(is_public) }) })
     }
 
-    /// Fails for a policy that cannot hang on this bucket.
-    async fn check_policy(&self, bucket: &str, text: &str) -> Result<(), S3Error> {
+    /// A policy that can hang on this bucket.
+    async fn checked_policy(&self, bucket: &str, text: &str) -> Result<Policy, S3Error> {
         let bytes = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
         if bytes > limits::POLICY_MAX_BYTES || text.len() > limits::POLICY_TEXT_MAX_BYTES {
             return Err(refused("Policy exceeds the maximum allowed document size.").into());
         }
-        Policy::resource(text, "s3").map_err(|error| malformed(&error))?;
-        let value: Value = serde_json::from_str(text).map_err(|_| malformed(&MalformedPolicy::Json))?;
+        let policy = Policy::resource(text, "s3").map_err(|error| refused(error.to_string()))?;
+        let value: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
         for statement in each(&value["Statement"]) {
             check_statement(bucket, statement)?;
             for name in principals_of(statement) {
@@ -84,7 +88,7 @@ impl S3 {
                 }
             }
         }
-        Ok(())
+        Ok(policy)
     }
 
     /// Whether there is somebody of this name. AWS stores none that it cannot find.
@@ -104,18 +108,6 @@ impl S3 {
             _ => Ok(true),
         }
     }
-}
-
-/// Whether a policy lets in everybody.
-pub(super) fn is_public(text: &str) -> bool {
-    let Ok(value) = serde_json::from_str::<Value>(text) else { return true };
-    let is_everybody = |value: &Value| each(value).any(|name| name == "*");
-    each(&value["Statement"]).any(|statement| {
-        let principal = &statement["Principal"];
-        statement["Effect"] == "Allow"
-            && (*principal == "*" || is_everybody(&principal["AWS"]) || !statement["NotPrincipal"].is_null())
-            && statement["Condition"].as_object().is_none_or(serde_json::Map::is_empty)
-    })
 }
 
 /// Errors: `MalformedPolicy` for what only S3 knows to be wrong.
@@ -145,13 +137,6 @@ fn each(value: &Value) -> std::slice::Iter<'_, Value> {
         Value::Array(several) => several.iter(),
         Value::Null => [].iter(),
         one => std::slice::from_ref(one).iter(),
-    }
-}
-
-fn malformed(error: &MalformedPolicy) -> ApiError {
-    match error {
-        MalformedPolicy::Json => refused("Policies must be valid JSON and the first byte must be '{'"),
-        other => refused(other.to_string()),
     }
 }
 

@@ -8,7 +8,6 @@ use lambent_identity::{IdentityError, Policy, ResourceFacts, ResourcePolicies};
 use lambent_store::Db;
 use parking_lot::RwLock;
 
-use super::document::is_public;
 use crate::errors::S3Error;
 use crate::rows::{self, AccessRow, BucketRow};
 use crate::{keys, limits, names};
@@ -80,7 +79,7 @@ impl BucketPolicies {
         let Some((owner, access)) = read.await.map_err(damaged)? else { return Ok(None) };
         let policy = access.policy.as_deref().map(|text| Policy::resource(text, "s3")).transpose()?;
         let is_blocked_public =
-            access.block.restrict_public_buckets && access.policy.as_deref().is_some_and(is_public);
+            access.block.restrict_public_buckets && policy.as_ref().is_some_and(Policy::is_public);
         let known = Arc::new(Known { owner, policy: policy.map(Arc::new), is_blocked_public });
         let mut cache = self.0.cache.write();
         if cache.generation == generation {

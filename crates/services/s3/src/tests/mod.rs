@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_api::{
-    ApiError, Asked, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Guarded, PlatformWork,
-    Trailers,
+    ApiError, Asked, Body, BoxFuture, ByteStream, Call, CallContext, Client, Decisions, Guarded,
+    PlatformWork, Trailers,
 };
 use lambent_base::{Arn, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
@@ -107,7 +107,8 @@ impl Fixture {
             access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret_access_key: "secret".to_owned(),
         };
-        let identity = Arc::new(Identity::new(db.clone(), clock.clone(), random.clone(), root, MasterKey::new([7; 32])));
+        let identity =
+            Arc::new(Identity::new(db.clone(), clock.clone(), random.clone(), root, MasterKey::new([7; 32])));
         let work = PlatformWork::for_the("tests");
         let policies = BucketPolicies::new(Guarded::new(db.clone()), work.clone());
         identity.guard("s3", Arc::new(policies.clone()));
@@ -184,7 +185,6 @@ impl Fixture {
         Call::decide(context, self.identity.clone(), &caller, wanted).await
     }
 
-    #[expect(dead_code, reason = "decisions by bucket policies are tested with the engine that reads them")]
     /// A call of anybody's.
     pub(super) async fn call_of(
         &self,

@@ -1,6 +1,7 @@
 //! Bucket policies, and who is let in by them.
 
-use lambent_api::ApiError;
+use lambent_api::{ApiError, Call};
+use lambent_identity::Caller;
 use lambent_model_s3::{
     DeleteBucketPolicyRequest, DeletePublicAccessBlockRequest, GetBucketPolicyRequest,
     GetBucketPolicyStatusRequest, GetPublicAccessBlockRequest, ListObjectsV2Request,
@@ -8,7 +9,7 @@ use lambent_model_s3::{
 };
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, BUCKET, Fixture};
+use super::{ACCOUNT, BUCKET, Fixture, get_request};
 use crate::wanted;
 
 async fn put_policy(fixture: &Fixture, text: &str) -> Result<(), ApiError> {
@@ -34,11 +35,103 @@ fn reading(principal: &Value) -> String {
 }
 
 async fn unblock(fixture: &Fixture) {
-    let input =
-        DeletePublicAccessBlockRequest { bucket: BUCKET.to_owned(), ..DeletePublicAccessBlockRequest::default() };
+    let input = DeletePublicAccessBlockRequest {
+        bucket: BUCKET.to_owned(),
+        ..DeletePublicAccessBlockRequest::default()
+    };
     fixture.s3.delete_public_access_block(&fixture.call().await, input).await.unwrap();
 }
 
+/// What a caller is told that reads an object: its length, or the code of the error.
+async fn read(fixture: &Fixture, caller: &Caller) -> Result<i64, String> {
+    let call: Result<Call, ApiError> =
+        fixture.call_of(caller, "s3:GetObject", "arn:aws:s3:::photos/a.jpg").await;
+    let call = call.map_err(|error| error.code.into_owned())?;
+    let got = fixture.s3.get_object(&call, get_request("a.jpg")).await;
+    got.map(|(output, _)| output.content_length.unwrap())
+        .map_err(|error| ApiError::from(error).code.into_owned())
+}
+
+const DENIED: &str = "AccessDenied";
+
+#[tokio::test]
+async fn another_account_is_let_in_by_the_bucket() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("a.jpg", b"12345").await;
+    let other = Caller::root("111111111111", "AKIAOTHER");
+    assert_eq!(read(&fixture, &other).await.unwrap_err(), DENIED);
+    put_policy(&fixture, &reading(&json!({ "AWS": "111111111111" }))).await.unwrap();
+    assert_eq!(read(&fixture, &other).await, Ok(5));
+    let third = Caller::root("222222222222", "AKIATHIRD");
+    assert_eq!(read(&fixture, &third).await.unwrap_err(), DENIED);
+    let writes = fixture.call_of(&other, "s3:PutObject", "arn:aws:s3:::photos/a.jpg").await;
+    assert_eq!(writes.unwrap_err().code, DENIED);
+    let delete =
+        DeleteBucketPolicyRequest { bucket: BUCKET.to_owned(), ..DeleteBucketPolicyRequest::default() };
+    fixture.s3.delete_bucket_policy(&fixture.call().await, delete).await.unwrap();
+    assert_eq!(read(&fixture, &other).await.unwrap_err(), DENIED, "a policy that is gone lets nobody in");
+}
+
+#[tokio::test]
+async fn a_policy_denies_its_own_account() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("a.jpg", b"12345").await;
+    let root = Caller::root(ACCOUNT, "AKIAIOSFODNN7EXAMPLE");
+    assert_eq!(read(&fixture, &root).await, Ok(5));
+    let deny = policy(&json!({
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::photos/*",
+    }));
+    put_policy(&fixture, &deny).await.unwrap();
+    assert_eq!(read(&fixture, &root).await.unwrap_err(), DENIED);
+}
+
+#[tokio::test]
+async fn strangers_read_what_is_public() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("a.jpg", b"12345").await;
+    let nobody = Caller::anonymous();
+    assert_eq!(read(&fixture, &nobody).await.unwrap_err(), DENIED);
+    unblock(&fixture).await;
+    put_policy(&fixture, &reading(&json!("*"))).await.unwrap();
+    assert_eq!(read(&fixture, &nobody).await, Ok(5));
+    let told = fixture.call_of(&nobody, "s3:PutObject", "arn:aws:s3:::photos/a.jpg").await.unwrap_err();
+    assert_eq!(told.message, "Access Denied");
+    let put = PutPublicAccessBlockRequest {
+        bucket: BUCKET.to_owned(),
+        public_access_block_configuration: PublicAccessBlockConfiguration {
+            restrict_public_buckets: Some(true),
+            ..PublicAccessBlockConfiguration::default()
+        },
+        ..PutPublicAccessBlockRequest::default()
+    };
+    fixture.s3.put_public_access_block(&fixture.call().await, put).await.unwrap();
+    assert_eq!(read(&fixture, &nobody).await.unwrap_err(), DENIED);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_hands_lets_nobody_in_by_the_old_owner() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("a.jpg", b"12345").await;
+    let other = Caller::root("111111111111", "AKIAOTHER");
+    let wanted = wanted::create_bucket(
+        &lambent_model_s3::CreateBucketRequest { bucket: BUCKET.to_owned(), ..Default::default() },
+        &lambent_base::Place { account: other.account.clone(), region: "us-east-1".to_owned() },
+    );
+    assert!(wanted.is_new, "whether a name is taken is the handler's to tell");
+    let root = fixture.call_of(
+        &Caller::root(ACCOUNT, "AKIAIOSFODNN7EXAMPLE"),
+        "s3:GetObject",
+        "arn:aws:s3:::photos/a",
+    );
+    assert_eq!(root.await.unwrap().owner(), ACCOUNT);
+    let nowhere = fixture.call_of(&other, "s3:GetObject", "arn:aws:s3:::nowhere/a").await.unwrap();
+    assert_eq!(nowhere.owner(), "111111111111", "a bucket that is not there is the caller's own");
+    let error = fixture.s3.get_object(&nowhere, get_request("a.jpg")).await.unwrap_err();
+    assert_eq!(ApiError::from(error).code, DENIED, "what was decided is not what is read");
+}
 
 #[tokio::test]
 async fn policies_are_kept_as_they_were_given() {
