@@ -8,6 +8,7 @@ mod body;
 mod call;
 mod guarded;
 mod service;
+pub mod testing;
 mod urls;
 
 pub use body::{Body, ByteStream, Trailers};

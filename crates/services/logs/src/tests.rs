@@ -16,6 +16,7 @@ use lambent_store::{Db, KeyRange, ScanOptions, StoreError};
 
 use crate::{Logs, LogsError, StreamLines};
 
+mod actions;
 mod events;
 mod groups;
 mod paging;

@@ -49,6 +49,7 @@ pub(super) async fn deploy(client: &Client, runtime: &str, package: &[u8]) -> Re
         "Action": "lambda:InvokeFunction",
         "Principal": "s3.amazonaws.com",
         "SourceArn": format!("arn:aws:s3:::{PHOTOS_BUCKET}"),
+        "SourceAccount": client.cloud().root.account,
     });
     let path = format!("/2015-03-31/functions/{FUNCTION}/policy");
     lambda(client, "AddPermission", Method::POST, &path, &permission).await?;

@@ -1,5 +1,6 @@
 //! The service through its own table of operations, on a store in memory, with a runner that runs nothing.
 
+mod actions;
 mod aliases;
 mod checks;
 mod cloud;

@@ -1,6 +1,7 @@
 //! The service with its real parts, called without HTTP: a store in memory, blobs in a temporary directory.
 
 mod access;
+mod actions;
 mod bounds;
 mod buckets;
 mod copies;
@@ -60,6 +61,7 @@ pub(super) struct Fixture {
     pub outbox: Outbox,
     pub functions: Arc<Functions>,
     pub directory: tempfile::TempDir,
+    pub parts: S3Parts,
     identity: Arc<Identity>,
 }
 
@@ -124,7 +126,19 @@ impl Fixture {
             random: random.clone(),
         };
         let sweeper = Sweeper::new(parts.clone(), work);
-        Self { s3: S3::new(parts), db, hand, clock, sweeper, blobs, outbox, functions, directory, identity }
+        Self {
+            s3: S3::new(parts.clone()),
+            parts,
+            db,
+            hand,
+            clock,
+            sweeper,
+            blobs,
+            outbox,
+            functions,
+            directory,
+            identity,
+        }
     }
 
     /// With a bucket.
