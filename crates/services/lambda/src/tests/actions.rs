@@ -96,7 +96,7 @@ async fn operations_want_what_the_reference_says() {
     let signing = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0123456789abcdef0";
     let body = json!({
         "FunctionName": "thumb", "Role": "arn:aws:iam::000000000000:role/r", "Code": {}, "Name": "live",
-        "FunctionVersion": "1", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "111111111111",
+        "FunctionVersion": "1", "StatementId": "s", "Action": "lambda:GetLayerVersion", "Principal": "111111111111",
         "AuthType": "NONE", "Tags": { "a": "b" }, "ReservedConcurrentExecutions": 1,
         "ProvisionedConcurrentExecutions": 1, "Content": {}, "RecursiveLoop": "Allow", "UpdateRuntimeOn": "Auto",
         "AllowedPublishers": { "SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789"] },

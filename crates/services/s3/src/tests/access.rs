@@ -125,7 +125,11 @@ async fn deletion_of_a_version_is_an_action_of_its_own() {
 #[tokio::test]
 async fn what_is_wrong_with_the_bucket_or_the_list_fails_a_deletion_as_a_whole() {
     let fixture = Fixture::new();
-    let caller = fixture.role(json!([{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}])).await;
+    let nothing = fixture.role(json!([{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}])).await;
+    let told = delete_as(&fixture, &nothing, deletion(&[("k", None)], false)).await.unwrap();
+    assert_eq!(told.1[0].1, "AccessDenied", "who may delete nothing learns nothing of buckets");
+    let caller =
+        fixture.role(json!([{"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "*"}])).await;
     let error = delete_as(&fixture, &caller, deletion(&[("k", None)], false)).await.unwrap_err();
     assert_eq!(code(&error), "NoSuchBucket");
     fixture.create_bucket(BUCKET).await.unwrap();
@@ -181,7 +185,9 @@ fn a_version_is_read_and_deleted_by_actions_of_its_own() {
             ..HeadObjectRequest::default()
         };
         let deletion = DeleteObjectRequest { bucket, key, version_id, ..DeleteObjectRequest::default() };
-        let wanted = |action| Wanted::new(action, "arn:aws:s3:::photos/k");
+        let wanted = |action| {
+            crate::wanted::with(Wanted::new(action, "arn:aws:s3:::photos/k"), "s3:versionid", version)
+        };
         assert_eq!(objects::wanted_get(&get, &place), wanted(read));
         assert_eq!(objects::wanted_head(&head, &place), wanted(read));
         assert_eq!(objects::wanted_deletion(&deletion, &place), wanted(delete));

@@ -121,12 +121,9 @@ async fn a_name_that_changes_hands_lets_nobody_in_by_the_old_owner() {
         &lambent_base::Place { account: other.account.clone(), region: "us-east-1".to_owned() },
     );
     assert!(wanted.is_new, "whether a name is taken is the handler's to tell");
-    let root = fixture.call_of(
-        &Caller::root(ACCOUNT, "AKIAIOSFODNN7EXAMPLE"),
-        "s3:GetObject",
-        "arn:aws:s3:::photos/a",
-    );
-    assert_eq!(root.await.unwrap().owner(), ACCOUNT);
+    let root = Caller::root(ACCOUNT, "AKIAIOSFODNN7EXAMPLE");
+    let root = fixture.call_of(&root, "s3:GetObject", "arn:aws:s3:::photos/a").await.unwrap();
+    assert_eq!(root.owner(), ACCOUNT);
     let nowhere = fixture.call_of(&other, "s3:GetObject", "arn:aws:s3:::nowhere/a").await.unwrap();
     assert_eq!(nowhere.owner(), "111111111111", "a bucket that is not there is the caller's own");
     let error = fixture.s3.get_object(&nowhere, get_request("a.jpg")).await.unwrap_err();
