@@ -166,17 +166,9 @@ impl Extensions {
                 Err((kind, message)) => refuse(api, kind, &message),
             };
         }
-        let Some(id) = &request.id else {
-            let kind = "Extension.MissingExtensionIdentifier";
-            return refuse(api, kind, "Missing Lambda-Extension-Identifier header");
-        };
-        if !is_uuid(id) {
-            let message = "Invalid Lambda-Extension-Identifier";
-            return refuse(api, "Extension.InvalidExtensionIdentifier", message);
-        }
-        let Some(at) = self.registered.iter().position(|one| one.id == *id) else {
-            let message = format!("Unknown extension {}", plain(id));
-            return refuse(api, "Extension.UnknownExtensionIdentifier", &message);
+        let at = match self.named(request.id.as_deref()) {
+            Ok(at) => at,
+            Err((kind, message)) => return refuse(api, kind, &message),
         };
         let one = &mut self.registered[at];
         match request.call {
@@ -217,6 +209,20 @@ impl Extensions {
                 Heard::Subscribe { name: one.name.clone(), is_logs, body: request.body }
             }
         }
+    }
+
+    /// The number of the extension with an identifier, or what is wrong with that: error type and message.
+    fn named(&self, id: Option<&str>) -> Result<usize, (&'static str, String)> {
+        let Some(id) = id else {
+            let message = "Missing Lambda-Extension-Identifier header";
+            return Err(("Extension.MissingExtensionIdentifier", message.to_owned()));
+        };
+        if !is_uuid(id) {
+            let message = "Invalid Lambda-Extension-Identifier";
+            return Err(("Extension.InvalidExtensionIdentifier", message.to_owned()));
+        }
+        let at = self.registered.iter().position(|one| one.id == *id);
+        at.ok_or_else(|| ("Extension.UnknownExtensionIdentifier", format!("Unknown extension {id}")))
     }
 
     /// The number of the extension, or why it cannot be: error type and message.
