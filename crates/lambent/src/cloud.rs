@@ -187,8 +187,9 @@ impl Cloud {
         let meter = Meter::new(ground.db.clone(), ground.clock.clone(), prices);
         let runtimes = Arc::new(Catalogue::with_installed(data_dir.root()));
         let reports = (logs.clone(), meter.clone());
-        let pool = pool(&ground, &data_dir, (arguments, port), (&runtimes, &endpoint), reports)?;
-        let runners = runners(&ground, &data_dir, pool.clone())?;
+        let network = way_out(&ground, arguments, port)?;
+        let pool = pool(&ground, &data_dir, (arguments, &network), (&runtimes, &endpoint), reports)?;
+        let runners = runners(&ground, &data_dir, pool.clone(), network)?;
         let settings = (data_dir.root(), images(arguments)?, arguments.concurrency);
         let lambda = lambda(&ground, runtimes, runners.clone(), settings, &arguments.domain);
         let s3 = s3_parts(&ground, lambda.clone());
@@ -287,7 +288,7 @@ async fn open_store(
 fn pool(
     ground: &Ground,
     data_dir: &DataDir,
-    (arguments, port): (&UpArgs, u16),
+    (arguments, network): (&UpArgs, &Option<Network>),
     (runtimes, endpoint): (&Arc<Catalogue>, &Arc<SandboxEndpoint>),
     (logs, meter): (Logs, Meter),
 ) -> Result<Pool, StartError> {
@@ -303,7 +304,7 @@ fn pool(
         random: ground.random.clone(),
         runtimes: runtimes.clone(),
         endpoint: endpoint.clone(),
-        egress: way_out(ground, arguments, port)?,
+        egress: network.clone().map(|network| Arc::new(FunctionNetwork(network)) as Arc<dyn Egress>),
         logs: Arc::new(FunctionLogs(logs, PlatformWork::for_the("logs/functions"))),
         recorder: Arc::new(FunctionMeter(meter)),
     };
@@ -327,7 +328,7 @@ fn deliverers(
 }
 
 /// How functions reach the outside, where the operator allows it.
-fn way_out(ground: &Ground, arguments: &UpArgs, port: u16) -> Result<Option<Arc<dyn Egress>>, StartError> {
+fn way_out(ground: &Ground, arguments: &UpArgs, port: u16) -> Result<Option<Network>, StartError> {
     if arguments.egress.is_none() {
         return Ok(None);
     }
@@ -336,12 +337,16 @@ fn way_out(ground: &Ground, arguments: &UpArgs, port: u16) -> Result<Option<Arc<
     device.map_err(StartError::Egress)?;
     let policy = arguments.egress.clone();
     let config = NetworkConfig { policy, resolvers: ResolverSource::Host, own_ports: vec![port] };
-    let network = Network::new(config, ground.clock.clone(), ground.random.clone());
-    Ok(Some(Arc::new(FunctionNetwork(network))))
+    Ok(Some(Network::new(config, ground.clock.clone(), ground.random.clone())))
 }
 
 /// What runs functions; compiled components are sealed with what the master key seals.
-fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, StartError> {
+fn runners(
+    ground: &Ground,
+    data_dir: &DataDir,
+    pool: Pool,
+    network: Option<Network>,
+) -> Result<Runners, StartError> {
     #[cfg(feature = "wasm")]
     {
         let secret = owner::master_key(data_dir)?;
@@ -349,7 +354,10 @@ fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, S
             // Whoever joined a cloud has one.
             secret: secret.map_or_else(|| ground.random.bytes(), |secret| *secret),
             random: ground.random.clone(),
+            tmp_dir: data_dir.root().join("wasm-tmp"),
             ledger: pool.ledger(),
+            shared: Arc::new(pool.clone()),
+            network,
             shutdown_grace: pool.shutdown_grace(),
         };
         let wasm = lambent_wasm::Wasm::new(config)?;
@@ -357,7 +365,7 @@ fn runners(ground: &Ground, data_dir: &DataDir, pool: Pool) -> Result<Runners, S
     }
     #[cfg(not(feature = "wasm"))]
     {
-        let _ = (ground, data_dir);
+        let _ = (ground, data_dir, network);
         Ok(Runners { pool })
     }
 }

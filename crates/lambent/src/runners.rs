@@ -101,10 +101,8 @@ impl Runner for Runners {
     }
 
     fn limit_unreserved(&self, place: &Place, limit: usize) {
+        // It counts the calls of both.
         Runner::limit_unreserved(&self.pool, place, limit);
-        // Each counts its own calls.
-        #[cfg(feature = "wasm")]
-        self.wasm.limit_unreserved(&place.account, &place.region, limit);
     }
 
     fn provision(&self, place: &Place, name: &str, wanted: Vec<(Arc<FunctionSpec>, usize)>) {

@@ -28,6 +28,6 @@ mod stack;
 mod stream;
 
 pub use cidr::{Cidr, CidrError};
-pub use network::{Network, NetworkConfig};
+pub use network::{ConnectionPlace, Network, NetworkConfig};
 pub use policy::{Policy, PolicyError, Refusal};
 pub use resolvers::ResolverSource;

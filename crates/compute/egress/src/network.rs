@@ -31,6 +31,10 @@ pub struct NetworkConfig {
 #[derive(Clone, Debug)]
 pub struct Network(Arc<Shared>);
 
+/// A place among all connections, until it is dropped.
+#[derive(Debug)]
+pub struct ConnectionPlace(#[expect(dead_code, reason = "it is held, not looked at")] Share);
+
 /// What the environments have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -85,6 +89,19 @@ impl Network {
             // An environment that ends takes its device along.
             tracing::debug!(%ended, "an environment's way out has ended");
         })
+    }
+}
+
+impl Network {
+    /// Whether a function that has no network device may open a connection to this endpoint, and one of its places among all
+    /// connections, which it has until that is dropped. Functions with the same owner share.
+    pub fn admit(&self, outside: SocketAddr, owner: &Arc<str>) -> Result<ConnectionPlace, Refusal> {
+        let target = self.0.admit(outside)?;
+        if target.is_resolver {
+            return Err(Refusal::NoRoute);
+        }
+        let place = self.0.place(Protocol::Tcp, target, owner);
+        place.map(ConnectionPlace).ok_or(Refusal::Full)
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Leases {
     closed: bool,
     /// By account and region: what functions without reserved concurrency may run at once, provisioned environments apart.
     unreserved: Vec<(String, String, usize)>,
+    /// By account and region: calls of such functions that run elsewhere, see [`crate::SharedConcurrency`].
+    elsewhere: HashMap<(String, String), usize>,
 }
 
 /// What is to be done about provisioned environments.
@@ -130,8 +132,8 @@ pub(crate) struct Ran {
 impl Leases {
     pub(crate) fn new(bounds: Bounds) -> Self {
         let (functions, waiting) = (HashMap::new(), VecDeque::new());
-        let unreserved = Vec::new();
-        Self { bounds, functions, waiting, total: 0, starting: 0, closed: false, unreserved }
+        let (unreserved, elsewhere) = (Vec::new(), HashMap::new());
+        Self { bounds, functions, waiting, total: 0, starting: 0, closed: false, unreserved, elsewhere }
     }
 
     /// An environment for a call, and those that must be ended because they are out of date or in the way. A `patient`
@@ -203,16 +205,22 @@ impl Leases {
             let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
             return (fleet.on_demand() + waiting >= left).then_some(reason);
         }
+        let is_full = self.is_shared_exhausted(&name.0, &name.1);
+        is_full.then_some(ThrottleReason::ConcurrentInvocationLimitExceeded)
+    }
+
+    /// Whether as much runs in a place as functions without reserved concurrency may run there together.
+    fn is_shared_exhausted(&mut self, account: &str, region: &str) -> bool {
         // There are few places.
-        let here =
-            self.unreserved.iter().find(|(account, region, _)| *account == name.0 && *region == name.1);
-        let limit = here?.2;
+        let here = self.unreserved.iter().find(|known| known.0 == account && known.1 == region);
+        let Some(limit) = here.map(|known| known.2) else { return false };
+        let elsewhere = self.elsewhere.iter().find(|(place, _)| place.0 == account && place.1 == region);
+        let mut running = elsewhere.map_or(0, |(_, calls)| *calls);
         // Most of the time there are fewer environments than that, whatever they do.
-        if self.total + self.waiting.len() < limit {
-            return None;
+        if running + self.total + self.waiting.len() < limit {
+            return false;
         }
-        let is_here = |other: &Name| other.0 == name.0 && other.1 == name.1;
-        let mut running = 0;
+        let is_here = |other: &Name| other.0 == account && other.1 == region;
         for (other, fleet) in &mut self.functions {
             if !fleet.has_reserved && is_here(other) {
                 running += fleet.on_demand();
@@ -224,7 +232,24 @@ impl Leases {
                 && self.functions.get(&waiter.name).is_none_or(|fleet| !fleet.has_reserved)
         };
         running += self.waiting.iter().filter(shares).count();
-        (running >= limit).then_some(ThrottleReason::ConcurrentInvocationLimitExceeded)
+        running >= limit
+    }
+
+    /// Counts a call that runs elsewhere; `false` where it must not run.
+    pub(crate) fn begin_elsewhere(&mut self, account: &str, region: &str) -> bool {
+        if self.is_shared_exhausted(account, region) {
+            return false;
+        }
+        *self.elsewhere.entry((account.to_owned(), region.to_owned())).or_default() += 1;
+        true
+    }
+
+    /// It has ended.
+    pub(crate) fn end_elsewhere(&mut self, account: &str, region: &str) {
+        let place = (account.to_owned(), region.to_owned());
+        if let Some(calls) = self.elsewhere.get_mut(&place) {
+            *calls = calls.saturating_sub(1);
+        }
     }
 
     /// See [`crate::Pool::limit_unreserved`].
@@ -757,6 +782,23 @@ pub(crate) mod tests {
             assert_eq!(call(name, None), Some(ThrottleReason::ConcurrentInvocationLimitExceeded));
         }
         assert_eq!(call("reserved", Some(5)), None);
+    }
+
+    #[test]
+    fn calls_that_run_elsewhere_have_their_part_of_what_is_shared() {
+        let (account, region) = ("000000000000", "us-east-1");
+        let mut leases = bounded(10, 10, 10);
+        assert!(leases.begin_elsewhere(account, region), "nobody said how much that is");
+        leases.limit_unreserved(account, region, 2);
+        let call =
+            |leases: &mut Leases| throttle(leases.acquire(&with("1", None), None, true, Duration::ZERO).0);
+        assert_eq!(call(&mut leases), None);
+        assert_eq!(call(&mut leases), Some(ThrottleReason::ConcurrentInvocationLimitExceeded));
+        assert!(!leases.begin_elsewhere(account, region));
+        assert!(leases.begin_elsewhere(account, "eu-west-1"));
+        leases.end_elsewhere(account, region);
+        assert_eq!(call(&mut leases), None);
+        assert!(!leases.begin_elsewhere(account, region));
     }
 
     #[test]

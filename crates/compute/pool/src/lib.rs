@@ -54,7 +54,7 @@ pub use ledger::{End, Journal, Ledger, Usage};
 pub use memory::usable_bytes;
 pub use parts::{Egress, Endpoint, LogBatch, LogEvent, LogSink, Recorder};
 pub use pool::{Pool, PoolConfig, PoolParts, PoolStats};
-pub use provision::{ProvisionFailure, Provisioned};
+pub use provision::{ProvisionFailure, Provisioned, SharedConcurrency};
 pub use start::Needs;
 pub use stats::FunctionStats;
 pub use stream::{Answer, ResultStream};

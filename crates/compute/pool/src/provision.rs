@@ -113,6 +113,26 @@ impl Pool {
     }
 }
 
+/// Counts calls that do not run in environments against what the functions of a place without reserved concurrency may run
+/// together: the pool's calls and these.
+pub trait SharedConcurrency: Send + Sync {
+    /// Counts one; `false` where it must not run.
+    fn begin(&self, account: &str, region: &str) -> bool;
+
+    /// One that was counted has ended.
+    fn end(&self, account: &str, region: &str);
+}
+
+impl SharedConcurrency for Pool {
+    fn begin(&self, account: &str, region: &str) -> bool {
+        self.inner().leases.lock().begin_elsewhere(account, region)
+    }
+
+    fn end(&self, account: &str, region: &str) {
+        self.inner().leases.lock().end_elsewhere(account, region);
+    }
+}
+
 impl Inner {
     /// Keeps provisioned environments for as long as any are wanted.
     fn provision_from_now_on(self: &Arc<Self>) {

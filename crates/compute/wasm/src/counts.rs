@@ -1,15 +1,19 @@
-//! How many calls run: of a function, its versions and revisions together, and of the functions of an account that share what
-//! is not reserved.
+//! How many calls run: of a function, its versions and revisions together. What functions without reserved concurrency have
+//! together is counted with the calls that run in environments.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lambent_pool::{FunctionKey, ThrottleReason};
+use lambent_pool::{FunctionKey, SharedConcurrency, ThrottleReason};
 use parking_lot::Mutex;
 
 /// All counts. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Counts(Arc<Mutex<Tallies>>);
+#[derive(Clone)]
+pub(crate) struct Counts {
+    /// Functions without a running call are not in it.
+    functions: Arc<Mutex<HashMap<Name, usize>>>,
+    shared: Arc<dyn SharedConcurrency>,
+}
 
 /// A call that is counted until this is dropped.
 pub(crate) struct Counted {
@@ -18,76 +22,44 @@ pub(crate) struct Counted {
     is_reserved: bool,
 }
 
-#[derive(Default)]
-struct Tallies {
-    /// Functions without a running call are not in it.
-    functions: HashMap<Name, usize>,
-    /// By account and region.
-    unreserved: HashMap<Place, Unreserved>,
-}
-
-/// Calls of functions without reserved concurrency.
-struct Unreserved {
-    running: usize,
-    limit: usize,
-}
-
 /// Account, region and name.
 type Name = (String, String, String);
-/// Account and region.
-type Place = (String, String);
 
 impl Counts {
+    pub(crate) fn new(shared: Arc<dyn SharedConcurrency>) -> Self {
+        Self { functions: Arc::default(), shared }
+    }
+
     /// Counts a call, or says why it must not run.
     pub(crate) fn begin(&self, key: &FunctionKey, reserved: Option<u32>) -> Result<Counted, ThrottleReason> {
         let function = (key.account.clone(), key.region.clone(), key.name.clone());
-        let mut tallies = self.0.lock();
-        if let Some(limit) = reserved {
-            let running = tallies.functions.get(&function).copied().unwrap_or(0);
-            if running >= usize::try_from(limit).unwrap_or(usize::MAX) {
-                return Err(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded);
-            }
-        } else {
-            let shared = tallies.shared(&function);
-            if shared.running >= shared.limit {
-                return Err(ThrottleReason::ConcurrentInvocationLimitExceeded);
-            }
-            shared.running += 1;
+        if reserved.is_none() && !self.shared.begin(&key.account, &key.region) {
+            return Err(ThrottleReason::ConcurrentInvocationLimitExceeded);
         }
-        *tallies.functions.entry(function.clone()).or_default() += 1;
-        drop(tallies);
+        let mut functions = self.functions.lock();
+        let running = functions.entry(function.clone()).or_default();
+        if reserved.is_some_and(|limit| *running >= usize::try_from(limit).unwrap_or(usize::MAX)) {
+            if *running == 0 {
+                functions.remove(&function);
+            }
+            return Err(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded);
+        }
+        *running += 1;
+        drop(functions);
         Ok(Counted { counts: self.clone(), function, is_reserved: reserved.is_some() })
-    }
-
-    /// What functions without reserved concurrency may run at once from now on.
-    pub(crate) fn limit_unreserved(&self, account: &str, region: &str, limit: usize) {
-        let place = (account.to_owned(), region.to_owned());
-        self.0.lock().unreserved.entry(place).or_default().limit = limit;
-    }
-}
-
-impl Tallies {
-    fn shared(&mut self, function: &Name) -> &mut Unreserved {
-        self.unreserved.entry((function.0.clone(), function.1.clone())).or_default()
-    }
-}
-
-impl Default for Unreserved {
-    fn default() -> Self {
-        Self { running: 0, limit: usize::MAX }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut tallies = self.counts.0.lock();
         if !self.is_reserved {
-            tallies.shared(&self.function).running -= 1;
+            self.counts.shared.end(&self.function.0, &self.function.1);
         }
-        if let Some(running) = tallies.functions.get_mut(&self.function) {
+        let mut functions = self.counts.functions.lock();
+        if let Some(running) = functions.get_mut(&self.function) {
             *running -= 1;
             if *running == 0 {
-                tallies.functions.remove(&self.function);
+                functions.remove(&self.function);
             }
         }
     }
@@ -95,10 +67,30 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     const RESERVED: ThrottleReason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
     const SHARED: ThrottleReason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+
+    /// How many more may begin.
+    struct Left(AtomicUsize);
+
+    impl SharedConcurrency for Left {
+        fn begin(&self, _: &str, _: &str) -> bool {
+            let one_less = |left: usize| left.checked_sub(1);
+            self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
+        }
+
+        fn end(&self, _: &str, _: &str) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn counts(left: usize) -> Counts {
+        Counts::new(Arc::new(Left(AtomicUsize::new(left))))
+    }
 
     fn key(name: &str, version: &str, revision: &str) -> FunctionKey {
         FunctionKey {
@@ -112,25 +104,23 @@ mod tests {
 
     #[test]
     fn versions_and_revisions_share_what_their_function_has_reserved() {
-        let counts = Counts::default();
+        let counts = counts(0);
         let one = counts.begin(&key("one", "$LATEST", "a"), Some(2)).unwrap();
         let _other = counts.begin(&key("one", "1", "a"), Some(2)).unwrap();
         assert_eq!(counts.begin(&key("one", "$LATEST", "b"), Some(2)).err(), Some(RESERVED));
         assert!(counts.begin(&key("two", "$LATEST", "a"), Some(1)).is_ok());
         drop(one);
         assert!(counts.begin(&key("one", "$LATEST", "b"), Some(2)).is_ok());
+        assert_eq!(counts.begin(&key("none", "1", "a"), Some(0)).err(), Some(RESERVED));
     }
 
     #[test]
-    fn functions_without_share_what_is_left_in_their_place() {
-        let counts = Counts::default();
-        counts.limit_unreserved("000000000000", "us-east-1", 2);
+    fn functions_without_share_what_is_left() {
+        let counts = counts(2);
         let one = counts.begin(&key("one", "1", "a"), None).unwrap();
         let _two = counts.begin(&key("two", "1", "a"), None).unwrap();
         assert_eq!(counts.begin(&key("three", "1", "a"), None).err(), Some(SHARED));
         assert!(counts.begin(&key("three", "1", "a"), Some(1)).is_ok());
-        let elsewhere = FunctionKey { region: "eu-west-1".to_owned(), ..key("three", "1", "a") };
-        assert!(counts.begin(&elsewhere, None).is_ok());
         drop(one);
         assert!(counts.begin(&key("three", "1", "a"), None).is_ok());
     }

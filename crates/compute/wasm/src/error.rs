@@ -29,6 +29,8 @@ pub enum WasmError {
     Busy,
     #[error("cannot {step} {}: {source}", path.display())]
     Io { step: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("requests to the outside could not be prepared: {0}")]
+    Outside(String),
     #[error("the platform is shutting down")]
     ShuttingDown,
 }

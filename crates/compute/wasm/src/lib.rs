@@ -3,8 +3,9 @@
 //!
 //! Two runtimes: `wasi-http` serves components that export `wasi:http/incoming-handler` (an event of payload format 2.0
 //! becomes a request, the response its result), `wasi-lambda` those that export `lambent:function/handler`, which is
-//! `wit/function.wit`. What is not a component's to have, it is not given: no sockets, no files but those of a `/tmp` of its
-//! own, no requests to the outside.
+//! `wit/function.wit`. What is not a component's to have, it is not given: no sockets, no files but those of a `/tmp`
+//! of its own, and requests to the outside only where
+//! the operator lets functions out.
 //!
 //! A call runs where its caller waits, in the same task, until it has used the processor for some milliseconds; then it goes
 //! on among threads of low priority, so that no loop delays the platform (see [`gears`]).
@@ -21,12 +22,14 @@ mod http_call;
 mod http_event;
 mod limits;
 mod memory;
+mod outgoing;
 mod output;
 mod program;
 mod requests;
 mod run;
 mod runner;
 mod ticker;
+mod tmp;
 mod world;
 
 pub use error::WasmError;

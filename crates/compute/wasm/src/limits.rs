@@ -37,6 +37,14 @@ pub(crate) const REQUEST_HEADER_BYTES_MAX: usize = 16 << 10;
 pub(crate) const REQUEST_PART_BYTES_MAX: usize = 4 << 10;
 /// Bytes that a body takes in one write. Two writes may wait in it, which is itself two things: a body and a stream.
 pub(crate) const BODY_CHUNK_BYTES: usize = 16 << 10;
+/// Requests of one instance that are under way at once.
+pub(crate) const OUTGOING_MAX: usize = 16;
+/// Bytes that are read ahead of a response, its headers among them.
+pub(crate) const OUTGOING_BUFFER_BYTES: usize = 16 << 10;
+/// How long it may take to look a host up and to connect to it.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a response may let wait for itself; no function runs longer.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(900);
 /// Bytes that are set aside for each of those things.
 pub(crate) const RESOURCE_BYTES: usize = 16 << 10;
 /// Bytes that are set aside for what the host keeps for one instance.
@@ -57,6 +65,12 @@ pub(crate) const NICE: i32 = 10;
 
 /// Bytes of output that wait until the log takes them.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Bytes that each file, folder and link in a `/tmp` counts for itself.
+pub(crate) const TMP_ENTRY_BYTES: u64 = 4 << 10;
+/// How often the disk is asked whether it has room for more: after so many bytes.
+pub(crate) const TMP_CLAIM_BYTES: u64 = 1 << 20;
+/// Bytes that all of them together leave free on their disk: others need them more.
+pub(crate) const TMP_RESERVE_BYTES: u64 = 1 << 30;
 /// Bytes that one call takes of random numbers at once.
 pub(crate) const RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// Calls that one instance serves where instances are reused.

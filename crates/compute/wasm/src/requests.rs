@@ -1,4 +1,4 @@
-//! Requests that a component makes: none is sent, and none is large.
+//! Requests that a component makes: none is large.
 
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi_http::WasiHttpView;

@@ -176,7 +176,7 @@ impl Guest {
         let made = match self.instance.take() {
             Some(mut instance) => {
                 host::begin(&mut instance.store);
-                Ok(instance)
+                self.surroundings.tmp.measure().await.map(|()| instance).map_err(wasmtime::Error::from)
             }
             None => instantiate(&self.inner, &self.program, &self.request, &self.surroundings).await,
         };
@@ -218,7 +218,9 @@ async fn instantiate(
     request: &InvokeRequest,
     surroundings: &host::Surroundings,
 ) -> wasmtime::Result<Instance> {
-    let mut store = host::store(&inner.engine, &request.function, &inner.budget, surroundings)?;
+    surroundings.tmp.empty().await?;
+    let mut store =
+        host::store(&inner.engine, &request.function, &inner.budget, surroundings, inner.outside.as_ref())?;
     let exports = match program {
         Program::Http(pre) => Exports::Http(pre.instantiate_async(&mut store).await?),
         Program::Event(pre) => Exports::Event(pre.instantiate_async(&mut store).await?),

@@ -1,12 +1,15 @@
 //! WebAssembly as a runner of functions.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lambent_base::{Clock, Random};
+use lambent_egress::Network;
 use lambent_pool::{
-    FunctionSpec, Invocation, InvokeError, InvokeRequest, Ledger, ThrottleReason, usable_bytes,
+    FunctionSpec, Invocation, InvokeError, InvokeRequest, Ledger, SharedConcurrency, ThrottleReason,
+    usable_bytes,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use wasmtime::Engine;
@@ -22,9 +25,11 @@ use crate::gears::{self, Gears};
 use crate::host::{self, Host, Surroundings};
 use crate::limits::{COMPILATIONS_MAX, COMPILATIONS_WAITING_MAX, IDLE_TIMEOUT, INSTANCES_MAX, MEMORY_SHARE};
 use crate::memory::Budget;
+use crate::outgoing::Outside;
 use crate::program::Program;
 use crate::run::Run;
 use crate::ticker::Ticker;
+use crate::tmp::Tmps;
 
 /// Variables that every function has; its own come over them, reserved ones over those.
 const DEFAULTS: [(&str, &str); 2] = [("TZ", ":UTC"), ("LANG", "en_US.UTF-8")];
@@ -34,8 +39,14 @@ pub struct WasmConfig {
     /// Compiled components are sealed under a key made of this.
     pub secret: [u8; 32],
     pub random: Random,
+    /// Where the `/tmp` of instances are; what is in it is thrown away.
+    pub tmp_dir: PathBuf,
     /// Where calls are told of.
     pub ledger: Ledger,
+    /// Where calls of functions without reserved concurrency are counted.
+    pub shared: Arc<dyn SharedConcurrency>,
+    /// How functions reach the outside, where the operator lets them.
+    pub network: Option<Network>,
     /// How long a shutdown waits for running calls before it ends them.
     pub shutdown_grace: Duration,
 }
@@ -50,8 +61,10 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) outside: Option<Outside>,
     random: Random,
     ledger: Ledger,
+    tmps: Tmps,
     linker: Linker<Host>,
     ticker: Ticker,
     gears: Arc<Gears>,
@@ -74,14 +87,16 @@ impl Wasm {
         let inner = Inner {
             clock: config.ledger.clock().clone(),
             budget: Budget::new(usable_bytes() / MEMORY_SHARE),
+            outside: config.network.map(Outside::new).transpose()?,
             random: config.random,
+            tmps: Tmps::open(config.tmp_dir)?,
             ledger: config.ledger,
             linker: host::linker(&engine)?,
             ticker: Ticker::start(engine.weak())?,
             gears: Arc::default(),
             seal: SealKey::of(&config.secret),
             functions: Functions::default(),
-            counts: Counts::default(),
+            counts: Counts::new(config.shared),
             calls: Arc::new(Semaphore::new(INSTANCES_MAX as usize)),
             compilations: Arc::new(Semaphore::new(COMPILATIONS_MAX)),
             compilations_waiting: Arc::new(Semaphore::new(COMPILATIONS_WAITING_MAX)),
@@ -145,12 +160,6 @@ impl Wasm {
             invocation
         };
         inner.gears.run(vitals, Box::pin(call)).await.ok_or(InvokeError::ShuttingDown)
-    }
-
-    /// What the functions of an account without reserved concurrency may run at once in a region, from now on. Without it
-    /// they may run as much as there is room for.
-    pub fn limit_unreserved(&self, account: &str, region: &str, limit: usize) {
-        self.inner.counts.limit_unreserved(account, region, limit);
     }
 
     /// Whether any call runs.
@@ -272,7 +281,10 @@ impl Inner {
         set("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key);
         set("AWS_SESSION_TOKEN", &credentials.session_token);
         let now = self.clock.monotonic();
+        let tmp = self.tmps.make(function.ephemeral_mib);
+        let tmp = tmp.map_err(|error| InvokeError::Environment(error.to_string()))?;
         let surroundings = Surroundings {
+            tmp,
             variables: Arc::new(variables),
             output: Default::default(),
             vitals: Arc::default(),

@@ -127,7 +127,7 @@ const HTTP_GUESTS: [(&str, &str); 8] = [
 ];
 
 /// Names, imports, and what each does with its event: `$p` is where the arguments lie.
-const EVENT_GUESTS: [(&str, &str, &str); 19] = [
+const EVENT_GUESTS: [(&str, &str, &str); 20] = [
     ("event-echo", "", "(call $text (i32.load (local.get $p)) (i32.load offset=4 (local.get $p)))"),
     (
         "event-context",
@@ -146,6 +146,7 @@ const EVENT_GUESTS: [(&str, &str, &str); 19] = [
            (i32.store (i32.const 28) (i32.const 611)) (i32.store (i32.const 32) (i32.const 9))
            (i32.const 16)"#,
     ),
+    ("event-long", "", "(call $need (i32.const 9500000)) (call $text (i32.const 8192) (i32.const 9437184))"),
     ("event-trap", "", "(unreachable)"),
     ("event-loop", "", "(loop $ever (br $ever)) (unreachable)"),
     ("event-recursion", "", "(call $handle (local.get $p))"),
@@ -245,6 +246,56 @@ const FETCH: (&str, &str, &str) = (
          (i32.load8_u (i32.const 152))))"#,
 );
 
+/// Makes a file in its `/tmp` that was not there, and writes 64 KiB to it until it must not; the digits are how often it did.
+const TMP: (&str, &str, &str) = (
+    "event-tmp",
+    r#"(import "wasi:filesystem/preopens@0.2.0" "get-directories" (func $folders (param i32)))
+       (import "wasi:filesystem/types@0.2.0" "[method]descriptor.open-at" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+       (import "wasi:filesystem/types@0.2.0" "[method]descriptor.write" (func $write (param i32 i32 i32 i64 i32)))
+       (data (i32.const 600) "file")"#,
+    r#"(call $folders (i32.const 64))
+       (call $open (i32.load (i32.load (i32.const 64))) (i32.const 0) (i32.const 600) (i32.const 4) (i32.const 5) (i32.const 2)
+         (i32.const 72))
+       (if (i32.load8_u (i32.const 72))
+         (then (return (call $digits (i32.add (i32.const 1000) (i32.load8_u (i32.const 76)))))))
+       (local.set $s (i32.load (i32.const 76)))
+       (block $full (loop $more
+         (call $write (local.get $s) (i32.const 0) (i32.const 65536)
+           (i64.extend_i32_u (i32.mul (local.get $n) (i32.const 65536))) (i32.const 80))
+         (br_if $full (i32.load8_u (i32.const 80)))
+         (local.set $n (i32.add (local.get $n) (i32.const 1)))
+         (br $more)))
+       (call $digits (local.get $n))"#,
+);
+
+/// Asks the host that its event names, by HTTP; the digits are the status of the answer, or 100 and the number of the error.
+const GET: (&str, &str, &str) = (
+    "event-get",
+    r#"(import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
+       (import "wasi:http/types@0.2.0" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-scheme" (func $scheme (param i32 i32 i32 i32 i32) (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-authority" (func $authority (param i32 i32 i32 i32) (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-path-with-query" (func $path (param i32 i32 i32 i32) (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]incoming-response.status" (func $status (param i32) (result i32)))
+       (import "wasi:http/outgoing-handler@0.2.0" "handle" (func $send (param i32 i32 i32 i32)))
+       (import "wasi:http/types@0.2.0" "[method]future-incoming-response.subscribe" (func $subscribe (param i32) (result i32)))
+       (import "wasi:http/types@0.2.0" "[method]future-incoming-response.get" (func $get (param i32 i32)))
+       (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
+       (data (i32.const 600) "/")"#,
+    r#"(local.set $s (call $request (call $fields)))
+       (drop (call $scheme (local.get $s) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+       (drop (call $authority (local.get $s) (i32.const 1) (i32.load (local.get $p)) (i32.load offset=4 (local.get $p))))
+       (drop (call $path (local.get $s) (i32.const 1) (i32.const 600) (i32.const 1)))
+       (call $send (local.get $s) (i32.const 0) (i32.const 0) (i32.const 64))
+       (if (i32.load8_u (i32.const 64)) (then (return (call $digits (i32.const 1)))))
+       (local.set $s (i32.load (i32.const 72)))
+       (call $block (call $subscribe (local.get $s)))
+       (call $get (local.get $s) (i32.const 128))
+       (if (i32.load8_u (i32.const 144))
+         (then (return (call $digits (i32.add (i32.const 100) (i32.load8_u (i32.const 152)))))))
+       (call $digits (call $status (i32.load (i32.const 152))))"#,
+);
+
 /// Keeps header fields of 1,000 bytes, seven each, without end.
 const FIELDS: (&str, &str, &str) = (
     "event-fields",
@@ -277,7 +328,7 @@ const METHOD: (&str, &str, &str) = (
 /// All components, by name.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let http = HTTP_GUESTS.iter().map(|(name, code)| (*name, component("http", &http_module(code))));
-    let events = EVENT_GUESTS.iter().chain([&FETCH, &FIELDS, &METHOD]);
+    let events = EVENT_GUESTS.iter().chain([&FETCH, &GET, &TMP, &FIELDS, &METHOD]);
     let events = events.map(|(name, items, code)| (*name, component("event", &event_module(items, code))));
     http.chain(events).collect()
 }

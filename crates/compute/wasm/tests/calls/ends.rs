@@ -81,6 +81,8 @@ async fn responses_that_are_none_are_told() {
     assert_eq!(kind, "Runtime.HttpError");
     let (kind, message) = platform.once("http-flood", "{}").await.error();
     assert_eq!(kind, "Function.ResponseSizeTooLarge", "{message}");
+    let (kind, message) = platform.once("event-long", "{}").await.error();
+    assert_eq!(kind, "Function.ResponseSizeTooLarge", "{message}");
     assert_eq!(platform.once("http-hello", "{}").await.result(), "\"hello world\\n\"");
 }
 

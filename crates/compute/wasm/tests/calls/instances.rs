@@ -1,6 +1,7 @@
 //! Which calls share what.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lambent_pool::{InvokeError, ThrottleReason};
 
@@ -17,6 +18,27 @@ async fn each_call_has_an_instance_of_its_own() {
     assert_eq!(records.iter().map(|record| record.cold_start).collect::<Vec<_>>(), [true, false, false]);
     assert!(records[0].init_ms.is_some() && records[1].init_ms.is_none());
     assert_eq!(records[0].log_stream, records[2].log_stream, "one after the other");
+}
+
+#[tokio::test]
+async fn each_instance_has_a_tmp_of_its_own_which_is_no_larger_than_it_may_be() {
+    let platform = Platform::new();
+    let mut function = platform.guest("event-tmp");
+    function.ephemeral_mib = 1;
+    let function = Arc::new(function);
+    // A file's own 4 KiB count too.
+    for _ in 0..2 {
+        assert_eq!(platform.call(&function, "{}").await.result(), "15");
+    }
+    let (one, other) = tokio::join!(platform.call(&function, "{}"), platform.call(&function, "{}"));
+    assert_eq!((one.result(), other.result()), ("15", "15"));
+    let mut reused = platform.guest("event-tmp");
+    reused.environment = vec![(lambent_wasm::REUSE_VARIABLE.to_owned(), "true".to_owned())];
+    reused.ephemeral_mib = 1;
+    let reused = Arc::new(reused);
+    let exists = 7;
+    assert_eq!(platform.call(&reused, "{}").await.result(), "15");
+    assert_eq!(platform.call(&reused, "{}").await.result(), (1000 + exists).to_string());
 }
 
 #[tokio::test]
@@ -140,11 +162,11 @@ async fn an_update_does_not_begin_to_count_anew() {
 async fn functions_without_reserved_concurrency_share_what_their_account_has() {
     let platform = Platform::new();
     let function = Arc::new(platform.guest("event-echo"));
-    platform.wasm.limit_unreserved(&function.key.account, &function.key.region, 0);
+    platform.told.is_full.store(true, Ordering::SeqCst);
     let refused = platform.wasm.invoke(request(&function, "{}")).await.expect_err("a call that does not run");
     let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
     assert!(matches!(refused, InvokeError::Throttled(found) if found == reason), "{refused}");
-    platform.wasm.limit_unreserved(&function.key.account, &function.key.region, 1);
+    platform.told.is_full.store(false, Ordering::SeqCst);
     assert_eq!(platform.call(&function, "1").await.result(), "1");
 }
 

@@ -5,5 +5,6 @@ mod artifacts;
 mod ends;
 mod hosts;
 mod instances;
+mod outgoing;
 mod results;
 mod support;

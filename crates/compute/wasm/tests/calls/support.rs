@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_base::{BoxFuture, Clock, Random};
+use lambent_egress::Network;
 use lambent_pool::{
     Credentials, CredentialsSource, FunctionKey, FunctionSpec, Invocation, InvocationRecord, InvokeError,
-    InvokeRequest, Ledger, LogBatch, LogSink, Outcome, Recorder,
+    InvokeRequest, Ledger, LogBatch, LogSink, Outcome, Recorder, SharedConcurrency,
 };
 use lambent_wasm::{Wasm, WasmConfig};
 use parking_lot::Mutex;
@@ -26,6 +27,16 @@ pub(crate) struct Platform {
 pub(crate) struct Told {
     pub(crate) records: Mutex<Vec<InvocationRecord>>,
     pub(crate) lines: Mutex<Vec<String>>,
+    /// Whether functions without reserved concurrency run as much as they may.
+    pub(crate) is_full: AtomicBool,
+}
+
+impl SharedConcurrency for Told {
+    fn begin(&self, _: &str, _: &str) -> bool {
+        !self.is_full.load(Ordering::SeqCst)
+    }
+
+    fn end(&self, _: &str, _: &str) {}
 }
 
 impl Recorder for Told {
@@ -57,15 +68,20 @@ impl CredentialsSource for Keys {
 
 impl Platform {
     pub(crate) fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// With a way out.
+    pub(crate) fn with(network: Option<Network>) -> Self {
         let told = Arc::new(Told::default());
         let folder = tempfile::tempdir().unwrap();
         let functions = AtomicU32::new(0);
-        Self { wasm: runner(&told, 7), told, folder, functions }
+        Self { wasm: runner(&told, 7, network, folder.path()), told, folder, functions }
     }
 
     /// As after a restart, with another secret if that is said.
     pub(crate) fn restarted(&mut self, secret: u8) {
-        self.wasm = runner(&self.told, secret);
+        self.wasm = runner(&self.told, secret, None, self.folder.path());
     }
 
     /// An unpacked package with one file.
@@ -153,8 +169,10 @@ pub(crate) fn request(function: &Arc<FunctionSpec>, event: &str) -> InvokeReques
     }
 }
 
-fn runner(told: &Arc<Told>, secret: u8) -> Wasm {
+fn runner(told: &Arc<Told>, secret: u8, network: Option<Network>, folder: &Path) -> Wasm {
     let random = Random::system();
     let ledger = Ledger::new(Clock::system(), random.clone(), told.clone(), told.clone());
-    Wasm::new(WasmConfig { secret: [secret; 32], random, ledger, shutdown_grace: Duration::ZERO }).unwrap()
+    let (secret, shared, tmp_dir) = ([secret; 32], told.clone(), folder.join("tmp"));
+    Wasm::new(WasmConfig { secret, random, tmp_dir, ledger, shared, network, shutdown_grace: Duration::ZERO })
+        .unwrap()
 }
