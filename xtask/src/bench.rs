@@ -9,6 +9,7 @@ mod bundle;
 mod calls;
 mod cold;
 mod crowd;
+mod door;
 mod floor;
 mod floors;
 mod functions;
@@ -41,7 +42,7 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, get, put, logs, big, floors, warm, url, cold, image, scale-out, burst, start, restart, idle,
+NAME is one of floor, identity, door, get, put, logs, big, floors, warm, url, cold, image, scale-out, burst, start, restart, idle,
 postgres, store, outbox, policy, wasm.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store`,
 `outbox` and `policy` measure the `store_bench`, the `outbox_bench` and the `policy_bench` beside the floor.";
@@ -49,9 +50,10 @@ postgres, store, outbox, policy, wasm.
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 21] = [
+const PARTS: [Part; 22] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
+    ("door", door::measure),
     ("get", objects::measure_get),
     ("put", objects::measure_put),
     ("logs", logs::measure),

@@ -6,6 +6,7 @@
 
 mod bench;
 mod e2e;
+mod fuzz;
 mod models;
 mod tally;
 mod test;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND [ARGUMENTS]
   test               checks everything: format, lints, house rules, generated code, unit and end-to-end tests
   e2e                runs the official clients against a freshly started `lambent up`
   torture            kills `lambent up` under load, and checks that nothing acknowledged is lost
+  fuzz               throws inputs of any form at what reads the words of strangers
   bench              measures speed and size, and prints one table
   models [--check]   writes the model crates from the pinned botocore
   tidy               checks the house rules that a machine can check
@@ -37,6 +39,7 @@ fn main() -> std::process::ExitCode {
         "models" => models::run(rest),
         "tidy" => tidy::run(rest),
         "torture" => torture::run(rest),
+        "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => help(rest),
         other => Err(anyhow::anyhow!("there is no command `{other}`\n\n{USAGE}")),
     };

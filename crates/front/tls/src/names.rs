@@ -35,8 +35,10 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
 pub(crate) fn patterns(domain: &str) -> Vec<String> {
     let mut patterns = Vec::new();
     for domain in [LOCALHOST, domain] {
-        let below = BELOW.iter().map(|service| format!("*.{service}.{domain}"));
-        let all = [domain.to_owned(), format!("*.{domain}")].into_iter().chain(below);
+        let services = BELOW.iter().map(|service| format!("*.{service}.{domain}"));
+        // Some clients refuse a certificate in which a star stands for half of all names, as `*.localhost`.
+        let below = domain.contains('.').then(|| format!("*.{domain}"));
+        let all = [domain.to_owned()].into_iter().chain(below).chain(services);
         patterns.extend(all.filter(|name| !patterns.contains(name)).collect::<Vec<_>>());
     }
     patterns
@@ -48,10 +50,9 @@ pub(crate) fn is_within(name: &str, domain: &str) -> bool {
     below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
 }
 
-/// Whether each client takes a certificate for these patterns as one for the name. `*.localhost` is not taken by all: they
-/// want two labels behind the star.
+/// Whether a certificate for these patterns is one for the name.
 pub(crate) fn is_covered(name: &str, patterns: &[String]) -> bool {
-    let below = name.split_once('.').map(|(_, below)| below).filter(|below| below.contains('.'));
+    let below = name.split_once('.').map(|(_, below)| below);
     patterns.iter().any(|pattern| match pattern.strip_prefix("*.") {
         Some(parent) => below == Some(parent),
         None => pattern == name,
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn names_below_a_service_are_covered_and_names_that_not_all_clients_accept_are_not() {
+    fn names_below_a_service_are_covered_and_what_no_pattern_may_stand_for_is_not() {
         let patterns = patterns("example.org");
         for (name, expected) in [
             ("localhost", true),
