@@ -34,11 +34,11 @@ class Cloud:
         if with_runtimes:
             give_runtimes(self.data)
 
-    def start(self, *options, **settings):
+    def start(self, *options, listen="127.0.0.1:0", **settings):
         """Starts it with more options of `up`, and more variables in its environment."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [binary(), "up", "--listen", "127.0.0.1:0", "--data", str(self.data), *options],
+                [binary(), "up", "--listen", listen, "--data", str(self.data), *options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

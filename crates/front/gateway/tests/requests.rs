@@ -174,14 +174,10 @@ async fn unknown_services_and_operations_are_named() {
     let (status, _, body) = server.send(signed(&signer("quantum"), WHO_AM_I, "/"), WHO_AM_I).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body.contains("no service that signs as `quantum`"), "{body}");
-    for (action, code, status) in [
-        ("Action=DropTable&Version=2011-06-15", "InvalidAction", StatusCode::BAD_REQUEST),
-        ("Action=GetSessionToken&Version=2011-06-15", "NotImplemented", StatusCode::NOT_IMPLEMENTED),
-    ] {
-        let (found, _, body) = server.send(signed(&signer("sts"), action, "/"), action).await;
-        assert_eq!(found, status, "{body}");
-        assert!(body.contains(&format!("<Code>{code}</Code>")), "{body}");
-    }
+    let unknown = "Action=DropTable&Version=2011-06-15";
+    let (status, _, body) = server.send(signed(&signer("sts"), unknown, "/"), unknown).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    assert!(body.contains("<Code>InvalidAction</Code>"), "{body}");
     server.stop().await;
 }
 
