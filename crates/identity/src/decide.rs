@@ -131,18 +131,16 @@ fn hear_identity<'a>(case: &Case<'a>, search: Search) -> Vec<(&'a Arc<str>, Foun
         if is_allowed && statement.is_allow && search == Search::Enough {
             continue;
         }
-        let mut found = Found::default();
-        found.add(statement, &case.request, case.who, search);
-        if found.allows.is_empty() && found.denies.is_empty() {
+        let grant = statement.on(&case.request, case.who);
+        if grant == Grant::None {
             continue;
         }
         is_allowed |= statement.is_allow;
-        match heard.last_mut().filter(|(last, _)| Arc::ptr_eq(last, name)) {
-            Some((_, last)) => {
-                last.allows.append(&mut found.allows);
-                last.denies.append(&mut found.denies);
-            }
-            None => heard.push((name, found)),
+        if heard.last().is_none_or(|(last, _)| !Arc::ptr_eq(last, name)) {
+            heard.push((name, Found::default()));
+        }
+        if let Some((_, found)) = heard.last_mut() {
+            found.note(statement, grant);
         }
     }
     heard

@@ -251,17 +251,15 @@ impl<'p> Found<'p> {
         !statement.is_allow || search == Search::All || self.grant() != Grant::Full
     }
 
-    pub(crate) fn add(
-        &mut self,
-        statement: &'p Statement,
-        request: &Request<'_>,
-        who: Who<'_>,
-        search: Search,
-    ) {
-        if !self.needs(statement, search) {
-            return;
+    fn add(&mut self, statement: &'p Statement, request: &Request<'_>, who: Who<'_>, search: Search) {
+        if self.needs(statement, search) {
+            self.note(statement, statement.on(request, who));
         }
-        match statement.on(request, who) {
+    }
+
+    /// Adds what a statement gives or takes.
+    pub(crate) fn note(&mut self, statement: &'p Statement, grant: Grant) {
+        match grant {
             Grant::None => {}
             _ if !statement.is_allow => self.denies.push(statement),
             grant => self.allows.push((statement, grant)),
