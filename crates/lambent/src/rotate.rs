@@ -9,6 +9,7 @@ use lambent_identity::Identity;
 
 use crate::care::{self, CloudArgs, CommandError};
 use crate::data_dir::DataDir;
+use crate::privacy::keep_memory_private;
 use crate::{keyring, owner};
 
 #[derive(Args, Debug)]
@@ -24,6 +25,7 @@ enum KeysCommand {
 }
 
 pub(crate) fn run(arguments: &KeysArgs) -> ExitCode {
+    keep_memory_private();
     let KeysCommand::Rotate(cloud) = &arguments.command;
     care::finish(rotate(cloud))
 }
