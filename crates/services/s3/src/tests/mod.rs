@@ -119,11 +119,11 @@ impl Fixture {
             blobs: Guarded::new(blobs.clone()),
             outbox: outbox.clone(),
             readers: OpenReaders::alone(clock.clone()),
-            policies: policies.clone(),
+            policies,
             identity: identity.clone(),
             functions: functions.clone(),
             clock: clock.clone(),
-            random: random.clone(),
+            random,
         };
         let sweeper = Sweeper::new(parts.clone(), work);
         Self {
