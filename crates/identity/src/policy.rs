@@ -11,10 +11,6 @@ mod malformed;
 mod operators;
 mod pattern;
 mod principal;
-#[cfg(test)]
-mod properties;
-#[cfg(test)]
-mod reference;
 mod statement;
 #[cfg(test)]
 mod tests;

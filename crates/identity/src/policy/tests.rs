@@ -1,5 +1,8 @@
 //! Documents that are refused, and what single elements mean.
 
+mod properties;
+mod reference;
+
 use std::sync::Arc;
 
 use super::*;
