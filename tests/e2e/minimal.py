@@ -57,6 +57,13 @@ NAMED = {
 SPECIAL = {
     "CreateFunction": {"Code": {"ZipFile": b"PK"}, "Runtime": "python3.11", "Handler": "a.b"},
     "PublishLayerVersion": {"Content": {"ZipFile": b"PK"}},
+    "AddLayerVersionPermission": {"Action": "lambda:GetLayerVersion", "Principal": "*"},
+    "CreateAlias": {"FunctionVersion": "1"},
+    "CreateCodeSigningConfig": {
+        "AllowedPublishers": {
+            "SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/table/0123456789"]
+        }
+    },
     "UpdateFunctionCode": {"ZipFile": b"PK"},
     "GetLayerVersionByArn": {"Arn": "arn:aws:lambda:us-east-1:000000000000:layer:table-layer:1"},
     "GetPolicyVersion": {"VersionId": "v1"},
