@@ -183,3 +183,65 @@ fn set_life(params: &mut CertificateParams, ends_s: i64, clock: &Clock) {
     params.not_before = day(clock.unix_s() - BEFORE_S);
     params.not_after = day(ends_s);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls::RootCertStore;
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{ServerName, UnixTime};
+
+    use super::*;
+
+    const NOW_S: i64 = 1_800_000_000;
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Whether somebody who trusts `pem` takes a leaf of this authority for this name.
+    fn vouches(authority: &Authority, pem: &str, name: &str) -> bool {
+        let (clock, _) = Clock::manual(NOW_S * 1000);
+        let key = KeyPair::generate().unwrap();
+        let names = (&clock, &Random::seeded(9));
+        let leaf = authority.leaf(&[name.to_owned()], &[], &key, names).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()))
+            .build()
+            .unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW_S.unsigned_abs()));
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        verifier.verify_server_cert(&leaf.cert[0], &[], &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn a_kept_authority_goes_on_and_signs_for_its_own_names_alone() {
+        let (clock, hand) = Clock::manual(NOW_S * 1000);
+        let scope = Scope::new("example.org", LOOPBACK);
+        let made = Authority::make(scope.clone(), &clock, &Random::seeded(1)).unwrap();
+        let json = made.to_json();
+        let read = Authority::read(&json, &scope, &clock).unwrap().unwrap();
+        assert_eq!(read.certificate(), made.certificate());
+        for (name, expected) in [
+            ("a.example.org", true),
+            ("localhost", true),
+            ("10.1.2.3", true),
+            ("example.com", false),
+            ("8.8.8.8", false),
+        ] {
+            assert_eq!(vouches(&read, made.certificate(), name), expected, "{name}");
+        }
+        assert!(Authority::read(&json, &Scope::new(LOCALHOST, LOOPBACK), &clock).unwrap().is_some());
+        assert!(Authority::read(&json, &Scope::new("other.org", LOOPBACK), &clock).unwrap().is_none());
+        let public = Scope::new("example.org", "8.8.8.8".parse().unwrap());
+        assert!(Authority::read(&json, &public, &clock).unwrap().is_none());
+        let wider = Authority::make(public, &clock, &Random::seeded(2)).unwrap();
+        assert!(vouches(&wider, wider.certificate(), "8.8.8.8"));
+        hand.advance(Duration::from_secs((AUTHORITY_LIFE_S - AUTHORITY_LEFT_S + DAY_S).unsigned_abs()));
+        assert!(Authority::read(&json, &scope, &clock).unwrap().is_none(), "it is near its end");
+        assert!(Authority::read("{}", &scope, &clock).is_err());
+    }
+}
