@@ -43,20 +43,6 @@ impl Identity {
         self.judge(&Arc::new(caller.clone()), at, wanted, Some(facts)).await
     }
 
-    /// [`Identity::authorize`] for a resource whose own policy allows it for everybody (`granted`), or says nothing.
-    pub async fn authorize_beside(
-        &self,
-        caller: &Caller,
-        at: &Circumstances,
-        wanted: Wanted,
-        granted: bool,
-    ) -> Result<Authorized, IdentityError> {
-        const ALL: &str = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#;
-        let policy = granted.then(|| Policy::resource(ALL, "")).transpose()?.map(Arc::new);
-        let facts = ResourceFacts { policy, ..ResourceFacts::default() };
-        self.judge(&Arc::new(caller.clone()), at, wanted, Some(facts)).await
-    }
-
     /// [`Identity::authorize`] for each of these by itself, in their order: a no to one leaves the others alone.
     ///
     /// Errors: when it cannot be decided; a no is none.

@@ -123,7 +123,10 @@ async fn what_a_resource_grants_a_role_may_still_deny() {
         ("s3:PutObject", true, false),
         ("lambda:InvokeFunction", true, false),
     ] {
-        let decided = identity.authorize_beside(&caller, &at(), Wanted::new(action, "x"), granted).await;
+        const ALL: &str = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*"}}"#;
+        let policy = granted.then(|| Arc::new(Policy::resource(ALL, "lambda").unwrap()));
+        let facts = ResourceFacts { policy, ..ResourceFacts::default() };
+        let decided = identity.authorize_on(&caller, &at(), Wanted::new(action, "x"), facts).await;
         assert_eq!(decided.is_ok(), allowed, "{action} {granted}");
     }
 }
