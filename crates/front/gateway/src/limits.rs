@@ -45,6 +45,8 @@ pub const BUFFERED_UNCOUNTED_BYTES: u64 = 256 * 1024;
 pub const REFUSALS_FREE: u32 = 200;
 /// And how many more in each second; further ones wait for their answer.
 pub const REFUSALS_PER_S: u32 = 100;
+/// As many wrong signatures as so many peers may send are answered at once, or in a second, over all peers.
+pub const REFUSALS_ALL_FACTOR: u32 = 10;
 /// How long the answer to a wrong signature is held back at most.
 pub const REFUSAL_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Peers with wrong signatures that are told apart at once; those beyond count as one.

@@ -86,36 +86,54 @@ impl Drop for Guest {
 /// Makes those wait who fail again and again.
 ///
 /// Each refusal of a signature takes a place in the queue of its peer, where [`limits::REFUSALS_PER_S`] places pass in a
-/// second and the first [`limits::REFUSALS_FREE`] are free. Who is refused waits for its answer until its place comes; who
-/// is let in is not concerned, from whichever address.
+/// second and the first [`limits::REFUSALS_FREE`] are free, and one in the queue of all, which is
+/// [`limits::REFUSALS_ALL_FACTOR`] times as fast. Who is refused waits for its answer until both places come; who is let in
+/// is not concerned, from whichever address.
 pub(crate) struct Refusals {
     clock: Clock,
-    /// When the last place that was given comes, as the monotonic clock says.
-    last: Mutex<HashMap<IpAddr, Duration>>,
+    queues: Mutex<Queues>,
 }
+
+#[derive(Default)]
+struct Queues {
+    all: Queue,
+    by_peer: HashMap<IpAddr, Queue>,
+}
+
+/// When the last place that was given comes, as the monotonic clock says.
+#[derive(Clone, Copy, Default)]
+struct Queue(Duration);
 
 impl Refusals {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, last: Mutex::default() }
+        Self { clock, queues: Mutex::default() }
     }
 
     /// How long the answer to a wrong signature is held back.
     pub(crate) fn wait(&self, address: IpAddr) -> Duration {
         let now = self.clock.monotonic();
         let place = Duration::from_secs(1) / limits::REFUSALS_PER_S;
-        let free = place * limits::REFUSALS_FREE;
-        let mut last = self.last.lock();
-        if last.len() >= limits::REFUSED_PEERS_MAX {
-            last.retain(|_, last| *last > now);
+        let mut queues = self.queues.lock();
+        let of_all = queues.all.wait(now, place / limits::REFUSALS_ALL_FACTOR, place * limits::REFUSALS_FREE);
+        if queues.by_peer.len() >= limits::REFUSED_PEERS_MAX {
+            queues.by_peer.retain(|_, queue| queue.0 > now);
         }
-        // Who comes when the table is full of others waits with them.
-        let is_full = last.len() >= limits::REFUSED_PEERS_MAX;
         let peer = one(address);
-        let peer = if is_full && !last.contains_key(&peer) { Ipv6Addr::UNSPECIFIED.into() } else { peer };
-        let last = last.entry(peer).or_default();
+        if queues.by_peer.len() >= limits::REFUSED_PEERS_MAX && !queues.by_peer.contains_key(&peer) {
+            // The table is full of others: all that fail now wait together.
+            return of_all;
+        }
+        let of_peer = queues.by_peer.entry(peer).or_default();
+        of_peer.wait(now, place, place * limits::REFUSALS_FREE).max(of_all)
+    }
+}
+
+impl Queue {
+    /// Takes a place; those that come within `free` are free.
+    fn wait(&mut self, now: Duration, place: Duration, free: Duration) -> Duration {
         // A queue that grew without end would never be left again.
-        *last = (*last).max(now).min(now + free + limits::REFUSAL_WAIT_MAX) + place;
-        last.saturating_sub(now + free).min(limits::REFUSAL_WAIT_MAX)
+        self.0 = self.0.max(now).min(now + free + limits::REFUSAL_WAIT_MAX) + place;
+        self.0.saturating_sub(now + free).min(limits::REFUSAL_WAIT_MAX)
     }
 }
 
@@ -155,6 +173,9 @@ mod tests {
         assert_eq!(refusals.wait(PEER), place);
         assert_eq!(refusals.wait(PEER), 2 * place);
         assert_eq!(refusals.wait("192.0.2.2".parse().unwrap()), Duration::ZERO, "others are not concerned");
+        let many = limits::REFUSALS_FREE * limits::REFUSALS_ALL_FACTOR;
+        let last = (0..2 * many).map(|number| refusals.wait(IpAddr::V4(number.into()))).last();
+        assert!(last.unwrap() > Duration::ZERO, "all together fail more than one may");
         for _ in 0..100_000 {
             assert!(refusals.wait(PEER) <= limits::REFUSAL_WAIT_MAX);
         }
@@ -168,6 +189,6 @@ mod tests {
         for number in 0..limits::REFUSED_PEERS_MAX * 2 {
             refusals.wait(IpAddr::V4(std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap())));
         }
-        assert!(refusals.last.lock().len() <= limits::REFUSED_PEERS_MAX + 1);
+        assert!(refusals.queues.lock().by_peer.len() <= limits::REFUSED_PEERS_MAX);
     }
 }
