@@ -86,8 +86,13 @@ impl Pull<'_> {
     /// Errors: among others `TooSlow`, when all of it has taken longer than it may.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ImageError> {
         let (bytes, seconds) = (self.bytes, self.allowed.as_secs());
+        let too_slow = || ImageError::TooSlow { bytes, seconds };
+        // What is there at once would be given however late it is.
+        if Instant::now() >= self.deadline {
+            return Err(too_slow());
+        }
         let next = tokio::time::timeout_at(self.deadline, self.next_piece());
-        next.await.map_err(|_| ImageError::TooSlow { bytes, seconds })?
+        next.await.map_err(|_| too_slow())?
     }
 
     async fn next_piece(&mut self) -> Result<Option<Bytes>, ImageError> {

@@ -212,6 +212,7 @@ pub(crate) mod tests {
                     is_allow: false,
                 }],
             }],
+            omitted: 0,
             error: Some(("AccessDenied".to_owned(), "no".to_owned())),
             is_answered: true,
         }

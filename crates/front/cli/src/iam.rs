@@ -87,6 +87,11 @@ async fn suggest_policy(arguments: &SuggestArgs) -> Result<u8, CliError> {
         ui::say(format_args!("nothing that {} did is on record", text::harmless(&arguments.principal)));
         return Ok(exit::FAILED);
     }
+    let is_role = |event: &Event| event.who.role_arn.is_some();
+    if events.iter().any(is_role) && !events.iter().all(is_role) {
+        ui::say("a role and a user have this name: say the ARN of the one that is meant");
+        return Ok(exit::FAILED);
+    }
     let suggestion = suggest(&events);
     ui::say(format_args!("made of {} requests, denied ones among them", text::count(events.len() as u64)));
     if events.len() == SUGGEST_EVENTS_MAX {

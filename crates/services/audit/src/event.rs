@@ -9,6 +9,12 @@ const USER_AGENT_BYTES: usize = 256;
 const MESSAGE_BYTES: usize = 1_024;
 /// Statements of one decision that are kept.
 const STATEMENTS_MAX: usize = 20;
+/// Bytes of decisions that one event has: half of it may be allowed ones, since a no is worth more than a yes.
+const DECISIONS_BYTES: usize = 24 * 1024;
+/// What a decision or an event takes beside its texts, roughly.
+const FRAME_BYTES: usize = 200;
+/// The policies whose statements are the business of whose resource it is, as AWS's messages call them.
+const RESOURCE_POLICY: &str = "resource-based policy";
 
 /// A request, or something that the platform did in somebody's name: who, what was decided, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +37,9 @@ pub struct Event {
     pub operation: String,
     /// In the order in which they were made.
     pub decisions: Vec<Decided>,
+    /// How many more there were than an event has room for.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub omitted: u32,
     /// Code and message of the error that the caller got.
     pub error: Option<(String, String)>,
     /// Whether it is known what came of it: not of requests whose caller went away.
@@ -103,9 +112,51 @@ impl Event {
             service: service.to_owned(),
             operation: name.to_owned(),
             decisions: vec![Decided::of(decision)],
+            omitted: 0,
             error: None,
             is_answered: false,
         }
+    }
+
+    /// A further decision on the same request.
+    pub(crate) fn add(&mut self, decision: &Decision<'_>) {
+        let decided = Decided::of(decision);
+        let room = if decided.is_allowed { DECISIONS_BYTES / 2 } else { DECISIONS_BYTES };
+        let taken: usize = self.decisions.iter().map(Decided::bytes).sum();
+        if taken + decided.bytes() <= room {
+            self.decisions.push(decided);
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.request_id, &self.who.arn, &self.who.user_id, &self.operation];
+        let texts: usize = texts.iter().map(|text| text.len()).sum();
+        let said = self.user_agent.as_ref().map_or(0, String::len);
+        let error = self.error.as_ref().map_or(0, |(_, message)| message.len());
+        let decisions: usize = self.decisions.iter().map(Decided::bytes).sum();
+        2 * FRAME_BYTES + texts + said + error + decisions
+    }
+
+    /// What an account is told of it: of another account's request what was decided on its own resources, and none of the
+    /// policies that are not its own. `None` when nothing is left.
+    pub(crate) fn for_account(&self, account: &str, home: &str) -> Option<Self> {
+        let is_callers = account == self.who.account || (self.who.account.is_empty() && account == home);
+        let mut told = self.clone();
+        told.decisions.retain(|decided| is_callers || decided.owner == account);
+        for decided in &mut told.decisions {
+            let is_owners = decided.owner == account;
+            decided.statements.retain(|statement| match statement.kind == RESOURCE_POLICY {
+                true => is_owners,
+                false => is_callers,
+            });
+        }
+        if !is_callers {
+            told.who.access_key_id.clear();
+        }
+        (!told.decisions.is_empty()).then_some(told)
     }
 
     /// What was answered: the error's code and message, if it was one.
@@ -116,6 +167,11 @@ impl Event {
             operation.clone_into(&mut self.operation);
         }
         self.error = error.map(|(code, message)| (code.to_owned(), shortened(message, MESSAGE_BYTES)));
+    }
+
+    /// Whether nobody signed for it, and it got nothing.
+    pub(crate) fn is_strangers(&self) -> bool {
+        self.who.kind == "Anonymous" && self.is_denied()
     }
 
     /// Whether any of its decisions was a no.
@@ -167,6 +223,11 @@ impl Who {
 }
 
 impl Decided {
+    fn bytes(&self) -> usize {
+        let statements: usize = self.statements.iter().map(|one| FRAME_BYTES + one.policy.len()).sum();
+        FRAME_BYTES + self.action.len() + self.resource.len() + statements
+    }
+
     pub(crate) fn of(decision: &Decision<'_>) -> Self {
         let (statements, denial) = match decision.outcome {
             Ok(statements) => (statements, None),
@@ -195,6 +256,11 @@ impl Statement {
             is_allow: statement.is_allow,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 fn shortened(text: &str, bytes: usize) -> String {

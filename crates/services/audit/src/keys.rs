@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `audit/all/` account, time of its first event (milliseconds since 1970), number | array of [`Event`](crate::Event), JSON |
+//! | `audit/all/` account, time of its last event (milliseconds since 1970), number | array of [`Event`](crate::Event), JSON |
 //! | `audit/denied/` the same | the same, of those events in which something was denied |
 //! | `audit/damaged/` key (raw) | the bytes of a chunk that could not be read |
 
@@ -39,7 +39,7 @@ pub(crate) fn chunks(of: Events, account: &str) -> Key {
     Key::new(of.prefix()).str(account)
 }
 
-/// Those of an account that began before a time.
+/// Those of an account all of whose events are from before a time.
 pub(crate) fn chunks_before(of: Events, account: &str, time_ms: i64) -> KeyRange {
     let chunks = chunks(of, account);
     chunks.range().before(&chunks.i64(time_ms))

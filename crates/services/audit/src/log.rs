@@ -22,6 +22,10 @@ const GATHER: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(1);
 /// Events that wait in memory to be written. Those beyond are lost, and that is logged.
 const PENDING_MAX: usize = 100_000;
+/// Bytes that they may take together; those beyond are lost, too.
+const PENDING_BYTES_MAX: usize = 64 << 20;
+/// Events of strangers, who signed nothing, that are kept of each second: they cost whoever sends them nothing.
+const STRANGERS_PER_S: u32 = 100;
 /// Bytes of the events in one row, below the store's limit for values.
 const CHUNK_BYTES: usize = 48 * 1024;
 /// Rows that one transaction writes, below the store's limit for transactions.
@@ -49,7 +53,17 @@ pub(crate) struct Inner {
 #[derive(Default)]
 struct Pending {
     events: Vec<Event>,
+    bytes: usize,
     lost: u64,
+    strangers: Strangers,
+}
+
+/// How many events of strangers there were in this second, and have been passed over.
+#[derive(Default)]
+struct Strangers {
+    second: i64,
+    count: u32,
+    passed_over: u64,
 }
 
 /// How a request ended.
@@ -127,7 +141,10 @@ impl Audit {
 
     fn push(&self, event: Event) {
         let mut pending = self.0.pending.lock();
-        if pending.events.len() < PENDING_MAX {
+        if event.is_strangers() && !pending.strangers.has_room(event.time_ms / 1_000) {
+            pending.strangers.passed_over += 1;
+        } else if pending.events.len() < PENDING_MAX && pending.bytes < PENDING_BYTES_MAX {
+            pending.bytes += event.bytes();
             pending.events.push(event);
         } else {
             pending.lost += 1;
@@ -138,7 +155,14 @@ impl Audit {
 
     async fn write_pending(&self) -> Result<(), AuditError> {
         let mut swept_ms = self.0.writer.lock().await;
-        let Pending { events, lost } = std::mem::take(&mut *self.0.pending.lock());
+        let (events, lost, passed_over) = self.0.pending.lock().take();
+        if passed_over > 0 {
+            tracing::warn!(
+                passed_over,
+                kept_per_s = STRANGERS_PER_S,
+                "requests of strangers are not in the audit log"
+            );
+        }
         if lost > 0 {
             tracing::error!(lost, kept = PENDING_MAX, "events of the audit log found no room and are lost");
         }
@@ -149,6 +173,7 @@ impl Audit {
             let mut pending = self.0.pending.lock();
             let newer = std::mem::replace(&mut pending.events, events);
             pending.events.extend(newer);
+            pending.bytes = pending.events.iter().map(Event::bytes).sum();
             return Err(error);
         }
         let now_ms = self.0.clock.unix_ms();
@@ -181,6 +206,25 @@ impl Audit {
     }
 }
 
+impl Pending {
+    /// The events, how many were lost, and how many of strangers were passed over.
+    fn take(&mut self) -> (Vec<Event>, u64, u64) {
+        self.bytes = 0;
+        let lost = std::mem::take(&mut self.lost);
+        (std::mem::take(&mut self.events), lost, std::mem::take(&mut self.strangers.passed_over))
+    }
+}
+
+impl Strangers {
+    fn has_room(&mut self, second: i64) -> bool {
+        if second != self.second {
+            (self.second, self.count) = (second, 0);
+        }
+        self.count += 1;
+        self.count <= STRANGERS_PER_S
+    }
+}
+
 impl Witness for Audit {
     fn decided(&self, decision: &Decision<'_>) {
         let begin = |decision: &Decision<'_>| {
@@ -199,19 +243,20 @@ fn chunks_of<'a>(events: &'a [Event], home: &'a str) -> Result<Vec<Chunk>, Audit
     let mut filling: BTreeMap<(bool, &'a str), Chunk> = BTreeMap::new();
     let mut full = Vec::new();
     for event in events {
-        let json = fitting(event)?;
-        for of in Events::BOTH {
-            if of == Events::Denied && !event.is_denied() {
-                continue;
-            }
-            for account in event.accounts(home) {
+        for account in event.accounts(home) {
+            let Some(told) = event.for_account(account, home) else { continue };
+            let json = fitting(&told)?;
+            for of in Events::BOTH {
+                if of == Events::Denied && !told.is_denied() {
+                    continue;
+                }
                 let place = (of == Events::Denied, account);
                 if let Some(chunk) = filling.get(&place)
                     && chunk.json.len() + json.len() + 2 > CHUNK_BYTES
                 {
                     full.extend(filling.remove(&place));
                 }
-                filling.entry(place).or_insert_with(|| Chunk::new(of, account, event.time_ms)).add(&json);
+                filling.entry(place).or_insert_with(|| Chunk::new(of, account)).add(told.time_ms, &json);
             }
         }
     }
@@ -241,11 +286,13 @@ fn fitting(event: &Event) -> Result<Vec<u8>, AuditError> {
 }
 
 impl Chunk {
-    fn new(of: Events, account: &str, time_ms: i64) -> Self {
-        Self { of, account: account.to_owned(), time_ms, json: Vec::new() }
+    fn new(of: Events, account: &str) -> Self {
+        Self { of, account: account.to_owned(), time_ms: i64::MIN, json: Vec::new() }
     }
 
-    fn add(&mut self, json: &[u8]) {
+    fn add(&mut self, time_ms: i64, json: &[u8]) {
+        // A request that took long ends among younger ones: whoever looks for those must not stop before this row.
+        self.time_ms = self.time_ms.max(time_ms);
         self.json.push(if self.json.is_empty() { b'[' } else { b',' });
         self.json.extend_from_slice(json);
     }

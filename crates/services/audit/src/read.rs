@@ -87,7 +87,7 @@ impl Audit {
                 let Ok((_, time_ms, number)) = keys::read(of, key) else { continue };
                 next = Some(Mark { time_ms, number });
                 let of_row = wanted.chosen(key, row);
-                // Rows are by their first event: whatever began that long before holds nothing younger.
+                // Rows are by their last event: those before hold nothing younger.
                 if of_row.is_past {
                     return Ok(Page { events, next: None });
                 }

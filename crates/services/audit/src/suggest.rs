@@ -63,7 +63,7 @@ fn together(resources: &BTreeSet<String>) -> Vec<String> {
     for (parent, alike) in by_parent {
         // Never a whole service: `arn:aws:s3:::*` would be all buckets.
         if alike.len() > ALIKE_MAX && parent.contains('/') {
-            wanted.insert(format!("{parent}*"));
+            wanted.insert(format!("{}*", literal(parent)));
         } else {
             wanted.extend(alike.into_iter().map(|resource| literal(resource)));
         }
