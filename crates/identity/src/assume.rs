@@ -52,7 +52,6 @@ impl Identity {
             Err(IdentityError::NoSuchRole(_)) => return Err(denied("sts:AssumeRole")),
             other => other?,
         };
-        let narrowing = self.checked(&role.account, narrowing).await?;
         let mut actions = vec!["sts:AssumeRole"];
         actions.extend((!narrowing.tags.is_empty()).then_some("sts:TagSession"));
         actions.extend(source_identity.is_some().then_some("sts:SetSourceIdentity"));
@@ -60,6 +59,8 @@ impl Identity {
             let wanted = wanted(action, &request, &narrowing, source_identity.as_deref());
             self.expect_trusted(&role, caller, &request.at, wanted).await?;
         }
+        // Only now: what is wrong with it would tell whom the role does not trust that it is there.
+        let narrowing = self.checked(&role.account, narrowing).await?;
         expect_duration(&role, Some(caller), request.seconds)?;
         let mut subject = subject(&role, request.session_name, narrowing);
         subject.transitive_tag_keys = transitive;

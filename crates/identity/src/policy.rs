@@ -127,6 +127,16 @@ impl Policy {
         Self::parse(text, Family::Session, Strictness::Full)
     }
 
+    /// Reads several policies of a session that were taken once, as one: it allows what any of them allows and none denies.
+    pub(crate) fn union(texts: &[String]) -> Result<Self, MalformedPolicy> {
+        let mut statements = Vec::new();
+        for text in texts {
+            let first = statements.len();
+            statements.extend(Self::read(text, Family::Session, Strictness::Meaning, first)?);
+        }
+        Ok(Self::of(&texts.join("\n"), Family::Session, statements))
+    }
+
     /// Reads a trust policy: about principals, without resources.
     pub fn trust(text: &str) -> Result<Self, MalformedPolicy> {
         Self::parse(text, Family::Trust, Strictness::Full)
@@ -200,6 +210,21 @@ impl Policy {
     }
 
     fn parse(text: &str, family: Family, strictness: Strictness) -> Result<Self, MalformedPolicy> {
+        Ok(Self::of(text, family, Self::read(text, family, strictness, 0)?))
+    }
+
+    fn of(text: &str, family: Family, statements: Vec<Statement>) -> Self {
+        let index = Index::of(&statements);
+        Self(Arc::new(Inner { text: text.into(), family, statements, index }))
+    }
+
+    /// The statements of a document, numbered from `first`.
+    fn read(
+        text: &str,
+        family: Family,
+        strictness: Strictness,
+        first: usize,
+    ) -> Result<Vec<Statement>, MalformedPolicy> {
         let invalid =
             if family == Family::Resource("s3") { MalformedPolicy::JsonForS3 } else { MalformedPolicy::Json };
         let value: Json = serde_json::from_str(text).map_err(|_| invalid.clone())?;
@@ -227,10 +252,8 @@ impl Policy {
         if is_strict {
             family::check(family, &written)?;
         }
-        let compile = |(index, written)| Statement::compile(written, index, has_variables);
-        let statements = written.into_iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
-        let index = Index::of(&statements);
-        Ok(Self(Arc::new(Inner { text: text.into(), family, statements, index })))
+        let compile = |(index, written)| Statement::compile(written, first + index, has_variables);
+        written.into_iter().enumerate().map(compile).collect()
     }
 }
 

@@ -8,7 +8,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use lambent_base::Arn;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{Caller, CallerKind, Credential, Identity, IdentityError, Policy, RoleName, SessionFacts};
@@ -19,6 +18,8 @@ const PURPOSE: &[u8] = b"session-token/2";
 const TOKEN_CHARS_MAX: usize = 16 * 1024;
 /// Sessions whose token is not opened and parsed with each request; beyond it all are dropped.
 const OPENED_MAX: usize = 4_096;
+/// Characters of a policy that a session is made with. Source: AWS STS API Reference, "AssumeRole".
+const POLICY_CHARS_MAX: usize = 2_048;
 const KEY_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const KEY_LETTERS: usize = 16;
 const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -184,7 +185,7 @@ impl Identity {
                 Err(error) => return Err(error),
             }
         }
-        let policy = Policy::session(&merged(&texts));
+        let policy = Policy::union(&texts);
         Ok([policy.unwrap_or_else(|_| Policy::nothing())].into())
     }
 
@@ -203,6 +204,11 @@ impl Identity {
         narrowing: Narrowing,
     ) -> Result<Narrowing, IdentityError> {
         if let Some(text) = &narrowing.policy {
+            // Before it is read: reading costs.
+            let percent = percent_of(text.chars().count(), POLICY_CHARS_MAX);
+            if percent > 100 {
+                return Err(IdentityError::PackedPolicyTooLarge { percent });
+            }
             Policy::session(text)?;
         }
         for arn in &narrowing.policy_arns {
@@ -264,20 +270,6 @@ impl Identity {
     }
 }
 
-/// One document with the statements of all.
-fn merged(texts: &[String]) -> String {
-    let mut statements = Vec::new();
-    for text in texts {
-        match serde_json::from_str(text).map(|mut document: Value| document["Statement"].take()) {
-            Ok(Value::Array(all)) => statements.extend(all),
-            Ok(single) => statements.push(single),
-            // No policy that is kept is like that.
-            Err(_) => {}
-        }
-    }
-    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
-}
-
 /// The account that the id of a temporary key names; `None` where it is none of ours.
 pub(crate) fn account_of_temporary(access_key_id: &str) -> Option<String> {
     let letters = access_key_id.strip_prefix(KEY_PREFIX)?.as_bytes();
@@ -299,8 +291,13 @@ impl Narrowing {
         // White space is nothing that has to be kept.
         let policy = self.policy.iter().chain(&self.policy_arns).flat_map(|text| text.bytes());
         let bytes = tags + policy.filter(|byte| !byte.is_ascii_whitespace()).count();
-        i32::try_from((bytes * 100).div_ceil(Self::PACKED_BYTES_MAX)).unwrap_or(i32::MAX)
+        percent_of(bytes, Self::PACKED_BYTES_MAX)
     }
+}
+
+/// Rounded up.
+fn percent_of(used: usize, max: usize) -> i32 {
+    i32::try_from((used * 100).div_ceil(max)).unwrap_or(i32::MAX)
 }
 
 impl Subject {

@@ -56,7 +56,6 @@ impl Identity {
             policy_arns: request.policy_arns.clone(),
             tags,
         };
-        let narrowing = self.checked(&role.account, narrowing).await?;
         let wanted = wanted(&request, &narrowing, source_identity.as_deref());
         let mut actions = vec![ACTION];
         actions.extend((!narrowing.tags.is_empty()).then_some("sts:TagSession"));
@@ -69,6 +68,8 @@ impl Identity {
                 decided => decided?,
             }
         }
+        // Only now: what is wrong with it would tell whom the role does not trust that it is there.
+        let narrowing = self.checked(&role.account, narrowing).await?;
         expect_duration(&role, None, request.seconds)?;
         let mut subject = subject(&role, request.session_name, narrowing);
         subject.transitive_tag_keys = transitive;

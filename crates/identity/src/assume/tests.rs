@@ -158,3 +158,65 @@ async fn managed_session_policies_count_as_they_are_now() {
     let refused = identity.assume_role(&root, AssumeRole { policy_arns: missing, ..asked }).await;
     assert!(matches!(refused, Err(IdentityError::NoSuch { .. })));
 }
+
+#[tokio::test]
+async fn the_policy_is_looked_at_only_where_the_role_trusts() {
+    let (identity, _hand) = identity();
+    let open = role(&identity, "open", account_may(&["sts:AssumeRole"])).await;
+    let closed =
+        role(&identity, "closed", json!({ "Action": "sts:AssumeRole", "Principal": { "Service": "a.b" } }))
+            .await;
+    let missing = format!("arn:aws:iam::{ACCOUNT}:role/missing");
+    let root = identity.root_caller();
+    let asked = |role_arn| AssumeRole { policy: Some("{"), ..request(role_arn) };
+    for arn in [&closed, &missing] {
+        assert!(is_denied(&identity.assume_role(&root, asked(arn)).await), "{arn}");
+    }
+    let refused = identity.assume_role(&root, asked(&open)).await;
+    assert!(matches!(refused, Err(IdentityError::MalformedPolicy(_))));
+}
+
+#[tokio::test]
+async fn a_policy_that_is_too_long_is_not_read() {
+    let (identity, _hand) = identity();
+    let arn = role(&identity, "r", account_may(&["sts:AssumeRole"])).await;
+    let root = identity.root_caller();
+    let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    for (length, is_short) in [(2_048, true), (2_049, false)] {
+        let policy = format!("{all:<length$}");
+        let given = identity.assume_role(&root, AssumeRole { policy: Some(&policy), ..request(&arn) }).await;
+        assert_eq!(given.is_ok(), is_short, "{length}");
+    }
+    let unreadable = "{".repeat(4_096);
+    let given = identity.assume_role(&root, AssumeRole { policy: Some(&unreadable), ..request(&arn) }).await;
+    assert!(matches!(given, Err(IdentityError::PackedPolicyTooLarge { percent: 200 })));
+}
+
+#[tokio::test]
+async fn session_policies_may_share_a_sid() {
+    let (identity, _hand) = identity();
+    let arn = role(&identity, "r", account_may(&["sts:AssumeRole"])).await;
+    let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    identity.put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all).await.unwrap();
+    let document = r#"{"Version":"2012-10-17","Statement":{"Sid":"one","Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
+    let (path, tags) = ("/", &[][..]);
+    let new = crate::NewPolicy { account: ACCOUNT, name: "m", path, description: None, document, tags };
+    let managed = identity.create_policy(new).await.unwrap().arn();
+    // Without a version there are no variables.
+    let inline = r#"{"Statement":[{"Sid":"one","Effect":"Allow","Action":"lambda:*","Resource":"*"},
+        {"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/${aws:PrincipalType}"}]}"#;
+    let asked = AssumeRole { policy: Some(inline), policy_arns: vec![managed], ..request(&arn) };
+    let given = identity.assume_role(&identity.root_caller(), asked).await.unwrap();
+    let session = acting(&identity, &given).await;
+    for (action, resource, expected) in [
+        ("s3:GetObject", "arn:aws:s3:::b/k", true),
+        ("lambda:InvokeFunction", "*", true),
+        ("s3:DeleteObject", "arn:aws:s3:::b/k", false),
+        ("s3:PutObject", "arn:aws:s3:::b/${aws:PrincipalType}", true),
+        ("s3:PutObject", "arn:aws:s3:::b/AssumedRole", false),
+    ] {
+        let decided =
+            identity.authorize(&session, &Circumstances::default(), Wanted::new(action, resource)).await;
+        assert_eq!(decided.is_ok(), expected, "{action} {resource}");
+    }
+}
