@@ -8,7 +8,7 @@ use crate::policy_set::PolicySet;
 use crate::principals::{PrincipalKind, PrincipalName};
 use crate::{
     Authorized, Caller, CallerKind, Circumstances, Decision, Denial, Identity, IdentityError, Keys, Policy,
-    ResourceFacts, StatementRef, Wanted,
+    PolicyKind, ResourceFacts, StatementRef, Wanted,
 };
 
 /// AWS answers this to everybody whose signature holds, even against an explicit deny.
@@ -16,6 +16,8 @@ const ALWAYS_ALLOWED: &str = "sts:GetCallerIdentity";
 /// What no policy needs to allow, though one may deny it.
 /// Source: AWS Security Token Service API Reference, "GetSessionToken".
 const ALLOWED_UNLESS_DENIED: &str = "sts:GetSessionToken";
+/// The action of IAM that is no operation: who hands a role to a service calls that service.
+const PASS_ROLE: &str = "iam:PassRole";
 
 /// The boundary of the principal that a request is about: the one that it brings, or else the one that is there.
 const BOUNDARY: &str = "iam:permissionsboundary";
@@ -137,7 +139,8 @@ impl Identity {
             None if is_new => ResourceFacts::default(),
             None => self.resource_facts(&resource).await?,
         };
-        if action.starts_with("iam:") {
+        // A new thing is not the one that may have its name now, which can have another path.
+        if action.starts_with("iam:") && !is_new {
             let thing = self.iam_thing(&resource).await?;
             (resource, facts.tags) = (thing.arn, thing.tags);
             if let Some(boundary) = thing.boundary.filter(|_| keys.get(BOUNDARY).is_none()) {
@@ -174,11 +177,8 @@ impl Identity {
             is_blocked_public: facts.is_blocked_public,
         };
         let has_witness = !self.witnesses.read().is_empty();
-        let mut verdict = decide(&case, if has_witness { Search::All } else { Search::Enough });
-        let is_silent = matches!(verdict.outcome, Outcome::Silent(_));
-        if action == ALWAYS_ALLOWED || (action == ALLOWED_UNLESS_DENIED && is_silent) {
-            verdict = Verdict { outcome: Outcome::Allowed, statements: Vec::new(), ..verdict };
-        }
+        let verdict = decide(&case, if has_witness { Search::All } else { Search::Enough });
+        let verdict = overruled(caller, action, verdict);
         if verdict.outcome == Outcome::Allowed && !has_witness {
             return Ok(Authorized::new(Arc::clone(caller), action, resource, owner));
         }
@@ -227,6 +227,26 @@ fn owner_of<'a>(facts: &'a ResourceFacts, resource: &'a str, own: &'a str) -> &'
         (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then_some(account)
     };
     facts.owner.as_deref().or_else(in_arn).unwrap_or(own)
+}
+
+/// What stands above policies: what everybody may do, and what no federated user may.
+fn overruled<'a>(caller: &Caller, action: &str, verdict: Verdict<'a>) -> Verdict<'a> {
+    let is_closed = is_closed_to(caller, action);
+    let outcome = match verdict.outcome {
+        _ if action == ALWAYS_ALLOWED => Outcome::Allowed,
+        Outcome::Allowed if is_closed => Outcome::Silent(PolicyKind::Session),
+        Outcome::Silent(_) if action == ALLOWED_UNLESS_DENIED && !is_closed => Outcome::Allowed,
+        _ => return verdict,
+    };
+    Verdict { outcome, statements: Vec::new(), ..verdict }
+}
+
+/// Credentials of GetFederationToken call no operation of IAM's and STS's, whatever policies say.
+/// Source: IAM User Guide, "Compare AWS STS credentials".
+fn is_closed_to(caller: &Caller, action: &str) -> bool {
+    matches!(caller.kind, CallerKind::FederatedUser { .. })
+        && action != PASS_ROLE
+        && (action.starts_with("iam:") || action.starts_with("sts:"))
 }
 
 fn side_of<'a>(speaker: &Caller, set: Option<(&'a PolicySet, &'a [(usize, usize)])>) -> IdentitySide<'a> {

@@ -17,7 +17,7 @@ pub(crate) struct Case<'a> {
     pub(crate) resource: Option<&'a Policy>,
     /// Whether the resource belongs to the caller's own account.
     pub(crate) is_own_account: bool,
-    /// Whether statements for everybody let in no one of another account.
+    /// Whether the resource's policy, which lets in everybody, lets in of other accounts no one but services that it names.
     pub(crate) is_blocked_public: bool,
 }
 
@@ -108,7 +108,9 @@ fn hear<'a>(case: &Case<'a>, search: Search) -> Heard<'a> {
     };
     let mut resource = case.resource.map(find).unwrap_or_default();
     if case.is_blocked_public && !case.is_own_account {
-        resource.allows.retain(|(_, grant)| *grant != Grant::Everybody);
+        // Source: Amazon S3 User Guide, "Blocking public access to your Amazon S3 storage", "RestrictPublicBuckets".
+        let is_service = matches!(case.request.caller.kind, CallerKind::Service { .. });
+        resource.allows.retain(|(_, grant)| is_service && *grant != Grant::Everybody);
     }
     let is_trust = case.resource.is_some_and(|policy| policy.family() == Family::Trust);
     Heard {

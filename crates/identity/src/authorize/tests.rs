@@ -169,6 +169,43 @@ async fn a_role_is_decided_on_with_its_path() {
 }
 
 #[tokio::test]
+async fn a_new_thing_is_decided_on_where_it_will_be() {
+    let (identity, _) = identity();
+    identity.create_role(role("worker")).await.unwrap();
+    identity.create_role(Role { path: "/team/".into(), ..role("boss") }).await.unwrap();
+    let policy = r#"{"Statement":{"Effect":"Allow","Action":"iam:*",
+        "Resource":"arn:aws:iam::000000000000:role/team/*"}}"#;
+    identity.put_role_policy(NAME, "p", policy).await.unwrap();
+    let session = session(&identity).await;
+    let caller =
+        identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
+    let wanted = || Wanted::new("iam:UpdateRole", "arn:aws:iam::000000000000:role/boss");
+    assert!(identity.authorize(&caller, &at(), wanted()).await.is_ok(), "it is the one in its path");
+    let moved = identity.authorize(&caller, &at(), wanted().of_a_new_thing()).await;
+    assert!(matches!(moved, Err(IdentityError::Denied(_))), "it leaves its path");
+}
+
+#[tokio::test]
+async fn a_federated_user_calls_neither_iam_nor_sts() {
+    let (identity, _) = identity();
+    let request =
+        crate::FederationToken { name: "bob", seconds: 900, policy: Some(ALL), ..Default::default() };
+    let given = identity.federation_token(&identity.root_caller(), request).await.unwrap();
+    let caller = identity.credential(&given.access_key_id, Some(&given.session_token)).await.unwrap().caller;
+    for (action, resource, is_allowed) in [
+        ("iam:CreateUser", "arn:aws:iam::000000000000:user/x", false),
+        ("sts:AssumeRole", ARN, false),
+        ("sts:GetSessionToken", "*", false),
+        ("sts:GetCallerIdentity", "*", true),
+        ("iam:PassRole", ARN, true),
+        ("s3:GetObject", "arn:aws:s3:::b/k", true),
+    ] {
+        let decided = identity.authorize(&caller, &at(), Wanted::new(action, resource)).await;
+        assert_eq!(decided.is_ok(), is_allowed, "{action}");
+    }
+}
+
+#[tokio::test]
 async fn sessions_expire_and_die_with_their_role() {
     let (identity, hand) = identity();
     identity.create_role(role("worker")).await.unwrap();
@@ -294,6 +331,13 @@ async fn both_accounts_must_allow_what_crosses_them() {
             ResourceFacts { is_blocked_public: true, ..bucket(OTHER, "Allow", "\"*\"") },
             Err(NO_RESOURCE),
         ),
+        // What is blocked is the whole policy, for other accounts; the own one's is not.
+        (
+            Some(ALL),
+            ResourceFacts { is_blocked_public: true, ..bucket(OTHER, "Allow", ANN) },
+            Err(NO_RESOURCE),
+        ),
+        (None, ResourceFacts { is_blocked_public: true, ..bucket(ACCOUNT, "Allow", "\"*\"") }, Ok(())),
     ] {
         let (identity, _) = identity();
         let ann = user(&identity, policy, None).await;
@@ -343,6 +387,7 @@ async fn root_strangers_and_services_are_decided_on_by_resources() {
         (&Caller::anonymous(), bucket(ACCOUNT, "Allow", OWN_ACCOUNT), false),
         (&Caller::anonymous(), bucket(ACCOUNT, "Allow", "\"*\""), true),
         (&service, bucket(ACCOUNT, "Allow", for_service), true),
+        (&service, ResourceFacts { is_blocked_public: true, ..bucket(ACCOUNT, "Allow", for_service) }, true),
         (&service, bucket(ACCOUNT, "Allow", r#"{"Service":"sns.amazonaws.com"}"#), false),
         (&service, none(ACCOUNT), false),
     ] {

@@ -17,6 +17,8 @@ pub(crate) struct Condition {
     if_exists: bool,
 }
 
+const PRINCIPAL_ARN: &str = "aws:principalarn";
+
 /// How the values of a key that has many are taken together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quantifier {
@@ -96,7 +98,9 @@ impl Condition {
     /// Whether it ties the statement to one of these keys' fixed values.
     pub(crate) fn fixes(&self, names: &[&str]) -> bool {
         let is_positive = !self.is_negated && !self.if_exists && self.quantifier.is_none();
-        is_positive && names.contains(&self.key.name()) && self.test.is_fixed()
+        // A user's or role's name alone is anybody's who makes one of that name in another account.
+        let needs_account = self.key.name() == PRINCIPAL_ARN;
+        is_positive && names.contains(&self.key.name()) && self.test.is_fixed(needs_account)
     }
 }
 

@@ -55,6 +55,11 @@ pub(crate) enum Test {
     Null(Vec<bool>),
 }
 
+/// Bits of the widest networks that do not count as everybody.
+/// Source: Amazon S3 User Guide, "Blocking public access to your Amazon S3 storage", "The meaning of public".
+const NARROW_BITS_V4: u32 = 8;
+const NARROW_BITS_V6: u32 = 32;
+
 /// Addresses that begin with the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Network {
@@ -166,14 +171,16 @@ impl Test {
         }
     }
 
-    /// Whether its values hold neither wildcards nor variables, and networks are not the whole world.
-    pub(crate) fn is_fixed(&self) -> bool {
+    /// Whether its values hold neither wildcards nor variables, and networks are not wide; ARNs must at least name the
+    /// resource or the account, with `needs_account` the account.
+    pub(crate) fn is_fixed(&self, needs_account: bool) -> bool {
         match self {
             Self::Texts { patterns, .. } => {
                 patterns.iter().all(|pattern| matches!(pattern, Pattern::Fixed(Glob::Exact(_))))
             }
+            Self::Arns(patterns) if needs_account => patterns.iter().all(ArnPattern::names_an_account),
             Self::Arns(patterns) => patterns.iter().all(ArnPattern::names_an_account_or_resource),
-            Self::Addresses(networks) => networks.iter().all(|network| network.bits > 0),
+            Self::Addresses(networks) => !networks.iter().any(|network| network.is_wide()),
             _ => false,
         }
     }
@@ -190,6 +197,11 @@ impl Network {
         let max = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(max);
         (bits <= max).then_some(Self { address, bits })
+    }
+
+    /// Whether it is as good as the whole world.
+    fn is_wide(self) -> bool {
+        self.bits < if self.address.is_ipv4() { NARROW_BITS_V4 } else { NARROW_BITS_V6 }
     }
 
     fn contains(self, address: IpAddr) -> bool {

@@ -171,8 +171,16 @@ impl ArnPattern {
 
     /// Whether it says whose the ARN is, or of which resource: by an account, or by a name without wildcards.
     pub(crate) fn names_an_account_or_resource(&self) -> bool {
-        let is_exact = |part: Option<&Pattern>| matches!(part, Some(Pattern::Fixed(Glob::Exact(text))) if !text.is_empty());
-        is_exact(self.0.get(ARN_PARTS - 2)) || is_exact(self.0.get(ARN_PARTS - 1))
+        self.names_an_account() || self.is_exact(ARN_PARTS - 1)
+    }
+
+    /// Whether it says of which account the ARN is.
+    pub(crate) fn names_an_account(&self) -> bool {
+        self.is_exact(ARN_PARTS - 2)
+    }
+
+    fn is_exact(&self, part: usize) -> bool {
+        matches!(self.0.get(part), Some(Pattern::Fixed(Glob::Exact(text))) if !text.is_empty())
     }
 }
 

@@ -17,8 +17,6 @@ pub(crate) enum Principal {
     Service(Box<str>),
     /// An identity provider.
     Federated(Box<str>),
-    /// S3's name for an account.
-    Canonical(Box<str>),
 }
 
 /// Who asks, as principals name them.
@@ -70,7 +68,7 @@ impl Principal {
             "Federated" if !name.is_empty() && !name.contains(['*', '?', ' ']) => {
                 Ok(Self::Federated(name.into()))
             }
-            "CanonicalUser" if !name.is_empty() => Ok(Self::Canonical(name.into())),
+            // No account has a canonical id here: taken, it would name nobody, and a Deny would not deny.
             "Service" | "Federated" | "CanonicalUser" => Err(invalid()),
             _ => Err(MalformedPolicy::Syntax),
         }
@@ -126,7 +124,7 @@ impl Principal {
                 };
             }
             Self::Aws(name) => &**name,
-            Self::Anyone | Self::Federated(_) | Self::Canonical(_) => return Grant::None,
+            Self::Anyone | Self::Federated(_) => return Grant::None,
         };
         match &caller.kind {
             CallerKind::Anonymous | CallerKind::Service { .. } => Grant::None,
@@ -137,9 +135,10 @@ impl Principal {
         }
     }
 
-    /// Whether a Deny for this principal is meant for `who`.
+    /// Whether a Deny for this principal is meant for `who`. Everybody is also whom an identity provider vouches for, though
+    /// an Allow for everybody does not let them in.
     pub(crate) fn denies(&self, who: Who<'_>) -> bool {
-        self.grant(who) != Grant::None
+        *self == Self::Anyone || self.grant(who) != Grant::None
     }
 }
 

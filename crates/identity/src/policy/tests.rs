@@ -281,5 +281,34 @@ fn who_lets_in_everybody_is_public() {
     assert!(public(r#""Principal":"*","Condition":{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}"#));
     assert!(!public(r#""Principal":"*","Condition":{"StringEquals":{"aws:SourceAccount":"111111111111"}}"#));
     assert!(!public(r#""Principal":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#));
+    for (value, is_public) in [("64.0.0.0/7", true), ("2000::/31", true), ("2001:db8::/32", false)] {
+        let tied = format!(r#""Principal":"*","Condition":{{"IpAddress":{{"aws:SourceIp":"{value}"}}}}"#);
+        assert_eq!(public(&tied), is_public, "{value}");
+    }
+    for (key, value, is_public) in [
+        ("aws:PrincipalArn", "arn:aws:iam::*:role/admin", true),
+        ("aws:PrincipalArn", "arn:aws:iam::111111111111:role/*", false),
+        ("aws:SourceArn", "arn:aws:s3:::bucket", false),
+    ] {
+        let tied = format!(r#""Principal":"*","Condition":{{"ArnLike":{{"{key}":"{value}"}}}}"#);
+        assert_eq!(public(&tied), is_public, "{value}");
+    }
     assert!(!public(r#""Principal":{"AWS":"111111111111"}"#));
+}
+
+#[test]
+fn canonical_users_are_refused() {
+    let text = statement(
+        r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Principal":{"CanonicalUser":"79a59df900b949e55d96a1e6"}"#,
+    );
+    assert_eq!(message(Policy::resource(&text, "s3")), "Invalid principal in policy");
+}
+
+#[test]
+fn objects_with_many_names_are_read_in_one_go() {
+    let members: Vec<String> = (0..50_000).map(|at| format!(r#""k{at}":1"#)).collect();
+    let read = |members: &[String]| serde_json::from_str::<Json>(&format!("{{{}}}", members.join(",")));
+    assert_eq!(read(&members).unwrap().object().map(<[_]>::len), Some(50_000));
+    let again = [&members[..], &members[..1]].concat();
+    assert!(read(&again).unwrap_err().to_string().contains("`k0` stands twice"));
 }

@@ -120,3 +120,27 @@ async fn tags_of_the_token_need_the_trust_policys_word() {
         assert!(matches!(refused, Err(IdentityError::RejectedClaim(_))), "{odd}");
     }
 }
+
+#[tokio::test]
+async fn a_deny_for_everybody_is_meant_for_web_identities_too() {
+    let (identity, _hand) = identity();
+    let allow =
+        json!({ "Effect": "Allow", "Action": ACTION, "Principal": { "Federated": provider().arn() } });
+    let mut deny = json!({ "Effect": "Deny", "Action": ACTION,
+        "Condition": { "StringNotEquals": { "id.example:sub": "anna" } } });
+    for (at, principal) in [json!("*"), json!({ "AWS": "*" })].into_iter().enumerate() {
+        deny["Principal"] = principal;
+        let role = Role {
+            account: ACCOUNT.into(),
+            name: format!("r{at}"),
+            path: "/".into(),
+            trust_policy: json!({ "Version": "2012-10-17", "Statement": [allow, deny] }).to_string(),
+            max_session_seconds: 3_600,
+            ..Role::default()
+        };
+        let arn = identity.create_role(role).await.unwrap().arn();
+        assert!(assume(&identity, &arn, &claims(json!({}))).await.is_ok(), "{deny}");
+        let refused = assume(&identity, &arn, &claims(json!({ "sub": "bob" }))).await;
+        assert!(matches!(refused, Err(IdentityError::NotAuthorized(_))), "{deny}");
+    }
+}

@@ -81,7 +81,7 @@ impl Iam {
         let mut group = self.identity.group(call.account(), &input.group_name).await.map_err(api_error)?;
         new.apply(&mut group.name, &mut group.path);
         // Who moves a group must be allowed to do so at both places.
-        call.authorize(Wanted::new("iam:UpdateGroup", group.arn())).await?;
+        call.authorize(Wanted::new("iam:UpdateGroup", group.arn()).of_a_new_thing()).await?;
         self.identity.update_group(call.account(), &input.group_name, new).await.map_err(api_error)?;
         Ok(Empty {})
     }

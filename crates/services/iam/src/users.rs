@@ -71,7 +71,7 @@ impl Iam {
         let mut user = self.identity.user(call.account(), &input.user_name).await.map_err(api_error)?;
         new.apply(&mut user.name, &mut user.path);
         // Who moves a user must be allowed to do so at both places.
-        call.authorize(Wanted::new("iam:UpdateUser", user.arn())).await?;
+        call.authorize(Wanted::new("iam:UpdateUser", user.arn()).of_a_new_thing()).await?;
         self.identity.update_user(call.account(), &input.user_name, new).await.map_err(api_error)?;
         Ok(Empty {})
     }
