@@ -73,7 +73,7 @@ pub(crate) fn store(
     http.set_field_size_limit(FIELDS_BYTES_MAX);
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
-    let hooks = WayOut::new(outside, &function.key.name);
+    let hooks = WayOut::new(outside, &function.key);
     let tmp = surroundings.tmp.clone();
     let host = Host { wasi: wasi.build(), http, hooks, table, meter, tmp };
     let mut store = Store::new(engine, host);

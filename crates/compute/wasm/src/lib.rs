@@ -12,15 +12,18 @@
 
 mod artifact;
 mod counts;
+mod depth;
 mod engine;
 mod error;
 mod event_call;
+mod folders;
 mod functions;
 mod gears;
 mod host;
 mod http_call;
 mod http_event;
 mod limits;
+mod lookups;
 mod memory;
 mod outgoing;
 mod output;

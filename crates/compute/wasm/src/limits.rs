@@ -43,6 +43,10 @@ pub(crate) const OUTGOING_MAX: usize = 16;
 pub(crate) const OUTGOING_BUFFER_BYTES: usize = 16 << 10;
 /// How long it may take to look a host up and to connect to it.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Names of hosts that are looked up at once, each by a thread of those that the platform shares.
+pub(crate) const LOOKUPS_MAX: usize = 64;
+/// Those of one function.
+pub(crate) const LOOKUPS_EACH: usize = 8;
 /// How long a response may let wait for itself; no function runs longer.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(900);
 /// Bytes that are set aside for each of those things.
@@ -67,6 +71,8 @@ pub(crate) const NICE: i32 = 10;
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// Bytes that each file, folder and link in a `/tmp` counts for itself.
 pub(crate) const TMP_ENTRY_BYTES: u64 = 4 << 10;
+/// Levels of folders in a `/tmp`.
+pub(crate) const TMP_DEPTH_MAX: usize = 64;
 /// How often the disk is asked whether it has room for more: after so many bytes.
 pub(crate) const TMP_CLAIM_BYTES: u64 = 1 << 20;
 /// Bytes that all of them together leave free on their disk: others need them more.

@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use lambent_egress::{ConnectionPlace, Network, Refusal};
+use lambent_pool::FunctionKey;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -21,6 +22,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::error::WasmError;
 use crate::limits::{BODY_CHUNK_BYTES, CONNECT_TIMEOUT, OUTGOING_BUFFER_BYTES, OUTGOING_MAX, READ_TIMEOUT};
+use crate::lookups::{Lookups, OwnLookups};
 
 type Done = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, Done), Error>;
@@ -30,6 +32,7 @@ type Sent = Result<(http::Response<WasiBody>, Done), Error>;
 pub(crate) struct Outside {
     network: Network,
     tls: TlsConnector,
+    lookups: Arc<Lookups>,
 }
 
 /// The way out of one instance: none, unless the operator allows some.
@@ -42,6 +45,7 @@ struct Open {
     /// Whose connections count together.
     owner: Arc<str>,
     turns: Arc<Semaphore>,
+    lookups: OwnLookups,
 }
 
 /// What carries a request: a connection, with or without TLS.
@@ -66,16 +70,16 @@ impl Outside {
             .with_safe_default_protocol_versions()
             .and_then(BuilderVerifierExt::with_platform_verifier)
             .map_err(|error| WasmError::Outside(error.to_string()))?;
-        Ok(Self { network, tls: Arc::new(config.with_no_client_auth()).into() })
+        Ok(Self { network, tls: Arc::new(config.with_no_client_auth()).into(), lookups: Arc::default() })
     }
 }
 
 impl WayOut {
-    pub(crate) fn new(outside: Option<&Outside>, owner: &str) -> Self {
-        Self(outside.map(|outside| Open {
-            outside: outside.clone(),
-            owner: owner.into(),
-            turns: Arc::new(Semaphore::new(OUTGOING_MAX)),
+    pub(crate) fn new(outside: Option<&Outside>, key: &FunctionKey) -> Self {
+        Self(outside.map(|outside| {
+            let owner = owner_of(key);
+            let turns = Arc::new(Semaphore::new(OUTGOING_MAX));
+            Open { lookups: outside.lookups.of(&owner), outside: outside.clone(), owner, turns }
         }))
     }
 }
@@ -135,7 +139,7 @@ impl Open {
     /// A connection to the first of the host's addresses that may be reached.
     async fn connect(&self, endpoint: &Endpoint) -> Result<(Box<dyn Stream>, ConnectionPlace), Error> {
         let mut failed = Error::DestinationNotFound;
-        for address in endpoint.addresses().await? {
+        for address in endpoint.addresses(&self.lookups).await? {
             let place = match self.outside.network.admit(address, &self.owner) {
                 Ok(place) => place,
                 Err(refusal) => {
@@ -174,13 +178,12 @@ impl Endpoint {
         Ok(Self { host, port: authority.port_u16().unwrap_or(default), is_secure })
     }
 
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+    async fn addresses(&self, lookups: &OwnLookups) -> Result<Vec<SocketAddr>, Error> {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, self.port)]);
         }
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let found = found.map_err(|_| Error::DnsError { rcode: None, info_code: None })?;
-        Ok(found.collect())
+        let found = lookups.addresses(self.host.clone(), self.port).await;
+        found.map_err(|_| Error::DnsError { rcode: None, info_code: None })
     }
 }
 
@@ -188,6 +191,11 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// As for functions in environments: another account's function of the same name is another.
+fn owner_of(key: &FunctionKey) -> Arc<str> {
+    format!("{}/{}/{}", key.account, key.region, key.name).into()
 }
 
 async fn within<T>(
@@ -205,5 +213,27 @@ fn error_of(refusal: Refusal) -> Error {
         Refusal::Never(_) | Refusal::NotPublic(_) | Refusal::NotListed | Refusal::Host => {
             Error::DestinationIpProhibited
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_and_regions_have_owners_of_their_own() {
+        let key = |account: &str, region: &str| {
+            let own = |text: &str| text.into();
+            FunctionKey {
+                account: own(account),
+                region: own(region),
+                name: own("f"),
+                version: own("1"),
+                revision: own("1"),
+            }
+        };
+        assert_eq!(&*owner_of(&key("111111111111", "us-east-1")), "111111111111/us-east-1/f");
+        assert_ne!(owner_of(&key("1", "us-east-1")), owner_of(&key("2", "us-east-1")));
+        assert_ne!(owner_of(&key("1", "us-east-1")), owner_of(&key("1", "eu-west-1")));
     }
 }

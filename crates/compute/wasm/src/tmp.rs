@@ -19,14 +19,16 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynOutputStream, FsResult, OutputStream, Pollable, StreamError, StreamResult};
 
+use crate::depth;
 use crate::error::WasmError;
+use crate::folders;
 use crate::host::Host;
 use crate::limits::{TMP_CLAIM_BYTES, TMP_ENTRY_BYTES, TMP_RESERVE_BYTES};
 
 /// As in the definitions that the linker was given; those of other versions of 0.2 find it.
-const TYPES: &str = "wasi:filesystem/types@0.2.12";
+pub(crate) const TYPES: &str = "wasi:filesystem/types@0.2.12";
 
-/// Where all of them are.
+/// Where all of them are: in a folder that this start of the platform has for itself.
 pub(crate) struct Tmps {
     root: PathBuf,
     made: AtomicU64,
@@ -41,16 +43,18 @@ pub(crate) struct Tmp {
 }
 
 impl Tmps {
-    /// Throws away what a platform left that ended early.
+    /// Throws away what platforms left that ended early: meanwhile, as there may be much.
     pub(crate) fn open(root: PathBuf) -> Result<Self, WasmError> {
-        match fs::remove_dir_all(&root) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(WasmError::io("empty", root, error));
-            }
-            _ => {}
-        }
         fs::create_dir_all(&root).map_err(|error| WasmError::io("make", &root, error))?;
-        Ok(Self { root, made: AtomicU64::new(0) })
+        // Open folders are known by their whole names (see `depth`).
+        let root = root.canonicalize().map_err(|error| WasmError::io("find", &root, error))?;
+        let own = make_own(&root)?;
+        let kept = own.clone();
+        let sweep = move || sweep(&root, &kept);
+        if let Err(error) = std::thread::Builder::new().name("wasm-sweep".to_owned()).spawn(sweep) {
+            tracing::warn!(%error, "what components left in /tmp stays until the next start");
+        }
+        Ok(Self { root: own, made: AtomicU64::new(0) })
     }
 
     /// A new one, for a function with so much of EphemeralStorage.
@@ -72,9 +76,10 @@ impl Tmp {
             return Ok(());
         }
         let own = self.clone();
-        let emptied = tokio::task::spawn_blocking(move || {
-            fs::remove_dir_all(&own.path)?;
-            fs::create_dir(&own.path)
+        let emptied = tokio::task::spawn_blocking(move || match folders::empty(&own.path) {
+            // Somebody tidied up here.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&own.path),
+            emptied => emptied,
         });
         emptied.await.map_err(io::Error::other)??;
         self.used.store(0, Ordering::SeqCst);
@@ -87,7 +92,7 @@ impl Tmp {
             return Ok(());
         }
         let own = self.clone();
-        let measured = tokio::task::spawn_blocking(move || bytes_in(&own.path)).await;
+        let measured = tokio::task::spawn_blocking(move || folders::bytes_in(&own.path)).await;
         self.used.store(measured.map_err(io::Error::other)??, Ordering::SeqCst);
         Ok(())
     }
@@ -110,7 +115,7 @@ impl Drop for Tmp {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.path);
         let remove = move || {
-            if let Err(error) = fs::remove_dir_all(&path) {
+            if let Err(error) = folders::remove(&path) {
                 tracing::warn!(%error, path = %path.display(), "the /tmp of a component stays until the next start");
             }
         };
@@ -126,22 +131,33 @@ fn has_reserve(path: &Path) -> bool {
     free.is_ok_and(|free| free > TMP_RESERVE_BYTES)
 }
 
-/// What is set aside for all that a folder holds. No link is followed.
-fn bytes_in(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        let content = if found.is_dir() { bytes_in(&entry.path())? } else { found.len() };
-        bytes += TMP_ENTRY_BYTES + content;
+/// A folder that is not there yet.
+fn make_own(root: &Path) -> Result<PathBuf, WasmError> {
+    let mut number = 0_u64;
+    loop {
+        let own = root.join(number.to_string());
+        match fs::create_dir(&own) {
+            Ok(()) => return Ok(own),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(WasmError::io("make", own, error)),
+        }
     }
-    Ok(bytes)
+}
+
+/// Removes all but one of the folders in the root, as far as that goes.
+fn sweep(root: &Path, kept: &Path) {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| path != kept) {
+        if let Err(error) = folders::remove(&path) {
+            tracing::warn!(%error, path = %path.display(), "what components left in /tmp stays until the next start");
+        }
+    }
 }
 
 /// What an operation gives: its result or an error for the component, or what ends it.
-type Given<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
+pub(crate) type Given<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
-fn given<T>(result: FsResult<T>) -> Given<T> {
+pub(crate) fn given<T>(result: FsResult<T>) -> Given<T> {
     match result {
         Ok(value) => Ok((Ok(value),)),
         Err(error) => Ok((Err(error.downcast()?),)),
@@ -157,11 +173,13 @@ pub(crate) fn bound(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     bound_writes(linker)?;
     bound_entries(linker)?;
+    depth::bound_renames(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-type File = Resource<Descriptor>;
+/// A handle of the component's to a file or a folder.
+pub(crate) type File = Resource<Descriptor>;
 
 fn bound_writes(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
@@ -232,7 +250,7 @@ fn bound_entries(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         |mut store: StoreContextMut<'_, Host>, (folder, path): (File, String)| {
             Box::new(async move {
                 let host = store.data_mut();
-                if !host.tmp().claim(TMP_ENTRY_BYTES) {
+                if depth::is_too_deep(host, &folder, &path).await? || !host.tmp().claim(TMP_ENTRY_BYTES) {
                     return full();
                 }
                 given(host.filesystem().create_directory_at(folder, path).await)
@@ -318,5 +336,34 @@ impl OutputStream for Counted {
 
     async fn cancel(&mut self) {
         self.inner.cancel().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_is_made_again_when_it_is_gone() {
+        let held = tempfile::tempdir().unwrap();
+        let tmps = Tmps::open(held.path().join("tmp")).unwrap();
+        let tmp = tmps.make(512).unwrap();
+        assert!(tmp.claim(1));
+        fs::remove_dir_all(tmp.path()).unwrap();
+        tmp.empty().await.unwrap();
+        assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_platform_left_goes_and_what_this_one_has_stays() {
+        let held = tempfile::tempdir().unwrap();
+        let root = held.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("0/1/left")).unwrap();
+        let own = make_own(&root).unwrap();
+        assert_eq!(own, root.join("1"));
+        fs::create_dir(own.join("0")).unwrap();
+        sweep(&root, &own);
+        assert!(!root.join("0").exists());
+        assert!(own.join("0").exists());
     }
 }

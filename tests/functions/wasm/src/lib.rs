@@ -268,6 +268,32 @@ const TMP: (&str, &str, &str) = (
        (call $digits (local.get $n))"#,
 );
 
+/// Makes folders in its `/tmp`, each in the last, until it must not, and moves one from the top to the bottom; the digits are how
+/// many there are, and the number of the error that moving gave.
+const DEEP: (&str, &str, &str) = (
+    "event-deep",
+    r#"(import "wasi:filesystem/preopens@0.2.0" "get-directories" (func $folders (param i32)))
+       (import "wasi:filesystem/types@0.2.0" "[method]descriptor.open-at" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+       (import "wasi:filesystem/types@0.2.0" "[method]descriptor.create-directory-at" (func $make (param i32 i32 i32 i32)))
+       (import "wasi:filesystem/types@0.2.0" "[method]descriptor.rename-at" (func $move (param i32 i32 i32 i32 i32 i32 i32)))
+       (data (i32.const 600) "downsideedge")"#,
+    r#"(call $folders (i32.const 64))
+       (local.set $p (i32.load (i32.load (i32.const 64))))
+       (call $make (local.get $p) (i32.const 604) (i32.const 4) (i32.const 72))
+       (call $move (local.get $p) (i32.const 604) (i32.const 4) (local.get $p) (i32.const 608) (i32.const 4) (i32.const 72))
+       (if (i32.load8_u (i32.const 72)) (then (unreachable)))
+       (local.set $s (local.get $p))
+       (block $full (loop $more
+         (call $make (local.get $s) (i32.const 600) (i32.const 4) (i32.const 72))
+         (br_if $full (i32.load8_u (i32.const 72)))
+         (local.set $n (i32.add (local.get $n) (i32.const 1)))
+         (call $open (local.get $s) (i32.const 0) (i32.const 600) (i32.const 4) (i32.const 2) (i32.const 1) (i32.const 72))
+         (local.set $s (i32.load (i32.const 76)))
+         (br $more)))
+       (call $move (local.get $p) (i32.const 608) (i32.const 4) (local.get $s) (i32.const 608) (i32.const 4) (i32.const 72))
+       (call $digits (i32.add (i32.mul (local.get $n) (i32.const 100)) (i32.load8_u (i32.const 73))))"#,
+);
+
 /// Asks the host that its event names, by HTTP; the digits are the status of the answer, or 100 and the number of the error.
 const GET: (&str, &str, &str) = (
     "event-get",
@@ -328,7 +354,7 @@ const METHOD: (&str, &str, &str) = (
 /// All components, by name.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let http = HTTP_GUESTS.iter().map(|(name, code)| (*name, component("http", &http_module(code))));
-    let events = EVENT_GUESTS.iter().chain([&FETCH, &GET, &TMP, &FIELDS, &METHOD]);
+    let events = EVENT_GUESTS.iter().chain([&FETCH, &GET, &TMP, &DEEP, &FIELDS, &METHOD]);
     let events = events.map(|(name, items, code)| (*name, component("event", &event_module(items, code))));
     http.chain(events).collect()
 }

@@ -42,6 +42,14 @@ async fn each_instance_has_a_tmp_of_its_own_which_is_no_larger_than_it_may_be() 
 }
 
 #[tokio::test]
+async fn folders_are_no_deeper_than_they_may_be() {
+    let platform = Platform::new();
+    let across_devices = 36;
+    let levels = 64;
+    assert_eq!(platform.once("event-deep", "{}").await.result(), (100 * levels + across_devices).to_string());
+}
+
+#[tokio::test]
 async fn instances_are_reused_where_the_function_says_so() {
     let platform = Platform::new();
     let mut function = platform.guest("event-count");
