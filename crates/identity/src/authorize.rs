@@ -19,6 +19,10 @@ const ALLOWED_UNLESS_DENIED: &str = "sts:GetSessionToken";
 /// The action of IAM that is no operation: who hands a role to a service calls that service.
 const PASS_ROLE: &str = "iam:PassRole";
 
+/// What the root of a bucket's own account may do whatever the bucket's policy says, so that none locks its owner out.
+/// Source: Amazon S3 API Reference, "PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy".
+const OWNERS_ROOT_ALWAYS: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
+
 /// The boundary of the principal that a request is about: the one that it brings, or else the one that is there.
 const BOUNDARY: &str = "iam:permissionsboundary";
 
@@ -172,7 +176,7 @@ impl Identity {
             identity: side_of(speaker, set.as_deref().zip(plan.as_deref())),
             boundary: set.as_ref().and_then(|set| set.boundary.as_ref()),
             sessions: sessions_of(caller),
-            resource: facts.policy.as_deref(),
+            resource: facts.policy.as_deref().filter(|_| !is_owners_root(caller, action, &owner)),
             is_own_account: owner == caller.account,
             is_blocked_public: facts.is_blocked_public,
         };
@@ -255,6 +259,11 @@ fn side_of<'a>(speaker: &Caller, set: Option<(&'a PolicySet, &'a [(usize, usize)
         (CallerKind::Root, None) => IdentitySide::Everything,
         (_, None) => IdentitySide::Nothing,
     }
+}
+
+/// Whether the resource's policy has no say.
+fn is_owners_root(caller: &Caller, action: &str, owner: &str) -> bool {
+    matches!(caller.kind, CallerKind::Root) && owner == caller.account && OWNERS_ROOT_ALWAYS.contains(&action)
 }
 
 fn sessions_of(caller: &Caller) -> Sessions<'_> {

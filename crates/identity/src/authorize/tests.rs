@@ -397,6 +397,30 @@ async fn root_strangers_and_services_are_decided_on_by_resources() {
 }
 
 #[tokio::test]
+async fn a_buckets_policy_does_not_lock_the_owners_root_out_of_itself() {
+    let (identity, _) = identity();
+    let root = identity.root_caller();
+    let admin = user(&identity, Some(ALL), None).await;
+    let stranger = Caller::root(OTHER, "AKIAOTHER");
+    let facts = || {
+        let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*",
+            "Resource":"*"}}"#;
+        let policy = Some(Arc::new(Policy::resource(text, "s3").unwrap()));
+        ResourceFacts { owner: Some(ACCOUNT.to_owned()), policy, ..ResourceFacts::default() }
+    };
+    let is_allowed = async |caller: &Caller, action| {
+        let wanted = Wanted::new(action, "arn:aws:s3:::b");
+        identity.authorize_on(caller, &at(), wanted, facts()).await.is_ok()
+    };
+    for action in ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"] {
+        assert!(is_allowed(&root, action).await, "{action}");
+        assert!(!is_allowed(&admin, action).await, "{action}: only the root");
+        assert!(!is_allowed(&stranger, action).await, "{action}: only the owner's root");
+    }
+    assert!(!is_allowed(&root, "s3:PutBucketPublicAccessBlock").await);
+}
+
+#[tokio::test]
 async fn a_session_that_a_resource_names_needs_no_other_policy() {
     let (identity, _) = identity();
     identity.create_role(role("worker")).await.unwrap();

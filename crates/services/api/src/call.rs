@@ -100,8 +100,7 @@ impl Call {
     ) -> Result<Self, ApiError> {
         let at = context.circumstances();
         let authorized = identity.authorize(caller, &at, wanted).await;
-        let authorized =
-            authorized.map_err(|error| told(caller, explained(&identity, caller, &at, error)))?;
+        let authorized = authorized.map_err(|error| explained(&identity, caller, &at, error))?;
         Ok(Self { context, authorized, identity })
     }
 
@@ -119,6 +118,7 @@ impl Call {
             let message = "The request names nothing that access to could be decided on.";
             return Err(ApiError::new(ACCESS_DENIED, 403, message));
         }
+        let denied = |error| denied(caller, error);
         let decisions =
             identity.authorize_each(caller, &context.circumstances(), wanted).await.map_err(denied)?;
         let decisions = decisions.into_iter().map(|decision| decision.map_err(denied)).collect();
@@ -182,7 +182,8 @@ impl Call {
 impl Asked {
     /// See [`Call::authorize`].
     pub async fn authorize(&self, wanted: Wanted) -> Result<Authorized, ApiError> {
-        self.identity.authorize(&self.caller, &self.context.circumstances(), wanted).await.map_err(denied)
+        let authorized = self.identity.authorize(&self.caller, &self.context.circumstances(), wanted).await;
+        authorized.map_err(|error| denied(&self.caller, error))
     }
 
     /// The call, as far as it does what was decided on.
@@ -191,17 +192,13 @@ impl Asked {
     }
 }
 
-/// Nobody learns from a no to a stranger what there is.
-fn told(caller: &Caller, mut error: ApiError) -> ApiError {
-    if matches!(caller.kind, CallerKind::Anonymous) && error.code == ACCESS_DENIED {
-        "Access Denied".clone_into(&mut error.message);
-    }
-    error
-}
-
-/// The code is S3's and the query protocol's; the gateway knows which services say AccessDeniedException.
-fn denied(error: IdentityError) -> ApiError {
+/// The code is S3's and the query protocol's; the gateway knows which services say AccessDeniedException. A stranger does
+/// not learn from a no what there is.
+fn denied(caller: &Caller, error: IdentityError) -> ApiError {
     match error {
+        IdentityError::Denied(_) if matches!(caller.kind, CallerKind::Anonymous) => {
+            ApiError::new(ACCESS_DENIED, 403, "Access Denied")
+        }
         IdentityError::Denied(denial) => ApiError::new(ACCESS_DENIED, 403, denial.message),
         other => ApiError::internal(&other),
     }
@@ -213,7 +210,7 @@ fn explained(identity: &Identity, caller: &Caller, at: &Circumstances, error: Id
         IdentityError::Denied(denial) => Some(identity.encode_denial(caller, at, denial)),
         _ => None,
     };
-    let refused = denied(error);
+    let refused = denied(caller, error);
     match encoded {
         Some(encoded) => refused.with_header(AUTHORIZATION_MESSAGE, encoded),
         None => refused,

@@ -10,6 +10,7 @@ use lambent_model_s3::{
 };
 
 use crate::names::{bucket_arn, object_arn};
+use crate::objects::CopySource;
 
 /// Adds the keys that every request has.
 pub(crate) fn signed(context: &CallContext, mut wanted: Wanted) -> Wanted {
@@ -94,15 +95,22 @@ pub(crate) fn create_multipart_upload(input: &CreateMultipartUploadRequest, _pla
 
 /// What CopyObject wants; that the source may be read is decided on apart.
 pub(crate) fn copy_object(input: &CopyObjectRequest, _place: &Place) -> Wanted {
-    let wanted = writing!(input).with("s3:x-amz-copy-source", input.copy_source.trim_start_matches('/'));
+    let wanted = copying(writing!(input), &input.copy_source);
     let directive = input.metadata_directive.as_ref().map(|one| one.as_str());
     with(wanted, "s3:x-amz-metadata-directive", directive)
 }
 
 /// What UploadPartCopy wants, likewise.
 pub(crate) fn upload_part_copy(input: &UploadPartCopyRequest, _place: &Place) -> Wanted {
-    Wanted::new("s3:PutObject", object_arn(&input.bucket, &input.key))
-        .with("s3:x-amz-copy-source", input.copy_source.trim_start_matches('/'))
+    copying(Wanted::new("s3:PutObject", object_arn(&input.bucket, &input.key)), &input.copy_source)
+}
+
+/// With the source as the handler reads it, however the header spells it. The handler refuses one that cannot be read.
+fn copying(wanted: Wanted, header: &str) -> Wanted {
+    match CopySource::parse(header) {
+        Ok(CopySource { bucket, key, .. }) => wanted.with("s3:x-amz-copy-source", format!("{bucket}/{key}")),
+        Err(_) => wanted,
+    }
 }
 
 /// With a key that the request may lack.

@@ -10,7 +10,7 @@ use lambent_model_s3::{
 use lambent_wire::Empty;
 
 use crate::buckets;
-use crate::errors::S3Error;
+use crate::errors::{self, S3Error};
 use crate::rows::{AccessRow, Block};
 use crate::service::S3;
 
@@ -20,6 +20,7 @@ impl S3 {
         call: &Call,
         input: GetPublicAccessBlockRequest,
     ) -> Result<GetPublicAccessBlockOutput, S3Error> {
+        owners_own(call)?;
         let access = self.access_of(call, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
         if !access.has_block {
             let message = "The public access block configuration was not found";
@@ -44,6 +45,7 @@ impl S3 {
         call: &Call,
         input: PutPublicAccessBlockRequest,
     ) -> Result<Empty, S3Error> {
+        owners_own(call)?;
         let given = input.public_access_block_configuration;
         let block = Block {
             block_public_acls: given.block_public_acls == Some(true),
@@ -52,10 +54,8 @@ impl S3 {
             restrict_public_buckets: given.restrict_public_buckets == Some(true),
         };
         let expected = input.expected_bucket_owner.as_deref();
-        self.change_access(call, &input.bucket, expected, |access| AccessRow {
-            has_block: true,
-            block,
-            ..access
+        self.change_access(call, &input.bucket, expected, |access| {
+            Ok(AccessRow { has_block: true, block, ..access })
         })
         .await
     }
@@ -65,11 +65,10 @@ impl S3 {
         call: &Call,
         input: DeletePublicAccessBlockRequest,
     ) -> Result<Empty, S3Error> {
+        owners_own(call)?;
         let expected = input.expected_bucket_owner.as_deref();
-        self.change_access(call, &input.bucket, expected, |access| AccessRow {
-            has_block: false,
-            block: Block::OFF,
-            ..access
+        self.change_access(call, &input.bucket, expected, |access| {
+            Ok(AccessRow { has_block: false, block: Block::OFF, ..access })
         })
         .await
     }
@@ -88,21 +87,27 @@ impl S3 {
         read.await
     }
 
-    /// Changes it, for every decision that begins after this.
+    /// Changes it, for every decision that begins after this; an error of `change` leaves it as it is.
     pub(super) async fn change_access(
         &self,
         call: &Call,
         bucket: &str,
         expected_owner: Option<&str>,
-        change: impl Fn(AccessRow) -> AccessRow,
+        change: impl Fn(AccessRow) -> Result<AccessRow, ApiError>,
     ) -> Result<Empty, S3Error> {
         let change = &change;
         let committed = self.db(call).run(|txn| async move {
             buckets::bucket(&txn, call, bucket, expected_owner).await?;
-            change(AccessRow::of(&txn, bucket).await?).put(&txn, bucket)
+            change(AccessRow::of(&txn, bucket).await?)?.put(&txn, bucket)
         });
         committed.await?;
         self.policies().forget(bucket);
         Ok(Empty {})
     }
+}
+
+/// Errors: `AccessDenied` for principals of another account than the bucket's, even those that its policy allows this: else
+/// who is let in could open the bucket to everybody.
+fn owners_own(call: &Call) -> Result<(), ApiError> {
+    if call.caller().account == call.owner() { Ok(()) } else { Err(errors::access_denied()) }
 }

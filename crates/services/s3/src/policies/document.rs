@@ -26,15 +26,16 @@ impl S3 {
         input: PutBucketPolicyRequest,
     ) -> Result<Empty, S3Error> {
         let (bucket, expected) = (input.bucket.as_str(), input.expected_bucket_owner.as_deref());
-        let access = self.access_of(call, bucket, expected).await?;
-        let policy = self.checked_policy(bucket, &input.policy).await?;
-        if access.block.block_public_policy && policy.is_public() {
-            return Err(blocked(call).into());
-        }
+        owners_own(call)?;
+        // What is wrong with the bucket is told before what is wrong with the policy.
+        self.access_of(call, bucket, expected).await?;
+        let is_public = self.checked_policy(bucket, &input.policy).await?.is_public();
         let text = &input.policy;
-        self.change_access(call, bucket, expected, |access| AccessRow {
-            policy: Some(text.clone()),
-            ..access
+        self.change_access(call, bucket, expected, |access| {
+            if access.block.block_public_policy && is_public {
+                return Err(blocked(call));
+            }
+            Ok(AccessRow { policy: Some(text.clone()), ..access })
         })
         .await
     }
@@ -44,6 +45,7 @@ impl S3 {
         call: &Call,
         input: GetBucketPolicyRequest,
     ) -> Result<GetBucketPolicyOutput, S3Error> {
+        owners_own(call)?;
         let access = self.access_of(call, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
         let policy = access.policy.ok_or_else(|| no_policy(&input.bucket))?;
         Ok(GetBucketPolicyOutput { policy: Some(policy) })
@@ -54,8 +56,10 @@ impl S3 {
         call: &Call,
         input: DeleteBucketPolicyRequest,
     ) -> Result<Empty, S3Error> {
+        owners_own(call)?;
         let expected = input.expected_bucket_owner.as_deref();
-        self.change_access(call, &input.bucket, expected, |access| AccessRow { policy: None, ..access }).await
+        self.change_access(call, &input.bucket, expected, |access| Ok(AccessRow { policy: None, ..access }))
+            .await
     }
 
     pub(crate) async fn get_bucket_policy_status(
@@ -108,6 +112,16 @@ impl S3 {
             _ => Ok(true),
         }
     }
+}
+
+/// Errors: `MethodNotAllowed` for principals of another account than the bucket's, even those that its policy allows this.
+/// Source: Amazon S3 API Reference, "PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy".
+fn owners_own(call: &Call) -> Result<(), ApiError> {
+    if call.caller().account == call.owner() {
+        return Ok(());
+    }
+    let message = "The specified method is not allowed against this resource.";
+    Err(ApiError::new("MethodNotAllowed", 405, message))
 }
 
 /// Errors: `MalformedPolicy` for what only S3 knows to be wrong.

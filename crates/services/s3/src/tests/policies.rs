@@ -1,11 +1,12 @@
 //! Bucket policies, and who is let in by them.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::Caller;
+use lambent_identity::{Caller, Wanted};
 use lambent_model_s3::{
-    DeleteBucketPolicyRequest, DeletePublicAccessBlockRequest, GetBucketPolicyRequest,
+    CopyObjectRequest, DeleteBucketPolicyRequest, DeletePublicAccessBlockRequest, GetBucketPolicyRequest,
     GetBucketPolicyStatusRequest, GetPublicAccessBlockRequest, ListObjectsV2Request,
     PublicAccessBlockConfiguration, PutBucketPolicyRequest, PutPublicAccessBlockRequest,
+    UploadPartCopyRequest,
 };
 use serde_json::{Value, json};
 
@@ -209,6 +210,91 @@ async fn a_new_bucket_takes_no_public_policy() {
     assert_eq!((found.restrict_public_buckets, found.block_public_policy), (Some(true), Some(false)));
     let found = fixture.s3.get_bucket_policy_status(&call, status()).await.unwrap();
     assert_eq!(found.policy_status.unwrap().is_public, Some(false));
+}
+
+#[tokio::test]
+async fn only_the_owners_account_says_who_may_use_a_bucket() {
+    let fixture = Fixture::with_bucket().await;
+    unblock(&fixture).await;
+    let all = policy(&json!({
+        "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::photos",
+    }));
+    put_policy(&fixture, &all).await.unwrap();
+    let bucket = || BUCKET.to_owned();
+    for caller in [Caller::anonymous(), Caller::root("111111111111", "AKIAOTHER")] {
+        // The policy lets them in, and yet.
+        let call = fixture.call_of(&caller, "s3:PutBucketPolicy", "arn:aws:s3:::photos").await.unwrap();
+        let call = &call;
+        let s3 = &fixture.s3;
+        let put = PutBucketPolicyRequest {
+            bucket: bucket(),
+            policy: all.clone(),
+            ..PutBucketPolicyRequest::default()
+        };
+        let get = GetBucketPolicyRequest { bucket: bucket(), ..GetBucketPolicyRequest::default() };
+        let delete = DeleteBucketPolicyRequest { bucket: bucket(), ..DeleteBucketPolicyRequest::default() };
+        for refused in [
+            s3.put_bucket_policy(call, put).await.err(),
+            s3.get_bucket_policy(call, get).await.err(),
+            s3.delete_bucket_policy(call, delete).await.err(),
+        ] {
+            let refused = ApiError::from(refused.unwrap());
+            assert_eq!((refused.code.as_ref(), refused.status), ("MethodNotAllowed", 405));
+        }
+        let put = PutPublicAccessBlockRequest { bucket: bucket(), ..PutPublicAccessBlockRequest::default() };
+        let get = GetPublicAccessBlockRequest { bucket: bucket(), ..GetPublicAccessBlockRequest::default() };
+        let delete =
+            DeletePublicAccessBlockRequest { bucket: bucket(), ..DeletePublicAccessBlockRequest::default() };
+        for refused in [
+            s3.put_public_access_block(call, put).await.err(),
+            s3.get_public_access_block(call, get).await.err(),
+            s3.delete_public_access_block(call, delete).await.err(),
+        ] {
+            let refused = ApiError::from(refused.unwrap());
+            assert_eq!((refused.code.as_ref(), refused.status), (DENIED, 403));
+        }
+    }
+    let get = GetBucketPolicyRequest { bucket: bucket(), ..GetBucketPolicyRequest::default() };
+    let kept = fixture.s3.get_bucket_policy(&fixture.call().await, get).await.unwrap();
+    assert_eq!(kept.policy, Some(all));
+}
+
+#[tokio::test]
+async fn strangers_do_not_learn_which_policy_refused_them() {
+    const PLAIN: &str = "Access Denied";
+    let fixture = Fixture::with_bucket().await;
+    unblock(&fixture).await;
+    put_policy(&fixture, &reading(&json!("*"))).await.unwrap();
+    let stranger = Caller::anonymous();
+    let (may, may_not) = ("arn:aws:s3:::photos/a", "arn:aws:s3:::other/a");
+    let wanted = || Wanted::new("s3:GetObject", may_not);
+    let call = fixture.call_of(&stranger, "s3:GetObject", may).await.unwrap();
+    assert_eq!(call.authorize(wanted()).await.unwrap_err().message, PLAIN);
+    assert_eq!(fixture.call_of(&stranger, "s3:GetObject", may_not).await.unwrap_err().message, PLAIN);
+    let (asked, decisions) = fixture.call_for_each(&stranger, vec![wanted()]).await.unwrap();
+    assert_eq!(decisions[0].as_ref().unwrap_err().message, PLAIN);
+    assert_eq!(asked.authorize(wanted()).await.unwrap_err().message, PLAIN);
+    let known = Caller::root("111111111111", "AKIAOTHER");
+    let (asked, _) = fixture.call_for_each(&known, vec![wanted()]).await.unwrap();
+    let told = asked.authorize(Wanted::new("s3:PutObject", may)).await.unwrap_err().message;
+    assert!(told.contains("no resource-based policy allows"), "{told}");
+}
+
+#[test]
+fn copies_tell_policies_their_source_however_it_is_spelled() {
+    let place = lambent_base::Place { account: ACCOUNT.to_owned(), region: "us-east-1".to_owned() };
+    let source = |header: &str| {
+        let copy = CopyObjectRequest { copy_source: header.to_owned(), ..CopyObjectRequest::default() };
+        let part =
+            UploadPartCopyRequest { copy_source: header.to_owned(), ..UploadPartCopyRequest::default() };
+        let wanted = [wanted::copy_object(&copy, &place), wanted::upload_part_copy(&part, &place)];
+        wanted.map(|wanted| wanted.keys.get("s3:x-amz-copy-source").map(<[String]>::to_vec))
+    };
+    for header in ["in/secret/a b", "/in/secret/a%20b", "in%2Fs%65cret%2Fa%20b?versionId=null"] {
+        let expected = Some(vec!["in/secret/a b".to_owned()]);
+        assert_eq!(source(header), [expected.clone(), expected], "{header}");
+    }
+    assert_eq!(source("in/%zz"), [None, None]);
 }
 
 #[test]
