@@ -100,16 +100,6 @@ impl Lambda {
     }
 }
 
-/// Whether a policy gives a layer's version to another account. Nobody here belongs to an organization.
-pub(crate) fn allows(policy: Option<&LayerPolicyRow>, account: &str) -> bool {
-    let is_meant = |statement: &LayerStatementRow| {
-        let LayerStatementRow { principal, organization_id, .. } = statement;
-        organization_id.is_none()
-            && (principal == EVERYONE || principal == account || *principal == root_of(account))
-    };
-    policy.is_some_and(|policy| policy.statements.iter().any(is_meant))
-}
-
 fn key(version: &LayerVersionName) -> lambent_store::Key {
     let LayerVersionName { layer: LayerName { place, name }, number } = version;
     keys::layer_policy(place, name, *number)
@@ -224,16 +214,6 @@ mod tests {
             organization_id: organization_id.map(str::to_owned),
         };
         LayerPolicyRow { revision_id: String::new(), statements: vec![statement] }
-    }
-
-    #[test]
-    fn accounts_are_let_in_by_digits_root_or_star() {
-        for principal in ["*", "111111111111", "arn:aws:iam::111111111111:root"] {
-            assert!(allows(Some(&policy(principal, None)), "111111111111"), "{principal}");
-        }
-        assert!(!allows(Some(&policy("222222222222", None)), "111111111111"));
-        assert!(!allows(Some(&policy("*", Some("o-1234567890"))), "111111111111"));
-        assert!(!allows(None, "111111111111"));
     }
 
     #[test]

@@ -21,7 +21,6 @@ use crate::functions::describe::last_modified;
 use crate::keys;
 use crate::lambda::Lambda;
 use crate::layers::names::{LayerName, LayerVersionName};
-use crate::layers::policy;
 use crate::rows::{self, CodeRef, LayerVersionRow};
 
 impl Lambda {
@@ -100,27 +99,17 @@ impl Lambda {
         Ok(Empty {})
     }
 
-    /// A version as the store has it, where the caller may know of it; nothing is there to others.
-    ///
-    /// Errors: AccessDeniedException for what another account has not given to the caller's.
+    /// A version as the store has it, for who was allowed lambda:GetLayerVersion on it.
     pub(crate) async fn layer_version(
         &self,
         call: &Call,
         version: &LayerVersionName,
     ) -> Result<Option<LayerVersionRow>, LambdaError> {
         let LayerVersionName { layer: LayerName { place, name }, number } = version;
-        let is_own = place.account == call.account();
-        let read = self.db(call).read(|txn| async move {
-            let row: Option<LayerVersionRow> =
-                rows::get(&txn, &keys::layer_version(place, name, *number)).await?;
-            let policy = rows::get(&txn, &keys::layer_policy(place, name, *number)).await?;
-            Ok::<_, LambdaError>((row, policy))
-        });
-        let (row, policy) = read.await?;
-        if is_own || policy::allows(policy.as_ref(), call.account()) {
-            return Ok(row);
-        }
-        Err(no_policy_allows(&call.caller().arn, &version.arn()).into())
+        let read = self
+            .db(call)
+            .read(|txn| async move { rows::get(&txn, &keys::layer_version(place, name, *number)).await });
+        read.await
     }
 
     async fn show_layer_version(
@@ -248,12 +237,4 @@ fn check_compatible(runtimes: Option<&[Runtime]>) -> Result<(), ApiError> {
 
 fn not_there() -> ApiError {
     model::resource_not_found_exception("The resource you requested does not exist.")
-}
-
-fn no_policy_allows(caller: &str, arn: &str) -> ApiError {
-    let message = format!(
-        "User: {caller} is not authorized to perform: lambda:GetLayerVersion on resource: {arn} because no \
-         resource-based policy allows the lambda:GetLayerVersion action"
-    );
-    ApiError::new("AccessDeniedException", 403, message).message_in("Message")
 }
