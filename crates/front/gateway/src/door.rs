@@ -6,18 +6,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::http::uri::Scheme;
+use lambent_base::Alarm;
 use lambent_tls::{Tls, TlsError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::unread::Paced;
 use crate::{Inner, limits};
 
 /// With what a client opens an HTTP/2 connection (RFC 9113, section 3.4).
 const HTTP_2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long to wait for the rest of a preface that came in parts.
+/// How long to wait at first for the rest of a preface that came in parts; then twice as long each time.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
+/// And how long at most before looking again.
+const PREFACE_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// The first byte of every TLS connection: the type of a handshake's record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -83,6 +87,8 @@ pub(crate) enum Entrance {
 pub(crate) enum NotServed {
     #[error("it said nothing, or was gone before it was served")]
     Silent,
+    #[error("it began a preface of HTTP/2 and did not end it")]
+    NoPreface,
     #[error("it speaks TLS, which is not offered here")]
     NoTls,
     #[error("the TLS handshake took too long")]
@@ -97,23 +103,26 @@ pub(crate) enum NotServed {
 
 /// A connection, with or without TLS.
 pub(crate) enum Wire {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Paced<TcpStream>),
+    Tls(Box<TlsStream<Paced<TcpStream>>>),
 }
 
 impl Inner {
-    /// Looks what a connection speaks, and ends the TLS if it does.
+    /// Looks what a connection speaks, and ends the TLS if it does. `alarm` is that of the connection's task.
     pub(crate) async fn welcome(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         entrance: Entrance,
+        alarm: &Alarm,
     ) -> Result<(Wire, Arrival), NotServed> {
         // Until the version of HTTP is known, hyper waits without a limit of its own.
-        let begun = tokio::time::timeout(limits::HEADER_READ_TIMEOUT, begin(&stream)).await;
-        let Ok(Ok(beginning)) = begun else { return Err(NotServed::Silent) };
+        let begun = begin(&stream, limits::PREFACE_TIMEOUT);
+        let begun = tokio::time::timeout(limits::HEADER_READ_TIMEOUT, begun).await;
+        let beginning = begun.map_err(|_| NotServed::Silent)??;
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?.ip();
+        let stream = Paced::new(stream, alarm.clone(), limits::UNREAD_TIMEOUT);
         if beginning == Beginning::Http {
             let transport = self.plain(peer.ip(), local, entrance);
             return Ok((Wire::Plain(stream), Arrival { peer, transport }));
@@ -147,13 +156,14 @@ enum Beginning {
     Tls,
 }
 
-/// Returns once the first bytes tell TLS, HTTP/1 and HTTP/2 apart.
-async fn begin(stream: &TcpStream) -> std::io::Result<Beginning> {
+/// Returns once the first bytes tell TLS, HTTP/1 and HTTP/2 apart. A preface that has begun has `patience` to be whole.
+async fn begin(stream: &TcpStream, patience: Duration) -> Result<Beginning, NotServed> {
     let mut seen = [0; HTTP_2_PREFACE.len()];
+    let (mut pause, mut waited) = (PREFACE_PAUSE, Duration::ZERO);
     loop {
         let count = stream.peek(&mut seen).await?;
         if count == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(NotServed::Silent);
         }
         if seen[0] == TLS_HANDSHAKE {
             return Ok(Beginning::Tls);
@@ -161,7 +171,13 @@ async fn begin(stream: &TcpStream) -> std::io::Result<Beginning> {
         if count == seen.len() || !HTTP_2_PREFACE.starts_with(&seen[..count]) {
             return Ok(Beginning::Http);
         }
-        tokio::time::sleep(PREFACE_PAUSE).await;
+        if waited >= patience {
+            return Err(NotServed::NoPreface);
+        }
+        // What was only looked at is still there: the socket stays readable, and cannot tell when more has come.
+        tokio::time::sleep(pause).await;
+        waited += pause;
+        pause = (pause * 2).min(PREFACE_PAUSE_MAX);
     }
 }
 
@@ -220,5 +236,40 @@ impl AsyncWrite for Wire {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn begun(told: &[&[u8]], patience: Duration) -> Result<Beginning, NotServed> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let telling = async {
+            for part in told {
+                client.write_all(part).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(telling, begin(&stream, patience)).1
+    }
+
+    #[tokio::test]
+    async fn a_preface_may_come_in_parts_and_has_an_end() {
+        let long = Duration::from_secs(60);
+        assert!(matches!(
+            begun(&[b"PRI", b" * HTTP/2.0\r\n\r\n", b"SM\r\n\r\n"], long).await,
+            Ok(Beginning::Http)
+        ));
+        assert!(matches!(begun(&[b"P", b"UT /"], long).await, Ok(Beginning::Http)));
+        assert!(matches!(begun(&[&[TLS_HANDSHAKE]], long).await, Ok(Beginning::Tls)));
+        let short = Duration::from_millis(20);
+        assert!(matches!(begun(&[b"PRI"], short).await, Err(NotServed::NoPreface)));
     }
 }

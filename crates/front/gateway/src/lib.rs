@@ -18,6 +18,7 @@ mod repoll;
 mod server;
 mod target;
 mod timer;
+mod unread;
 mod urls;
 
 pub use admin::{Admin, AdminHandler, Download, DownloadHandler, RootHandler, RootPath};

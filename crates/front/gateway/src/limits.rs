@@ -18,6 +18,10 @@ pub const SANDBOX_CONNECTIONS_MAX: usize = 128;
 pub const HTTP_2_PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to send a request's head.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take from the beginning of HTTP/2's preface to its end.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client may take nothing of what waits to be sent to it before its connection ends.
+pub const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a request's method and target: a URL with the longest session token in it.
 pub const TARGET_BYTES_MAX: usize = 48 * 1024;
 /// Bytes of a request's head: target, names and values of headers.

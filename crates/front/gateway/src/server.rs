@@ -88,14 +88,14 @@ async fn connection(
     (peer, entrance): (SocketAddr, Entrance),
     watcher: Watcher,
 ) {
-    let (wire, arrival) = match inner.welcome(stream, peer, entrance).await {
+    let alarm = Alarm::default();
+    let (wire, arrival) = match inner.welcome(stream, peer, entrance, &alarm).await {
         Ok(welcome) => welcome,
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection was not served");
             return;
         }
     };
-    let alarm = Alarm::default();
     let mut http = http.of(arrival.transport).clone();
     http.http1().timer(ConnectionTimer(alarm.clone()));
     let service = service_fn(move |request: Request<_>| {
