@@ -99,9 +99,10 @@ impl Served {
             return Err(access::forbidden());
         }
         let caller = call.caller.take_if(|_| row.is_signed);
-        let Some(loaded) = lambda.load(name).await? else { return Err(access::forbidden()) };
         let at = call.context.circumstances();
         access::check(&lambda.parts.identity, &at, caller.as_ref(), &name.qualified_arn()).await?;
+        // After the decision: to get a function ready can mean to fetch and unpack its code.
+        let Some(loaded) = lambda.load(name).await? else { return Err(access::forbidden()) };
         call.caller = caller;
 
         let parts = &lambda.parts;
