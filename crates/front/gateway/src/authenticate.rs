@@ -96,9 +96,9 @@ impl From<AuthError> for Failure {
 
 impl Inner {
     /// Who did not sign: policies decide whether that matters.
-    pub(crate) fn nobody(&self, body: Arriving) -> Authenticated {
-        let body = SignedBody::Streaming(body, Box::new(PayloadReader::unsigned()));
-        Authenticated { caller: Caller::anonymous(), region: self.config.region.clone(), body }
+    pub(crate) fn nobody(&self, parts: &Parts, body: Arriving) -> Result<Authenticated, ApiError> {
+        let body = unsigned(parts, body)?;
+        Ok(Authenticated { caller: Caller::anonymous(), region: self.config.region.clone(), body })
     }
 
     /// Checks a claim. Services other than S3 sign the body's bytes, which are therefore read here, but not before the access
@@ -124,7 +124,7 @@ impl Inner {
                 if let Err(error) = signed.verify(parts, bucket, secret, self.clock.unix_s()) {
                     return Err(self.refusal(error, style, arrival).await);
                 }
-                let body = SignedBody::Streaming(body, Box::new(PayloadReader::unsigned()));
+                let body = unsigned(parts, body)?;
                 return Ok(Authenticated {
                     caller: credential.caller,
                     region: self.config.region.clone(),
@@ -234,4 +234,10 @@ impl Inner {
         let patience = self.config.patience.for_whole(bytes);
         alarm.within(patience, reading).await.unwrap_or_else(|_| Err(errors::too_slow()))
     }
+}
+
+/// A body of which no signature speaks.
+fn unsigned(parts: &Parts, body: Arriving) -> Result<SignedBody, ApiError> {
+    let reader = PayloadReader::unsigned(&parts.headers).map_err(|error| body_in::chunk_error(&error))?;
+    Ok(SignedBody::Streaming(body, Box::new(reader)))
 }

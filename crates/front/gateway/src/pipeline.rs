@@ -89,7 +89,7 @@ impl Inner {
             return self.admit_unsigned(entry, style, parts, body).await;
         }
         if matches!(signed, Ok(None)) && service == ANONYMOUS_SERVICE {
-            return Ok(self.nobody(body));
+            return self.nobody(parts, body);
         }
         let claim = match Claim::from_parsed(signed, parts, service) {
             Ok(claim) => claim,

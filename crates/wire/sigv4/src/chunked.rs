@@ -55,9 +55,14 @@ impl ChunkedDecoder {
     /// For a request that was verified and whose payload kind is chunked. `announced` are the names in
     /// `x-amz-trailer`, `decoded_length` is the number of data bytes in `x-amz-decoded-content-length`.
     pub fn new(verified: &Verified, decoded_length: u64, announced: Vec<String>) -> Self {
+        let chain = verified.payload.signs_chunks().then(|| Chain::new(verified));
+        Self::with(chain, verified.payload.has_trailers(), decoded_length, announced)
+    }
+
+    fn with(chain: Option<Chain>, has_trailers: bool, decoded_length: u64, announced: Vec<String>) -> Self {
         Self {
-            chain: verified.payload.signs_chunks().then(|| Chain::new(verified)),
-            has_trailers: verified.payload.has_trailers(),
+            chain,
+            has_trailers,
             announced,
             expected: decoded_length,
             found: 0,
@@ -72,16 +77,14 @@ impl ChunkedDecoder {
 
     /// Like [`Self::new`], with length and trailers' names from the request's headers.
     pub fn from_headers(verified: &Verified, headers: &HeaderMap) -> Result<Self, ChunkError> {
-        let text = headers
-            .get("x-amz-decoded-content-length")
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let digits = text.as_deref().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let Some(decoded_length) = digits.and_then(|digits| digits.parse().ok()) else {
-            return Err(ChunkError::DecodedLength { found: text.map(Into::into) });
-        };
-        let values = headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok());
-        let names = values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase());
-        Ok(Self::new(verified, decoded_length, names.filter(|name| !name.is_empty()).collect()))
+        let (decoded_length, announced) = announcement(headers)?;
+        Ok(Self::new(verified, decoded_length, announced))
+    }
+
+    /// For chunks that nobody signed, with length and trailers' names from the request's headers.
+    pub(crate) fn unsigned(headers: &HeaderMap) -> Result<Self, ChunkError> {
+        let (decoded_length, announced) = announcement(headers)?;
+        Ok(Self::with(None, true, decoded_length, announced))
     }
 
     /// Takes the next piece of the body as it came and gives the data in it, as slices of the input. A chunk's
@@ -258,6 +261,19 @@ impl ChunkedDecoder {
         self.state = State::Done;
         Ok(())
     }
+}
+
+/// What `x-amz-decoded-content-length` and `x-amz-trailer` say: data bytes, and names in lower case.
+fn announcement(headers: &HeaderMap) -> Result<(u64, Vec<String>), ChunkError> {
+    let text =
+        headers.get("x-amz-decoded-content-length").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let digits = text.as_deref().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some(decoded_length) = digits.and_then(|digits| digits.parse().ok()) else {
+        return Err(ChunkError::DecodedLength { found: text.map(Into::into) });
+    };
+    let values = headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok());
+    let names = values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase());
+    Ok((decoded_length, names.filter(|name| !name.is_empty()).collect()))
 }
 
 /// Writes an `aws-chunked` body: the other side of [`ChunkedDecoder`].

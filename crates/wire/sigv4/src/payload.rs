@@ -9,6 +9,8 @@ use lambent_base::text::{equal_in_constant_time, unhex};
 pub(crate) const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 pub(crate) const STREAMING_SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
 pub(crate) const STREAMING_SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+/// What `Content-Encoding` calls a body in chunks.
+const AWS_CHUNKED: &str = "aws-chunked";
 const STREAMING_V4A: &str = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD";
 const STREAMING_V4A_TRAILER: &str = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER";
 
@@ -82,9 +84,18 @@ impl PayloadReader {
         }))
     }
 
-    /// For a request whose signature does not speak of its body.
-    pub fn unsigned() -> Self {
-        Self(Form::Plain)
+    /// For a request whose signature does not speak of its body, or that has none: the body comes as it is, or in
+    /// chunks without signatures if its headers say so. Chunks with signatures are refused, as nothing proves them.
+    pub fn unsigned(headers: &HeaderMap) -> Result<Self, ChunkError> {
+        let values = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let mut encodings = values("content-encoding").flat_map(|value| value.split(','));
+        let mut kinds = values("x-amz-content-sha256").filter_map(|text| PayloadKind::parse(text).ok());
+        let is_chunked = encodings.any(|encoding| encoding.trim().eq_ignore_ascii_case(AWS_CHUNKED))
+            || kinds.any(PayloadKind::is_chunked);
+        if !is_chunked {
+            return Ok(Self(Form::Plain));
+        }
+        Ok(Self(Form::Chunked(Box::new(ChunkedDecoder::unsigned(headers)?))))
     }
 
     /// Whether the body comes in chunks, so that it is shorter than what is sent.

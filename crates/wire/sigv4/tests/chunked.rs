@@ -293,3 +293,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_body_that_nobody_signed_is_taken_out_of_its_chunks() {
+    let read = |headers: &[(&'static str, &'static str)], body: &[u8]| {
+        let headers = headers.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        });
+        let mut reader = PayloadReader::unsigned(&headers.collect::<HeaderMap>())?;
+        let data = reader.feed(Bytes::copy_from_slice(body))?.concat();
+        Ok::<_, ChunkError>((data, reader.finish()?))
+    };
+    let body = encode(UNSIGNED_TRAILER, b"hello", MIN_CHUNK);
+    let (length, trailer) =
+        (("x-amz-decoded-content-length", "5"), ("x-amz-trailer", "x-amz-checksum-crc32c"));
+    for says_chunked in [
+        ("content-encoding", "aws-chunked"),
+        ("content-encoding", "gzip, AWS-Chunked"),
+        ("x-amz-content-sha256", UNSIGNED_TRAILER),
+    ] {
+        let (data, trailers_found) = read(&[says_chunked, length, trailer], &body).unwrap();
+        assert_eq!((data.as_slice(), trailers_found), (&b"hello"[..], trailers(UNSIGNED_TRAILER)));
+        assert!(matches!(read(&[says_chunked, trailer], &body), Err(ChunkError::DecodedLength { .. })));
+    }
+    let proved_by_nothing = encode(SIGNED, b"hello", MIN_CHUNK);
+    assert!(read(&[("x-amz-content-sha256", SIGNED), length], &proved_by_nothing).is_err());
+    for plain in [&[][..], &[("content-encoding", "gzip")], &[("x-amz-content-sha256", UNSIGNED_PAYLOAD)]] {
+        assert_eq!(read(plain, b"hello").unwrap(), (b"hello".to_vec(), Vec::new()));
+    }
+}
