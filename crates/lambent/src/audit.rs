@@ -23,6 +23,7 @@ impl RequestEnds for Answers {
             service: end.service,
             operation: end.operation,
             error: end.error.map(|error| (error.code.as_ref(), error.message.as_str())),
+            is_answered: end.is_answered,
         });
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::authenticate::{Claim, Meant};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, RequestEnd, limits, pipeline};
+use crate::{Inner, limits, pipeline};
 
 pub(crate) const PREFIX: &str = "/_lambent/";
 /// Answered without a signature.
@@ -80,10 +80,9 @@ pub(crate) async fn answer(
             Err(error) => error_response(&error),
         };
     }
-    let request_id = context.request_id.clone();
+    let underway = inner.underway(&context.request_id, SIGNING_NAME);
     let result = run(inner, parts, body, context).await;
-    let error = result.as_ref().err();
-    inner.ended(&RequestEnd { request_id: &request_id, service: SIGNING_NAME, operation: None, error });
+    underway.ended(result.as_ref().err());
     match result {
         Ok(Answer::Json(value)) => json_response(StatusCode::OK, &value),
         Ok(Answer::Body(body)) => Response::new(Outgoing::from(body)),

@@ -16,7 +16,7 @@ use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
 use crate::door::{Arrival, Transport};
-use crate::{Entry, Inner, RequestEnd, admin, body_in, errors, hosts, limits, urls};
+use crate::{Entry, Inner, admin, body_in, errors, hosts, limits, urls};
 
 /// The service that answers those who do not sign, where a bucket's policy lets in everybody.
 const ANONYMOUS_SERVICE: &str = "s3";
@@ -47,17 +47,19 @@ pub(crate) async fn handle(
         Ok(target) => target,
         Err(unknown) => return unknown_service(&unknown, &request_id),
     };
-    let mut operation = None;
+    let service = entry.service.info.signing_name;
+    let mut underway = inner.underway(&request_id, service);
     let admitted = match acceptable(&parts, arrival) {
         Ok(()) => inner.admit(entry, protocol, &parts, signed, body).await,
         Err(error) => Err(error),
     };
     let result = match admitted {
-        Ok(authenticated) => inner.run(entry, protocol, parts, authenticated, context, &mut operation).await,
+        Ok(authenticated) => {
+            inner.run(entry, protocol, parts, authenticated, context, &mut underway.operation).await
+        }
         Err(error) => Err(error),
     };
-    let service = entry.service.info.signing_name;
-    inner.ended(&RequestEnd { request_id: &request_id, service, operation, error: result.as_ref().err() });
+    underway.ended(result.as_ref().err());
     match result {
         Ok(reply) => respond(reply, &method),
         Err(error) => {

@@ -14,7 +14,7 @@ use lambent_wire::ProtocolKind;
 use crate::authenticate::{Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, RequestEnd, limits, pipeline};
+use crate::{Inner, limits, pipeline};
 
 /// What requests to function URLs are signed for, and the action as errors name it.
 const MEANT: Meant = Meant {
@@ -33,6 +33,10 @@ pub(crate) async fn answer(
     mut context: CallContext,
 ) -> Response<Outgoing> {
     let request_id = context.request_id.clone();
+    let has_body = !body.incoming.is_end_stream();
+    if let Err(error) = pipeline::acceptable(&parts, body.arrival) {
+        return inner.refuse_url(&error, has_body, &request_id);
+    }
     let found = match &inner.urls {
         Some(urls) => urls.find(id, region).await,
         None => Ok(None),
@@ -40,7 +44,7 @@ pub(crate) async fn answer(
     let url = match found {
         Ok(Some(url)) => url,
         Ok(None) => return unknown(&request_id),
-        Err(error) => return inner.refuse_url(&error, &request_id),
+        Err(error) => return inner.refuse_url(&error, has_body, &request_id),
     };
     let request = parts.headers.clone();
     if parts.method == Method::OPTIONS
@@ -49,20 +53,13 @@ pub(crate) async fn answer(
         return respond(UrlAnswer { status: StatusCode::OK, headers, body: Body::empty() }, &request_id);
     }
     context.place.region = region.to_owned();
-    let has_body = !body.incoming.is_end_stream();
+    let mut underway = inner.underway(&request_id, MEANT.service);
+    underway.operation = Some("InvokeFunctionUrl");
     let result = inner.call_url(url.clone(), parts, body, context).await;
-    let (service, operation) = (MEANT.service, Some("InvokeFunctionUrl"));
-    inner.ended(&RequestEnd { request_id: &request_id, service, operation, error: result.as_ref().err() });
+    underway.ended(result.as_ref().err());
     let mut response = match result {
         Ok(answer) => respond(answer, &request_id),
-        Err(error) => {
-            let mut response = inner.refuse_url(&error, &request_id);
-            if has_body {
-                // The refusal may come before the body is read; clients must know that the connection ends with it.
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
-        }
+        Err(error) => inner.refuse_url(&error, has_body, &request_id),
     };
     url.add_cors(&request, response.headers_mut());
     response
@@ -76,7 +73,6 @@ impl Inner {
         body: Arriving,
         mut context: CallContext,
     ) -> Result<UrlAnswer, ApiError> {
-        pipeline::acceptable(&parts, body.arrival)?;
         let (caller, body, _memory) = if url.is_signed() {
             let claim = match Claim::of(&parts, MEANT.service) {
                 Ok(claim) => claim,
@@ -99,7 +95,7 @@ impl Inner {
         url.call(UrlCall { parts, body, caller, context }).await
     }
 
-    fn refuse_url(&self, error: &ApiError, request_id: &str) -> Response<Outgoing> {
+    fn refuse_url(&self, error: &ApiError, has_body: bool, request_id: &str) -> Response<Outgoing> {
         tracing::debug!(%error, "a request to a function URL was refused");
         let service = self.services.iter().find(|entry| entry.service.info.signing_name == MEANT.service);
         let Some(entry) = service else { return unknown(request_id) };
@@ -107,6 +103,10 @@ impl Inner {
         let mut response = Response::new(Outgoing::from(head.body));
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
+        if has_body {
+            // The refusal may come before the body is read; clients must know that the connection ends with it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }

@@ -3,6 +3,8 @@
 use lambent_identity::{Caller, CallerKind, Decision, Denial, PolicyKind, StatementRef};
 use serde::{Deserialize, Serialize};
 
+use crate::Answered;
+
 /// How much of what a client says of itself is kept, in bytes.
 const USER_AGENT_BYTES: usize = 256;
 /// How much of an error's message is kept, in bytes.
@@ -159,14 +161,15 @@ impl Event {
         (!told.decisions.is_empty()).then_some(told)
     }
 
-    /// What was answered: the error's code and message, if it was one.
-    pub(crate) fn end(&mut self, service: &str, operation: Option<&str>, error: Option<(&str, &str)>) {
-        self.is_answered = true;
-        service.clone_into(&mut self.service);
-        if let Some(operation) = operation {
+    /// What was answered, and to what.
+    pub(crate) fn end(&mut self, answered: &Answered<'_>) {
+        self.is_answered = answered.is_answered;
+        answered.service.clone_into(&mut self.service);
+        if let Some(operation) = answered.operation {
             operation.clone_into(&mut self.operation);
         }
-        self.error = error.map(|(code, message)| (code.to_owned(), shortened(message, MESSAGE_BYTES)));
+        self.error =
+            answered.error.map(|(code, message)| (code.to_owned(), shortened(message, MESSAGE_BYTES)));
     }
 
     /// Whether nobody signed for it, and it got nothing.

@@ -76,6 +76,8 @@ pub struct Answered<'a> {
     pub operation: Option<&'a str>,
     /// Code and message of the error that went back.
     pub error: Option<(&'a str, &'a str)>,
+    /// Whether there is an answer: not when its client went away before.
+    pub is_answered: bool,
 }
 
 /// A row to be written, in both places if something in it was denied.
@@ -105,7 +107,7 @@ impl Audit {
     pub fn answered(&self, answered: &Answered<'_>) {
         let closed = self.0.open.lock().close(answered.request_id);
         if let Some(mut event) = closed {
-            event.end(answered.service, answered.operation, answered.error);
+            event.end(answered);
             self.push(event);
         }
     }

@@ -60,7 +60,8 @@ fn tell(audit: &Audit, at: &Circumstances, (action, resource): (&str, &str), own
 }
 
 fn answered(audit: &Audit, request_id: &str, operation: &str, error: Option<(&str, &str)>) {
-    audit.answered(&Answered { request_id, service: "s3", operation: Some(operation), error });
+    let operation = Some(operation);
+    audit.answered(&Answered { request_id, service: "s3", operation, error, is_answered: true });
 }
 
 async fn all(audit: &Audit, wanted: Wanted) -> Vec<Event> {
@@ -159,6 +160,24 @@ async fn requests_without_an_answer_are_written_when_it_is_late_or_over() {
     let events = all(&audit, Wanted::default()).await;
     assert!(!events[0].is_answered);
     assert_eq!(events[0].operation, "GetObject", "the action stands for it");
+}
+
+#[tokio::test]
+async fn a_request_whose_client_went_away_is_written_at_once() {
+    let (audit, _) = audit();
+    tell(&audit, &at("gone", 1_795_282_400_000), ("s3:GetObject", BUCKET), ACCOUNT, false);
+    let operation = Some("HeadObject");
+    audit.answered(&Answered {
+        request_id: "gone",
+        service: "s3",
+        operation,
+        error: None,
+        is_answered: false,
+    });
+    let events = all(&audit, Wanted::default()).await;
+    assert_eq!((events.len(), events[0].is_answered), (1, false));
+    assert_eq!(events[0].operation, "HeadObject");
+    assert!(events[0].is_denied());
 }
 
 #[tokio::test]
