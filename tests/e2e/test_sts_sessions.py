@@ -109,6 +109,22 @@ def test_a_federated_user_may_do_what_both_policies_allow(iam, new_user, with_se
     assert code(lambda: other("sts").get_federation_token(Name="bob")) == "AccessDenied"
 
 
+def test_tags_of_a_federated_user_need_a_permission_of_their_own(new_user):
+    asked = {"Name": "bob", "Tags": [{"Key": "team", "Value": "a"}]}
+    _, _, user = new_user(allow("sts:GetFederationToken"))
+    told = refused(lambda: user("sts").get_federation_token(**asked))["Error"]
+    assert (told["Code"], "sts:TagSession" in told["Message"]) == ("AccessDenied", True)
+    _, _, tagger = new_user(allow(["sts:GetFederationToken", "sts:TagSession"]))
+    assert tagger("sts").get_federation_token(**asked)["Credentials"]
+
+
+def test_a_session_token_needs_no_permission_and_may_be_denied(new_user):
+    _, _, user = new_user()
+    assert user("sts").get_session_token()["Credentials"]
+    _, _, refused_one = new_user({"Effect": "Deny", "Action": "sts:*", "Resource": "*"})
+    assert code(refused_one("sts").get_session_token) == "AccessDenied"
+
+
 def test_who_may_assume_a_role_in_the_same_account(new_user, new_role):
     name, _, user = new_user()
     arn = f"arn:aws:iam::{ACCOUNT}:user/team/{name}"

@@ -433,7 +433,7 @@ fn paths(
             joints::bill(meter.clone()),
             joints::invocations(meter.clone()),
             top::admin(pool.clone(), meter.clone(), ground.clock.clone()),
-            joints::dead_letters(ground.outbox.clone()),
+            joints::dead_letters(ground.outbox.clone(), ground.identity.clone()),
             audit::admin(ground.audit.clone()),
         ],
         root_paths: [

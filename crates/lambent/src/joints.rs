@@ -9,7 +9,7 @@ use lambent_bus::ports::{KeepRuns, PortError};
 use lambent_bus::{DeadLetter, Outbox};
 use lambent_egress::Network;
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
-use lambent_identity::Authorized;
+use lambent_identity::{Authorized, Identity};
 use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
 use lambent_metering::{LISTED_MAX, Meter, Month, RunMark, RunOutcome, RunPage, RunRecord, RunsWanted};
@@ -222,22 +222,24 @@ pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::client("ValidationException", message.into())
 }
 
-/// `/_lambent/dead-letters?after=KEY`: a page of events that were given up, without their payloads.
-pub(crate) fn dead_letters(outbox: Outbox) -> Admin {
+/// `/_lambent/dead-letters?after=KEY`: a page of events that were given up, without their payloads. Other
+/// accounts' letters lie among them and a key names its function, so that a page's last key is told sealed.
+pub(crate) fn dead_letters(outbox: Outbox, identity: Arc<Identity>) -> Admin {
     Admin {
         path: "/_lambent/dead-letters",
         action: "lambent:ListDeadLetters",
         handler: Arc::new(move |context, query| {
-            let outbox = outbox.clone();
+            let (outbox, identity) = (outbox.clone(), Arc::clone(&identity));
             Box::pin(async move {
-                let after = parameter(&query, "after");
-                let after = after.map(|after| {
-                    text::unhex(after).ok_or_else(|| invalid("after is no key of a dead letter"))
+                let purpose = format!("a page of the dead letters of {}", context.place.account);
+                let after = parameter(&query, "after").map(|after| {
+                    let key = text::unhex(after).and_then(|sealed| identity.open(&purpose, &sealed));
+                    key.ok_or_else(|| invalid("after is no `next` of a page of dead letters"))
                 });
                 let after = after.transpose()?;
                 let letters = outbox.dead_letters(None, after.as_deref(), DEAD_LETTERS_PAGE).await;
                 let letters = letters.map_err(|error| ApiError::internal(&error))?;
-                let next = letters.last().map(|letter| text::hex(&letter.key));
+                let next = letters.last().map(|letter| text::hex(&identity.seal(&purpose, &letter.key)));
                 let own = letters.iter().filter(|one| one.event.target.account == context.place.account);
                 Ok(json!({ "deadLetters": own.map(dead_letter).collect::<Vec<_>>(), "next": next }))
             })

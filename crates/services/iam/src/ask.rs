@@ -1,9 +1,11 @@
 //! What many requests ask alike: whose, how many, from where on.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::{CallerKind, Listed};
+use lambent_identity::{CallerKind, Listed, Wanted};
 use lambent_model_iam as model;
 use lambent_wire::Timestamp;
+
+use crate::policy_operations::tagged;
 
 /// Items on a page when the caller does not say.
 const MAX_ITEMS_DEFAULT: i32 = 100;
@@ -25,6 +27,19 @@ pub(crate) fn user_name(call: &Call, asked: Option<String>) -> Result<String, Ap
         (None, CallerKind::User { name }) => Ok(name.clone()),
         (None, _) => Err(invalid("Must specify userName when calling with non-User credentials")),
     }
+}
+
+/// Who may make things may not by that give them tags that policies ask for: `action` is the one that tags what the call
+/// makes, and is decided on as if it were called for.
+pub(crate) async fn expect_may_tag(
+    call: &Call,
+    action: &'static str,
+    tags: Option<&[model::Tag]>,
+) -> Result<(), ApiError> {
+    if let Some(tags) = tags.filter(|tags| !tags.is_empty()) {
+        call.authorize(tagged(Wanted::new(action, call.authorized().resource()), Some(tags))).await?;
+    }
+    Ok(())
 }
 
 /// An error for a request that keeps to the model, and still says what cannot be.

@@ -6,7 +6,7 @@ use lambent_model_iam as model;
 use lambent_wire::Empty;
 
 use crate::Iam;
-use crate::ask::{max_items, page, path_prefix, tags_in, tags_out, time};
+use crate::ask::{expect_may_tag, max_items, page, path_prefix, tags_in, tags_out, time};
 use crate::errors::api_error;
 
 impl Iam {
@@ -15,6 +15,7 @@ impl Iam {
         call: &Call,
         input: model::CreatePolicyRequest,
     ) -> Result<model::CreatePolicyResponse, ApiError> {
+        expect_may_tag(call, "iam:TagPolicy", input.tags.as_deref()).await?;
         let tags = tags_in(input.tags.unwrap_or_default());
         let new = NewPolicy {
             account: call.account(),

@@ -6,7 +6,7 @@ use lambent_model_iam as model;
 use lambent_wire::Empty;
 
 use crate::Iam;
-use crate::ask::{page, tags_in, tags_out, time};
+use crate::ask::{expect_may_tag, page, tags_in, tags_out, time};
 use crate::errors::api_error;
 
 impl Iam {
@@ -15,6 +15,7 @@ impl Iam {
         call: &Call,
         input: model::CreateOpenIDConnectProviderRequest,
     ) -> Result<model::CreateOpenIDConnectProviderResponse, ApiError> {
+        expect_may_tag(call, "iam:TagOpenIDConnectProvider", input.tags.as_deref()).await?;
         let provider = OidcProvider {
             account: call.account().to_owned(),
             url: input.url,

@@ -7,7 +7,7 @@ use lambent_wire::Empty;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::Iam;
-use crate::ask::{max_items, page, path_prefix, tags_in, tags_out, time};
+use crate::ask::{expect_may_tag, max_items, page, path_prefix, tags_in, tags_out, time};
 use crate::errors::api_error;
 use crate::users::boundary;
 
@@ -20,6 +20,7 @@ impl Iam {
         call: &Call,
         input: model::CreateRoleRequest,
     ) -> Result<model::CreateRoleResponse, ApiError> {
+        expect_may_tag(call, "iam:TagRole", input.tags.as_deref()).await?;
         let role = Role {
             account: call.account().to_owned(),
             name: input.role_name,

@@ -6,7 +6,7 @@ use lambent_model_iam as model;
 use lambent_wire::{Empty, Timestamp};
 
 use crate::Iam;
-use crate::ask::{page, tags_in, tags_out, time};
+use crate::ask::{expect_may_tag, page, tags_in, tags_out, time};
 use crate::errors::api_error;
 
 /// How long metadata without a date of its own is good.
@@ -20,6 +20,7 @@ impl Iam {
         input: model::CreateSAMLProviderRequest,
     ) -> Result<model::CreateSAMLProviderResponse, ApiError> {
         refuse_key(input.add_private_key.as_ref())?;
+        expect_may_tag(call, "iam:TagSAMLProvider", input.tags.as_deref()).await?;
         let provider = SamlProvider {
             account: call.account().to_owned(),
             name: input.name,

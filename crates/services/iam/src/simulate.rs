@@ -22,6 +22,9 @@ use crate::simulated_principal::{Source, unnamed};
 const IAM_POLICY: &str = "IAM Policy";
 const RESOURCE_POLICY: &str = "Resource Policy";
 
+/// What one answer may cost at most, in bytes of policies and context times pairs decided on. The rest is on further pages.
+const BYTES_TIMES_PAIRS_MAX: usize = 64 * 1024 * 1024;
+
 /// A policy of a simulation, by what answers call it.
 pub(crate) struct Labelled {
     pub(crate) id: String,
@@ -79,7 +82,7 @@ impl Iam {
         if asked.resource_policy.is_some() && input.caller_arn.is_none() {
             return Err(errors::invalid_input_exception("A resource policy needs a CallerArn."));
         }
-        answer(call, speakers, asked, None)
+        answer(call, speakers, asked, None).await
     }
 
     pub(crate) async fn simulate_principal_policy(
@@ -111,12 +114,12 @@ impl Iam {
             max_items: input.max_items,
         };
         let organization = model::OrganizationsDecisionDetail { allowed_by_organizations: Some(true) };
-        answer(call, Speakers { caller, tags, policies, boundary }, asked, Some(organization))
+        answer(call, Speakers { caller, tags, policies, boundary }, asked, Some(organization)).await
     }
 }
 
 /// Decides on the page of pairs of actions and resources that was asked for.
-fn answer(
+async fn answer(
     call: &Call,
     speakers: Speakers,
     asked: Asked,
@@ -138,11 +141,12 @@ fn answer(
     let boundary = speakers.boundary.as_ref().map(|policy| named(0, policy)).transpose().map_err(refused)?;
     let resource_policy = asked.resource_policy.as_ref().map(|text| Policy::resource(text, ""));
     let resource_policy = resource_policy.transpose().map_err(refused)?;
+    let bytes = bytes_of(&speakers, &asked);
     let (keys, at) = (keys(asked.context), circumstances(call));
     let telling = Telling {
-        policies: &speakers.policies,
-        boundary: speakers.boundary.as_ref(),
-        resource_policy: asked.resource_policy.as_deref(),
+        policies: speakers.policies.iter().map(Told::of).collect(),
+        boundary: speakers.boundary.as_ref().map(Told::of),
+        resource_policy: asked.resource_policy.as_deref().map(positions::statements),
         organization,
     };
     let ask = |action: &str, resource: &str| {
@@ -162,27 +166,59 @@ fn answer(
     let names_resources = asked.resources.is_some();
     let resources = asked.resources.unwrap_or_else(|| vec!["*".to_owned()]);
     let all = asked.actions.len() * resources.len();
-    let first = match &asked.marker {
+    let first: usize = match &asked.marker {
         Some(marker) => marker.parse().map_err(|_| invalid("Invalid Marker."))?,
         None => 0,
     };
-    let end = all.min(first + max_items(asked.max_items).max(1));
-    let results = (first..end).map(|at| {
+    let end = all.min(first.saturating_add(pairs_of_page(max_items(asked.max_items), bytes)));
+    let mut results = Vec::new();
+    for at in first..end {
         let (action, resource) = (&asked.actions[at / resources.len()], &resources[at % resources.len()]);
-        telling.result(action, resource, ask(action, resource), names_resources)
-    });
+        results.push(telling.result(action, resource, ask(action, resource), names_resources));
+        // Others have their turn: a page of pairs takes long.
+        tokio::task::yield_now().await;
+    }
     Ok(model::SimulatePolicyResponse {
-        evaluation_results: Some(results.collect()),
+        evaluation_results: Some(results),
         is_truncated: Some(end < all),
         marker: (end < all).then(|| end.to_string()),
     })
 }
 
+/// Bytes of all that each pair is decided with.
+fn bytes_of(speakers: &Speakers, asked: &Asked) -> usize {
+    let policies = speakers.policies.iter().chain(&speakers.boundary).map(|policy| policy.document.len());
+    let values = asked.context.iter().flat_map(|entry| entry.context_key_values.iter().flatten());
+    policies.sum::<usize>()
+        + values.map(String::len).sum::<usize>()
+        + asked.resource_policy.as_ref().map_or(0, String::len)
+}
+
+/// How many pairs a page has: what is asked for, one at least, and fewer where each costs much.
+fn pairs_of_page(asked: usize, bytes: usize) -> usize {
+    asked.min(BYTES_TIMES_PAIRS_MAX / bytes.max(1)).max(1)
+}
+
+/// What answers say of a policy: what it is called, and where its statements stand.
+struct Told<'a> {
+    id: &'a str,
+    places: Places,
+}
+
+/// Begin and end of each statement of a policy.
+type Places = Vec<(Place, Place)>;
+
+impl<'a> Told<'a> {
+    fn of(policy: &'a Labelled) -> Self {
+        Self { id: &policy.id, places: positions::statements(&policy.document) }
+    }
+}
+
 /// What answers say of policies.
 struct Telling<'a> {
-    policies: &'a [Labelled],
-    boundary: Option<&'a Labelled>,
-    resource_policy: Option<&'a str>,
+    policies: Vec<Told<'a>>,
+    boundary: Option<Told<'a>>,
+    resource_policy: Option<Places>,
     organization: Option<model::OrganizationsDecisionDetail>,
 }
 
@@ -231,13 +267,12 @@ impl Telling<'_> {
                 // Policies are simulated under the number of their place.
                 (found.policy.parse().ok().and_then(|at: usize| self.policies.get(at)), IAM_POLICY)
             }
-            PolicyKind::Boundary => (self.boundary, IAM_POLICY),
+            PolicyKind::Boundary => (self.boundary.as_ref(), IAM_POLICY),
             _ => (None, RESOURCE_POLICY),
         };
-        let id = policy.map_or("ResourcePolicy", |policy| &policy.id);
-        let document = policy.map(|policy| policy.document.as_str()).or(self.resource_policy);
-        let places = document.map(positions::statements).unwrap_or_default();
-        let place = places.get(found.index).copied();
+        let id = policy.map_or("ResourcePolicy", |policy| policy.id);
+        let places = policy.map(|policy| &policy.places).or(self.resource_policy.as_ref());
+        let place = places.and_then(|places| places.get(found.index)).copied();
         model::Statement {
             end_position: place.map(|(_, end)| position(end)),
             source_policy_id: Some(id.to_owned()),
@@ -322,4 +357,17 @@ fn excludes_boundary(excluded: &[model::PolicyIdentifier]) -> bool {
 
 fn is_aws(arn: &str) -> bool {
     arn.starts_with("arn:aws:iam::aws:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_shorter_where_pairs_cost_much() {
+        assert_eq!(pairs_of_page(100, 0), 100);
+        assert_eq!(pairs_of_page(0, 10), 1);
+        assert_eq!(pairs_of_page(usize::MAX, BYTES_TIMES_PAIRS_MAX / 7), 7);
+        assert_eq!(pairs_of_page(100, usize::MAX), 1);
+    }
 }

@@ -37,19 +37,37 @@ impl Iam {
             return Err(api_error(IdentityError::NoSuch { kind: noun(kind), name: name.to_owned() }));
         }
         let who = PrincipalName { account, kind, name };
+        let (id, tags) = self.known(who, arn).await?;
         let policies = self.identity.policies_of(who).await.map_err(api_error)?;
-        let (id, tags) = match kind {
+        Ok(Source { caller: caller(&parsed, kind, name, id), tags, policies })
+    }
+
+    /// Id and tags of the principal that has this very ARN: it was decided on that one, and another one of the same name
+    /// below another path is somebody else.
+    async fn known(
+        &self,
+        who: PrincipalName<'_>,
+        arn: &str,
+    ) -> Result<(String, Vec<(String, String)>), ApiError> {
+        let PrincipalName { account, kind, name } = who;
+        let (known, id, tags) = match kind {
             PrincipalKind::User => {
                 let user = self.identity.user(account, name).await.map_err(api_error)?;
-                (user.id, user.tags)
+                (user.arn(), user.id, user.tags)
             }
             PrincipalKind::Role => {
                 let role = self.identity.role(RoleName { account, name }).await.map_err(api_error)?;
-                (role.id, role.tags)
+                (role.arn(), role.id, role.tags)
             }
-            PrincipalKind::Group => (String::new(), Vec::new()),
+            PrincipalKind::Group => {
+                let group = self.identity.group(account, name).await.map_err(api_error)?;
+                (group.arn(), String::new(), Vec::new())
+            }
         };
-        Ok(Source { caller: caller(&parsed, kind, name, id), tags, policies })
+        if known == arn {
+            return Ok((id, tags));
+        }
+        Err(api_error(IdentityError::NoSuch { kind: noun(kind), name: name.to_owned() }))
     }
 
     pub(crate) async fn get_context_keys_for_custom_policy(
@@ -85,6 +103,7 @@ impl Iam {
         let arn: Arn = input.arn.parse().map_err(|_| invalid())?;
         let (kind, name) = named(&arn).filter(|_| arn.account == call.account()).ok_or_else(invalid)?;
         let who = PrincipalName { account: call.account(), kind, name };
+        self.known(who, &input.arn).await?;
         let granting = self.identity.policies_granting(who, &input.service_namespaces).await;
         let entry = |(service, policies): (String, Vec<SourcedPolicy>)| {
             model::ListPoliciesGrantingServiceAccessEntry {

@@ -37,13 +37,23 @@ pub struct KeySets(Arc<Inner>);
 struct Inner {
     guard: Guard,
     clock: Clock,
-    /// By address. Who waits for an answer waits with others.
-    known: Mutex<HashMap<String, Arc<AsyncMutex<Option<Known>>>>>,
+    /// By address.
+    known: Mutex<HashMap<String, Arc<Provider>>>,
 }
 
+#[derive(Default)]
+struct Provider {
+    known: Mutex<Option<Known>>,
+    /// Held by who asks the provider. Who needs its answer waits with others; who needs just what is known does not.
+    asking: AsyncMutex<()>,
+}
+
+#[derive(Clone)]
 struct Known {
     /// When the provider was asked last, on the monotonic clock.
     asked: Duration,
+    /// When it gave these keys: it may have been asked since, and silent.
+    given: Duration,
     keys: Result<Arc<KeySet>, FetchError>,
 }
 
@@ -80,26 +90,27 @@ impl KeySets {
         provider: &str,
         newer_than: Option<&Arc<KeySet>>,
     ) -> Result<Arc<KeySet>, FetchError> {
-        let slot = {
-            let mut known = self.0.known.lock();
-            if known.len() >= PROVIDERS_MAX && !known.contains_key(provider) {
-                known.clear();
-            }
-            Arc::clone(known.entry(provider.to_owned()).or_default())
-        };
-        let mut slot = slot.lock().await;
+        let slot = self.slot(provider);
+        if let Some(known) = slot.answer(self.0.clock.monotonic(), newer_than) {
+            return known;
+        }
+        let _asking = slot.asking.lock().await;
         let now = self.0.clock.monotonic();
-        if let Some(Known { asked, keys }) = &*slot {
-            let age = now.saturating_sub(*asked);
-            let is_unfit = |keys: &Arc<KeySet>| newer_than.is_some_and(|old| Arc::ptr_eq(old, keys));
-            let is_good = keys.as_ref().is_ok_and(|keys| age < KEYS_AGE_MAX && !is_unfit(keys));
-            if is_good || age < PAUSE {
-                return keys.clone();
-            }
+        // Whoever was asking meanwhile may have had what is needed.
+        if let Some(known) = slot.answer(now, newer_than) {
+            return known;
         }
         let keys = self.fetch(provider).await.map(Arc::new);
-        *slot = Some(Known { asked: now, keys: keys.clone() });
+        slot.keep(now, &keys);
         keys
+    }
+
+    fn slot(&self, provider: &str) -> Arc<Provider> {
+        let mut known = self.0.known.lock();
+        if known.len() >= PROVIDERS_MAX && !known.contains_key(provider) {
+            known.clear();
+        }
+        Arc::clone(known.entry(provider.to_owned()).or_default())
     }
 
     async fn fetch(&self, provider: &str) -> Result<KeySet, FetchError> {
@@ -146,6 +157,41 @@ impl KeySets {
     }
 }
 
+impl Provider {
+    /// What is known, unless it is time to ask again.
+    fn answer(
+        &self,
+        now: Duration,
+        newer_than: Option<&Arc<KeySet>>,
+    ) -> Option<Result<Arc<KeySet>, FetchError>> {
+        let known = self.known.lock().clone()?;
+        let is_left_alone = now.saturating_sub(known.asked) < PAUSE;
+        let is_answer = match &known.keys {
+            Ok(keys) => {
+                let is_unfit = newer_than.is_some_and(|old| Arc::ptr_eq(old, keys));
+                known.is_young(now) && (!is_unfit || is_left_alone)
+            }
+            Err(_) => is_left_alone,
+        };
+        is_answer.then_some(known.keys)
+    }
+
+    /// Remembers what was fetched. A provider that is silent for once keeps the keys that are still good.
+    fn keep(&self, now: Duration, fetched: &Result<Arc<KeySet>, FetchError>) {
+        let mut known = self.known.lock();
+        match &mut *known {
+            Some(old) if fetched.is_err() && old.keys.is_ok() && old.is_young(now) => old.asked = now,
+            _ => *known = Some(Known { asked: now, given: now, keys: fetched.clone() }),
+        }
+    }
+}
+
+impl Known {
+    fn is_young(&self, now: Duration) -> bool {
+        now.saturating_sub(self.given) < KEYS_AGE_MAX
+    }
+}
+
 /// An issuer without its scheme, as ARNs and condition keys name it.
 pub(crate) fn address_of(issuer: &str) -> &str {
     issuer.strip_prefix("https://").unwrap_or(issuer)
@@ -162,7 +208,10 @@ fn innermost(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::task::Poll;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -170,7 +219,7 @@ mod tests {
     use super::*;
 
     /// A provider on this host that counts what it is asked; gives its address.
-    async fn provider(answer: fn(&str, &str) -> String) -> (String, Arc<AtomicUsize>) {
+    async fn provider(answer: impl Fn(&str, &str) -> String + Send + 'static) -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -219,6 +268,42 @@ mod tests {
         assert!(Arc::ptr_eq(&second, &sets.of(&address, Some(&first)).await.unwrap()));
         hand.advance(KEYS_AGE_MAX);
         assert!(!Arc::ptr_eq(&second, &sets.of(&address, None).await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_fails_keeps_its_keys_while_they_are_young() {
+        let broken = Arc::new(AtomicBool::new(false));
+        let is_broken = broken.clone();
+        let answer = move |at: &str, path: &str| {
+            if is_broken.load(Ordering::SeqCst) { "".into() } else { good(at, path) }
+        };
+        let (address, asked) = provider(answer).await;
+        let (clock, hand) = Clock::manual(1_800_000_000_000);
+        let sets = KeySets::new(named(&address), clock).unwrap();
+        let first = sets.of(&address, None).await.unwrap();
+        broken.store(true, Ordering::SeqCst);
+        hand.advance(PAUSE);
+        assert!(sets.of(&address, Some(&first)).await.is_err(), "who needs others learns why there are none");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        assert!(Arc::ptr_eq(&first, &sets.of(&address, None).await.unwrap()));
+        assert!(Arc::ptr_eq(&first, &sets.of(&address, Some(&first)).await.unwrap()), "too early");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        hand.advance(KEYS_AGE_MAX - PAUSE);
+        assert!(sets.of(&address, None).await.is_err(), "too old");
+    }
+
+    #[tokio::test]
+    async fn known_keys_do_not_wait_for_others() {
+        let (address, _) = provider(good).await;
+        let (clock, hand) = Clock::manual(1_800_000_000_000);
+        let sets = KeySets::new(named(&address), clock).unwrap();
+        let first = sets.of(&address, None).await.unwrap();
+        hand.advance(PAUSE);
+        let mut refetch = pin!(sets.of(&address, Some(&first)));
+        let waits = poll_fn(|context| Poll::Ready(refetch.as_mut().poll(context).is_pending())).await;
+        assert!(waits, "the provider is being asked");
+        assert!(Arc::ptr_eq(&first, &sets.of(&address, None).await.unwrap()));
+        assert!(!Arc::ptr_eq(&first, &refetch.await.unwrap()));
     }
 
     #[tokio::test]

@@ -33,11 +33,11 @@ pub fn service(identity: Arc<Identity>, key_sets: KeySets) -> Service {
         plain ops::GetAccessKeyInfo => get_access_key_info, "sts:GetAccessKeyInfo", |_, _| "*".to_owned();
         plain ops::DecodeAuthorizationMessage => decode_authorization_message,
             "sts:DecodeAuthorizationMessage", |_, _| "*".to_owned();
+        // Nobody needs a permission for it, and one may be refused it; identity knows of this one, too.
+        plain ops::GetSessionToken => get_session_token, "sts:GetSessionToken", |_, _| "*".to_owned();
         // Decided where a session is made: by the role's trust policy, with what the request brings.
         open ops::AssumeRole => assume_role, Signing::Needed;
         open ops::AssumeRoleWithWebIdentity => assume_role_with_web_identity, Signing::Needless;
-        // Whoever has a long-term key may: it gives no more than that.
-        open ops::GetSessionToken => get_session_token, Signing::Needed;
     });
     service
 }
@@ -45,7 +45,11 @@ pub fn service(identity: Arc<Identity>, key_sets: KeySets) -> Service {
 fn federation_wanted(input: &model::GetFederationTokenRequest, place: &Place) -> Wanted {
     let user = Arn::new("sts", "", &place.account, format!("federated-user/{}", input.name));
     let tags = input.tags.as_deref().unwrap_or_default();
-    let mut wanted = Wanted::new("sts:GetFederationToken", user.to_string());
+    tagged(Wanted::new("sts:GetFederationToken", user.to_string()), tags)
+}
+
+/// The tags that a request brings.
+fn tagged(mut wanted: Wanted, tags: &[model::Tag]) -> Wanted {
     for tag in tags {
         wanted = wanted.with(format!("aws:RequestTag/{}", tag.key), &tag.value);
     }
