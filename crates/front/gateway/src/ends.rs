@@ -66,8 +66,11 @@ mod tests {
 
     use super::*;
 
+    /// The request, its operation, whether it failed, and whether it was answered.
+    type End = (String, Option<String>, bool, bool);
+
     #[derive(Default)]
-    struct Told(Mutex<Vec<(String, Option<String>, bool, bool)>>);
+    struct Told(Mutex<Vec<End>>);
 
     impl RequestEnds for Told {
         fn ended(&self, end: &RequestEnd<'_>) {
