@@ -126,7 +126,7 @@ RESEAL = """
 const crypto = require('crypto');
 const [key, token, purpose] = process.argv.slice(1);
 const sealed = Buffer.from(token, 'base64');
-const master = Buffer.from(key, 'hex');
+const master = crypto.createHmac('sha256', Buffer.from(key, 'hex')).update('session tokens').digest();
 const open = crypto.createDecipheriv('aes-256-gcm', master, sealed.subarray(0, 12));
 open.setAAD(Buffer.from(purpose));
 open.setAuthTag(sealed.subarray(-16));
