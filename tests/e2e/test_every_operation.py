@@ -53,6 +53,8 @@ class People:
         self.clients = {}
         # The bucket belongs to the account, so that nobody else's answer can be that there is none.
         cloud.client("s3").create_bucket(Bucket="table-bucket")
+        # It stays, as it is not empty.
+        cloud.client("s3").put_object(Bucket="table-bucket", Key="table-kept", Body=b"")
         self.boundary = self.iam.create_policy(PolicyName="table-boundary", PolicyDocument=json.dumps(OTHER))
         self.keys = {
             "no policy": self.user("table-none"),
