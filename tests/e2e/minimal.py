@@ -68,6 +68,8 @@ SPECIAL = {
     "GetLayerVersionByArn": {"Arn": "arn:aws:lambda:us-east-1:000000000000:layer:table-layer:1"},
     "GetPolicyVersion": {"VersionId": "v1"},
     "UpdateUser": {"UserName": "table-nobody", "NewUserName": "table-nobody-else"},
+    # Of one that is not there nobody learns so who may not list.
+    "HeadObject": {"Bucket": "table-bucket", "Key": "table-kept"},
     "DeleteObjects": {"Delete": {"Objects": [{"Key": "table-key"}]}},
     "CompleteMultipartUpload": {"MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": "x"}]}},
     "PutBucketNotificationConfiguration": {"NotificationConfiguration": {}},

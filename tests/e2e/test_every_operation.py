@@ -100,13 +100,15 @@ class People:
         """Code and message that this one's call ends with; two empty texts when it succeeds."""
         call = getattr(self.client(who, service), python_name(operation))
         try:
-            call(**minimal.inputs(service, operation))
+            answer = call(**minimal.inputs(service, operation))
         except ClientError as error:
             said = error.response["Error"]
             # An answer to HEAD has no body, and so no words.
             code = {"403": "AccessDenied"}.get(said["Code"], said["Code"])
             return code, said.get("Message", "")
-        return "", ""
+        # DeleteObjects says of each object how it went.
+        said = answer.get("Errors", [{}])[0] if operation == "DeleteObjects" else {}
+        return said.get("Code", ""), said.get("Message", "")
 
     def may(self, user, *statements):
         document = {"Version": "2012-10-17", "Statement": list(statements)}
