@@ -172,7 +172,8 @@ def test_operation(people, service, operation):
     if which in UNSIGNED_TOO:
         assert code == "InvalidIdentityToken"
     else:
-        assert code in NOT_SIGNED, f"no credentials: {code}"
+        # Nothing but a signature says which service is meant: without one it is a request to S3, which may not know it.
+        assert code in NOT_SIGNED | {"400"}, f"no credentials: {code}"
         assert error("wrong secret")[0] in WRONG_SIGNATURE | DENIED, "wrong secret"
         assert error("deleted key")[0] in UNKNOWN_KEY | DENIED, "deleted key"
         # An answer to HEAD has no body, and so no words.
