@@ -33,7 +33,7 @@ def test_operations_that_aws_has_and_we_do_not(cloud, bucket):
         ("s3", "PUT", f"/{bucket}?website", b"", {}, "PutBucketWebsite"),
         ("lambda", "GET", "/2015-03-31/event-source-mappings", b"", {}, "ListEventSourceMappings"),
         ("logs", "POST", "/", b"{}", {**JSON, "X-Amz-Target": "Logs_20140328.DescribeQueries"}, "DescribeQueries"),
-        ("iam", "POST", "/", b"Action=ListUsers&Version=2010-05-08", FORM, "ListUsers"),
+        ("iam", "POST", "/", b"Action=ListVirtualMFADevices&Version=2010-05-08", FORM, "ListVirtualMFADevices"),
     ]:
         answer = call(cloud, service, method, path, body=body, headers=headers)
         assert answer.status == 501, (name, answer.status, answer.body)

@@ -126,7 +126,7 @@ ROWS = {
     "run": (cut(b"meter/call/"), "meter: the record of a run", True),
     "failed run": (cut(b"meter/failed/"), "meter: the record of a run", True),
     "failed run that is not listed": (drop(b"meter/failed/"), "is not kept twice", True),
-    "role": (cut(b"identity/1"), "identity: role", True),
+    "role": (cut(b"identity/1000000000000\x00\x01role\x00\x01"), "identity: ", True),
     "event": (put(b"bus/ready/" + b"\0" * 20, b"?"), "bus: event bus/ready/", True),
     "payload of no event": (put(b"bus/body/" + b"i" * 16, b"\0body"), "belongs to no event", True),
     "chunk of no value": (put(b"\xfdlambda/none\0\0\0\0", b"c"), "is left over", True),

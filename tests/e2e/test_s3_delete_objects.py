@@ -116,7 +116,7 @@ def test_a_version_needs_leave_for_versions(s3, bucket, acting_as):
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
-def test_a_missing_bucket_is_missing_as_a_whole(acting_as, unique):
+def test_a_missing_bucket_is_missing_as_a_whole(s3, unique):
     with pytest.raises(ClientError) as excinfo:
-        acting_as().delete_objects(Bucket=unique("nowhere"), Delete=names("k"))
+        s3.delete_objects(Bucket=unique("nowhere"), Delete=names("k"))
     assert excinfo.value.response["Error"]["Code"] == "NoSuchBucket"
