@@ -61,7 +61,7 @@ SPECIAL = {
     "CreateAlias": {"FunctionVersion": "1"},
     "CreateCodeSigningConfig": {
         "AllowedPublishers": {
-            "SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/table/0123456789"]
+            "SigningProfileVersionArns": ["arn:aws:signer:us-east-1:111111111111:/signing-profiles/table/0123456789"]
         }
     },
     "UpdateFunctionCode": {"ZipFile": b"PK"},
