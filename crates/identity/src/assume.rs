@@ -7,7 +7,7 @@ use crate::session_tags::SessionTags;
 use crate::sessions::{Narrowing, RoleSubject, Subject};
 use crate::{
     Caller, CallerKind, Circumstances, Denial, Identity, IdentityError, Policy, PolicyKind, ResourceFacts,
-    Role, TemporaryCredentials, Wanted,
+    Role, SessionFacts, TemporaryCredentials, Wanted,
 };
 
 /// Seconds that the session of a role lasts at most which another role's session asks for.
@@ -85,12 +85,7 @@ impl Identity {
         session_name: &str,
         seconds: i64,
     ) -> Result<TemporaryCredentials, IdentityError> {
-        let role = self.role_by_arn(role_arn).await?;
-        if !self.trusts(&role.trust_policy, role_arn, &Caller::service(service))? {
-            let denial =
-                Denial::silent(&Caller::service(service), "sts:AssumeRole", role_arn, PolicyKind::Trust);
-            return Err(IdentityError::Denied(Box::new(denial)));
-        }
+        let role = self.role_that_trusts(service, role_arn).await?;
         let subject = subject(&role, session_name, Narrowing::default());
         Ok(self.new_session(&role.account, seconds, Subject::Role(subject)))
     }
@@ -104,8 +99,21 @@ impl Identity {
     ) -> Result<Caller, IdentityError> {
         /// It is asked anew for each decision.
         const SECONDS: i64 = 900;
-        let session = self.assume_role_as_service(service, role_arn, session_name, SECONDS).await?;
-        Ok(self.credential(&session.access_key_id, Some(&session.session_token)).await?.caller)
+        let role = self.role_that_trusts(service, role_arn).await?;
+        let issued_unix_s = self.clock.unix_s();
+        let session = SessionFacts { issued_unix_s, expires_unix_s: issued_unix_s + SECONDS };
+        // Nobody is given this session, so it needs no keys and no token.
+        let caller = subject(&role, session_name, Narrowing::default()).caller(Arc::default());
+        Ok(Caller { session: Some(session), ..caller })
+    }
+
+    async fn role_that_trusts(&self, service: &str, role_arn: &str) -> Result<Role, IdentityError> {
+        let (role, caller) = (self.role_by_arn(role_arn).await?, Caller::service(service));
+        if !self.trusts(&role.trust_policy, role_arn, &caller)? {
+            let denial = Denial::silent(&caller, "sts:AssumeRole", role_arn, PolicyKind::Trust);
+            return Err(IdentityError::Denied(Box::new(denial)));
+        }
+        Ok(role)
     }
 
     /// Both sides of the decision: the role's trust policy must allow it, and the caller's own policies, unless the role is

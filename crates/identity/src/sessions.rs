@@ -338,7 +338,7 @@ impl RoleSubject {
         Arn::new("sts", "", &self.account, resource).to_string()
     }
 
-    fn caller(&self, session_policies: Arc<[Policy]>) -> Caller {
+    pub(crate) fn caller(&self, session_policies: Arc<[Policy]>) -> Caller {
         Caller {
             account: self.account.clone(),
             arn: self.arn(),

@@ -142,8 +142,8 @@ impl Identity {
         document: &str,
     ) -> Result<(), IdentityError> {
         self.change_group(account, name, |group| {
-            group.policies = inline::with(&group.policies, policy, document)?;
-            inline::check_size(Kind::Group, &group.name, &group.policies, limits::GROUP_POLICIES_CHARS_MAX)
+            let whose = (Kind::Group, group.name.as_str());
+            inline::put(&mut group.policies, whose, (policy, document), limits::GROUP_POLICIES_CHARS_MAX)
         })
         .await
     }
@@ -154,9 +154,8 @@ impl Identity {
         name: &str,
         policy: &str,
     ) -> Result<(), IdentityError> {
-        self.change_group(account, name, |group| match group.policies.remove(policy) {
-            Some(_) => Ok(()),
-            None => Err(IdentityError::NoSuch { kind: Kind::GroupPolicy, name: policy.to_owned() }),
+        self.change_group(account, name, |group| {
+            inline::remove(&mut group.policies, Kind::GroupPolicy, policy)
         })
         .await
     }

@@ -234,8 +234,8 @@ impl Identity {
     ) -> Result<(), IdentityError> {
         self.change(&name, |role| {
             role.check_modifiable()?;
-            role.policies = inline::with(&role.policies, policy, document)?;
-            inline::check_size(Kind::Role, &role.name, &role.policies, limits::INLINE_POLICIES_CHARS_MAX)
+            let (whose, max) = ((Kind::Role, role.name.as_str()), limits::INLINE_POLICIES_CHARS_MAX);
+            inline::put(&mut role.policies, whose, (policy, document), max)
         })
         .await
         .map(drop)
@@ -244,8 +244,7 @@ impl Identity {
     pub async fn delete_role_policy(&self, name: RoleName<'_>, policy: &str) -> Result<(), IdentityError> {
         self.change(&name, |role| {
             role.check_modifiable()?;
-            let none = || IdentityError::NoSuch { kind: Kind::RolePolicy, name: policy.to_owned() };
-            role.policies.remove(policy).map(drop).ok_or_else(none)
+            inline::remove(&mut role.policies, Kind::RolePolicy, policy)
         })
         .await
         .map(drop)

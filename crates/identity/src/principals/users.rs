@@ -183,8 +183,8 @@ impl Identity {
         document: &str,
     ) -> Result<(), IdentityError> {
         self.change_user(account, name, |user| {
-            user.policies = inline::with(&user.policies, policy, document)?;
-            inline::check_size(Kind::User, &user.name, &user.policies, limits::USER_POLICIES_CHARS_MAX)
+            let whose = (Kind::User, user.name.as_str());
+            inline::put(&mut user.policies, whose, (policy, document), limits::USER_POLICIES_CHARS_MAX)
         })
         .await
     }
@@ -195,11 +195,8 @@ impl Identity {
         name: &str,
         policy: &str,
     ) -> Result<(), IdentityError> {
-        self.change_user(account, name, |user| match user.policies.remove(policy) {
-            Some(_) => Ok(()),
-            None => Err(IdentityError::NoSuch { kind: Kind::UserPolicy, name: policy.to_owned() }),
-        })
-        .await
+        self.change_user(account, name, |user| inline::remove(&mut user.policies, Kind::UserPolicy, policy))
+            .await
     }
 
     pub async fn tag_user(
