@@ -1,7 +1,24 @@
 //! Randomness, handed to whoever needs it, so that tests can repeat it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that a thread asks the operating system for at once, for identifiers: a call for each costs more than the rest of
+/// making one.
+const STOCK_BYTES: usize = 512;
+/// Where a UUID's text has hyphens.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+thread_local! {
+    static STOCK: RefCell<Stock> = const { RefCell::new(Stock { bytes: [0; STOCK_BYTES], left: 0 }) };
+}
+
+/// Random bytes that nobody has had.
+struct Stock {
+    bytes: [u8; STOCK_BYTES],
+    left: usize,
+}
 
 /// A cheap, cloneable source of random bytes and identifiers.
 #[derive(Clone, Debug)]
@@ -44,18 +61,29 @@ impl Random {
         bytes
     }
 
-    /// A uniform 64-bit number.
+    /// A uniform 64-bit number, for what need not be secret.
     pub fn u64(&self) -> u64 {
-        u64::from_le_bytes(self.bytes())
+        u64::from_le_bytes(self.identifier())
     }
 
     /// A random (version 4) UUID in its usual text form, 36 characters.
     pub fn uuid(&self) -> String {
-        let mut raw: [u8; 16] = self.bytes();
+        let mut raw: [u8; 16] = self.identifier();
         raw[6] = (raw[6] & 0x0f) | 0x40;
         raw[8] = (raw[8] & 0x3f) | 0x80;
-        let hex = crate::text::hex(&raw);
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        let mut text = crate::text::hex(&raw);
+        for at in HYPHENS {
+            text.insert(at, '-');
+        }
+        text
+    }
+
+    /// `N` random bytes for what need not be secret, and is wanted often.
+    pub fn identifier<const N: usize>(&self) -> [u8; N] {
+        match self.0 {
+            Source::System => STOCK.with_borrow_mut(|stock| stock.take(self)),
+            Source::Seeded(_) => self.bytes(),
+        }
     }
 
     /// `length` characters drawn from `alphabet` (at most 256 bytes, ASCII).
@@ -65,7 +93,24 @@ impl Random {
 
     fn index(&self, below: usize) -> usize {
         // The bias of 64 bits modulo at most 256 is below 2^-56.
-        usize::try_from(self.u64() % below as u64).expect("smaller than `below`, which is a usize")
+        // Not of the stock: keys are made of such characters.
+        usize::try_from(u64::from_le_bytes(self.bytes()) % below as u64)
+            .expect("smaller than `below`, which is a usize")
+    }
+}
+
+impl Stock {
+    fn take<const N: usize>(&mut self, random: &Random) -> [u8; N] {
+        const { assert!(N <= STOCK_BYTES) };
+        if self.left < N {
+            random.fill(&mut self.bytes);
+            self.left = STOCK_BYTES;
+        }
+        self.left -= N;
+        let taken = &mut self.bytes[self.left..self.left + N];
+        let mut bytes = [0; N];
+        bytes.swap_with_slice(taken);
+        bytes
     }
 }
 
@@ -94,5 +139,13 @@ mod tests {
         assert_eq!(uuid.len(), 36);
         assert_eq!(&uuid[14..15], "4");
         assert!("89ab".contains(&uuid[19..20]));
+        assert_eq!(HYPHENS.map(|at| &uuid[at..=at]), ["-"; 4]);
+    }
+
+    #[test]
+    fn nobody_is_given_the_same_twice() {
+        let random = Random::system();
+        let all: std::collections::HashSet<u64> = (0..1_000).map(|_| random.u64()).collect();
+        assert_eq!(all.len(), 1_000);
     }
 }

@@ -16,10 +16,16 @@ const CHUNKED: u8 = 1;
 
 /// Writes a value of any length that the transaction's own limit allows. Reads the row that it replaces.
 pub async fn put_large(txn: &Txn, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let old = txn.get(key).await?;
+    put_over(txn, key, old.as_deref(), value)
+}
+
+/// [`put_large`] over a row that this transaction has read already: `old`, or `None` where there was none.
+pub fn put_over(txn: &Txn, key: &[u8], old: Option<&[u8]>, value: &[u8]) -> Result<(), StoreError> {
     if value.len() > MAX_TXN_BYTES {
         return Err(StoreError::TransactionTooLarge { bytes: value.len() });
     }
-    let old_chunks = chunk_count(txn.get(key).await?.as_deref())?;
+    let old_chunks = chunk_count(old)?;
     if value.len() < MAX_VALUE_BYTES {
         txn.put(key, &[&[INLINE], value].concat());
         delete_chunks(txn, key, 0, old_chunks);
@@ -62,10 +68,25 @@ pub async fn load_large(txn: &Txn, key: &[u8], row: Bytes) -> Result<Bytes, Stor
 
 /// Deletes a value that [`put_large`] wrote. Reads its row.
 pub async fn delete_large(txn: &Txn, key: &[u8]) -> Result<(), StoreError> {
-    let chunks = chunk_count(txn.get(key).await?.as_deref())?;
-    delete_chunks(txn, key, 0, chunks);
+    let old = txn.get(key).await?;
+    delete_read(txn, key, old.as_deref())
+}
+
+/// [`delete_large`] of a row that this transaction has read already.
+pub fn delete_read(txn: &Txn, key: &[u8], old: Option<&[u8]>) -> Result<(), StoreError> {
+    delete_chunks(txn, key, 0, chunk_count(old)?);
     txn.delete(key);
     Ok(())
+}
+
+/// The row of a value that needs no other rows; `None` where it does.
+pub fn large_row(value: &[u8]) -> Option<Vec<u8>> {
+    (value.len() < MAX_VALUE_BYTES).then(|| [&[INLINE], value].concat())
+}
+
+/// Whether the value of a row that [`put_large`] wrote lies in other rows.
+pub fn is_chunked(row: &[u8]) -> bool {
+    row.first() == Some(&CHUNKED)
 }
 
 /// The row whose chunk lies under a key, and the chunk's index.

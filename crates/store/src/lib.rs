@@ -29,7 +29,9 @@ pub use engine::Version;
 pub use error::StoreError;
 pub use fjall_engine::{FjallEngine, FjallOptions};
 pub use keys::{Key, KeyError, KeyReader};
-pub use large::{chunk_owner, delete_large, get_large, load_large, put_large};
+pub use large::{
+    chunk_owner, delete_large, delete_read, get_large, is_chunked, large_row, load_large, put_large, put_over,
+};
 pub use memory::{Faults, MemoryEngine};
 pub use range::{KeyRange, Page, ScanOptions, prefix_end};
 pub use transfer::{Export, Import, expect_whole};

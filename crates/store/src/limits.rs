@@ -6,8 +6,9 @@ use std::time::Duration;
 pub const MAX_KEY_BYTES: usize = 4 * 1024;
 /// The longest value, in bytes; [`crate::large`] splits longer ones.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
-/// The sum of all keys and values that one transaction writes, in bytes.
-pub const MAX_TXN_BYTES: usize = 4 * 1024 * 1024;
+/// The sum of all keys and values that one transaction writes, in bytes: room for an item of 400 KB in a table with
+/// twenty indexes, whose images go to a stream.
+pub const MAX_TXN_BYTES: usize = 16 * 1024 * 1024;
 /// How many reads (keys and ranges) one transaction may depend on.
 pub const MAX_TXN_READS: usize = 100_000;
 /// How many operations one transaction may hold.

@@ -104,6 +104,47 @@ impl Call {
         Ok(Self { context, authorized, identity })
     }
 
+    /// A call of an operation that takes several actions, all of which must be allowed: of the first it says whose
+    /// resource it is.
+    ///
+    /// Errors: AccessDenied at the first no, and when there is nothing to decide on.
+    pub async fn decide_all(
+        context: CallContext,
+        identity: Arc<Identity>,
+        caller: &Caller,
+        wanted: Vec<Wanted>,
+    ) -> Result<Self, ApiError> {
+        let mut wanted = wanted.into_iter();
+        let first = wanted.next().ok_or_else(nothing_to_decide)?;
+        let call = Self::decide(context, identity, caller, first).await?;
+        for further in wanted {
+            call.authorize(further).await?;
+        }
+        Ok(call)
+    }
+
+    /// [`Call::decide_each`] of those parts that are not wrong in themselves: what is wrong with the others is in the
+    /// place of their decision.
+    pub async fn decide_parts(
+        context: CallContext,
+        identity: Arc<Identity>,
+        caller: &Caller,
+        parts: Vec<Result<Wanted, ApiError>>,
+    ) -> Result<(Asked, Decisions), ApiError> {
+        if parts.is_empty() {
+            return Err(nothing_to_decide());
+        }
+        let asked = Asked { context, caller: Arc::new(caller.clone()), identity };
+        let mut decisions = Vec::with_capacity(parts.len());
+        for part in parts {
+            decisions.push(match part {
+                Ok(wanted) => asked.authorize(wanted).await,
+                Err(wrong) => Err(wrong),
+            });
+        }
+        Ok((asked, decisions))
+    }
+
     /// A call of an operation that takes several actions, each of which is allowed or denied by itself.
     ///
     /// Errors: when it cannot be decided; a no is none. AccessDenied when there is nothing to decide on: it would be a
@@ -115,8 +156,7 @@ impl Call {
         wanted: Vec<Wanted>,
     ) -> Result<(Asked, Decisions), ApiError> {
         if wanted.is_empty() {
-            let message = "The request names nothing that access to could be decided on.";
-            return Err(ApiError::new(ACCESS_DENIED, 403, message));
+            return Err(nothing_to_decide());
         }
         let denied = |error| denied(caller, error);
         let decisions =
@@ -190,6 +230,10 @@ impl Asked {
     pub fn allowed(&self, authorized: Authorized) -> Call {
         Call { context: self.context.clone(), authorized, identity: Arc::clone(&self.identity) }
     }
+}
+
+fn nothing_to_decide() -> ApiError {
+    ApiError::new(ACCESS_DENIED, 403, "The request names nothing that access to could be decided on.")
 }
 
 /// The code is S3's and the query protocol's; the gateway knows which services say AccessDeniedException. A stranger does

@@ -18,8 +18,8 @@ pub use call::{
 };
 pub use guarded::{Guarded, PlatformWork, Proof};
 pub use service::{
-    Access, BodyCheck, BodyMode, EachKeys, EachOf, Incoming, OwnResourceOf, Reply, ResourceOf, Route,
-    Service, Signing, ViolationWords,
+    Access, BodyCheck, BodyMode, EachKeys, EachOf, Incoming, KnownEachOf, KnownOf, OwnResourceOf, Reply,
+    ResourceOf, Route, Service, Signing, ViolationWords,
 };
 pub use urls::{FunctionUrl, FunctionUrls, UrlAnswer, UrlCall};
 

@@ -78,6 +78,14 @@ pub type OwnResourceOf<I> = fn(&I, &Place, &Caller) -> String;
 /// the whole.
 pub type EachOf<I> = fn(&I, &Place) -> Result<Vec<Wanted>, ApiError>;
 
+/// Like [`EachOf`], for what only the service's state can tell, as the keys of a table: at least one thing, all of which
+/// must be allowed. It is asked before anybody has decided, so that it may look only, and is to find what it needs in memory.
+pub type KnownOf<S, I> = for<'a> fn(&'a S, &'a I, &'a Place) -> BoxFuture<'a, Result<Vec<Wanted>, ApiError>>;
+
+/// Like [`KnownOf`], for parts that are allowed or denied one by one. A part that is wrong in itself is not decided on.
+pub type KnownEachOf<S, I> =
+    for<'a> fn(&'a S, &'a I, &'a Place) -> BoxFuture<'a, Result<Vec<Result<Wanted, ApiError>>, ApiError>>;
+
 /// What policies decide on before an operation runs: a no is the answer.
 pub enum Access<I> {
     /// This action on one resource.
@@ -188,6 +196,66 @@ impl Service {
                     wanted = wanted.into_iter().map(|wanted| each(&context, wanted)).collect();
                 }
                 let (asked, decisions) = Call::decide_each(context, identity, &caller, wanted).await?;
+                Ok((run(asked, input, decisions).await?, None))
+            }
+        });
+    }
+
+    /// Adds an operation that wants what only the service's state can tell: a no to any of it refuses the whole.
+    pub fn add_known<O: Operation + 'static, S: Send + Sync + 'static>(
+        &mut self,
+        state: &Arc<S>,
+        wanted: KnownOf<S, O::Input>,
+        run: impl Fn(Call, O::Input) -> BoxFuture<'static, Result<O::Output, ApiError>>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+    ) where
+        O::Input: Send + Sync,
+        O::Output: Send,
+    {
+        let each = self.each;
+        let state = Arc::clone(state);
+        self.route_to::<O, _>(BodyMode::Buffered, move |input: O::Input, incoming: Incoming| {
+            let (run, state) = (run.clone(), Arc::clone(&state));
+            async move {
+                let Incoming { context, identity, caller, .. } = incoming;
+                let mut wanted = wanted(&state, &input, &context.place).await?;
+                if let Some(each) = each {
+                    wanted = wanted.into_iter().map(|wanted| each(&context, wanted)).collect();
+                }
+                let call = Call::decide_all(context, identity, &caller, wanted).await?;
+                Ok((run(call, input).await?, None))
+            }
+        });
+    }
+
+    /// Adds an operation whose parts are allowed or denied one by one, as only the service's state can tell.
+    pub fn add_known_each<O: Operation + 'static, S: Send + Sync + 'static>(
+        &mut self,
+        state: &Arc<S>,
+        wanted: KnownEachOf<S, O::Input>,
+        run: impl Fn(Asked, O::Input, Decisions) -> BoxFuture<'static, Result<O::Output, ApiError>>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+    ) where
+        O::Input: Send + Sync,
+        O::Output: Send,
+    {
+        let each = self.each;
+        let state = Arc::clone(state);
+        self.route_to::<O, _>(BodyMode::Buffered, move |input: O::Input, incoming: Incoming| {
+            let (run, state) = (run.clone(), Arc::clone(&state));
+            async move {
+                let Incoming { context, identity, caller, .. } = incoming;
+                let mut parts = wanted(&state, &input, &context.place).await?;
+                if let Some(each) = each {
+                    parts = parts.into_iter().map(|part| part.map(|wanted| each(&context, wanted))).collect();
+                }
+                let (asked, decisions) = Call::decide_parts(context, identity, &caller, parts).await?;
                 Ok((run(asked, input, decisions).await?, None))
             }
         });
@@ -308,7 +376,7 @@ fn read_input<O: Operation>(
         labels: &incoming.labels,
         body: &bytes,
     };
-    let decoded = lambent_wire::decode::<O::Input>(incoming.protocol, O::INFO, &view)?;
+    let decoded = lambent_wire::decode::<O::Input>(incoming.service, incoming.protocol, O::INFO, &view)?;
     match (decoded.violation, checks.validation_code) {
         (Some(message), Some(code)) => {
             let message = match checks.words {
@@ -325,9 +393,11 @@ fn read_input<O: Operation>(
 ///
 /// The kinds: `plain` methods take `(&Call, Input)` and give `Output`; `upload` methods take a [`Body`] too; `download`
 /// methods give `(Output, Body)`. Where the action depends on the input, a function that gives [`Wanted`] stands in place
-/// of action and resource. `own` operations are `plain`, and their resource is a function of the caller, too. `each` operations name an [`EachOf`] there: their parts are decided on one by one, and the
-/// method takes `(&Asked, Input, Decisions)`. `open` operations name a [`Signing`]; their methods take `(&OpenCall, Input)`
-/// and decide by themselves.
+/// of action and resource. `own` operations are `plain`, and their resource is a function of the caller, too. `each`
+/// operations name an [`EachOf`] there: their parts are decided on one by one, and the method takes
+/// `(&Asked, Input, Decisions)`. `known` operations are `plain` and name a [`KnownOf`], which looks at the state, too;
+/// `known_each` operations are to `each` what those are to `plain`, and name a [`KnownEachOf`]. `open` operations name a
+/// [`Signing`]; their methods take `(&OpenCall, Input)` and decide by themselves.
 #[macro_export]
 macro_rules! operations {
     ($service:expr, $state:expr, { $($kind:ident $operation:path => $method:ident, $($access:expr),+;)* }) => {$(
@@ -365,6 +435,20 @@ macro_rules! operations {
     (@each $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {{
         let state = ::std::sync::Arc::clone(&$state);
         $service.add_each::<$operation>($wanted, move |call, input, decisions| {
+            let state = ::std::sync::Arc::clone(&state);
+            ::std::boxed::Box::pin(async move { Ok(state.$method(&call, input, decisions).await?) })
+        });
+    }};
+    (@known $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {{
+        let state = ::std::sync::Arc::clone(&$state);
+        $service.add_known::<$operation, _>(&$state, $wanted, move |call, input| {
+            let state = ::std::sync::Arc::clone(&state);
+            ::std::boxed::Box::pin(async move { Ok(state.$method(&call, input).await?) })
+        });
+    }};
+    (@known_each $service:expr, $state:expr, $operation:path, $method:ident, $wanted:expr) => {{
+        let state = ::std::sync::Arc::clone(&$state);
+        $service.add_known_each::<$operation, _>(&$state, $wanted, move |call, input, decisions| {
             let state = ::std::sync::Arc::clone(&state);
             ::std::boxed::Box::pin(async move { Ok(state.$method(&call, input, decisions).await?) })
         });

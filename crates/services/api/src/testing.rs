@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lambent_base::Place;
-use lambent_identity::{Caller, Decision, Identity, Witness};
+use lambent_identity::{Authorized, Caller, Circumstances, Decision, Identity, Wanted, Witness};
 use lambent_wire::{Labels, Routed, Router};
 use parking_lot::Mutex;
 
@@ -29,6 +29,17 @@ pub struct Reference<'a> {
     /// The actions of operations that are not called as they are.
     pub renamed: &'a [(&'a str, &'a [&'a str])],
     pub actions: &'a [Action<'a>],
+}
+
+/// The leave of the owner's root, for what a test needs to be there first.
+///
+/// # Panics
+///
+/// Never: root may.
+pub async fn root(identity: &Identity) -> Authorized {
+    let wanted = Wanted::new("iam:CreateRole", "*").of_a_new_thing();
+    let (caller, at) = (identity.root_caller(), Circumstances::default());
+    identity.authorize(&caller, &at, wanted).await.expect("root may do everything in its own account")
 }
 
 #[derive(Default)]

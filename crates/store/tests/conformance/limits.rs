@@ -2,7 +2,15 @@ use lambent_store::{Db, StoreError, Txn, limits};
 
 use crate::harness::write;
 
-conformance!(rows_at_the_limits_fit, rows_beyond_the_limits_are_refused, transactions_are_bounded);
+conformance!(
+    rows_at_the_limits_fit,
+    rows_beyond_the_limits_are_refused,
+    transactions_at_the_limit_fit,
+    transactions_are_bounded
+);
+
+/// So many of the longest values are just too many for one transaction.
+const TOO_MANY_VALUES: usize = limits::MAX_TXN_BYTES / limits::MAX_VALUE_BYTES;
 
 async fn refusal(db: &Db, change: impl Fn(&Txn)) -> StoreError {
     let change = &change;
@@ -39,11 +47,23 @@ async fn rows_beyond_the_limits_are_refused(db: Db) {
     assert!(matches!(refusal(&db, |txn| txn.delete(b"\xfev")).await, StoreError::KeyReserved));
 }
 
+async fn transactions_at_the_limit_fit(db: Db) {
+    let value = vec![7; limits::MAX_VALUE_BYTES];
+    write(&db, |txn| {
+        for row in 1..TOO_MANY_VALUES {
+            txn.put(&row.to_be_bytes(), &value);
+        }
+    })
+    .await;
+    let last = (TOO_MANY_VALUES - 1).to_be_bytes();
+    assert_eq!(crate::harness::get(&db, &last).await, Some(value));
+}
+
 async fn transactions_are_bounded(db: Db) {
     let value = vec![7; limits::MAX_VALUE_BYTES];
     let too_large = refusal(&db, |txn| {
-        for row in 0..65_u8 {
-            txn.put(&[b'k', row], &value);
+        for row in 0..TOO_MANY_VALUES {
+            txn.put(&row.to_be_bytes(), &value);
         }
     });
     assert!(matches!(too_large.await, StoreError::TransactionTooLarge { .. }));

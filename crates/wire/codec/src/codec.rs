@@ -1,6 +1,7 @@
 //! The protocols of AWS, each a small reader and writer over the shape tables.
 
 mod constants;
+mod coral;
 mod dynamic;
 mod errors;
 mod http;

@@ -10,8 +10,8 @@ use crate::{Constraint, Kind, Member, ReadError, Shape};
 
 /// Bounds on what a message may ask of a reader.
 pub mod limits {
-    /// How deep structures, lists and maps may nest.
-    pub const DEPTH_MAX: usize = 64;
+    /// How deep structures, lists and maps may nest. A DynamoDB item's 32 levels are two each, within a request of several.
+    pub const DEPTH_MAX: usize = 96;
     /// How many broken constraints are reported at once.
     pub const VIOLATIONS_MAX: usize = 32;
     /// How many elements of a list are shown where it breaks a constraint.
@@ -211,7 +211,13 @@ impl ReadContext {
 
     /// An error for a value of the wrong type at the current place.
     pub fn type_error(&self, expected: &'static str, found: impl Display) -> ReadError {
-        ReadError::Type { path: self.path(), expected, found: found.to_string() }
+        let (target, within) = (self.target(), self.shape());
+        ReadError::Type { path: self.path(), expected, found: found.to_string(), target, within }
+    }
+
+    /// A text that should be base64, of this many characters, at the current place.
+    pub fn base64_error(&self, length: usize) -> ReadError {
+        ReadError::Base64 { path: self.path(), length }
     }
 
     /// What AWS says of all constraints that failed; `None` when none did.

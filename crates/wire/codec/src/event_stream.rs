@@ -52,7 +52,8 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("callers cut payloads into messages of few bytes")
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+/// CRC-32 as zlib and Ethernet have it.
+pub fn crc32(bytes: &[u8]) -> u32 {
     u32::try_from(crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, bytes)).expect("CRC-32 has 32 bits")
 }
 

@@ -47,7 +47,17 @@ pub enum ReadError {
     Syntax(String),
     /// A value of another type stands where the model wants `expected`.
     #[error("expected {expected} at `{path}`, found {found}")]
-    Type { path: String, expected: &'static str, found: String },
+    Type {
+        path: String,
+        expected: &'static str,
+        found: String,
+        /// The shape of the value, and that of the structure, list or map in which it stands.
+        target: &'static Shape,
+        within: &'static Shape,
+    },
+    /// A text of this many characters that should be base64.
+    #[error("expected base64 at `{path}`, found a text of {length} characters that is none")]
+    Base64 { path: String, length: usize },
     /// Deeper or longer than [`crate::limits`] allow.
     #[error("the request exceeds a limit: {0}")]
     Limit(String),

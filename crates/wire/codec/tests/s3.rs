@@ -110,7 +110,7 @@ fn read<I: Readable>(
         (method.parse().unwrap(), headers(list), Bytes::from_static(body.as_bytes()));
     let view =
         RequestView { method: &method, raw_path, raw_query, headers: &headers, labels: &labels, body: &body };
-    decode(ProtocolKind::RestXml, info, &view)
+    decode(&s3::SERVICE, ProtocolKind::RestXml, info, &view)
 }
 
 #[test]

@@ -4,6 +4,7 @@ use base64::Engine;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::constants::BASE64_OUT;
+use super::coral;
 use super::json_writer::{JsonWriter, write_string};
 use super::protocol::{EncodedResponse, identify, json_content_type, respond};
 use super::xml_writer::{XmlStyle, XmlWriter};
@@ -134,9 +135,13 @@ pub(super) fn host_id(request_id: &str) -> String {
 /// What a client is told of a request that cannot be read; `member` when it is one outside the body.
 pub(super) fn read_error(
     protocol: ProtocolKind,
+    service: Option<&ServiceInfo>,
     member: Option<&'static Member>,
     error: &ReadError,
 ) -> ApiError {
+    if let (ProtocolKind::Json10, Some(service)) = (protocol, service) {
+        return ApiError::client("SerializationException", coral_message(service, error));
+    }
     match (protocol, error, member) {
         (ProtocolKind::RestXml, ReadError::Type { expected, found, .. }, Some(member)) => {
             let name = member.wire_name();
@@ -144,13 +149,13 @@ pub(super) fn read_error(
                 .with("ArgumentName", name)
                 .with("ArgumentValue", found)
         }
-        (ProtocolKind::RestXml, ReadError::Syntax(_) | ReadError::Type { .. } | ReadError::Limit(_), _) => {
+        (ProtocolKind::RestXml, _, _) => {
             tracing::debug!(%error, "an XML body could not be read");
             let message =
                 "The XML you provided was not well-formed or did not validate against our published schema";
             ApiError::client("MalformedXML", message)
         }
-        (ProtocolKind::Query, ReadError::Type { .. } | ReadError::Limit(_), _) => {
+        (ProtocolKind::Query, ReadError::Type { .. } | ReadError::Base64 { .. } | ReadError::Limit(_), _) => {
             ApiError::client("MalformedInput", error.to_string())
         }
         (ProtocolKind::Query, ReadError::Syntax(_), _) => {
@@ -159,9 +164,21 @@ pub(super) fn read_error(
         (_, ReadError::Type { expected, found, .. }, _) => {
             ApiError::client("SerializationException", type_message(expected, found))
         }
+        (_, ReadError::Base64 { .. }, _) => {
+            let message = type_message("a Blob", "a string that is not base64");
+            ApiError::client("SerializationException", message)
+        }
         (_, ReadError::Syntax(_) | ReadError::Limit(_), _) => {
             ApiError::client("SerializationException", error.to_string())
         }
+    }
+}
+
+fn coral_message(service: &ServiceInfo, error: &ReadError) -> String {
+    match error {
+        ReadError::Type { found, target, within, .. } => coral::wrong_type(service, found, target, within),
+        ReadError::Base64 { length, .. } => coral::no_base64(*length),
+        ReadError::Syntax(_) | ReadError::Limit(_) => error.to_string(),
     }
 }
 

@@ -77,7 +77,11 @@ impl<'a> JsonReader<'a> {
             Ok(b't') => "TRUE_VALUE",
             Ok(b'f') => "FALSE_VALUE",
             Ok(b'n') => "NULL_VALUE",
-            Ok(b'-' | b'0'..=b'9') => "NUMBER_VALUE",
+            Ok(b'-' | b'0'..=b'9') => match self.take_number() {
+                Ok(number) if number.contains(['.', 'e', 'E']) => "DECIMAL_VALUE",
+                Ok(_) => "NUMBER_VALUE",
+                Err(error) => return error,
+            },
             Ok(_) => return self.syntax("unexpected character"),
             Err(error) => return error,
         };
@@ -360,7 +364,7 @@ impl Reader for JsonReader<'_> {
         }
         let text = self.take_string()?;
         let bytes = BASE64.decode(text.as_ref());
-        let bytes = bytes.map_err(|_| self.context.type_error("a Blob", "a string that is not base64"))?;
+        let bytes = bytes.map_err(|_| self.context.base64_error(text.len()))?;
         self.context.check_blob(bytes.len());
         Ok(bytes.into())
     }
@@ -369,6 +373,14 @@ impl Reader for JsonReader<'_> {
         match self.peek_token()? {
             b't' => self.take_literal("true").map(|()| true),
             b'f' => self.take_literal("false").map(|()| false),
+            b'"' => {
+                let start = self.position;
+                let truth = truth(&self.take_string()?);
+                truth.ok_or_else(|| {
+                    self.position = start;
+                    self.wrong_type()
+                })
+            }
             _ => Err(self.wrong_type()),
         }
     }
@@ -447,4 +459,50 @@ fn whole(number: &str) -> Option<i64> {
 /// Whether a shape's value can stand alone as a JSON text.
 pub(super) fn is_json_payload(shape: &Shape) -> bool {
     shape.is_aggregate() || matches!(shape.kind, Kind::Document)
+}
+
+/// What AWS takes for yes or no where a text stands in place of a boolean.
+fn truth(text: &str) -> Option<bool> {
+    let is = |words: [&str; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(["true", "yes", "1"]) {
+        Some(true)
+    } else if is(["false", "no", "0"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dynamic, Value};
+
+    static TRUTH: Shape = Shape::new("Truth", Kind::Boolean);
+    static INPUT: Shape = Shape::new("Input", Kind::Structure(&[Member::new("On", &TRUTH)]));
+
+    #[test]
+    fn texts_say_yes_or_no() {
+        let read = |text: &str| {
+            let body = format!(r#"{{"On":{text}}}"#);
+            let input = Dynamic::read(&INPUT, &mut JsonReader::new(body.as_bytes())?)?;
+            Ok::<_, ReadError>(input.value().clone())
+        };
+        let cases =
+            [("true", true), (r#""true""#, true), (r#""Yes""#, true), (r#""1""#, true), (r#""no""#, false)];
+        for (text, truth) in cases {
+            let want = Value::Structure(vec![(0, Value::Boolean(truth))]);
+            assert_eq!(read(text).unwrap(), want, "{text}");
+        }
+        let others = [
+            (r#""23""#, "STRING_VALUE"),
+            (r#""""#, "STRING_VALUE"),
+            ("-1", "NUMBER_VALUE"),
+            ("34.56", "DECIMAL_VALUE"),
+            ("[]", "START_ARRAY"),
+        ];
+        for (text, want) in others {
+            assert!(matches!(read(text), Err(ReadError::Type { found, .. }) if found == want), "{text}");
+        }
+    }
 }

@@ -68,12 +68,13 @@ pub fn choose(service: &'static ServiceInfo, headers: &HeaderMap) -> ProtocolKin
 
 /// Reads the input of an operation.
 pub fn decode<I: Readable>(
+    service: &ServiceInfo,
     protocol: ProtocolKind,
     info: &'static OperationInfo,
     request: &RequestView<'_>,
 ) -> Result<Decoded<I>, ApiError> {
     let mut input = None;
-    let violation = read_with(protocol, info, request, &mut |reader| {
+    let violation = read_with(Some(service), protocol, info, request, &mut |reader| {
         input = Some(I::read(reader)?);
         Ok(())
     })?;
@@ -87,7 +88,7 @@ pub fn decode_dynamic(
     request: &RequestView<'_>,
 ) -> Result<Decoded<Dynamic>, ApiError> {
     let mut input = None;
-    let violation = read_with(protocol, info, request, &mut |reader| {
+    let violation = read_with(None, protocol, info, request, &mut |reader| {
         input = Some(Dynamic::read(info.input, reader)?);
         Ok(())
     })?;
@@ -98,6 +99,7 @@ pub fn decode_dynamic(
 type Read<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<(), ReadError>;
 
 fn read_with(
+    service: Option<&ServiceInfo>,
     protocol: ProtocolKind,
     info: &'static OperationInfo,
     request: &RequestView<'_>,
@@ -106,14 +108,17 @@ fn read_with(
     if request.labels.is_malformed() {
         return Err(ApiError::client("InvalidURI", "Couldn't parse the specified URI."));
     }
-    let in_body = |error: ReadError| read_error(protocol, None, &error);
+    let in_body = |error: ReadError| read_error(protocol, service, None, &error);
     match protocol {
         ProtocolKind::Json10 | ProtocolKind::Json11 => {
-            run(protocol, &mut JsonReader::new(request.body).map_err(in_body)?, read)
+            run(service, protocol, &mut JsonReader::new(request.body).map_err(in_body)?, read)
         }
-        ProtocolKind::Query => {
-            run(protocol, &mut QueryReader::new(request.raw_query, request.body).map_err(in_body)?, read)
-        }
+        ProtocolKind::Query => run(
+            service,
+            protocol,
+            &mut QueryReader::new(request.raw_query, request.body).map_err(in_body)?,
+            read,
+        ),
         ProtocolKind::RestJson | ProtocolKind::RestXml => {
             let xml = protocol == ProtocolKind::RestXml;
             let mut reader = HttpReader::new(request, info.input, info.uri, xml).map_err(in_body)?;
@@ -121,7 +126,7 @@ fn read_with(
                 Ok(()) => Ok(reader.context().violation_message()),
                 Err(error) => {
                     let member = if reader.in_body() { None } else { reader.context().member() };
-                    Err(read_error(protocol, member, &error))
+                    Err(read_error(protocol, service, member, &error))
                 }
             }
         }
@@ -129,8 +134,13 @@ fn read_with(
     }
 }
 
-fn run(protocol: ProtocolKind, reader: &mut dyn Reader, read: Read<'_>) -> Result<Option<String>, ApiError> {
-    read(reader).map_err(|error| read_error(protocol, None, &error))?;
+fn run(
+    service: Option<&ServiceInfo>,
+    protocol: ProtocolKind,
+    reader: &mut dyn Reader,
+    read: Read<'_>,
+) -> Result<Option<String>, ApiError> {
+    read(reader).map_err(|error| read_error(protocol, service, None, &error))?;
     Ok(reader.context().violation_message())
 }
 
