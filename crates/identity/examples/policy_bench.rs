@@ -113,7 +113,11 @@ async fn prepare(identity: &Identity, name: &str, shape: &Shape) -> Caller {
         max_session_seconds: 3600,
         ..Role::default()
     };
-    let role_arn = identity.create_role(role).await.unwrap().arn();
+    let root = identity.root_caller();
+    let wanted = Wanted::new("iam:CreateRole", role.arn()).of_a_new_thing();
+    let leave = identity.authorize(&root, &Circumstances::default(), wanted).await.unwrap();
+    let principals = identity.principals(&leave);
+    let role_arn = principals.create_role(role).await.unwrap().arn();
     for policy in 0..POLICIES {
         let statement = |at: usize| {
             let number = policy * STATEMENTS + at;
@@ -130,8 +134,8 @@ async fn prepare(identity: &Identity, name: &str, shape: &Shape) -> Caller {
             document: &document,
             tags: &[],
         };
-        let arn = identity.create_policy(new).await.unwrap().arn();
-        identity
+        let arn = principals.create_policy(new).await.unwrap().arn();
+        principals
             .attach_policy(PrincipalName { account: ACCOUNT, kind: PrincipalKind::Role, name }, &arn)
             .await
             .unwrap();

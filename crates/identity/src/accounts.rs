@@ -26,6 +26,10 @@ pub struct Account {
     pub(crate) keys: Vec<String>,
 }
 
+/// Shows that it is the owner of the cloud who asks: accounts are no other's business.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner(());
+
 impl Account {
     pub(crate) fn from_row(row: &[u8]) -> Result<Self, IdentityError> {
         serde_json::from_slice(row).map_err(|error| IdentityError::Damaged(error.to_string()))
@@ -38,6 +42,7 @@ impl Identity {
     /// Errors: `AccountExists`, `InvalidInput`, `Quota`.
     pub async fn create_account(
         &self,
+        _proof: Owner,
         name: &str,
         id: Option<&str>,
     ) -> Result<(Account, NewAccessKey), IdentityError> {
@@ -77,13 +82,13 @@ impl Identity {
         Ok((account, made.shown(KeyOwner::Root)))
     }
 
-    /// Whether this is the owner of the cloud, and not the root of another account.
-    pub fn is_owner(&self, caller: &Caller) -> bool {
-        caller.kind == CallerKind::Root && caller.account == self.root.account
+    /// The proof that this is the owner of the cloud; `None` for anybody else, also the root of another account.
+    pub fn as_owner(&self, caller: &Caller) -> Option<Owner> {
+        (caller.kind == CallerKind::Root && caller.account == self.root.account).then_some(Owner(()))
     }
 
     /// All accounts, the owner's first, the others by id.
-    pub async fn accounts(&self) -> Result<Vec<Account>, IdentityError> {
+    pub async fn accounts(&self, _proof: Owner) -> Result<Vec<Account>, IdentityError> {
         let (range, options) = (&keys::accounts().range(), ScanOptions::rows(ACCOUNTS_MAX));
         let page = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.scan(range, options).await?) });
         let others = page.await?.rows;
@@ -100,7 +105,7 @@ impl Identity {
     /// Another key of an account's root. Of the two that there may be, the older one is deleted.
     ///
     /// Errors: `NoSuchAccount`, also for the owner's, whose key is the cloud's.
-    pub async fn new_root_key(&self, id: &str) -> Result<NewAccessKey, IdentityError> {
+    pub async fn new_root_key(&self, _proof: Owner, id: &str) -> Result<NewAccessKey, IdentityError> {
         let made = self.new_key();
         let key = &made;
         self.db
@@ -136,6 +141,8 @@ mod tests {
     use super::*;
     use crate::{MasterKey, RootKey};
 
+    const OWNER: Owner = Owner(());
+
     fn identity() -> Identity {
         let root = RootKey {
             account: "000000000000".into(),
@@ -149,26 +156,29 @@ mod tests {
     #[tokio::test]
     async fn an_account_has_a_root_of_its_own() {
         let identity = identity();
-        let (account, key) = identity.create_account("other", Some("111122223333")).await.unwrap();
+        let (account, key) = identity.create_account(OWNER, "other", Some("111122223333")).await.unwrap();
         let found = identity.credential(&key.key.id, None).await.unwrap();
         assert_eq!(found.secret_access_key, key.secret_access_key);
-        assert!(!identity.is_owner(&found.caller) && identity.is_owner(&identity.root_caller()));
+        assert!(
+            identity.as_owner(&found.caller).is_none()
+                && identity.as_owner(&identity.root_caller()).is_some()
+        );
         assert_eq!((found.caller.kind, found.caller.account.as_str()), (CallerKind::Root, "111122223333"));
         assert_eq!(found.caller.arn, "arn:aws:iam::111122223333:root");
-        let ids: Vec<_> = identity.accounts().await.unwrap().into_iter().map(|one| one.id).collect();
+        let ids: Vec<_> = identity.accounts(OWNER).await.unwrap().into_iter().map(|one| one.id).collect();
         assert_eq!(ids, ["000000000000".to_owned(), account.id]);
     }
 
     #[tokio::test]
     async fn ids_are_twelve_digits_and_each_is_given_once() {
         let identity = identity();
-        identity.create_account("other", Some("111122223333")).await.unwrap();
+        identity.create_account(OWNER, "other", Some("111122223333")).await.unwrap();
         for taken in ["111122223333", "000000000000"] {
-            let refused = identity.create_account("again", Some(taken)).await;
+            let refused = identity.create_account(OWNER, "again", Some(taken)).await;
             assert!(matches!(refused, Err(IdentityError::AccountExists(_))), "{taken}");
         }
         for (name, id) in [("x", Some("12")), ("x", Some("11112222333a")), ("", None), ("a\nb", None)] {
-            let refused = identity.create_account(name, id).await;
+            let refused = identity.create_account(OWNER, name, id).await;
             assert!(matches!(refused, Err(IdentityError::InvalidInput(_))), "{name} {id:?}");
         }
     }
@@ -176,14 +186,17 @@ mod tests {
     #[tokio::test]
     async fn a_new_root_key_ends_the_oldest_of_two() {
         let identity = identity();
-        let (account, first) = identity.create_account("other", None).await.unwrap();
-        let second = identity.new_root_key(&account.id).await.unwrap();
+        let (account, first) = identity.create_account(OWNER, "other", None).await.unwrap();
+        let second = identity.new_root_key(OWNER, &account.id).await.unwrap();
         assert!(identity.credential(&first.key.id, None).await.is_ok());
-        let third = identity.new_root_key(&account.id).await.unwrap();
+        let third = identity.new_root_key(OWNER, &account.id).await.unwrap();
         assert!(identity.credential(&first.key.id, None).await.is_err());
         for key in [second, third] {
             assert!(identity.credential(&key.key.id, None).await.is_ok());
         }
-        assert!(matches!(identity.new_root_key("999999999999").await, Err(IdentityError::NoSuchAccount(_))));
+        assert!(matches!(
+            identity.new_root_key(OWNER, "999999999999").await,
+            Err(IdentityError::NoSuchAccount(_))
+        ));
     }
 }

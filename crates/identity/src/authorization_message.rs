@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
 
-use crate::{Caller, Circumstances, Denial, Identity, StatementRef};
+use crate::{Caller, Circumstances, Denial, Identity, Principals, StatementRef};
 
 /// What it is sealed for.
 const PURPOSE: &[u8] = b"authorization-message/1";
@@ -46,9 +46,11 @@ impl Identity {
         let plain = json!([caller.account, message]).to_string();
         BASE64.encode(self.messages.seal(&self.random, PURPOSE, plain.as_bytes()))
     }
+}
 
+impl Principals<'_> {
     /// The JSON of a message that a request of this account was answered with; `None` for anything else.
-    pub fn decode_denial(&self, account: &str, encoded: &str) -> Option<String> {
+    pub fn decode_denial(self, account: &str, encoded: &str) -> Option<String> {
         if encoded.len() > ENCODED_CHARS_MAX {
             return None;
         }
@@ -74,11 +76,11 @@ mod tests {
         };
         let caller = Caller { account: ACCOUNT.to_owned(), ..caller };
         let encoded = identity.encode_denial(&caller, &at, &denial);
-        let decoded = identity.decode_denial(ACCOUNT, &encoded).unwrap();
+        let decoded = identity.own_principals().decode_denial(ACCOUNT, &encoded).unwrap();
         let decoded: serde_json::Value = serde_json::from_str(&decoded).unwrap();
         assert_eq!((&decoded["allowed"], &decoded["explicitDeny"]), (&false.into(), &false.into()));
         assert_eq!(decoded["context"]["action"], "s3:GetObject");
-        assert!(identity.decode_denial("111122223333", &encoded).is_none());
-        assert!(identity.decode_denial(ACCOUNT, &encoded[1..]).is_none());
+        assert!(identity.own_principals().decode_denial("111122223333", &encoded).is_none());
+        assert!(identity.own_principals().decode_denial(ACCOUNT, &encoded[1..]).is_none());
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::decide::{Case, IdentitySide, Outcome, Sessions, Verdict, decide};
+use crate::plan::Plan;
 use crate::policy::{Grant, Request, Search, Who};
 use crate::policy_set::PolicySet;
 use crate::principals::{PrincipalKind, PrincipalName};
 use crate::{
-    Authorized, Caller, CallerKind, Circumstances, Decision, Denial, Identity, IdentityError, Keys, Policy,
-    PolicyKind, ResourceFacts, StatementRef, Wanted,
+    Authorized, Caller, CallerKind, Circumstances, Decision, Denial, Identity, IdentityError, Keys,
+    PolicyKind, ResourceFacts, Role, StatementRef, Wanted,
 };
 
 /// AWS answers this to everybody whose signature holds, even against an explicit deny.
@@ -18,6 +19,16 @@ const ALWAYS_ALLOWED: &str = "sts:GetCallerIdentity";
 const ALLOWED_UNLESS_DENIED: &str = "sts:GetSessionToken";
 /// The action of IAM that is no operation: who hands a role to a service calls that service.
 const PASS_ROLE: &str = "iam:PassRole";
+
+/// What a session of GetSessionToken asks of STS: AssumeRole takes the first three, and the others refuse it in words of their
+/// own.
+const OF_KEY_SESSIONS: [&str; 5] = [
+    "sts:AssumeRole",
+    "sts:TagSession",
+    "sts:SetSourceIdentity",
+    ALLOWED_UNLESS_DENIED,
+    "sts:GetFederationToken",
+];
 
 /// What the root of a bucket's own account may do whatever the bucket's policy says, so that none locks its owner out.
 /// Source: Amazon S3 API Reference, "PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy".
@@ -112,8 +123,8 @@ impl Identity {
     }
 
     /// Whether a trust policy lets in this caller, whatever its own policies say.
-    pub(crate) fn trusts(&self, trust: &str, role_arn: &str, caller: &Caller) -> Result<bool, IdentityError> {
-        let policy = Policy::trust(trust)?;
+    pub(crate) fn trusts(&self, role: &Role, caller: &Caller) -> Result<bool, IdentityError> {
+        let (policy, role_arn) = (role.trust()?, &role.arn());
         let at = Circumstances { time_ms: self.clock.unix_ms(), ..Circumstances::default() };
         let request = Request {
             action: "sts:assumerole",
@@ -245,15 +256,19 @@ fn overruled<'a>(caller: &Caller, action: &str, verdict: Verdict<'a>) -> Verdict
     Verdict { outcome, statements: Vec::new(), ..verdict }
 }
 
-/// Credentials of GetFederationToken call no operation of IAM's and STS's, whatever policies say.
+/// Credentials of GetFederationToken call no operation of IAM's and STS's, whatever policies say; those of GetSessionToken,
+/// where there is no multi-factor authentication, none but AssumeRole.
 /// Source: IAM User Guide, "Compare AWS STS credentials".
 fn is_closed_to(caller: &Caller, action: &str) -> bool {
-    matches!(caller.kind, CallerKind::FederatedUser { .. })
-        && action != PASS_ROLE
+    let is_of_key =
+        matches!(caller.kind, CallerKind::User { .. } | CallerKind::Root) && caller.session.is_some();
+    let is_open = action == PASS_ROLE || (is_of_key && OF_KEY_SESSIONS.contains(&action));
+    (is_of_key || matches!(caller.kind, CallerKind::FederatedUser { .. }))
+        && !is_open
         && (action.starts_with("iam:") || action.starts_with("sts:"))
 }
 
-fn side_of<'a>(speaker: &Caller, set: Option<(&'a PolicySet, &'a [(usize, usize)])>) -> IdentitySide<'a> {
+fn side_of<'a>(speaker: &Caller, set: Option<(&'a PolicySet, &'a Plan)>) -> IdentitySide<'a> {
     match (&speaker.kind, set) {
         (_, Some((set, plan))) => IdentitySide::Policies(&set.policies, plan),
         (CallerKind::Root, None) => IdentitySide::Everything,

@@ -3,7 +3,7 @@
 use lambent_care::Findings;
 use lambent_store::{Export, StoreError};
 
-use crate::principals::{KeyRow, check_version};
+use crate::principals::{Holder, KeyRow, check_version};
 use crate::{
     Account, AccountSettings, Group, IdentityError, KeyUse, ManagedPolicy, OidcProvider, Role, SamlProvider,
     ServiceCredential, User, keys,
@@ -30,6 +30,7 @@ fn read(key: &[u8], row: &[u8]) -> Result<(), IdentityError> {
         "service-credential" => ServiceCredential::from_row(row).map(drop),
         "settings" => AccountSettings::from_row(row).map(drop),
         "account" => Account::from_row(row).map(drop),
+        "principal" => Holder::from_row(row).map(drop),
         "key" => KeyRow::from_row(row).map(drop),
         "key-use" => KeyUse::from_row(row).map(drop),
         "role-use" => KeyUse::from_row(row).map(drop),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::plan::Plan;
 use crate::policy::{Family, Found, Grant, Request, Search, Statement, Who};
 use crate::policy_set::NamedPolicy;
 use crate::{CallerKind, Policy, PolicyKind, StatementRef};
@@ -29,7 +30,7 @@ pub(crate) enum IdentitySide<'a> {
     /// The account itself.
     Everything,
     /// The policies, and which of their statements speak of the action.
-    Policies(&'a [NamedPolicy], &'a [(usize, usize)]),
+    Policies(&'a [NamedPolicy], &'a Plan),
 }
 
 /// The policies that a session was made with.
@@ -126,13 +127,13 @@ fn hear_identity<'a>(case: &Case<'a>, search: Search) -> Vec<(&'a Arc<str>, Foun
     let IdentitySide::Policies(policies, plan) = case.identity else { return Vec::new() };
     let mut heard: Vec<(&'a Arc<str>, Found<'a>)> = Vec::new();
     let mut is_allowed = false;
-    for (policy, statement) in plan {
-        let NamedPolicy { name, policy } = &policies[*policy];
-        let statement = policy.statement(*statement);
+    for candidate in plan.candidates(&case.request) {
         // Once one allows, only denies can change anything.
-        if is_allowed && statement.is_allow && search == Search::Enough {
+        if is_allowed && candidate.is_allow && search == Search::Enough {
             continue;
         }
+        let NamedPolicy { name, policy } = &policies[candidate.policy];
+        let statement = policy.statement(candidate.statement);
         let grant = statement.on(&case.request, case.who);
         if grant == Grant::None {
             continue;

@@ -2,7 +2,7 @@
 
 use crate::session_tags::SessionTags;
 use crate::sessions::{Narrowing, Subject, account_of_temporary};
-use crate::{Caller, CallerKind, Identity, IdentityError, TemporaryCredentials};
+use crate::{Authorized, Caller, CallerKind, Identity, IdentityError, Principals, TemporaryCredentials};
 
 /// Seconds that a session of an account's root lasts at most. Source: AWS STS API Reference, "GetSessionToken".
 const ROOT_SECONDS_MAX: i64 = 3_600;
@@ -25,9 +25,10 @@ impl Identity {
     /// Errors: `NeedsLongTermKey`.
     pub fn session_token(
         &self,
-        caller: &Caller,
+        authorized: &Authorized,
         seconds: i64,
     ) -> Result<TemporaryCredentials, IdentityError> {
+        let caller = authorized.caller();
         let seconds = expect_long_term(caller, "GetSessionToken", seconds)?;
         Ok(self.new_session(&caller.account, seconds, Subject::Key(caller.access_key_id.clone())))
     }
@@ -37,9 +38,10 @@ impl Identity {
     /// Errors: `NeedsLongTermKey`, `MalformedPolicy`, `PackedPolicyTooLarge`, `InvalidParameter`.
     pub async fn federation_token(
         &self,
-        caller: &Caller,
+        authorized: &Authorized,
         request: FederationToken<'_>,
     ) -> Result<TemporaryCredentials, IdentityError> {
+        let caller = authorized.caller();
         let seconds = expect_long_term(caller, "GetFederationToken", request.seconds)?;
         let SessionTags { tags, .. } = SessionTags::checked(None, &request.tags, &[])?;
         let policy = request.policy.map(str::to_owned);
@@ -49,9 +51,11 @@ impl Identity {
             (caller.access_key_id.clone(), caller.account.clone(), request.name.to_owned());
         Ok(self.new_session(&caller.account, seconds, Subject::Federated { key, account, name, narrowing }))
     }
+}
 
+impl Principals<'_> {
     /// The account that an access key is of: a long-term one that exists, or whatever temporary one.
-    pub async fn account_of_key(&self, access_key_id: &str) -> Result<Option<String>, IdentityError> {
+    pub async fn account_of_key(self, access_key_id: &str) -> Result<Option<String>, IdentityError> {
         if let Some(account) = account_of_temporary(access_key_id) {
             return Ok(Some(account));
         }
@@ -75,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::User;
-    use crate::testing::{ACCOUNT, identity};
+    use crate::testing::{ACCOUNT, identity, leave};
 
     async fn who(identity: &Identity, given: &TemporaryCredentials) -> Result<Caller, IdentityError> {
         let found = identity.credential(&given.access_key_id, Some(&given.session_token)).await?;
@@ -88,18 +92,18 @@ mod tests {
         let (identity, hand) = identity();
         let user =
             User { account: ACCOUNT.into(), name: "anna".into(), path: "/x/".into(), ..User::default() };
-        let user = identity.create_user(user).await.unwrap();
-        let key = identity.create_access_key(ACCOUNT, "anna").await.unwrap().key;
+        let user = identity.own_principals().create_user(user).await.unwrap();
+        let key = identity.own_principals().create_access_key(ACCOUNT, "anna").await.unwrap().key;
         let anna = identity.credential(&key.id, None).await.unwrap().caller;
-        let given = identity.session_token(&anna, 43_200).unwrap();
+        let given = identity.session_token(&leave(&anna), 43_200).unwrap();
         let caller = who(&identity, &given).await.unwrap();
         assert_eq!((&caller.arn, &caller.user_id), (&user.arn(), &user.id));
         assert_eq!(caller.session.unwrap().expires_unix_s, given.expires_unix_s);
-        let again = identity.session_token(&caller, 900);
+        let again = identity.session_token(&leave(&caller), 900);
         assert!(matches!(again, Err(IdentityError::NeedsLongTermKey(_))), "no session of a session");
-        identity.set_access_key_active(ACCOUNT, "anna", &key.id, false).await.unwrap();
+        identity.own_principals().set_access_key_active(ACCOUNT, "anna", &key.id, false).await.unwrap();
         assert!(matches!(who(&identity, &given).await, Err(IdentityError::UnknownAccessKey(_))));
-        identity.set_access_key_active(ACCOUNT, "anna", &key.id, true).await.unwrap();
+        identity.own_principals().set_access_key_active(ACCOUNT, "anna", &key.id, true).await.unwrap();
         hand.advance(Duration::from_secs(43_200));
         assert!(matches!(who(&identity, &given).await, Err(IdentityError::ExpiredSession { .. })));
     }
@@ -109,15 +113,18 @@ mod tests {
         let (identity, _hand) = identity();
         let root = identity.root_caller();
         let request = FederationToken { name: "bob", seconds: 43_200, ..FederationToken::default() };
-        let given = identity.federation_token(&root, request).await.unwrap();
+        let given = identity.federation_token(&leave(&root), request).await.unwrap();
         assert_eq!(given.expires_unix_s - 1_800_000_000, ROOT_SECONDS_MAX, "root's are short");
         let caller = who(&identity, &given).await.unwrap();
         assert_eq!(caller.arn, format!("arn:aws:sts::{ACCOUNT}:federated-user/bob"));
         assert_eq!(caller.user_id, format!("{ACCOUNT}:bob"));
         let crossed = identity.credential("ASIAAAAAAAAAAAAAAAAA", Some(&given.session_token)).await;
         assert!(matches!(crossed, Err(IdentityError::InvalidSessionToken)));
-        assert_eq!(identity.account_of_key(&given.access_key_id).await.unwrap().as_deref(), Some(ACCOUNT));
-        assert_eq!(identity.account_of_key("AKIANOBODYSKEYAAAAAA").await.unwrap(), None);
+        assert_eq!(
+            identity.own_principals().account_of_key(&given.access_key_id).await.unwrap().as_deref(),
+            Some(ACCOUNT)
+        );
+        assert_eq!(identity.own_principals().account_of_key("AKIANOBODYSKEYAAAAAA").await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -126,11 +133,11 @@ mod tests {
         let (root, long) = (identity.root_caller(), "x".repeat(250));
         let tags = (0..20).map(|at| (format!("k{at}"), long.clone())).collect();
         let request = FederationToken { name: "bob", seconds: 900, tags, ..FederationToken::default() };
-        let refused = identity.federation_token(&root, request).await;
+        let refused = identity.federation_token(&leave(&root), request).await;
         assert!(matches!(refused, Err(IdentityError::PackedPolicyTooLarge { percent: 124 })));
         let request = FederationToken { policy: Some("{"), ..FederationToken::default() };
         assert!(matches!(
-            identity.federation_token(&root, request).await,
+            identity.federation_token(&leave(&root), request).await,
             Err(IdentityError::MalformedPolicy(_))
         ));
     }

@@ -22,6 +22,7 @@
 //! | `identity/1` account `saml-metadata` name | its metadata, a long value |
 //! | `identity/1` `account` account | an account beside the owner's as JSON ([`crate::Account`]) |
 //! | `identity/1` `alias` alias | the account of this alias |
+//! | `identity/1` `principal` id | whose a unique id (`AIDA...`, `AROA...`) is, as JSON |
 //! | `identity/1` `key` access key id | the key as JSON: whose it is, its sealed secret |
 //! | `identity/1` `key-use` access key id | its last use as JSON ([`crate::KeyUse`]) |
 
@@ -120,6 +121,11 @@ pub(crate) fn accounts() -> Key {
 
 pub(crate) fn alias(alias: &str) -> Key {
     Key::new(PREFIX).str("alias").str(alias)
+}
+
+/// Whose a unique id is.
+pub(crate) fn principal_id(id: &str) -> Key {
+    Key::new(PREFIX).str("principal").str(id)
 }
 
 pub(crate) fn access_key(id: &str) -> Key {

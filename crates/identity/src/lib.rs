@@ -17,6 +17,7 @@ mod error;
 mod federation;
 mod jwt;
 mod keys;
+mod plan;
 mod policy;
 mod policy_set;
 mod principals;
@@ -31,7 +32,7 @@ mod simulate;
 mod testing;
 mod web_identity;
 
-pub use accounts::{ACCOUNT_NAME_CHARS_MAX, ACCOUNTS_MAX, Account};
+pub use accounts::{ACCOUNT_NAME_CHARS_MAX, ACCOUNTS_MAX, Account, Owner};
 pub use assume::AssumeRole;
 pub use caller::{Caller, CallerKind, SessionFacts};
 pub use check::check;
@@ -44,9 +45,9 @@ pub use policy::{MalformedPolicy, Policy};
 pub use principals::{
     AccessKey, AccountCounts, AccountSettings, Attachment, CredentialSelection, Group, KeyOwner, KeyUse,
     Kind, Listed, ManagedPolicy, NewAccessKey, NewPolicy, NewServiceCredential, OidcProvider, PasswordPolicy,
-    PolicyScope, PolicySource, PolicyVersion, PrincipalKind, PrincipalName, PrincipalPolicies,
-    REPORT_LIFETIME_MS, Rename, Role, RoleName, RoleUpdate, SamlProvider, ServiceCredential, SourcedPolicy,
-    Usage, UsageCount, User, limits as quotas, role_limits as limits, service_role_name,
+    Pins, PolicyScope, PolicySource, PolicyVersion, PrincipalKind, PrincipalName, PrincipalPolicies,
+    Principals, REPORT_LIFETIME_MS, Rename, Role, RoleName, RoleUpdate, SamlProvider, ServiceCredential,
+    SourcedPolicy, Usage, UsageCount, User, limits as quotas, role_limits as limits, service_role_name,
 };
 pub use request::{Authorized, Circumstances, Keys, Wanted};
 pub use resource::{ResourceFacts, ResourcePolicies};

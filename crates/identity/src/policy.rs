@@ -15,8 +15,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use keys::Key;
-pub(crate) use keys::Request;
+pub(crate) use keys::{Key, Request, Values};
 pub use malformed::MalformedPolicy;
 pub(crate) use principal::{Grant, Who};
 pub(crate) use statement::Statement;
@@ -27,6 +26,8 @@ use std::sync::Arc;
 
 use json::Json;
 use statement::Written;
+
+use crate::Pins;
 
 /// A policy, ready to decide with. Cheap to clone.
 #[derive(Clone)]
@@ -145,6 +146,41 @@ impl Policy {
     /// Reads the policy of a resource of a service, as `s3`: about principals.
     pub fn resource(text: &str, service: &'static str) -> Result<Self, MalformedPolicy> {
         Self::parse(text, Family::Resource(service), Strictness::Full)
+    }
+
+    /// The same policy, about whom its principals meant when it was stored, and nobody who has got one of their names since.
+    pub fn pinned(&self, pins: &Pins) -> Result<Self, MalformedPolicy> {
+        if pins.is_empty() {
+            return Ok(self.clone());
+        }
+        let (text, family) = (self.text(), self.family());
+        let mut statements = Self::read(text, family, Strictness::Meaning, 0)?;
+        statements.iter_mut().for_each(|statement| statement.pin(pins));
+        Ok(Self::of(text, family, statements))
+    }
+
+    /// The users and roles that its principals name, by ARN or by unique id.
+    pub(crate) fn principal_names(&self) -> BTreeSet<String> {
+        self.0.statements.iter().flat_map(Statement::principal_names).map(str::to_owned).collect()
+    }
+
+    /// A document with other names of users and roles; `None` where it cannot be read.
+    pub(crate) fn renamed(text: &str, new: impl Fn(&str) -> Option<String>) -> Option<String> {
+        let mut document: Json = serde_json::from_str(text).ok()?;
+        let statements = document.member_mut("Statement")?;
+        for statement in statements.each_mut() {
+            for element in ["Principal", "NotPrincipal"] {
+                let named = statement.member_mut(element).and_then(|kinds| kinds.member_mut("AWS"));
+                for name in named.into_iter().flat_map(Json::each_mut) {
+                    if let Json::Text(name) = name
+                        && let Some(new) = new(name)
+                    {
+                        *name = new;
+                    }
+                }
+            }
+        }
+        Some(document.to_string())
     }
 
     /// The document as it was given.

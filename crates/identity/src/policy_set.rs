@@ -9,6 +9,7 @@ use std::sync::Arc;
 use lambent_store::Txn;
 use parking_lot::RwLock;
 
+use crate::plan::Plan;
 use crate::principals::{
     PolicySource, PrincipalKind, PrincipalName, SourcedPolicy, load_policies, load_tags,
 };
@@ -20,11 +21,8 @@ pub(crate) struct PolicySet {
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) policies: Vec<NamedPolicy>,
     pub(crate) boundary: Option<NamedPolicy>,
-    plans: RwLock<HashMap<Box<str>, Plan>>,
+    plans: RwLock<HashMap<Box<str>, Arc<Plan>>>,
 }
-
-/// The statements that speak of one action: the place of the policy, and of the statement in it.
-pub(crate) type Plan = Arc<[(usize, usize)]>;
 
 /// A policy, with its name or, if it is a managed one, its ARN.
 #[derive(Clone, Debug)]
@@ -65,15 +63,11 @@ impl Identity {
 
 impl PolicySet {
     /// The statements of the policies that speak of an action (in small letters).
-    pub(crate) fn plan(&self, action: &str) -> Plan {
+    pub(crate) fn plan(&self, action: &str) -> Arc<Plan> {
         if let Some(plan) = self.plans.read().get(action) {
             return Arc::clone(plan);
         }
-        let about = |(policy, named): (usize, &NamedPolicy)| {
-            let statements: Vec<usize> = named.policy.about(action).collect();
-            statements.into_iter().map(move |statement| (policy, statement))
-        };
-        let plan: Plan = self.policies.iter().enumerate().flat_map(about).collect();
+        let plan = Arc::new(Plan::new(&self.policies, action));
         let mut plans = self.plans.write();
         if plans.len() >= PLANS_MAX {
             plans.clear();

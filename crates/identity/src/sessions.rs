@@ -147,7 +147,7 @@ impl Identity {
         let caller = match &session.subject {
             Subject::Role(role) => {
                 let name = RoleName { account: &role.account, name: &role.role_name };
-                match self.role(name).await {
+                match self.own_principals().role(name).await {
                     Ok(found) if found.id == role.role_id => {}
                     Ok(_) | Err(IdentityError::NoSuchRole(_)) => return Err(unknown()),
                     Err(error) => return Err(error),
@@ -191,8 +191,8 @@ impl Identity {
 
     /// The text of a managed policy's default version.
     async fn managed_document(&self, account: &str, arn: &str) -> Result<String, IdentityError> {
-        let policy = self.managed_policy(account, arn).await?;
-        Ok(self.policy_version(account, arn, policy.default_version).await?.document)
+        let policy = self.own_principals().managed_policy(account, arn).await?;
+        Ok(self.own_principals().policy_version(account, arn, policy.default_version).await?.document)
     }
 
     /// What narrows a new session, if it may be so.
@@ -212,7 +212,7 @@ impl Identity {
             Policy::session(text)?;
         }
         for arn in &narrowing.policy_arns {
-            self.managed_policy(account, arn).await?;
+            self.own_principals().managed_policy(account, arn).await?;
         }
         match narrowing.packed_percent() {
             percent if percent > 100 => Err(IdentityError::PackedPolicyTooLarge { percent }),

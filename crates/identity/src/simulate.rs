@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::{Case, IdentitySide, Outcome, Sessions, decide};
+use crate::plan::Plan;
 use crate::policy::{Request, Search, Who};
 use crate::policy_set::NamedPolicy;
 use crate::{Caller, CallerKind, Circumstances, Keys, Policy, StatementRef};
@@ -57,10 +58,7 @@ pub fn simulate(simulation: &Simulation<'_>) -> Simulated {
     let identity: Vec<NamedPolicy> = simulation.identity.iter().map(named).collect();
     let boundary = simulation.boundary.as_ref().map(named);
     let action = simulation.action.to_ascii_lowercase();
-    let about = |(at, named): (usize, &NamedPolicy)| -> Vec<(usize, usize)> {
-        named.policy.about(&action).map(|statement| (at, statement)).collect()
-    };
-    let plan: Vec<(usize, usize)> = identity.iter().enumerate().flat_map(about).collect();
+    let plan = Plan::new(&identity, &action);
     let caller = simulation.caller;
     let request = Request {
         action: &action,

@@ -1,12 +1,15 @@
 //! Roles for those whom an OpenID Connect provider vouches for.
 //! Source: AWS STS API Reference, "AssumeRoleWithWebIdentity"; IAM User Guide, "Available keys for AWS OIDC federation".
 
+use lambent_base::Arn;
 use serde_json::Value;
 
 use crate::assume::{expect_duration, subject, trust_facts};
 use crate::session_tags::SessionTags;
 use crate::sessions::{Narrowing, Subject};
-use crate::{Circumstances, Claims, Identity, IdentityError, OidcProvider, TemporaryCredentials, Wanted};
+use crate::{
+    Circumstances, Claims, Identity, IdentityError, Kind, OidcProvider, TemporaryCredentials, Wanted,
+};
 
 const ACTION: &str = "sts:AssumeRoleWithWebIdentity";
 /// The claim with which a provider tags sessions. Source: IAM User Guide, "Pass session tags using AssumeRoleWithWebIdentity".
@@ -33,6 +36,22 @@ pub struct AssumeRoleWithWebIdentity<'a> {
 }
 
 impl Identity {
+    /// The provider of a role's account with this address, as `accounts.example.com`: whoever brings its token has nothing
+    /// else to be decided on yet, and its keys say whether the token is good.
+    ///
+    /// Errors: `NoSuch`.
+    pub async fn vouching_provider(
+        &self,
+        role_arn: &str,
+        address: &str,
+    ) -> Result<OidcProvider, IdentityError> {
+        let none = || IdentityError::NoSuch { kind: Kind::OidcProvider, name: address.to_owned() };
+        let role: Arn = role_arn.parse().map_err(|_| none())?;
+        let arn = Arn::new("iam", "", &role.account, format!("oidc-provider/{address}")).to_string();
+        let provider = self.own_principals().oidc_provider(&role.account, &arn).await?;
+        if provider.issuer() == address { Ok(provider) } else { Err(none()) }
+    }
+
     /// Credentials of a role for who has proved `claims` by a token of `provider`.
     ///
     /// Errors: `NotAuthorized` where the trust policy does not let in, also for a role that does not exist.
@@ -42,7 +61,7 @@ impl Identity {
     ) -> Result<TemporaryCredentials, IdentityError> {
         let AssumeRoleWithWebIdentity { provider, claims, .. } = request;
         let denied = || IdentityError::NotAuthorized(ACTION);
-        let role = match self.role_by_arn(request.role_arn).await {
+        let role = match self.own_principals().role_by_arn(request.role_arn).await {
             Err(IdentityError::NoSuchRole(_)) => return Err(denied()),
             other => other?,
         };

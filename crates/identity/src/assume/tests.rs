@@ -17,7 +17,7 @@ async fn role(identity: &Identity, name: &str, mut trust: serde_json::Value) -> 
         max_session_seconds: 3_600,
         ..Role::default()
     };
-    identity.create_role(role).await.unwrap().arn()
+    identity.own_principals().create_role(role).await.unwrap().arn()
 }
 
 fn account_may(actions: &[&str]) -> serde_json::Value {
@@ -34,11 +34,11 @@ async fn acting(identity: &Identity, given: &TemporaryCredentials) -> Caller {
 
 async fn user(identity: &Identity, policy: Option<&str>) -> Caller {
     let user = User { account: ACCOUNT.into(), name: "anna".into(), path: "/".into(), ..User::default() };
-    identity.create_user(user).await.unwrap();
+    identity.own_principals().create_user(user).await.unwrap();
     if let Some(policy) = policy {
-        identity.put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
+        identity.own_principals().put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
     }
-    let key = identity.create_access_key(ACCOUNT, "anna").await.unwrap().key;
+    let key = identity.own_principals().create_access_key(ACCOUNT, "anna").await.unwrap().key;
     identity.credential(&key.id, None).await.unwrap().caller
 }
 
@@ -69,7 +69,7 @@ async fn a_role_that_trusts_the_account_leaves_it_to_the_account() {
     assert!(is_denied(&identity.assume_role(&anna, request(&whole)).await));
     assert!(identity.assume_role(&anna, request(&named)).await.is_ok());
     let policy = r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}"#;
-    identity.put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
+    identity.own_principals().put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
     assert!(identity.assume_role(&anna, request(&whole)).await.is_ok());
     let missing = format!("arn:aws:iam::{ACCOUNT}:role/missing");
     let refused = identity.assume_role(&anna, request(&missing)).await;
@@ -84,7 +84,11 @@ async fn transitive_tags_go_on_and_others_do_not() {
     let second = role(&identity, "second", account_may(&actions)).await;
     let plain = role(&identity, "plain", account_may(&["sts:AssumeRole"])).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
-    identity.put_role_policy(crate::RoleName { account: ACCOUNT, name: "first" }, "p", all).await.unwrap();
+    identity
+        .own_principals()
+        .put_role_policy(crate::RoleName { account: ACCOUNT, name: "first" }, "p", all)
+        .await
+        .unwrap();
     let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let tags = vec![tag("Team", "blue"), tag("Cost", "1")];
     let asked = AssumeRole { tags, transitive_tag_keys: vec!["team".to_owned()], ..request(&first) };
@@ -114,9 +118,9 @@ async fn a_chain_is_short_and_keeps_its_source_identity() {
     let second = role(&identity, "second", account_may(&actions)).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
     let name = |name| crate::RoleName { account: ACCOUNT, name };
-    identity.put_role_policy(name("first"), "p", all).await.unwrap();
+    identity.own_principals().put_role_policy(name("first"), "p", all).await.unwrap();
     let longer = RoleUpdate { max_session_seconds: Some(7_200), ..RoleUpdate::default() };
-    identity.update_role(name("second"), longer).await.unwrap();
+    identity.own_principals().update_role(name("second"), longer).await.unwrap();
     let root = identity.root_caller();
     let asked = AssumeRole { source_identity: Some("anna"), ..request(&first) };
     let session = acting(&identity, &identity.assume_role(&root, asked).await.unwrap()).await;
@@ -137,7 +141,11 @@ async fn managed_session_policies_count_as_they_are_now() {
     let (identity, _hand) = identity();
     let arn = role(&identity, "r", account_may(&["sts:AssumeRole"])).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-    identity.put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all).await.unwrap();
+    identity
+        .own_principals()
+        .put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all)
+        .await
+        .unwrap();
     let managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess".to_owned();
     let asked = AssumeRole { policy_arns: vec![managed], ..request(&arn) };
     let root = identity.root_caller();
@@ -197,11 +205,15 @@ async fn session_policies_may_share_a_sid() {
     let (identity, _hand) = identity();
     let arn = role(&identity, "r", account_may(&["sts:AssumeRole"])).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-    identity.put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all).await.unwrap();
+    identity
+        .own_principals()
+        .put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all)
+        .await
+        .unwrap();
     let document = r#"{"Version":"2012-10-17","Statement":{"Sid":"one","Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
     let (path, tags) = ("/", &[][..]);
     let new = crate::NewPolicy { account: ACCOUNT, name: "m", path, description: None, document, tags };
-    let managed = identity.create_policy(new).await.unwrap().arn();
+    let managed = identity.own_principals().create_policy(new).await.unwrap().arn();
     // Without a version there are no variables.
     let inline = r#"{"Statement":[{"Sid":"one","Effect":"Allow","Action":"lambda:*","Resource":"*"},
         {"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/${aws:PrincipalType}"}]}"#;
@@ -218,5 +230,130 @@ async fn session_policies_may_share_a_sid() {
         let decided =
             identity.authorize(&session, &Circumstances::default(), Wanted::new(action, resource)).await;
         assert_eq!(decided.is_ok(), expected, "{action} {resource}");
+    }
+}
+
+/// Anna is deleted, and somebody else gets her name.
+async fn another_anna(identity: &Identity, key: &str) -> Caller {
+    let principals = identity.own_principals();
+    principals.delete_access_key(ACCOUNT, "anna", key).await.unwrap();
+    principals.delete_user(ACCOUNT, "anna").await.unwrap();
+    user(identity, None).await
+}
+
+#[tokio::test]
+async fn a_user_made_anew_is_not_the_one_that_a_role_trusts() {
+    let (identity, _hand) = identity();
+    let anna = user(&identity, None).await;
+    let arn =
+        role(&identity, "r", json!({ "Action": "sts:AssumeRole", "Principal": { "AWS": anna.arn } })).await;
+    assert!(identity.assume_role(&anna, request(&arn)).await.is_ok());
+    let principals = identity.own_principals();
+    let shown = async || {
+        let role = principals.role(crate::RoleName { account: ACCOUNT, name: "r" }).await.unwrap();
+        principals.shown(&role.trust_policy, &role.trust_pins).await.unwrap()
+    };
+    assert!(shown().await.contains(&anna.arn));
+    let new = another_anna(&identity, &anna.access_key_id).await;
+    assert_eq!(new.arn, anna.arn);
+    assert!(is_denied(&identity.assume_role(&new, request(&arn)).await), "she has only the name");
+    let now = shown().await;
+    assert!(now.contains(&format!(r#"{{"AWS":"{}"}}"#, anna.user_id)) && !now.contains(&anna.arn), "{now}");
+    let name = crate::RoleName { account: ACCOUNT, name: "r" };
+    let again = principals.update_trust_policy(name, &now).await;
+    assert!(matches!(again, Err(IdentityError::MalformedPolicy(_))), "nobody has that id: {again:?}");
+}
+
+#[tokio::test]
+async fn a_role_made_anew_is_not_the_one_that_another_trusts() {
+    let (identity, _hand) = identity();
+    let first = role(&identity, "first", account_may(&["sts:AssumeRole"])).await;
+    let trust = json!({ "Action": "sts:AssumeRole", "Principal": { "AWS": first } });
+    let second = role(&identity, "second", trust).await;
+    let session = async || {
+        let given = identity.assume_role(&identity.root_caller(), request(&first)).await.unwrap();
+        acting(&identity, &given).await
+    };
+    let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
+    let name = crate::RoleName { account: ACCOUNT, name: "first" };
+    let principals = identity.own_principals();
+    principals.put_role_policy(name, "p", all).await.unwrap();
+    assert!(identity.assume_role(&session().await, request(&second)).await.is_ok());
+    principals.delete_role_policy(name, "p").await.unwrap();
+    principals.delete_role(name).await.unwrap();
+    role(&identity, "first", account_may(&["sts:AssumeRole"])).await;
+    principals.put_role_policy(name, "p", all).await.unwrap();
+    assert!(is_denied(&identity.assume_role(&session().await, request(&second)).await));
+}
+
+#[tokio::test]
+async fn a_user_with_another_name_is_still_trusted() {
+    let (identity, _hand) = identity();
+    let anna = user(&identity, None).await;
+    let trust = json!({
+        "Action": "sts:AssumeRole",
+        "Principal": { "AWS": [anna.arn, ACCOUNT] },
+        "Condition": { "StringNotEquals": { "aws:PrincipalArn": anna.arn } },
+    });
+    let arn = role(&identity, "r", trust).await;
+    let principals = identity.own_principals();
+    let rename = crate::Rename { name: Some("bea"), path: None };
+    principals.update_user(ACCOUNT, "anna", rename).await.unwrap();
+    let bea = identity.credential(&anna.access_key_id, None).await.unwrap().caller;
+    assert!(identity.assume_role(&bea, request(&arn)).await.is_ok());
+    let role = principals.role(crate::RoleName { account: ACCOUNT, name: "r" }).await.unwrap();
+    let shown = principals.shown(&role.trust_policy, &role.trust_pins).await.unwrap();
+    assert!(shown.contains(&bea.arn), "{shown}");
+    assert_eq!(shown.matches(&anna.arn).count(), 1, "conditions stay as they are: {shown}");
+}
+
+#[tokio::test]
+async fn a_policy_may_deny_all_but_one_who_is_known_by_id() {
+    let (identity, _hand) = identity();
+    let anna = user(&identity, None).await;
+    let statements = json!([
+        { "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*" },
+        { "Effect": "Deny", "Action": "sts:AssumeRole", "NotPrincipal": { "AWS": [ACCOUNT, anna.arn] } },
+    ]);
+    let role = Role {
+        account: ACCOUNT.into(),
+        name: "r".into(),
+        path: "/".into(),
+        trust_policy: json!({ "Version": "2012-10-17", "Statement": statements }).to_string(),
+        max_session_seconds: 3_600,
+        ..Role::default()
+    };
+    let arn = identity.own_principals().create_role(role).await.unwrap().arn();
+    assert!(identity.assume_role(&anna, request(&arn)).await.is_ok());
+    let new = another_anna(&identity, &anna.access_key_id).await;
+    assert!(is_denied(&identity.assume_role(&new, request(&arn)).await), "the spared one is gone");
+}
+
+#[tokio::test]
+async fn nobody_unknown_is_trusted() {
+    let (identity, _hand) = identity();
+    let anna = user(&identity, None).await;
+    for (name, is_known) in [
+        (anna.arn.as_str(), true),
+        (anna.user_id.as_str(), true),
+        ("arn:aws:iam::000000000000:user/Anna", false),
+        ("arn:aws:iam::000000000000:user/x/anna", false),
+        ("arn:aws:iam::111111111111:user/anna", false),
+        ("arn:aws:iam::000000000000:role/anna", false),
+        ("AIDAAAAAAAAAAAAAAAAAA", false),
+        ("arn:aws:sts::000000000000:assumed-role/r/me", true),
+    ] {
+        let trust = json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": name } });
+        let role = Role {
+            account: ACCOUNT.into(),
+            name: format!("r{}", identity.random.u64()),
+            path: "/".into(),
+            trust_policy: json!({ "Version": "2012-10-17", "Statement": trust }).to_string(),
+            ..Role::default()
+        };
+        let made = identity.own_principals().create_role(role).await;
+        let told = made.map(drop).map_err(|error| error.to_string());
+        let refused = Err(format!("Invalid principal in policy: \"AWS\":\"{name}\""));
+        assert_eq!(told, if is_known { Ok(()) } else { refused }, "{name}");
     }
 }

@@ -5,7 +5,7 @@ use super::MalformedPolicy;
 use super::json::Json;
 use super::keys::{Key, Request, Values};
 use super::operators::{Operator, Order, Test};
-use super::pattern::Match;
+use super::pattern::{Match, Pattern};
 
 /// One key under one operator of a statement's `Condition`.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +93,15 @@ impl Condition {
         let mut keys = vec![&self.key];
         keys.extend(self.test.keys());
         keys
+    }
+
+    /// The key, if the service gives it, and what one of its values must begin with; `None` where it may hold otherwise.
+    pub(crate) fn start(&self) -> Option<(&Key, &str)> {
+        let is_needed =
+            !self.is_negated && !self.if_exists && self.quantifier != Some(Quantifier::ForAllValues);
+        let Test::Texts { patterns, folds_case: false } = &self.test else { return None };
+        let start = Pattern::common_start(patterns);
+        (is_needed && self.key.is_given() && !start.is_empty()).then_some((&self.key, start))
     }
 
     /// Whether it ties the statement to one of these keys' fixed values.

@@ -54,6 +54,14 @@ impl Glob {
         }
     }
 
+    /// What every text begins with that the pattern matches.
+    pub(crate) fn start(&self) -> &str {
+        match self {
+            Self::Any => "",
+            Self::Exact(start) | Self::Prefix(start) | Self::Tokens { start, .. } => start,
+        }
+    }
+
     /// Whether the pattern matches the whole text.
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {

@@ -31,11 +31,55 @@ impl Json {
         }
     }
 
+    pub(crate) fn member_mut(&mut self, name: &str) -> Option<&mut Self> {
+        match self {
+            Self::Object(members) => {
+                members.iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// [`Json::each`], to be changed.
+    pub(crate) fn each_mut(&mut self) -> &mut [Self] {
+        match self {
+            Self::List(values) => values,
+            single => std::slice::from_mut(single),
+        }
+    }
+
     /// The value itself, or those of its list.
     pub(crate) fn each(&self) -> &[Self] {
         match self {
             Self::List(values) => values,
             single => std::slice::from_ref(single),
+        }
+    }
+}
+
+/// Without white space, members in their order.
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(text) => f.write_str(text),
+            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::List(values) => {
+                f.write_str("[")?;
+                for (at, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if at == 0 { "" } else { "," })?;
+                }
+                f.write_str("]")
+            }
+            Self::Object(members) => {
+                f.write_str("{")?;
+                for (at, (name, value)) in members.iter().enumerate() {
+                    write!(f, "{}{}:{value}", if at == 0 { "" } else { "," }, quoted(name))?;
+                }
+                f.write_str("}")
+            }
         }
     }
 }

@@ -115,6 +115,11 @@ impl Key {
         Self { written: written.into(), name: name.into(), kind }
     }
 
+    /// Whether its values come from the service.
+    pub(crate) fn is_given(&self) -> bool {
+        self.kind == Kind::Given
+    }
+
     /// In small letters.
     pub(crate) fn name(&self) -> &str {
         &self.name

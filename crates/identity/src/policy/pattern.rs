@@ -92,6 +92,19 @@ impl Pattern {
         if glob::matches(&tokens, text) { Match::Yes } else { Match::No }
     }
 
+    /// What every text begins with that one of the patterns matches, whatever the request; nothing if there is none.
+    pub(crate) fn common_start(patterns: &[Self]) -> &str {
+        let Some((first, rest)) = patterns.split_first() else { return "" };
+        rest.iter().fold(first.start(), |common, other| shared_start(common, other.start()))
+    }
+
+    fn start(&self) -> &str {
+        match self {
+            Self::Fixed(glob) => glob.start(),
+            Self::Open { .. } => "",
+        }
+    }
+
     /// The keys that its variables name.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         let pieces = match self {
@@ -103,6 +116,13 @@ impl Pattern {
             _ => None,
         })
     }
+}
+
+/// As much of the first text as the second begins with, in whole characters.
+fn shared_start<'a>(text: &'a str, other: &str) -> &'a str {
+    let same = text.char_indices().zip(other.chars()).find(|((_, one), other)| one != other);
+    let end = same.map_or(text.len().min(other.len()), |((at, _), _)| at);
+    &text[..end]
 }
 
 impl Style {

@@ -100,6 +100,14 @@ impl Principal {
         }
     }
 
+    /// The ARN or unique id of a user or role, who may go while another gets its name; sessions have only their name.
+    pub(super) fn lasting_name(&self) -> Option<&str> {
+        match self {
+            Self::Aws(name) if !name.starts_with("arn:") || is_of_iam(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// How much an Allow for this principal gives `who`.
     pub(crate) fn grant(&self, who: Who<'_>) -> Grant {
         match (self, who) {
@@ -129,8 +137,11 @@ impl Principal {
         match &caller.kind {
             CallerKind::Anonymous | CallerKind::Service { .. } => Grant::None,
             _ if name == caller.arn => Grant::Full,
-            CallerKind::RoleSession { role_arn, .. } if name == role_arn => Grant::Limited,
-            CallerKind::FederatedUser { by, .. } if name == by.arn => Grant::Limited,
+            CallerKind::User { .. } if name == caller.user_id => Grant::Full,
+            CallerKind::RoleSession { role_arn, .. } if name == role_arn || name == role_id(caller) => {
+                Grant::Limited
+            }
+            CallerKind::FederatedUser { by, .. } if name == by.arn || name == by.user_id => Grant::Limited,
             _ => Grant::None,
         }
     }
@@ -158,13 +169,25 @@ pub(crate) fn is_not_among(named: &[Principal], who: Who<'_>, is_allow: bool) ->
         CallerKind::Anonymous => false,
         CallerKind::Service { .. } => has(&|principal| principal.denies(who)),
         CallerKind::Root => account,
-        CallerKind::User { .. } => account && arn(&caller.arn),
-        CallerKind::RoleSession { role_arn, .. } => account && arn(role_arn) && arn(&caller.arn),
+        CallerKind::User { .. } => account && (arn(&caller.arn) || arn(&caller.user_id)),
+        CallerKind::RoleSession { role_arn, .. } => {
+            account && (arn(role_arn) || arn(role_id(caller))) && arn(&caller.arn)
+        }
         CallerKind::FederatedUser { by, .. } => {
-            account && arn(&caller.arn) && (by.kind == CallerKind::Root || arn(&by.arn))
+            let is_by = by.kind == CallerKind::Root || arn(&by.arn) || arn(&by.user_id);
+            account && arn(&caller.arn) && is_by
         }
     };
     !(anyone || is_spared)
+}
+
+/// The unique id of a session's role.
+fn role_id(caller: &Caller) -> &str {
+    caller.user_id.split(':').next().unwrap_or_default()
+}
+
+fn is_of_iam(arn: &str) -> bool {
+    arn.split(':').nth(2) == Some("iam")
 }
 
 fn is_account(text: &str) -> bool {

@@ -9,6 +9,7 @@ use super::keys::{Key, Request};
 use super::pattern::{Match, Pattern, Style};
 use super::principal::{Grant, Principal, Who, is_not_among};
 use super::{Family, MalformedPolicy};
+use crate::Pins;
 
 /// A statement as it was written, with the forms of its members checked.
 pub(super) struct Written {
@@ -157,9 +158,37 @@ impl Statement {
         self.is_allow && is_for_all && !is_tied
     }
 
+    /// What every resource begins with that it is about.
+    pub(crate) fn resource_start(&self) -> &str {
+        match &self.resources {
+            Some(Resources { is_inverted: false, patterns, .. }) => Pattern::common_start(patterns),
+            _ => "",
+        }
+    }
+
+    /// A condition key of the service, and what one of its values must begin with if the statement is to apply.
+    pub(crate) fn condition_start(&self) -> Option<(&Key, &str)> {
+        self.conditions.iter().find_map(Condition::start)
+    }
+
     /// Its resources, as they were written.
     pub(super) fn resource_texts(&self) -> &[String] {
         self.resources.as_ref().map_or(&[], |resources| &resources.texts)
+    }
+
+    /// Users and roles among its principals.
+    pub(super) fn principal_names(&self) -> impl Iterator<Item = &str> {
+        let named = self.principals.iter().flat_map(|principals| &principals.named);
+        named.filter_map(Principal::lasting_name)
+    }
+
+    /// Puts unique ids in place of names.
+    pub(super) fn pin(&mut self, pins: &Pins) {
+        for principal in self.principals.iter_mut().flat_map(|principals| &mut principals.named) {
+            if let Some(id) = principal.lasting_name().and_then(|name| pins.id_of(name)) {
+                *principal = Principal::Aws(id.into());
+            }
+        }
     }
 
     /// The condition keys that it uses, in variables, too.

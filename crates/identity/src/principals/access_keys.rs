@@ -5,7 +5,7 @@ use lambent_store::Txn;
 use serde::{Deserialize, Serialize};
 
 use super::users::{load_user, put_user};
-use super::{Kind, User, limits};
+use super::{Kind, Principals, User, limits};
 use crate::{Account, Caller, CallerKind, Credential, Identity, IdentityError, keys};
 
 /// What the secret of an access key is sealed for.
@@ -113,8 +113,26 @@ impl Identity {
         }
     }
 
+    /// The secret and principal of a long-term key that lies in the store.
+    pub(crate) async fn stored_credential(&self, id: &str) -> Result<Credential, IdentityError> {
+        let unknown = || IdentityError::UnknownAccessKey(id.to_owned());
+        // Read with every request, so that a key that was deleted or made inactive on any node is so on all.
+        let row = self.key_row(id).await?.filter(|row| row.is_active).ok_or_else(unknown)?;
+        let secret = self.open(KEY_PURPOSE, &row.sealed).and_then(|secret| String::from_utf8(secret).ok());
+        let secret_access_key = secret.ok_or_else(|| IdentityError::Sealed(id.to_owned()))?;
+        Ok(Credential { secret_access_key, caller: row.caller(id) })
+    }
+
+    pub(crate) async fn key_row(&self, id: &str) -> Result<Option<KeyRow>, IdentityError> {
+        let key = &keys::access_key(id);
+        let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
+        row.map(|row| KeyRow::from_row(&row)).transpose()
+    }
+}
+
+impl Principals<'_> {
     /// Makes a user's access key.
-    pub async fn create_access_key(&self, account: &str, user: &str) -> Result<NewAccessKey, IdentityError> {
+    pub async fn create_access_key(self, account: &str, user: &str) -> Result<NewAccessKey, IdentityError> {
         let (made, revision) = (self.new_key(), self.random.u64());
         let key = &made;
         let owner = self
@@ -137,7 +155,7 @@ impl Identity {
     }
 
     /// The keys of a user, oldest first.
-    pub async fn access_keys(&self, account: &str, user: &str) -> Result<Vec<AccessKey>, IdentityError> {
+    pub async fn access_keys(self, account: &str, user: &str) -> Result<Vec<AccessKey>, IdentityError> {
         self.db
             .read(|txn| async move {
                 let user = load_user(&txn, account, user).await?;
@@ -153,7 +171,7 @@ impl Identity {
 
     /// Lets a key be used, or not.
     pub async fn set_access_key_active(
-        &self,
+        self,
         account: &str,
         user: &str,
         id: &str,
@@ -167,7 +185,7 @@ impl Identity {
             .await
     }
 
-    pub async fn delete_access_key(&self, account: &str, user: &str, id: &str) -> Result<(), IdentityError> {
+    pub async fn delete_access_key(self, account: &str, user: &str, id: &str) -> Result<(), IdentityError> {
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -183,7 +201,7 @@ impl Identity {
     }
 
     /// An access key of any account, and the account; `None` when there is none of this id.
-    pub async fn access_key(&self, id: &str) -> Result<Option<(String, AccessKey)>, IdentityError> {
+    pub async fn access_key(self, id: &str) -> Result<Option<(String, AccessKey)>, IdentityError> {
         if id == self.root.access_key_id {
             let owner = KeyOwner::Root;
             let key = AccessKey { id: id.to_owned(), owner, is_active: true, created_ms: 0 };
@@ -192,18 +210,8 @@ impl Identity {
         Ok(self.key_row(id).await?.map(|row| (row.account.clone(), row.shown(id))))
     }
 
-    /// The secret and principal of a long-term key that lies in the store.
-    pub(crate) async fn stored_credential(&self, id: &str) -> Result<Credential, IdentityError> {
-        let unknown = || IdentityError::UnknownAccessKey(id.to_owned());
-        // Read with every request, so that a key that was deleted or made inactive on any node is so on all.
-        let row = self.key_row(id).await?.filter(|row| row.is_active).ok_or_else(unknown)?;
-        let secret = self.open(KEY_PURPOSE, &row.sealed).and_then(|secret| String::from_utf8(secret).ok());
-        let secret_access_key = secret.ok_or_else(|| IdentityError::Sealed(id.to_owned()))?;
-        Ok(Credential { secret_access_key, caller: row.caller(id) })
-    }
-
     /// The keys of an account's root, oldest first.
-    pub async fn root_access_keys(&self, account: &str) -> Result<Vec<AccessKey>, IdentityError> {
+    pub async fn root_access_keys(self, account: &str) -> Result<Vec<AccessKey>, IdentityError> {
         let ids = if account == self.root.account {
             vec![self.root.access_key_id.clone()]
         } else {
@@ -219,12 +227,6 @@ impl Identity {
             found.extend(self.access_key(&id).await?.map(|(_, key)| key));
         }
         Ok(found)
-    }
-
-    pub(crate) async fn key_row(&self, id: &str) -> Result<Option<KeyRow>, IdentityError> {
-        let key = &keys::access_key(id);
-        let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
-        row.map(|row| KeyRow::from_row(&row)).transpose()
     }
 }
 

@@ -4,8 +4,9 @@ use lambent_store::Txn;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use super::Principals;
 use super::lists::{Counted, count};
-use crate::{Identity, IdentityError, keys};
+use crate::{IdentityError, keys};
 
 /// How long a credential report is good, in milliseconds. Source: IAM User Guide, "Generate credential reports".
 pub const REPORT_LIFETIME_MS: i64 = 4 * 60 * 60 * 1_000;
@@ -56,15 +57,15 @@ impl AccountSettings {
     }
 }
 
-impl Identity {
-    pub async fn account_settings(&self, account: &str) -> Result<AccountSettings, IdentityError> {
+impl Principals<'_> {
+    pub async fn account_settings(self, account: &str) -> Result<AccountSettings, IdentityError> {
         let key = &keys::settings(account);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
         Ok(row.map(|row| AccountSettings::from_row(&row)).transpose()?.unwrap_or_default())
     }
 
     /// Gives an account its alias, which no other account has; one that it had goes.
-    pub async fn create_account_alias(&self, account: &str, alias: &str) -> Result<(), IdentityError> {
+    pub async fn create_account_alias(self, account: &str, alias: &str) -> Result<(), IdentityError> {
         let key = &keys::alias(alias);
         self.db
             .run(|txn| async move {
@@ -82,7 +83,7 @@ impl Identity {
             .await
     }
 
-    pub async fn delete_account_alias(&self, account: &str, alias: &str) -> Result<(), IdentityError> {
+    pub async fn delete_account_alias(self, account: &str, alias: &str) -> Result<(), IdentityError> {
         self.db
             .run(|txn| async move {
                 let mut settings = load(&txn, account).await?;
@@ -97,7 +98,7 @@ impl Identity {
     }
 
     pub async fn set_password_policy(
-        &self,
+        self,
         account: &str,
         policy: PasswordPolicy,
     ) -> Result<(), IdentityError> {
@@ -108,7 +109,7 @@ impl Identity {
         .await
     }
 
-    pub async fn delete_password_policy(&self, account: &str) -> Result<(), IdentityError> {
+    pub async fn delete_password_policy(self, account: &str) -> Result<(), IdentityError> {
         self.change_settings(account, |settings| match settings.password_policy.take() {
             Some(_) => Ok(()),
             None => Err(IdentityError::NoSuch { kind: Kind::PasswordPolicy, name: account.to_owned() }),
@@ -117,7 +118,7 @@ impl Identity {
     }
 
     /// Keeps which version of session tokens the account wants: ours are the same for both.
-    pub async fn set_token_version(&self, account: &str, version: u8) -> Result<(), IdentityError> {
+    pub async fn set_token_version(self, account: &str, version: u8) -> Result<(), IdentityError> {
         self.change_settings(account, |settings| {
             settings.global_token_version = Some(version);
             Ok(())
@@ -126,7 +127,7 @@ impl Identity {
     }
 
     /// Begins a credential report, unless there is a good one; gives whether it did.
-    pub async fn begin_credential_report(&self, account: &str) -> Result<bool, IdentityError> {
+    pub async fn begin_credential_report(self, account: &str) -> Result<bool, IdentityError> {
         let now_ms = self.clock.unix_ms();
         let settings = self.account_settings(account).await?;
         if settings.report_ms.is_some_and(|made_ms| now_ms - made_ms < REPORT_LIFETIME_MS) {
@@ -140,7 +141,7 @@ impl Identity {
         Ok(true)
     }
 
-    pub async fn account_counts(&self, account: &str) -> Result<AccountCounts, IdentityError> {
+    pub async fn account_counts(self, account: &str) -> Result<AccountCounts, IdentityError> {
         let (users, groups) = self
             .db
             .read(|txn| async move {
@@ -157,7 +158,7 @@ impl Identity {
     }
 
     async fn change_settings(
-        &self,
+        self,
         account: &str,
         change: impl Fn(&mut AccountSettings) -> Result<(), IdentityError>,
     ) -> Result<(), IdentityError> {

@@ -11,8 +11,8 @@ use super::groups::{load_group, put_group};
 use super::managed::{Missing, load_policy};
 use super::roles::{load_role, put_role};
 use super::users::{load_user, put_user};
-use super::{Group, Kind, Role, RoleName, User, limits};
-use crate::{Identity, IdentityError, keys};
+use super::{Group, Kind, Principals, Role, RoleName, User, limits};
+use crate::{IdentityError, keys};
 
 /// The kinds of principals that have policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,9 +75,9 @@ pub(crate) async fn load_tags(
     })
 }
 
-impl Identity {
+impl Principals<'_> {
     /// Attaches a managed policy; no harm when it is attached already.
-    pub async fn attach_policy(&self, to: PrincipalName<'_>, arn: &str) -> Result<(), IdentityError> {
+    pub async fn attach_policy(self, to: PrincipalName<'_>, arn: &str) -> Result<(), IdentityError> {
         let (to, revision) = (&to, self.random.u64());
         self.db
             .run(|txn| async move {
@@ -99,7 +99,7 @@ impl Identity {
     }
 
     /// Detaches a managed policy.
-    pub async fn detach_policy(&self, from: PrincipalName<'_>, arn: &str) -> Result<(), IdentityError> {
+    pub async fn detach_policy(self, from: PrincipalName<'_>, arn: &str) -> Result<(), IdentityError> {
         let (from, revision) = (&from, self.random.u64());
         super::managed::parse_arn(arn)?;
         self.db
@@ -117,7 +117,7 @@ impl Identity {
     }
 
     /// The ARNs of a principal's managed policies, as they came.
-    pub async fn attached_policies(&self, of: PrincipalName<'_>) -> Result<Vec<String>, IdentityError> {
+    pub async fn attached_policies(self, of: PrincipalName<'_>) -> Result<Vec<String>, IdentityError> {
         let of = &of;
         self.db
             .read(|txn| async move {
@@ -128,7 +128,7 @@ impl Identity {
     }
 
     /// Sets or takes away the boundary of a user or role.
-    pub async fn set_boundary(&self, of: PrincipalName<'_>, arn: Option<&str>) -> Result<(), IdentityError> {
+    pub async fn set_boundary(self, of: PrincipalName<'_>, arn: Option<&str>) -> Result<(), IdentityError> {
         let (of, revision) = (&of, self.random.u64());
         self.db
             .run(|txn| async move {
@@ -149,7 +149,7 @@ impl Identity {
     }
 
     /// Who uses a managed policy: groups, roles and users by name.
-    pub async fn attachments_of(&self, account: &str, arn: &str) -> Result<Vec<Attachment>, IdentityError> {
+    pub async fn attachments_of(self, account: &str, arn: &str) -> Result<Vec<Attachment>, IdentityError> {
         let mut all = Vec::new();
         let mut left = Some(keys::attachments_of(account, arn).range());
         while let Some(range) = &left {
@@ -171,17 +171,17 @@ impl Identity {
     }
 
     /// How many principals of an account use a managed policy.
-    pub async fn policy_usage(&self, account: &str, arn: &str) -> Result<UsageCount, IdentityError> {
+    pub async fn policy_usage(self, account: &str, arn: &str) -> Result<UsageCount, IdentityError> {
         Ok(self.usages_in(keys::attachments_of(account, arn)).await?.remove(arn).unwrap_or_default())
     }
 
     /// How many principals of an account use each of its managed policies, by ARN; those that nobody uses are left out.
-    pub async fn policy_usages(&self, account: &str) -> Result<HashMap<String, UsageCount>, IdentityError> {
+    pub async fn policy_usages(self, account: &str) -> Result<HashMap<String, UsageCount>, IdentityError> {
         self.usages_in(keys::attachments(account)).await
     }
 
     async fn usages_in(
-        &self,
+        self,
         prefix: lambent_store::Key,
     ) -> Result<HashMap<String, UsageCount>, IdentityError> {
         let mut counts: HashMap<String, UsageCount> = HashMap::new();

@@ -2,10 +2,11 @@
 
 use lambent_store::Txn;
 
+use super::Principals;
 use super::attachments::{PrincipalKind, PrincipalName, PrincipalRow};
 use super::groups::load_group_by_id;
 use super::managed::default_document;
-use crate::{Identity, IdentityError};
+use crate::IdentityError;
 
 /// Where a policy of a principal comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +34,9 @@ pub struct PrincipalPolicies {
     pub boundary: Option<SourcedPolicy>,
 }
 
-impl Identity {
+impl Principals<'_> {
     /// All policies that speak for a principal, from one view of the store.
-    pub async fn policies_of(&self, who: PrincipalName<'_>) -> Result<PrincipalPolicies, IdentityError> {
+    pub async fn policies_of(self, who: PrincipalName<'_>) -> Result<PrincipalPolicies, IdentityError> {
         let who = &who;
         self.db.read(|txn| async move { load_policies(&txn, who).await }).await
     }

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::{PrincipalName, SourcedPolicy};
-use crate::{Identity, IdentityError};
+use super::{PrincipalName, Principals, SourcedPolicy};
+use crate::IdentityError;
 
-impl Identity {
+impl Principals<'_> {
     /// For each of these services (as `s3`) the policies of a principal that allow any of its actions.
     pub async fn policies_granting(
-        &self,
+        self,
         who: PrincipalName<'_>,
         services: &[String],
     ) -> Result<Vec<(String, Vec<SourcedPolicy>)>, IdentityError> {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::attachments::{self, PrincipalKind, PrincipalName};
 use super::lists::Counted;
-use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Rename, inline, limits};
-use crate::{Identity, IdentityError, keys};
+use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Principals, Rename, inline, limits};
+use crate::{IdentityError, keys};
 
 /// A group as it is stored; who is in it stands in rows of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,9 +41,9 @@ impl Group {
     }
 }
 
-impl Identity {
+impl Principals<'_> {
     /// Makes a group. `id`, `created_ms` and `revision` of `group` are set here.
-    pub async fn create_group(&self, mut group: Group) -> Result<Group, IdentityError> {
+    pub async fn create_group(self, mut group: Group) -> Result<Group, IdentityError> {
         group.id = format!("AGPA{}", self.random.string(ID_ALPHABET, ID_LENGTH));
         group.created_ms = self.clock.unix_ms();
         group.revision = self.random.u64();
@@ -60,13 +60,13 @@ impl Identity {
         Ok(group)
     }
 
-    pub async fn group(&self, account: &str, name: &str) -> Result<Group, IdentityError> {
+    pub async fn group(self, account: &str, name: &str) -> Result<Group, IdentityError> {
         self.db.read(|txn| async move { load_group(&txn, account, name).await }).await
     }
 
     /// A page of the groups whose path starts with `path_prefix`, by name.
     pub async fn groups(
-        &self,
+        self,
         account: &str,
         path_prefix: &str,
         marker: Option<&str>,
@@ -84,12 +84,7 @@ impl Identity {
     }
 
     /// Gives a group another name or path; id, policies and members stay.
-    pub async fn update_group(
-        &self,
-        account: &str,
-        name: &str,
-        new: Rename<'_>,
-    ) -> Result<(), IdentityError> {
+    pub async fn update_group(self, account: &str, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -109,7 +104,7 @@ impl Identity {
     }
 
     /// Deletes a group without members and policies.
-    pub async fn delete_group(&self, account: &str, name: &str) -> Result<(), IdentityError> {
+    pub async fn delete_group(self, account: &str, name: &str) -> Result<(), IdentityError> {
         self.db
             .run(|txn| async move {
                 let group = load_group(&txn, account, name).await?;
@@ -135,7 +130,7 @@ impl Identity {
 
     /// Adds or replaces an inline policy.
     pub async fn put_group_policy(
-        &self,
+        self,
         account: &str,
         name: &str,
         policy: &str,
@@ -149,7 +144,7 @@ impl Identity {
     }
 
     pub async fn delete_group_policy(
-        &self,
+        self,
         account: &str,
         name: &str,
         policy: &str,
@@ -162,7 +157,7 @@ impl Identity {
 
     /// Changes a group, but not its name and path.
     pub(crate) async fn change_group(
-        &self,
+        self,
         account: &str,
         name: &str,
         change: impl Fn(&mut Group) -> Result<(), IdentityError>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::roles::load_role;
-use super::{Role, RoleName};
+use super::{Principals, Role, RoleName};
 use crate::{Identity, IdentityError, keys};
 
 /// Uses of a key that come sooner after the one that was written down are not. Source: AWS says that it tells the last
@@ -72,16 +72,18 @@ impl Identity {
             })
             .await
     }
+}
 
+impl Principals<'_> {
     /// When and where a role was last used, as far as it is written down.
-    pub async fn role_use(&self, role: &Role) -> Result<Option<KeyUse>, IdentityError> {
+    pub async fn role_use(self, role: &Role) -> Result<Option<KeyUse>, IdentityError> {
         let key = &keys::role_use(&role.account, &role.id);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
         row.map(|row| KeyUse::from_row(&row)).transpose()
     }
 
     /// When and for what a key was last used, as far as it is written down.
-    pub async fn last_use(&self, access_key_id: &str) -> Result<Option<KeyUse>, IdentityError> {
+    pub async fn last_use(self, access_key_id: &str) -> Result<Option<KeyUse>, IdentityError> {
         let key = &keys::key_use(access_key_id);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
         row.map(|row| KeyUse::from_row(&row)).transpose()

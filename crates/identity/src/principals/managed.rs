@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::aws_managed::{self, AWS, AwsManaged};
 use super::lists::Counted;
-use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, UsageCount, limits, tags};
-use crate::{Identity, IdentityError, Policy, keys};
+use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Principals, UsageCount, limits, tags};
+use crate::{IdentityError, Policy, keys};
 
 /// A managed policy as it is stored; its documents lie in rows of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,9 +107,9 @@ impl From<&AwsManaged> for ManagedPolicy {
     }
 }
 
-impl Identity {
+impl Principals<'_> {
     /// Makes a managed policy with its first version, which is the default.
-    pub async fn create_policy(&self, new: NewPolicy<'_>) -> Result<ManagedPolicy, IdentityError> {
+    pub async fn create_policy(self, new: NewPolicy<'_>) -> Result<ManagedPolicy, IdentityError> {
         check_document(new.document)?;
         let now_ms = self.clock.unix_ms();
         let mut policy = ManagedPolicy {
@@ -142,12 +142,12 @@ impl Identity {
     }
 
     /// The managed policy of an ARN, of the account or of AWS.
-    pub async fn managed_policy(&self, account: &str, arn: &str) -> Result<ManagedPolicy, IdentityError> {
+    pub async fn managed_policy(self, account: &str, arn: &str) -> Result<ManagedPolicy, IdentityError> {
         self.db.read(|txn| async move { load_policy(&txn, account, arn, Missing::Policy).await }).await
     }
 
     /// Deletes a policy that nobody uses, and of which no version but the default is left.
-    pub async fn delete_policy(&self, account: &str, arn: &str) -> Result<(), IdentityError> {
+    pub async fn delete_policy(self, account: &str, arn: &str) -> Result<(), IdentityError> {
         self.db
             .run(|txn| async move {
                 let policy = load_own(&txn, account, arn, "DeletePolicy").await?;
@@ -173,7 +173,7 @@ impl Identity {
 
     /// Adds a version, and has it be the default if that is asked for.
     pub async fn create_policy_version(
-        &self,
+        self,
         account: &str,
         arn: &str,
         document: &str,
@@ -205,7 +205,7 @@ impl Identity {
 
     /// One version, by its number.
     pub async fn policy_version(
-        &self,
+        self,
         account: &str,
         arn: &str,
         number: u64,
@@ -220,7 +220,7 @@ impl Identity {
 
     /// All versions, the newest first.
     pub async fn policy_versions(
-        &self,
+        self,
         account: &str,
         arn: &str,
     ) -> Result<Vec<PolicyVersion>, IdentityError> {
@@ -240,7 +240,7 @@ impl Identity {
 
     /// Has another version count, from the next decision on.
     pub async fn set_default_version(
-        &self,
+        self,
         account: &str,
         arn: &str,
         number: u64,
@@ -257,7 +257,7 @@ impl Identity {
 
     /// Deletes a version that is not the default.
     pub async fn delete_policy_version(
-        &self,
+        self,
         account: &str,
         arn: &str,
         number: u64,
@@ -278,7 +278,7 @@ impl Identity {
     }
 
     pub async fn tag_policy(
-        &self,
+        self,
         account: &str,
         arn: &str,
         new: &[(String, String)],
@@ -286,7 +286,7 @@ impl Identity {
         self.change_policy(account, arn, "TagPolicy", |policy| tags::add(&mut policy.tags, new)).await
     }
 
-    pub async fn untag_policy(&self, account: &str, arn: &str, gone: &[String]) -> Result<(), IdentityError> {
+    pub async fn untag_policy(self, account: &str, arn: &str, gone: &[String]) -> Result<(), IdentityError> {
         self.change_policy(account, arn, "UntagPolicy", |policy| {
             tags::remove(&mut policy.tags, gone);
             Ok(())
@@ -296,7 +296,7 @@ impl Identity {
 
     /// The policies of a scope that `is_wanted`, with how much they are used: the account's own by name, then AWS's.
     pub async fn managed_policies(
-        &self,
+        self,
         account: &str,
         scope: PolicyScope,
         is_wanted: impl Fn(&ManagedPolicy, UsageCount) -> bool,
@@ -323,7 +323,7 @@ impl Identity {
         Ok(Listed { items, marker: page.marker })
     }
 
-    async fn own_policies(&self, account: &str) -> Result<Vec<ManagedPolicy>, IdentityError> {
+    async fn own_policies(self, account: &str) -> Result<Vec<ManagedPolicy>, IdentityError> {
         let mut all = Vec::new();
         let mut left = Some(keys::managed_policies(account).range());
         while let Some(range) = &left {
@@ -336,7 +336,7 @@ impl Identity {
     }
 
     async fn page_of_policies(
-        &self,
+        self,
         range: &KeyRange,
     ) -> Result<(Vec<ManagedPolicy>, Option<KeyRange>), IdentityError> {
         let options = ScanOptions::rows(limits::ITEMS_PER_PAGE_MAX);
@@ -350,7 +350,7 @@ impl Identity {
     }
 
     async fn change_policy(
-        &self,
+        self,
         account: &str,
         arn: &str,
         operation: &'static str,

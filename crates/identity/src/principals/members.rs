@@ -4,13 +4,13 @@ use lambent_store::{ScanOptions, Txn};
 
 use super::groups::{load_group, load_group_by_id};
 use super::users::{load_user, put_user};
-use super::{Group, Kind, Listed, User, limits};
-use crate::{Identity, IdentityError, keys};
+use super::{Group, Kind, Listed, Principals, User, limits};
+use crate::{IdentityError, keys};
 
-impl Identity {
+impl Principals<'_> {
     /// Puts a user into a group; no harm when it is in it.
     pub async fn add_user_to_group(
-        &self,
+        self,
         account: &str,
         group: &str,
         user: &str,
@@ -36,7 +36,7 @@ impl Identity {
     }
 
     pub async fn remove_user_from_group(
-        &self,
+        self,
         account: &str,
         group: &str,
         user: &str,
@@ -58,7 +58,7 @@ impl Identity {
     }
 
     /// The groups that a user is in, by name.
-    pub async fn groups_of_user(&self, account: &str, user: &str) -> Result<Vec<Group>, IdentityError> {
+    pub async fn groups_of_user(self, account: &str, user: &str) -> Result<Vec<Group>, IdentityError> {
         self.db
             .read(|txn| async move {
                 let user = load_user(&txn, account, user).await?;
@@ -69,7 +69,7 @@ impl Identity {
 
     /// A group, and a page of the users in it, by name.
     pub async fn group_with_members(
-        &self,
+        self,
         account: &str,
         name: &str,
         marker: Option<&str>,

@@ -7,6 +7,7 @@ mod aws_managed;
 mod documents;
 mod granting;
 mod groups;
+mod handle;
 mod inline;
 mod kinds;
 mod last_used;
@@ -14,6 +15,7 @@ mod lists;
 mod managed;
 mod members;
 mod paths;
+mod pins;
 #[cfg(test)]
 mod policy_tests;
 mod providers;
@@ -31,10 +33,12 @@ pub use account::{AccountCounts, AccountSettings, PasswordPolicy, REPORT_LIFETIM
 pub use attachments::{Attachment, PrincipalKind, PrincipalName, Usage, UsageCount};
 pub use documents::{PolicySource, PrincipalPolicies, SourcedPolicy};
 pub use groups::Group;
+pub use handle::Principals;
 pub use kinds::Kind;
 pub use last_used::KeyUse;
 pub use lists::Listed;
 pub use managed::{ManagedPolicy, NewPolicy, PolicyScope, PolicyVersion};
+pub use pins::Pins;
 pub use providers::{OidcProvider, SamlProvider};
 pub use roles::{Role, RoleName, RoleUpdate, limits as role_limits};
 pub use service_credentials::{CredentialSelection, NewServiceCredential, ServiceCredential};
@@ -45,6 +49,7 @@ pub(crate) use access_keys::{KEY_PURPOSE, KeyRow, put_key};
 pub(crate) use attachments::load_tags;
 pub(crate) use documents::load_policies;
 pub(crate) use managed::check_version;
+pub(crate) use pins::Holder;
 pub(crate) use service_credentials::SERVICE_CREDENTIAL_PURPOSE;
 
 /// Bounds on what an account has. Source: IAM User Guide, "IAM and AWS STS quotas".

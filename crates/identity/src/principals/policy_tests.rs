@@ -24,13 +24,13 @@ fn identity() -> Identity {
 
 async fn policy(identity: &Identity, name: &str, document: &str) -> String {
     let new = NewPolicy { account: ACCOUNT, name, path: "/team/", description: None, document, tags: &[] };
-    identity.create_policy(new).await.unwrap().arn()
+    identity.own_principals().create_policy(new).await.unwrap().arn()
 }
 
 /// A user of this name, and how its requests look.
 async fn user(identity: &Identity, name: &str) -> Caller {
     let user = User { account: ACCOUNT.into(), name: name.into(), path: "/".into(), ..User::default() };
-    let user = identity.create_user(user).await.unwrap();
+    let user = identity.own_principals().create_user(user).await.unwrap();
     let (arn, kind) = (user.arn(), CallerKind::User { name: user.name });
     Caller { account: ACCOUNT.into(), arn, user_id: user.id, kind, ..Caller::anonymous() }
 }
@@ -54,19 +54,23 @@ async fn changes_count_with_the_next_decision() {
     let ann = user(&identity, "ann").await;
     let arn = policy(&identity, "p", READ).await;
     assert_eq!(may(&identity, &ann).await, (false, false));
-    identity.attach_policy(named("ann"), &arn).await.unwrap();
+    identity.own_principals().attach_policy(named("ann"), &arn).await.unwrap();
     assert_eq!(may(&identity, &ann).await, (true, false));
-    identity.create_policy_version(ACCOUNT, &arn, WRITE, false).await.unwrap();
+    identity.own_principals().create_policy_version(ACCOUNT, &arn, WRITE, false).await.unwrap();
     assert_eq!(may(&identity, &ann).await, (true, false));
-    identity.set_default_version(ACCOUNT, &arn, 2).await.unwrap();
+    identity.own_principals().set_default_version(ACCOUNT, &arn, 2).await.unwrap();
     assert_eq!(may(&identity, &ann).await, (false, true));
     let boundary = policy(&identity, "boundary", READ).await;
-    identity.set_boundary(named("ann"), Some(&boundary)).await.unwrap();
+    identity.own_principals().set_boundary(named("ann"), Some(&boundary)).await.unwrap();
     assert_eq!(may(&identity, &ann).await, (false, false));
-    identity.set_boundary(named("ann"), None).await.unwrap();
-    identity.detach_policy(named("ann"), &arn).await.unwrap();
+    identity.own_principals().set_boundary(named("ann"), None).await.unwrap();
+    identity.own_principals().detach_policy(named("ann"), &arn).await.unwrap();
     assert_eq!(may(&identity, &ann).await, (false, false));
-    identity.attach_policy(named("ann"), "arn:aws:iam::aws:policy/AmazonS3FullAccess").await.unwrap();
+    identity
+        .own_principals()
+        .attach_policy(named("ann"), "arn:aws:iam::aws:policy/AmazonS3FullAccess")
+        .await
+        .unwrap();
     assert_eq!(may(&identity, &ann).await, (true, true));
 }
 
@@ -76,23 +80,23 @@ async fn what_is_used_stays() {
     user(&identity, "ann").await;
     let arn = policy(&identity, "p", READ).await;
     for _ in 0..2 {
-        identity.attach_policy(named("ann"), &arn).await.unwrap();
+        identity.own_principals().attach_policy(named("ann"), &arn).await.unwrap();
     }
-    identity.set_boundary(named("ann"), Some(&arn)).await.unwrap();
-    let usage = identity.policy_usage(ACCOUNT, &arn).await.unwrap();
+    identity.own_principals().set_boundary(named("ann"), Some(&arn)).await.unwrap();
+    let usage = identity.own_principals().policy_usage(ACCOUNT, &arn).await.unwrap();
     assert_eq!(usage, UsageCount { attached: 1, boundaries: 1 });
     let new = crate::Rename { name: Some("eve"), path: Some("/staff/") };
-    identity.update_user(ACCOUNT, "ann", new).await.unwrap();
-    let users = identity.attachments_of(ACCOUNT, &arn).await.unwrap();
+    identity.own_principals().update_user(ACCOUNT, "ann", new).await.unwrap();
+    let users = identity.own_principals().attachments_of(ACCOUNT, &arn).await.unwrap();
     let users: Vec<_> = users.iter().map(|found| (found.name.as_str(), found.path.as_str())).collect();
     assert_eq!(users, [("eve", "/staff/"); 2]);
-    let refused = identity.delete_policy(ACCOUNT, &arn).await;
+    let refused = identity.own_principals().delete_policy(ACCOUNT, &arn).await;
     assert!(matches!(refused, Err(IdentityError::Conflict(_))));
-    identity.detach_policy(named("eve"), &arn).await.unwrap();
-    assert!(identity.delete_policy(ACCOUNT, &arn).await.is_err(), "it is a boundary");
-    identity.delete_user(ACCOUNT, "eve").await.unwrap();
-    identity.delete_policy(ACCOUNT, &arn).await.unwrap();
-    assert!(identity.policy_usages(ACCOUNT).await.unwrap().is_empty());
+    identity.own_principals().detach_policy(named("eve"), &arn).await.unwrap();
+    assert!(identity.own_principals().delete_policy(ACCOUNT, &arn).await.is_err(), "it is a boundary");
+    identity.own_principals().delete_user(ACCOUNT, "eve").await.unwrap();
+    identity.own_principals().delete_policy(ACCOUNT, &arn).await.unwrap();
+    assert!(identity.own_principals().policy_usages(ACCOUNT).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -100,16 +104,17 @@ async fn versions_are_numbered_on_and_bounded() {
     let identity = identity();
     let arn = policy(&identity, "p", READ).await;
     for number in 2..=5 {
-        let version = identity.create_policy_version(ACCOUNT, &arn, WRITE, number == 3).await.unwrap();
+        let version =
+            identity.own_principals().create_policy_version(ACCOUNT, &arn, WRITE, number == 3).await.unwrap();
         assert_eq!(version.number, number);
     }
-    let sixth = identity.create_policy_version(ACCOUNT, &arn, WRITE, false).await;
+    let sixth = identity.own_principals().create_policy_version(ACCOUNT, &arn, WRITE, false).await;
     assert!(matches!(sixth, Err(IdentityError::TooManyVersions { max: 5 })));
-    let default = identity.delete_policy_version(ACCOUNT, &arn, 3).await;
+    let default = identity.own_principals().delete_policy_version(ACCOUNT, &arn, 3).await;
     assert!(matches!(default, Err(IdentityError::Conflict(_))));
-    identity.delete_policy_version(ACCOUNT, &arn, 5).await.unwrap();
-    let next = identity.create_policy_version(ACCOUNT, &arn, READ, false).await.unwrap();
-    let versions = identity.policy_versions(ACCOUNT, &arn).await.unwrap();
+    identity.own_principals().delete_policy_version(ACCOUNT, &arn, 5).await.unwrap();
+    let next = identity.own_principals().create_policy_version(ACCOUNT, &arn, READ, false).await.unwrap();
+    let versions = identity.own_principals().policy_versions(ACCOUNT, &arn).await.unwrap();
     let told: Vec<_> = versions.iter().map(|version| (version.number, version.is_default)).collect();
     assert_eq!((next.number, told), (6, vec![(6, false), (4, false), (3, true), (2, false), (1, false)]));
 }
@@ -121,6 +126,7 @@ async fn lists_of_policies_page_through_all() {
     let (mut names, mut marker) = (Vec::new(), None::<String>);
     loop {
         let page = identity
+            .own_principals()
             .managed_policies(ACCOUNT, PolicyScope::All, |_, _| true, marker.as_deref(), 7)
             .await
             .unwrap();
@@ -131,7 +137,7 @@ async fn lists_of_policies_page_through_all() {
         }
     }
     assert_eq!((names[0].as_str(), names.len()), ("mine", super::aws_managed::all().len() + 1));
-    let theirs = identity.managed_policy("111111111111", &arn).await;
+    let theirs = identity.own_principals().managed_policy("111111111111", &arn).await;
     assert!(
         matches!(theirs, Err(IdentityError::NoSuch { .. })),
         "policies of other accounts are not to be had"
@@ -148,35 +154,45 @@ async fn names_of_roles_are_the_same_in_any_case() {
         trust_policy: TRUST.into(),
         ..Role::default()
     };
-    identity.create_role(role("Worker")).await.unwrap();
-    assert!(matches!(identity.create_role(role("worker")).await, Err(IdentityError::Exists { .. })));
-    identity.delete_role(RoleName { account: ACCOUNT, name: "Worker" }).await.unwrap();
-    identity.create_role(role("worker")).await.unwrap();
+    identity.own_principals().create_role(role("Worker")).await.unwrap();
+    assert!(matches!(
+        identity.own_principals().create_role(role("worker")).await,
+        Err(IdentityError::Exists { .. })
+    ));
+    identity.own_principals().delete_role(RoleName { account: ACCOUNT, name: "Worker" }).await.unwrap();
+    identity.own_principals().create_role(role("worker")).await.unwrap();
 }
 
 #[tokio::test]
 async fn roles_of_services_are_theirs_alone() {
     let identity = identity();
-    let role = identity.create_service_linked_role(ACCOUNT, "ecs.amazonaws.com", None, None).await.unwrap();
+    let role = identity
+        .own_principals()
+        .create_service_linked_role(ACCOUNT, "ecs.amazonaws.com", None, None)
+        .await
+        .unwrap();
     let name = RoleName { account: ACCOUNT, name: "AWSServiceRoleForECS" };
     let who = PrincipalName { account: ACCOUNT, kind: PrincipalKind::Role, name: name.name };
     let admin = "arn:aws:iam::aws:policy/AdministratorAccess";
     for refused in [
-        identity.delete_role(name).await,
-        identity.put_role_policy(name, "p", READ).await,
-        identity.attach_policy(who, admin).await,
-        identity.detach_policy(who, &role.attached[0]).await,
-        identity.set_boundary(who, Some(admin)).await,
-        identity.update_trust_policy(name, TRUST).await,
+        identity.own_principals().delete_role(name).await,
+        identity.own_principals().put_role_policy(name, "p", READ).await,
+        identity.own_principals().attach_policy(who, admin).await,
+        identity.own_principals().detach_policy(who, &role.attached[0]).await,
+        identity.own_principals().set_boundary(who, Some(admin)).await,
+        identity.own_principals().update_trust_policy(name, TRUST).await,
     ] {
         assert!(matches!(refused, Err(IdentityError::ProtectedRole(_))), "{refused:?}");
     }
     let disguised = Role { path: "/aws-service-role/x/".into(), name: "x".into(), ..role };
-    assert!(matches!(identity.create_role(disguised).await, Err(IdentityError::InvalidInput(_))));
-    let task = identity.delete_service_linked_role(name).await.unwrap();
-    identity.deletion_task(ACCOUNT, &task).await.unwrap();
-    assert!(identity.deletion_task(ACCOUNT, &task.replace("ECS", "EKS")).await.is_err());
-    assert!(identity.policy_usages(ACCOUNT).await.unwrap().is_empty());
+    assert!(matches!(
+        identity.own_principals().create_role(disguised).await,
+        Err(IdentityError::InvalidInput(_))
+    ));
+    let task = identity.own_principals().delete_service_linked_role(name).await.unwrap();
+    identity.own_principals().deletion_task(ACCOUNT, &task).await.unwrap();
+    assert!(identity.own_principals().deletion_task(ACCOUNT, &task.replace("ECS", "EKS")).await.is_err());
+    assert!(identity.own_principals().policy_usages(ACCOUNT).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -191,7 +207,7 @@ async fn decisions_know_tags_and_boundaries_of_principals() {
             {{"Effect":"Allow","Action":"iam:DeleteRole","Resource":"arn:aws:iam::*:role/ours/*",
               "Condition":{{"StringEquals":{{"aws:ResourceTag/Team":"a"}}}}}}]}}"#
     );
-    identity.put_user_policy(ACCOUNT, "boss", "delegate", &delegate).await.unwrap();
+    identity.own_principals().put_user_policy(ACCOUNT, "boss", "delegate", &delegate).await.unwrap();
     let role = |name: &str, boundary: Option<&str>, team: &str| Role {
         account: ACCOUNT.into(),
         name: name.into(),
@@ -201,8 +217,8 @@ async fn decisions_know_tags_and_boundaries_of_principals() {
         tags: vec![("team".into(), team.into())],
         ..Role::default()
     };
-    identity.create_role(role("bounded", Some(&boundary), "a")).await.unwrap();
-    identity.create_role(role("free", None, "b")).await.unwrap();
+    identity.own_principals().create_role(role("bounded", Some(&boundary), "a")).await.unwrap();
+    identity.own_principals().create_role(role("free", None, "b")).await.unwrap();
     for (name, expected) in [("bounded", true), ("free", false), ("missing", false)] {
         for action in ["iam:AttachRolePolicy", "iam:DeleteRole"] {
             let wanted = Wanted::new(action, format!("arn:aws:iam::{ACCOUNT}:role/{name}"));

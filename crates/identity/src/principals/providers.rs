@@ -4,8 +4,8 @@ use lambent_base::Arn;
 use lambent_store::{ScanOptions, Txn, delete_large, get_large, put_large};
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, limits, tags};
-use crate::{Identity, IdentityError, keys};
+use super::{Kind, Principals, limits, tags};
+use crate::{IdentityError, keys};
 
 /// An OpenID Connect provider as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,10 +80,10 @@ impl SamlProvider {
     }
 }
 
-impl Identity {
+impl Principals<'_> {
     /// Makes an OpenID Connect provider; `created_ms` is set here.
     pub async fn create_oidc_provider(
-        &self,
+        self,
         mut provider: OidcProvider,
     ) -> Result<OidcProvider, IdentityError> {
         check_url(&provider.url)?;
@@ -106,12 +106,12 @@ impl Identity {
         Ok(provider)
     }
 
-    pub async fn oidc_provider(&self, account: &str, arn: &str) -> Result<OidcProvider, IdentityError> {
+    pub async fn oidc_provider(self, account: &str, arn: &str) -> Result<OidcProvider, IdentityError> {
         self.db.read(|txn| async move { load_oidc(&txn, account, arn).await }).await
     }
 
     /// All of an account, by URL.
-    pub async fn oidc_providers(&self, account: &str) -> Result<Vec<OidcProvider>, IdentityError> {
+    pub async fn oidc_providers(self, account: &str) -> Result<Vec<OidcProvider>, IdentityError> {
         self.db
             .read(|txn| async move {
                 let range = keys::oidc_providers(account).range();
@@ -122,7 +122,7 @@ impl Identity {
     }
 
     /// Adds an audience; no harm when it is there.
-    pub async fn add_client_id(&self, account: &str, arn: &str, id: &str) -> Result<(), IdentityError> {
+    pub async fn add_client_id(self, account: &str, arn: &str, id: &str) -> Result<(), IdentityError> {
         self.change_oidc(account, arn, |provider| {
             provider.client_ids.push(id.to_owned());
             dedup(&mut provider.client_ids);
@@ -132,7 +132,7 @@ impl Identity {
     }
 
     /// Takes an audience away; no harm when it is not there.
-    pub async fn remove_client_id(&self, account: &str, arn: &str, id: &str) -> Result<(), IdentityError> {
+    pub async fn remove_client_id(self, account: &str, arn: &str, id: &str) -> Result<(), IdentityError> {
         self.change_oidc(account, arn, |provider| {
             provider.client_ids.retain(|known| known != id);
             Ok(())
@@ -141,7 +141,7 @@ impl Identity {
     }
 
     pub async fn set_thumbprints(
-        &self,
+        self,
         account: &str,
         arn: &str,
         thumbprints: &[String],
@@ -154,7 +154,7 @@ impl Identity {
     }
 
     pub async fn tag_oidc_provider(
-        &self,
+        self,
         account: &str,
         arn: &str,
         new: &[(String, String)],
@@ -163,7 +163,7 @@ impl Identity {
     }
 
     pub async fn untag_oidc_provider(
-        &self,
+        self,
         account: &str,
         arn: &str,
         gone: &[String],
@@ -175,7 +175,7 @@ impl Identity {
         .await
     }
 
-    pub async fn delete_oidc_provider(&self, account: &str, arn: &str) -> Result<(), IdentityError> {
+    pub async fn delete_oidc_provider(self, account: &str, arn: &str) -> Result<(), IdentityError> {
         self.db
             .run(|txn| async move {
                 let provider = load_oidc(&txn, account, arn).await?;
@@ -186,7 +186,7 @@ impl Identity {
     }
 
     async fn change_oidc(
-        &self,
+        self,
         account: &str,
         arn: &str,
         change: impl Fn(&mut OidcProvider) -> Result<(), IdentityError>,
@@ -203,7 +203,7 @@ impl Identity {
 
     /// Makes a SAML provider; `uuid` and `created_ms` are set here.
     pub async fn create_saml_provider(
-        &self,
+        self,
         mut provider: SamlProvider,
         metadata: &str,
     ) -> Result<SamlProvider, IdentityError> {
@@ -229,7 +229,7 @@ impl Identity {
 
     /// A SAML provider with its metadata.
     pub async fn saml_provider(
-        &self,
+        self,
         account: &str,
         arn: &str,
     ) -> Result<(SamlProvider, String), IdentityError> {
@@ -245,7 +245,7 @@ impl Identity {
     }
 
     /// All of an account, by name.
-    pub async fn saml_providers(&self, account: &str) -> Result<Vec<SamlProvider>, IdentityError> {
+    pub async fn saml_providers(self, account: &str) -> Result<Vec<SamlProvider>, IdentityError> {
         self.db
             .read(|txn| async move {
                 let range = keys::saml_providers(account).range();
@@ -257,7 +257,7 @@ impl Identity {
 
     /// Replaces the metadata.
     pub async fn update_saml_provider(
-        &self,
+        self,
         account: &str,
         arn: &str,
         metadata: &str,
@@ -273,7 +273,7 @@ impl Identity {
     }
 
     pub async fn tag_saml_provider(
-        &self,
+        self,
         account: &str,
         arn: &str,
         new: &[(String, String)],
@@ -282,7 +282,7 @@ impl Identity {
     }
 
     pub async fn untag_saml_provider(
-        &self,
+        self,
         account: &str,
         arn: &str,
         gone: &[String],
@@ -294,7 +294,7 @@ impl Identity {
         .await
     }
 
-    pub async fn delete_saml_provider(&self, account: &str, arn: &str) -> Result<(), IdentityError> {
+    pub async fn delete_saml_provider(self, account: &str, arn: &str) -> Result<(), IdentityError> {
         self.db
             .run(|txn| async move {
                 let provider = load_saml(&txn, account, arn).await?;
@@ -306,7 +306,7 @@ impl Identity {
     }
 
     async fn change_saml(
-        &self,
+        self,
         account: &str,
         arn: &str,
         change: impl Fn(&mut SamlProvider) -> Result<(), IdentityError>,

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::attachments::{self, PrincipalKind, PrincipalName, Usage};
 use super::lists::Counted;
 use super::managed::{Missing, load_policy};
-use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, inline, tags};
-use crate::{Identity, IdentityError, Policy, keys};
+use super::pins::Holder;
+use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Pins, Principals, inline, tags};
+use crate::{IdentityError, Policy, keys};
 
 /// Bounds on roles. Source: IAM User Guide, "IAM and AWS STS quotas".
 pub mod limits {
@@ -38,6 +39,9 @@ pub struct Role {
     pub id: String,
     /// The trust policy, as it was given.
     pub trust_policy: String,
+    /// Whom its principals mean.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    pub trust_pins: Pins,
     pub description: Option<String>,
     pub max_session_seconds: i64,
     pub created_ms: i64,
@@ -82,19 +86,24 @@ impl Role {
         if self.is_service_linked() { Err(IdentityError::ProtectedRole(self.name.clone())) } else { Ok(()) }
     }
 
+    /// Its trust policy, as decisions want it.
+    pub(crate) fn trust(&self) -> Result<Policy, IdentityError> {
+        Ok(Policy::trust(&self.trust_policy)?.pinned(&self.trust_pins)?)
+    }
+
     pub(crate) fn from_row(row: &[u8]) -> Result<Self, IdentityError> {
         serde_json::from_slice(row).map_err(|error| IdentityError::Damaged(error.to_string()))
     }
 }
 
-impl Identity {
+impl Principals<'_> {
     /// Makes a role; its trust policy is checked first. `id`, `created_ms` and `revision` of `role` are set here.
-    pub async fn create_role(&self, mut role: Role) -> Result<Role, IdentityError> {
+    pub async fn create_role(self, mut role: Role) -> Result<Role, IdentityError> {
         if role.is_service_linked() {
             let message = format!("Paths that begin with {SERVICE_PATH} are those of service-linked roles.");
             return Err(IdentityError::InvalidInput(message));
         }
-        check_trust(&role.trust_policy)?;
+        role.trust_pins = self.pin(&check_trust(&role.trust_policy)?).await?;
         let given = std::mem::take(&mut role.tags);
         tags::add(&mut role.tags, &given)?;
         let taken = |role: &Role| IdentityError::Exists { kind: Kind::Role, name: role.name.clone() };
@@ -103,7 +112,7 @@ impl Identity {
 
     /// Writes a role that was checked; `taken` is the error where there is one of its name.
     pub(crate) async fn insert_role(
-        &self,
+        self,
         mut role: Role,
         taken: impl Fn(&Role) -> IdentityError,
     ) -> Result<Role, IdentityError> {
@@ -128,6 +137,8 @@ impl Identity {
                 for arn in &new.attached {
                     attachments::link(&txn, &who, arn, Usage::Policy);
                 }
+                let (account, name) = (new.account.clone(), new.name.clone());
+                Holder { account, is_role: true, name }.put(&txn, &new.id)?;
                 Counted::Roles.one_more(&txn, &new.account).await?;
                 put_role(&txn, new)
             })
@@ -135,13 +146,13 @@ impl Identity {
         Ok(role)
     }
 
-    pub async fn role(&self, name: RoleName<'_>) -> Result<Role, IdentityError> {
+    pub async fn role(self, name: RoleName<'_>) -> Result<Role, IdentityError> {
         let name = &name;
         self.db.read(|txn| async move { load_role(&txn, name).await }).await
     }
 
     /// The role that an ARN names, if there is one.
-    pub async fn role_by_arn(&self, arn: &str) -> Result<Role, IdentityError> {
+    pub async fn role_by_arn(self, arn: &str) -> Result<Role, IdentityError> {
         let missing = || IdentityError::NoSuchRole(arn.to_owned());
         let parsed: Arn = arn.parse().map_err(|_| missing())?;
         let path = parsed.resource.strip_prefix("role/").ok_or_else(missing)?;
@@ -155,7 +166,7 @@ impl Identity {
     }
 
     /// Deletes a role without policies. Roles of services go another way.
-    pub async fn delete_role(&self, name: RoleName<'_>) -> Result<(), IdentityError> {
+    pub async fn delete_role(self, name: RoleName<'_>) -> Result<(), IdentityError> {
         let name = &name;
         self.db
             .run(|txn| async move {
@@ -177,7 +188,7 @@ impl Identity {
 
     /// A page of the roles whose path starts with `path_prefix`, by name.
     pub async fn roles(
-        &self,
+        self,
         account: &str,
         path_prefix: &str,
         marker: Option<&str>,
@@ -196,7 +207,7 @@ impl Identity {
 
     /// Changes description or length of sessions; roles of services take a description only.
     pub async fn update_role(
-        &self,
+        self,
         name: RoleName<'_>,
         update: RoleUpdate<'_>,
     ) -> Result<Role, IdentityError> {
@@ -214,11 +225,12 @@ impl Identity {
     }
 
     /// Replaces the trust policy.
-    pub async fn update_trust_policy(&self, name: RoleName<'_>, document: &str) -> Result<(), IdentityError> {
-        check_trust(document)?;
+    pub async fn update_trust_policy(self, name: RoleName<'_>, document: &str) -> Result<(), IdentityError> {
+        let pins = &self.pin(&check_trust(document)?).await?;
         self.change(&name, |role| {
             role.check_modifiable()?;
             document.clone_into(&mut role.trust_policy);
+            role.trust_pins.clone_from(pins);
             Ok(())
         })
         .await
@@ -227,7 +239,7 @@ impl Identity {
 
     /// Adds or replaces an inline policy.
     pub async fn put_role_policy(
-        &self,
+        self,
         name: RoleName<'_>,
         policy: &str,
         document: &str,
@@ -241,7 +253,7 @@ impl Identity {
         .map(drop)
     }
 
-    pub async fn delete_role_policy(&self, name: RoleName<'_>, policy: &str) -> Result<(), IdentityError> {
+    pub async fn delete_role_policy(self, name: RoleName<'_>, policy: &str) -> Result<(), IdentityError> {
         self.change(&name, |role| {
             role.check_modifiable()?;
             inline::remove(&mut role.policies, Kind::RolePolicy, policy)
@@ -250,11 +262,11 @@ impl Identity {
         .map(drop)
     }
 
-    pub async fn tag_role(&self, name: RoleName<'_>, new: &[(String, String)]) -> Result<(), IdentityError> {
+    pub async fn tag_role(self, name: RoleName<'_>, new: &[(String, String)]) -> Result<(), IdentityError> {
         self.change(&name, |role| tags::add(&mut role.tags, new)).await.map(drop)
     }
 
-    pub async fn untag_role(&self, name: RoleName<'_>, gone: &[String]) -> Result<(), IdentityError> {
+    pub async fn untag_role(self, name: RoleName<'_>, gone: &[String]) -> Result<(), IdentityError> {
         self.change(&name, |role| {
             tags::remove(&mut role.tags, gone);
             Ok(())
@@ -264,7 +276,7 @@ impl Identity {
     }
 
     async fn change(
-        &self,
+        self,
         name: &RoleName<'_>,
         change: impl Fn(&mut Role) -> Result<(), IdentityError>,
     ) -> Result<Role, IdentityError> {
@@ -311,6 +323,7 @@ pub(crate) fn remove_role(txn: &Txn, role: &Role) {
     txn.delete(&keys::role(&role.account, &role.name));
     txn.delete(&keys::role_name(&role.account, &role.name));
     txn.delete(&keys::role_use(&role.account, &role.id));
+    txn.delete(&keys::principal_id(&role.id));
     Counted::Roles.one_less(txn, &role.account);
     txn.add(&keys::revision(&role.account), 1);
 }
@@ -319,11 +332,11 @@ fn role_principal(role: &Role) -> PrincipalName<'_> {
     PrincipalName { account: &role.account, kind: PrincipalKind::Role, name: &role.name }
 }
 
-fn check_trust(document: &str) -> Result<(), IdentityError> {
-    Policy::trust(document)?;
+fn check_trust(document: &str) -> Result<Policy, IdentityError> {
+    let policy = Policy::trust(document)?;
     let chars = document.chars().filter(|c| !c.is_whitespace()).count();
     if chars > limits::TRUST_POLICY_CHARS_MAX || document.len() > limits::TRUST_POLICY_BYTES_MAX {
         return Err(IdentityError::Quota { quota: "ACLSizePerRole", max: limits::TRUST_POLICY_CHARS_MAX });
     }
-    Ok(())
+    Ok(policy)
 }

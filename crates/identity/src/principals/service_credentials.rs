@@ -4,8 +4,8 @@ use lambent_store::{KeyRange, ScanOptions, Txn};
 use serde::{Deserialize, Serialize};
 
 use super::users::load_user;
-use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, User, limits};
-use crate::{Identity, IdentityError, keys};
+use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Principals, User, limits};
+use crate::{IdentityError, keys};
 
 /// What a credential's password is sealed for.
 pub(crate) const SERVICE_CREDENTIAL_PURPOSE: &str = "service-credential/1";
@@ -59,9 +59,9 @@ impl ServiceCredential {
     }
 }
 
-impl Identity {
+impl Principals<'_> {
     pub async fn create_service_credential(
-        &self,
+        self,
         account: &str,
         user: &str,
         service: &str,
@@ -104,7 +104,7 @@ impl Identity {
 
     /// A page of credentials, by user and id.
     pub async fn service_credentials(
-        &self,
+        self,
         account: &str,
         which: CredentialSelection<'_>,
         marker: Option<&str>,
@@ -123,7 +123,7 @@ impl Identity {
     }
 
     pub async fn set_service_credential_active(
-        &self,
+        self,
         account: &str,
         user: &str,
         id: &str,
@@ -136,7 +136,7 @@ impl Identity {
 
     /// Gives a credential another password; the old one is worth nothing from then on.
     pub async fn reset_service_credential(
-        &self,
+        self,
         account: &str,
         user: &str,
         id: &str,
@@ -149,7 +149,7 @@ impl Identity {
     }
 
     pub async fn delete_service_credential(
-        &self,
+        self,
         account: &str,
         user: &str,
         id: &str,
@@ -165,7 +165,7 @@ impl Identity {
     }
 
     async fn change_service_credential(
-        &self,
+        self,
         account: &str,
         user: &str,
         id: &str,

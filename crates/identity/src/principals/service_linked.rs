@@ -3,16 +3,16 @@
 use super::aws_managed::AWS;
 use super::roles::{SERVICE_PATH, limits, load_role, remove_role};
 use super::service_names::{self, LinkedService};
-use super::{Kind, Role, RoleName};
-use crate::{Identity, IdentityError, keys};
+use super::{Kind, Principals, Role, RoleName};
+use crate::{IdentityError, keys};
 
 /// Characters that a role's name has at most.
 const ROLE_NAME_CHARS_MAX: usize = 64;
 
-impl Identity {
+impl Principals<'_> {
     /// Makes the role of a service, as `ecs.amazonaws.com`; a few services take a suffix and have several.
     pub async fn create_service_linked_role(
-        &self,
+        self,
         account: &str,
         service: &str,
         suffix: Option<&str>,
@@ -32,7 +32,7 @@ impl Identity {
 
     /// Deletes the role of a service, and gives the id of the task that did: no service of Lambent's holds on to one, so it
     /// is done at once.
-    pub async fn delete_service_linked_role(&self, name: RoleName<'_>) -> Result<String, IdentityError> {
+    pub async fn delete_service_linked_role(self, name: RoleName<'_>) -> Result<String, IdentityError> {
         let (name, task) = (&name, self.random.uuid());
         let task = &task;
         self.db
@@ -51,7 +51,7 @@ impl Identity {
     }
 
     /// Whether there was such a task, the last one for its role; all are done.
-    pub async fn deletion_task(&self, account: &str, id: &str) -> Result<(), IdentityError> {
+    pub async fn deletion_task(self, account: &str, id: &str) -> Result<(), IdentityError> {
         let role = id.rsplit('/').nth(1).unwrap_or_default();
         let key = &keys::deletion_task(account, role);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;

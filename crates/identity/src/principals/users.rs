@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::attachments::{self, PrincipalKind, PrincipalName, Usage};
 use super::lists::Counted;
 use super::managed::{Missing, load_policy};
+use super::pins::Holder;
 use super::{
-    ID_ALPHABET, ID_LENGTH, Kind, Listed, access_keys, inline, limits, members, service_credentials, tags,
+    ID_ALPHABET, ID_LENGTH, Kind, Listed, Principals, access_keys, inline, limits, members,
+    service_credentials, tags,
 };
-use crate::{Identity, IdentityError, keys};
+use crate::{IdentityError, keys};
 
 /// A user as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,9 +73,9 @@ impl User {
     }
 }
 
-impl Identity {
+impl Principals<'_> {
     /// Makes a user. `id`, `created_ms` and `revision` of `user` are set here.
-    pub async fn create_user(&self, mut user: User) -> Result<User, IdentityError> {
+    pub async fn create_user(self, mut user: User) -> Result<User, IdentityError> {
         let given = std::mem::take(&mut user.tags);
         tags::add(&mut user.tags, &given)?;
         user.id = format!("AIDA{}", self.random.string(ID_ALPHABET, ID_LENGTH));
@@ -91,6 +93,7 @@ impl Identity {
                     let who = PrincipalName { account, kind: PrincipalKind::User, name };
                     attachments::link(&txn, &who, boundary, Usage::Boundary);
                 }
+                put_holder(&txn, new)?;
                 Counted::Users.one_more(&txn, &new.account).await?;
                 put_user(&txn, new)
             })
@@ -98,13 +101,13 @@ impl Identity {
         Ok(user)
     }
 
-    pub async fn user(&self, account: &str, name: &str) -> Result<User, IdentityError> {
+    pub async fn user(self, account: &str, name: &str) -> Result<User, IdentityError> {
         self.db.read(|txn| async move { load_user(&txn, account, name).await }).await
     }
 
     /// A page of the users whose path starts with `path_prefix`, by name.
     pub async fn users(
-        &self,
+        self,
         account: &str,
         path_prefix: &str,
         marker: Option<&str>,
@@ -122,7 +125,7 @@ impl Identity {
     }
 
     /// Gives a user another name or path; id, policies, groups and keys stay.
-    pub async fn update_user(&self, account: &str, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
+    pub async fn update_user(self, account: &str, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -139,13 +142,14 @@ impl Identity {
                 attachments::rename(&txn, &who, &user.name, &user.attached, user.boundary.as_deref());
                 access_keys::move_user(&txn, &user).await?;
                 service_credentials::move_user(&txn, &user).await?;
+                put_holder(&txn, &user)?;
                 put_user(&txn, &user)
             })
             .await
     }
 
     /// Deletes a user that nothing hangs on any more.
-    pub async fn delete_user(&self, account: &str, name: &str) -> Result<(), IdentityError> {
+    pub async fn delete_user(self, account: &str, name: &str) -> Result<(), IdentityError> {
         self.db
             .run(|txn| async move {
                 let user = load_user(&txn, account, name).await?;
@@ -167,6 +171,7 @@ impl Identity {
                     attachments::unlink(&txn, &who, boundary, Usage::Boundary);
                 }
                 txn.delete(&keys::user(account, name));
+                txn.delete(&keys::principal_id(&user.id));
                 Counted::Users.one_less(&txn, account);
                 txn.add(&keys::revision(account), 1);
                 Ok(())
@@ -176,7 +181,7 @@ impl Identity {
 
     /// Adds or replaces an inline policy.
     pub async fn put_user_policy(
-        &self,
+        self,
         account: &str,
         name: &str,
         policy: &str,
@@ -190,7 +195,7 @@ impl Identity {
     }
 
     pub async fn delete_user_policy(
-        &self,
+        self,
         account: &str,
         name: &str,
         policy: &str,
@@ -200,7 +205,7 @@ impl Identity {
     }
 
     pub async fn tag_user(
-        &self,
+        self,
         account: &str,
         name: &str,
         new: &[(String, String)],
@@ -208,7 +213,7 @@ impl Identity {
         self.change_user(account, name, |user| tags::add(&mut user.tags, new)).await
     }
 
-    pub async fn untag_user(&self, account: &str, name: &str, gone: &[String]) -> Result<(), IdentityError> {
+    pub async fn untag_user(self, account: &str, name: &str, gone: &[String]) -> Result<(), IdentityError> {
         self.change_user(account, name, |user| {
             tags::remove(&mut user.tags, gone);
             Ok(())
@@ -218,7 +223,7 @@ impl Identity {
 
     /// Changes a user, but not its name, path, groups and keys.
     pub(crate) async fn change_user(
-        &self,
+        self,
         account: &str,
         name: &str,
         change: impl Fn(&mut User) -> Result<(), IdentityError>,
@@ -245,6 +250,12 @@ pub(crate) async fn load_user(txn: &Txn, account: &str, name: &str) -> Result<Us
         Some(user) if user.name == name => Ok(user),
         _ => Err(IdentityError::NoSuch { kind: Kind::User, name: name.to_owned() }),
     }
+}
+
+/// Notes whose the user's id is.
+fn put_holder(txn: &Txn, user: &User) -> Result<(), IdentityError> {
+    let (account, name) = (user.account.clone(), user.name.clone());
+    Holder { account, is_role: false, name }.put(txn, &user.id)
 }
 
 /// Writes a user; what was decided for anybody in the account before is to be decided anew.

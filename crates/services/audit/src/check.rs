@@ -11,7 +11,7 @@ const SERVICE: &str = "audit";
 /// Reads all events.
 pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreError> {
     view.for_each(keys::all_damaged(), |key, _| findings.set_aside_before(SERVICE, key)).await?;
-    for of in Events::BOTH {
+    for of in Events::EACH {
         view.for_each(keys::all(of), |key, row| {
             if let Err(why) = serde_json::from_slice::<Vec<Event>>(row) {
                 let what = format!("events of the audit log {} cannot be read: {why}", key.escape_ascii());

@@ -1,5 +1,7 @@
 //! What is kept of a request.
 
+use std::borrow::Cow;
+
 use lambent_identity::{Caller, CallerKind, Decision, Denial, PolicyKind, StatementRef};
 use serde::{Deserialize, Serialize};
 
@@ -144,8 +146,11 @@ impl Event {
 
     /// What an account is told of it: of another account's request what was decided on its own resources, and none of the
     /// policies that are not its own. `None` when nothing is left.
-    pub(crate) fn for_account(&self, account: &str, home: &str) -> Option<Self> {
+    pub(crate) fn for_account(&self, account: &str, home: &str) -> Option<Cow<'_, Self>> {
         let is_callers = account == self.who.account || (self.who.account.is_empty() && account == home);
+        if is_callers && self.decisions.iter().all(|decided| decided.owner == account) {
+            return (!self.decisions.is_empty()).then_some(Cow::Borrowed(self));
+        }
         let mut told = self.clone();
         told.decisions.retain(|decided| is_callers || decided.owner == account);
         for decided in &mut told.decisions {
@@ -158,7 +163,7 @@ impl Event {
         if !is_callers {
             told.who.access_key_id.clear();
         }
-        (!told.decisions.is_empty()).then_some(told)
+        (!told.decisions.is_empty()).then_some(Cow::Owned(told))
     }
 
     /// What was answered, and to what.
@@ -172,9 +177,9 @@ impl Event {
             answered.error.map(|(code, message)| (code.to_owned(), shortened(message, MESSAGE_BYTES)));
     }
 
-    /// Whether nobody signed for it, and it got nothing.
+    /// Whether nobody signed for it.
     pub(crate) fn is_strangers(&self) -> bool {
-        self.who.kind == "Anonymous" && self.is_denied()
+        self.who.kind == "Anonymous"
     }
 
     /// Whether any of its decisions was a no.

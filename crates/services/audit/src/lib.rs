@@ -11,6 +11,7 @@ mod event;
 mod keys;
 mod log;
 mod open;
+mod queue;
 mod read;
 mod suggest;
 mod sweep;

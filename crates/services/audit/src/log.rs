@@ -1,6 +1,6 @@
 //! Takes decisions and answers, and makes events of them durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::event::Event;
 use crate::keys::{self, Events};
 use crate::open::Open;
+use crate::queue::Queue;
 use crate::{AuditError, sweep};
 
 /// How long events gather before they are written together.
@@ -22,9 +23,10 @@ const GATHER: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(1);
 /// Events that wait in memory to be written. Those beyond are lost, and that is logged.
 const PENDING_MAX: usize = 100_000;
-/// Bytes that they may take together; those beyond are lost, too.
+/// Bytes that they may take together; those beyond are lost, too: of whoever has most of them.
 const PENDING_BYTES_MAX: usize = 64 << 20;
-/// Events of strangers, who signed nothing, that are kept of each second: they cost whoever sends them nothing.
+/// Events of strangers, who signed nothing, that are kept of each second, as many allowed as denied ones: they cost whoever
+/// sends them nothing.
 const STRANGERS_PER_S: u32 = 100;
 /// Bytes of the events in one row, below the store's limit for values.
 const CHUNK_BYTES: usize = 48 * 1024;
@@ -52,18 +54,20 @@ pub(crate) struct Inner {
 
 #[derive(Default)]
 struct Pending {
-    events: Vec<Event>,
-    bytes: usize,
+    queue: Queue,
     lost: u64,
+    /// What strangers were allowed, and what they were not, so that the one hides nothing of the other.
     strangers: Strangers,
+    denied_strangers: Strangers,
+    /// Events of strangers.
+    passed_over: u64,
 }
 
-/// How many events of strangers there were in this second, and have been passed over.
+/// How many events of strangers there were in this second.
 #[derive(Default)]
 struct Strangers {
     second: i64,
     count: u32,
-    passed_over: u64,
 }
 
 /// How a request ended.
@@ -143,13 +147,16 @@ impl Audit {
 
     fn push(&self, event: Event) {
         let mut pending = self.0.pending.lock();
-        if event.is_strangers() && !pending.strangers.has_room(event.time_ms / 1_000) {
-            pending.strangers.passed_over += 1;
-        } else if pending.events.len() < PENDING_MAX && pending.bytes < PENDING_BYTES_MAX {
-            pending.bytes += event.bytes();
-            pending.events.push(event);
+        let strangers =
+            if event.is_denied() { &mut pending.denied_strangers } else { &mut pending.strangers };
+        if event.is_strangers() && !strangers.has_room(event.time_ms / 1_000) {
+            pending.passed_over += 1;
         } else {
-            pending.lost += 1;
+            pending.queue.push(event);
+            while pending.queue.count > PENDING_MAX || pending.queue.bytes > PENDING_BYTES_MAX {
+                pending.queue.drop_of_fullest();
+                pending.lost += 1;
+            }
         }
         drop(pending);
         self.0.arrived.notify_one();
@@ -173,9 +180,8 @@ impl Audit {
         }
         if let Err(error) = self.write(&events).await {
             let mut pending = self.0.pending.lock();
-            let newer = std::mem::replace(&mut pending.events, events);
-            pending.events.extend(newer);
-            pending.bytes = pending.events.iter().map(Event::bytes).sum();
+            let newer = std::mem::take(&mut pending.queue).into_events();
+            events.into_iter().chain(newer).for_each(|event| pending.queue.push(event));
             return Err(error);
         }
         let now_ms = self.0.clock.unix_ms();
@@ -192,6 +198,13 @@ impl Audit {
     /// After an error some events may be there twice once it is tried again, none is missing.
     async fn write(&self, events: &[Event]) -> Result<(), AuditError> {
         let chunks = chunks_of(events, &self.0.home)?;
+        let written: BTreeSet<_> = chunks.iter().map(|chunk| (chunk.of, chunk.account.as_str())).collect();
+        for (of, account) in &written {
+            // Before anything is added; without it the log is larger than it should be, but it is there.
+            if let Err(error) = sweep::count_first(&self.0.db, *of, account).await {
+                tracing::warn!(%error, account, "older events of an account are not counted");
+            }
+        }
         for some in chunks.chunks(TXN_CHUNKS) {
             let numbered: Vec<_> = some.iter().map(|chunk| (self.0.random.u64(), chunk)).collect();
             let numbered = &numbered;
@@ -199,10 +212,18 @@ impl Audit {
                 for (number, chunk) in numbered {
                     let key = keys::chunk(chunk.of, &chunk.account, chunk.time_ms, *number);
                     txn.put(&key.into_bytes(), &chunk.json);
+                    let bytes = i64::try_from(chunk.json.len()).unwrap_or(i64::MAX);
+                    txn.add(&keys::bytes(chunk.of, &chunk.account), bytes);
                 }
                 Ok::<_, AuditError>(())
             });
             written.await?;
+        }
+        for (of, account) in written {
+            // What was written is there whatever becomes of this.
+            if let Err(error) = sweep::down_to(&self.0.db, of, account, sweep::kept_bytes(of)).await {
+                tracing::warn!(%error, account, "the audit log of an account is larger than it should be");
+            }
         }
         Ok(())
     }
@@ -211,9 +232,8 @@ impl Audit {
 impl Pending {
     /// The events, how many were lost, and how many of strangers were passed over.
     fn take(&mut self) -> (Vec<Event>, u64, u64) {
-        self.bytes = 0;
         let lost = std::mem::take(&mut self.lost);
-        (std::mem::take(&mut self.events), lost, std::mem::take(&mut self.strangers.passed_over))
+        (std::mem::take(&mut self.queue).into_events(), lost, std::mem::take(&mut self.passed_over))
     }
 }
 
@@ -230,7 +250,7 @@ impl Strangers {
 impl Witness for Audit {
     fn decided(&self, decision: &Decision<'_>) {
         let begin = |decision: &Decision<'_>| {
-            let id = hex(&self.0.random.bytes::<16>());
+            let id = hex(&self.0.random.identifier::<16>());
             Event::begin(id, self.0.clock.unix_ms(), decision)
         };
         let alone = self.0.open.lock().decided(decision, begin);
@@ -242,17 +262,14 @@ impl Witness for Audit {
 
 /// Events by account, in rows that are not too large. An event that is larger than a row by itself keeps its first decisions.
 fn chunks_of<'a>(events: &'a [Event], home: &'a str) -> Result<Vec<Chunk>, AuditError> {
-    let mut filling: BTreeMap<(bool, &'a str), Chunk> = BTreeMap::new();
+    let mut filling: BTreeMap<(Events, &'a str), Chunk> = BTreeMap::new();
     let mut full = Vec::new();
     for event in events {
         for account in event.accounts(home) {
             let Some(told) = event.for_account(account, home) else { continue };
             let json = fitting(&told)?;
-            for of in Events::BOTH {
-                if of == Events::Denied && !told.is_denied() {
-                    continue;
-                }
-                let place = (of == Events::Denied, account);
+            for of in Events::places(event.who.account != account, told.is_denied()) {
+                let place = (of, account);
                 if let Some(chunk) = filling.get(&place)
                     && chunk.json.len() + json.len() + 2 > CHUNK_BYTES
                 {

@@ -1,10 +1,11 @@
 //! Events, looked up: the newest first.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use lambent_store::ScanOptions;
+use lambent_store::{Db, KeyRange, ScanOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -42,7 +43,7 @@ pub struct Page {
 }
 
 /// A place in the log; written as `1795282400120.18446744073709551615`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mark {
     time_ms: i64,
@@ -64,38 +65,75 @@ impl Audit {
         before: Option<Mark>,
     ) -> Result<Page, AuditError> {
         self.flush().await?;
-        let of = if wanted.is_denied { Events::Denied } else { Events::All };
-        let mut range = keys::chunks(of, &wanted.account).range();
-        if let Some(Mark { time_ms, number }) = before {
-            range = range.before(&keys::chunk(of, &wanted.account, time_ms, number));
-        }
+        let of = match wanted.is_denied {
+            true => [Events::Denied, Events::ForeignDenied],
+            false => [Events::All, Events::Foreign],
+        };
+        let mut sources = of.map(|of| Source::new(of, &wanted.account, before));
         let (mut events, mut next, mut read) = (Vec::new(), None, 0);
-        let mut left = Some(range);
-        while let Some(range) = left {
+        loop {
+            for source in &mut sources {
+                source.fill(&self.0.db).await?;
+            }
+            // The newest of both.
+            let [own, foreign] = &mut sources;
+            let source = if own.mark() >= foreign.mark() { own } else { foreign };
+            let Some((mark, key, row)) = source.rows.pop_front() else {
+                return Ok(Page { events, next: None });
+            };
             if events.len() >= least || read >= PAGE_CHUNKS {
                 return Ok(Page { events, next });
             }
-            let range = &range;
-            let options = ScanOptions::rows(SCAN_CHUNKS).reverse();
-            let scanned = self
-                .0
-                .db
-                .read(|txn| async move { Ok::<_, AuditError>(txn.scan_snapshot(range, options).await?) });
-            let page = scanned.await?;
-            read += page.rows.len();
-            for (key, row) in &page.rows {
-                let Ok((_, time_ms, number)) = keys::read(of, key) else { continue };
-                next = Some(Mark { time_ms, number });
-                let of_row = wanted.chosen(key, row);
-                // Rows are by their last event: those before hold nothing younger.
-                if of_row.is_past {
-                    return Ok(Page { events, next: None });
-                }
-                events.extend(of_row.events);
+            (next, read) = (Some(mark), read + 1);
+            let of_row = wanted.chosen(&key, &row);
+            // Rows are by their last event: those before hold nothing younger.
+            if of_row.is_past {
+                return Ok(Page { events, next: None });
             }
-            left = range.rest(&page, true);
+            events.extend(of_row.events);
         }
-        Ok(Page { events, next: None })
+    }
+}
+
+/// Rows of one kind, the newest first.
+struct Source {
+    of: Events,
+    rows: VecDeque<(Mark, Bytes, Bytes)>,
+    /// What is not in `rows` yet.
+    left: Option<KeyRange>,
+}
+
+impl Source {
+    fn new(of: Events, account: &str, before: Option<Mark>) -> Self {
+        let range = keys::chunks(of, account).range();
+        let left = match before {
+            Some(Mark { time_ms, number }) => range.before(&keys::chunk(of, account, time_ms, number)),
+            None => range,
+        };
+        Self { of, rows: VecDeque::new(), left: Some(left) }
+    }
+
+    /// Where the newest of its rows is.
+    fn mark(&self) -> Option<Mark> {
+        self.rows.front().map(|(mark, ..)| *mark)
+    }
+
+    /// Sees to it that there is a row, unless there are no more.
+    async fn fill(&mut self, db: &Db) -> Result<(), AuditError> {
+        while self.rows.is_empty()
+            && let Some(range) = self.left.take()
+        {
+            let (range, options) = (&range, ScanOptions::rows(SCAN_CHUNKS).reverse());
+            let scanned =
+                db.read(|txn| async move { Ok::<_, AuditError>(txn.scan_snapshot(range, options).await?) });
+            let page = scanned.await?;
+            self.left = range.rest(&page, true);
+            for (key, row) in page.rows {
+                let Ok((_, time_ms, number)) = keys::read(self.of, &key) else { continue };
+                self.rows.push_back((Mark { time_ms, number }, key, row));
+            }
+        }
+        Ok(())
     }
 }
 

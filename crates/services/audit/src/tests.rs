@@ -7,6 +7,8 @@ use lambent_store::Db;
 use serde_json::json;
 
 use super::*;
+use crate::keys::{self, Events};
+use crate::sweep;
 
 const ACCOUNT: &str = "000000000000";
 const OTHER: &str = "111111111111";
@@ -197,6 +199,41 @@ async fn old_events_go() {
 }
 
 #[tokio::test]
+async fn the_oldest_events_go_where_there_are_too_many() {
+    let (audit, hand) = audit();
+    let db = &audit.0.db;
+    let bytes = async |of, account| {
+        let key = &keys::bytes(of, account);
+        let row = db.read(|txn| async move { txn.get_snapshot(key).await }).await.unwrap();
+        i64::from_le_bytes(lambent_store::engine::read_counter(row.as_deref()).unwrap())
+    };
+    for number in 0..100 {
+        let request = format!("r{number}");
+        let at = at(&request, 1_795_282_400_000 + number);
+        tell(&audit, &at, ("s3:GetObject", BUCKET), ACCOUNT, number % 2 == 0);
+        tell(&audit, &at, ("s3:GetObject", BUCKET), OTHER, true);
+        answered(&audit, &request, "GetObject", None);
+        audit.flush().await.unwrap();
+    }
+    let (all_bytes, others) = (bytes(Events::All, ACCOUNT).await, bytes(Events::Foreign, OTHER).await);
+    sweep::down_to(db, Events::All, ACCOUNT, all_bytes).await.unwrap();
+    assert_eq!(all(&audit, Wanted::default()).await.len(), 100, "they are not too many");
+    sweep::down_to(db, Events::All, ACCOUNT, all_bytes / 4).await.unwrap();
+    let left = all(&audit, Wanted::default()).await;
+    assert!((20..=25).contains(&left.len()), "{}", left.len());
+    assert_eq!(left[0].request_id, "r99", "the youngest stay");
+    assert!(bytes(Events::All, ACCOUNT).await <= all_bytes / 4);
+    assert_eq!(bytes(Events::Foreign, OTHER).await, others, "one account's are no other's");
+    let denied = all(&audit, Wanted { is_denied: true, ..Wanted::default() }).await;
+    assert_eq!(denied.len(), 50, "what was denied is counted apart");
+    hand.advance(Duration::from_secs(91 * 86_400));
+    sweep::old_events(db, 1_795_282_400_000 + 91 * 86_400_000).await.unwrap();
+    for of in Events::EACH {
+        assert_eq!((bytes(of, ACCOUNT).await, bytes(of, OTHER).await), (0, 0), "{of:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_large_request_keeps_its_denials() {
     let (audit, _) = audit();
     let request = at("large", 1_795_282_400_000);
@@ -238,6 +275,89 @@ async fn strangers_do_not_fill_the_log() {
         answered(&audit, &id, "GetObject", Some(("AccessDenied", "no")));
     }
     assert_eq!(all(&audit, Wanted::default()).await.len(), 100);
+}
+
+#[tokio::test]
+async fn what_strangers_are_allowed_does_not_fill_the_log_either() {
+    let (audit, _) = audit();
+    let caller = Caller::anonymous();
+    for number in 0..1_000 {
+        let id = format!("r{number}");
+        let at = at(&id, 1_795_282_400_000);
+        let (action, resource, owner) = ("s3:GetObject", BUCKET, ACCOUNT);
+        audit.decided(&Decision { caller: &caller, at: &at, action, resource, owner, outcome: Ok(&[]) });
+        answered(&audit, &id, "GetObject", None);
+    }
+    assert_eq!(all(&audit, Wanted::default()).await.len(), 100);
+}
+
+#[tokio::test]
+async fn what_others_do_pushes_out_nothing_of_an_accounts_own() {
+    let (audit, _) = audit();
+    for number in 0..40 {
+        let request = format!("r{number}");
+        let at = at(&request, 1_795_282_400_000 + number);
+        let caller = Caller::root(if number < 10 { OTHER } else { ACCOUNT }, "AKIAROOT");
+        let (action, resource, owner) = ("s3:GetObject", BUCKET, OTHER);
+        audit.decided(&Decision { caller: &caller, at: &at, action, resource, owner, outcome: Ok(&[]) });
+        answered(&audit, &request, "GetObject", None);
+        audit.flush().await.unwrap();
+    }
+    let theirs = || Wanted { account: OTHER.into(), ..Wanted::default() };
+    let ids = async || -> Vec<String> {
+        all(&audit, theirs()).await.into_iter().map(|event| event.request_id).collect()
+    };
+    let expected: Vec<String> = (0..40).rev().map(|number| format!("r{number}")).collect();
+    assert_eq!(ids().await, expected, "they are read together, the newest first");
+    sweep::down_to(&audit.0.db, Events::Foreign, OTHER, 0).await.unwrap();
+    assert_eq!(ids().await, expected[30..], "the oldest of all, which are the account's own, stay");
+}
+
+#[tokio::test]
+async fn chunks_that_were_never_counted_or_cannot_be_read_stop_nothing() {
+    let (audit, _) = audit();
+    let db = &audit.0.db;
+    let (counter, strange) = (&keys::bytes(Events::All, ACCOUNT), keys::chunks(Events::All, ACCOUNT));
+    let strange = &strange.i64(i64::MIN).into_bytes();
+    let write = db.run(|txn| async move {
+        for number in 0..60 {
+            txn.put(&[strange, &[number][..]].concat(), b"?");
+            let key = keys::chunk(Events::All, ACCOUNT, 1_795_282_000_000 + i64::from(number), 1);
+            txn.put(&key.into_bytes(), b"[]");
+        }
+        Ok::<_, lambent_store::StoreError>(())
+    });
+    write.await.unwrap();
+    let bytes = async || {
+        let row = db.read(|txn| async move { txn.get_snapshot(counter).await }).await.unwrap();
+        i64::from_le_bytes(lambent_store::engine::read_counter(row.as_deref()).unwrap())
+    };
+    sweep::count_first(db, Events::All, ACCOUNT).await.unwrap();
+    sweep::count_first(db, Events::All, ACCOUNT).await.unwrap();
+    assert_eq!(bytes().await, 120, "once");
+    sweep::down_to(db, Events::All, ACCOUNT, 20).await.unwrap();
+    assert_eq!(bytes().await, 20);
+    sweep::old_events(db, i64::MAX).await.unwrap();
+    assert_eq!(bytes().await, 0);
+}
+
+#[test]
+fn whoever_floods_the_queue_loses_events_and_nobody_else() {
+    let mut queue = crate::queue::Queue::default();
+    let (at, outcome) = (at("r", 1), Ok(&[][..]));
+    for account in [OTHER, ACCOUNT, ACCOUNT, ACCOUNT] {
+        let caller = Caller::root(account, "AKIAROOT");
+        let (action, resource) = ("s3:GetObject", BUCKET);
+        let decision = Decision { caller: &caller, at: &at, action, resource, owner: OTHER, outcome };
+        queue.push(Event::begin("id".into(), 1, &decision));
+    }
+    queue.drop_of_fullest();
+    queue.drop_of_fullest();
+    assert_eq!(queue.count, 2);
+    let bytes = queue.bytes;
+    let left = queue.into_events();
+    assert_eq!(left.iter().map(Event::bytes).sum::<usize>(), bytes);
+    assert!(left.iter().any(|event| event.who.account == OTHER));
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ impl Iam {
     ) -> Result<model::CreateAccessKeyResponse, ApiError> {
         refuse_root(call, input.user_name.as_deref())?;
         let user_name = user_name(call, input.user_name)?;
-        let made = self.identity.create_access_key(call.account(), &user_name).await.map_err(api_error)?;
+        let made =
+            self.principals(call).create_access_key(call.account(), &user_name).await.map_err(api_error)?;
         let access_key = model::AccessKey {
             access_key_id: made.key.id,
             create_date: Some(time(made.key.created_ms)),
@@ -39,11 +40,11 @@ impl Iam {
     ) -> Result<model::ListAccessKeysResponse, ApiError> {
         let keys = match (&input.user_name, &call.caller().kind) {
             (None, CallerKind::Root) => {
-                self.identity.root_access_keys(call.account()).await.map_err(api_error)?
+                self.principals(call).root_access_keys(call.account()).await.map_err(api_error)?
             }
             _ => {
                 let name = user_name(call, input.user_name)?;
-                self.identity.access_keys(call.account(), &name).await.map_err(api_error)?
+                self.principals(call).access_keys(call.account(), &name).await.map_err(api_error)?
             }
         };
         // A user has two at most, in the order in which they were made: only the second can come after a marker.
@@ -66,7 +67,12 @@ impl Iam {
         refuse_root(call, input.user_name.as_deref())?;
         let is_active = is_active(&input.status)?;
         let name = user_name(call, input.user_name)?;
-        let set = self.identity.set_access_key_active(call.account(), &name, &input.access_key_id, is_active);
+        let set = self.principals(call).set_access_key_active(
+            call.account(),
+            &name,
+            &input.access_key_id,
+            is_active,
+        );
         set.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -78,7 +84,7 @@ impl Iam {
     ) -> Result<Empty, ApiError> {
         refuse_root(call, input.user_name.as_deref())?;
         let name = user_name(call, input.user_name)?;
-        let delete = self.identity.delete_access_key(call.account(), &name, &input.access_key_id);
+        let delete = self.principals(call).delete_access_key(call.account(), &name, &input.access_key_id);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -89,11 +95,11 @@ impl Iam {
         input: model::GetAccessKeyLastUsedRequest,
     ) -> Result<model::GetAccessKeyLastUsedResponse, ApiError> {
         let id = input.access_key_id;
-        let found = self.identity.access_key(&id).await.map_err(api_error)?;
+        let found = self.principals(call).access_key(&id).await.map_err(api_error)?;
         let Some((_, key)) = found.filter(|(account, _)| account == call.account()) else {
             return Err(api_error(IdentityError::NoSuch { kind: Kind::AccessKey, name: id }));
         };
-        let used = self.identity.last_use(&id).await.map_err(api_error)?;
+        let used = self.principals(call).last_use(&id).await.map_err(api_error)?;
         let last_used_date = used.as_ref().map(|used| time(used.time_ms));
         let (service_name, region) = used
             .map_or_else(|| (NOT_USED.to_owned(), NOT_USED.to_owned()), |used| (used.service, used.region));

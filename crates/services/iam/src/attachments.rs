@@ -27,7 +27,7 @@ macro_rules! attaching {
                 input: model::$attach_input,
             ) -> Result<Empty, ApiError> {
                 let to = named(call, PrincipalKind::$kind, &input.$name);
-                self.identity.attach_policy(to, &input.policy_arn).await.map_err(api_error)?;
+                self.principals(call).attach_policy(to, &input.policy_arn).await.map_err(api_error)?;
                 Ok(Empty {})
             }
 
@@ -37,7 +37,7 @@ macro_rules! attaching {
                 input: model::$detach_input,
             ) -> Result<Empty, ApiError> {
                 let from = named(call, PrincipalKind::$kind, &input.$name);
-                self.identity.detach_policy(from, &input.policy_arn).await.map_err(api_error)?;
+                self.principals(call).detach_policy(from, &input.policy_arn).await.map_err(api_error)?;
                 Ok(Empty {})
             }
 
@@ -52,7 +52,7 @@ macro_rules! attaching {
                     marker: input.marker,
                     max_items: input.max_items,
                 };
-                let (policies, marker) = self.attached(of, asked).await?;
+                let (policies, marker) = self.attached(call, of, asked).await?;
                 Ok(model::$list_output {
                     attached_policies: Some(policies),
                     is_truncated: Some(marker.is_some()),
@@ -100,10 +100,11 @@ attaching!(
 impl Iam {
     async fn attached(
         &self,
+        call: &Call,
         of: PrincipalName<'_>,
         asked: Asked,
     ) -> Result<(Vec<model::AttachedPolicy>, Option<String>), ApiError> {
-        let mut arns = self.identity.attached_policies(of).await.map_err(api_error)?;
+        let mut arns = self.principals(call).attached_policies(of).await.map_err(api_error)?;
         let prefix = format!(":policy{}", path_prefix(asked.path_prefix.as_deref()));
         arns.retain(|arn| arn.contains(&prefix));
         arns.sort_by(|one, other| policy_name(one).cmp(policy_name(other)));
@@ -120,8 +121,12 @@ impl Iam {
         call: &Call,
         input: model::PutUserPermissionsBoundaryRequest,
     ) -> Result<Empty, ApiError> {
-        self.bound(named(call, PrincipalKind::User, &input.user_name), Some(&input.permissions_boundary))
-            .await
+        self.bound(
+            call,
+            named(call, PrincipalKind::User, &input.user_name),
+            Some(&input.permissions_boundary),
+        )
+        .await
     }
 
     pub(crate) async fn delete_user_permissions_boundary(
@@ -129,7 +134,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteUserPermissionsBoundaryRequest,
     ) -> Result<Empty, ApiError> {
-        self.bound(named(call, PrincipalKind::User, &input.user_name), None).await
+        self.bound(call, named(call, PrincipalKind::User, &input.user_name), None).await
     }
 
     pub(crate) async fn put_role_permissions_boundary(
@@ -137,8 +142,12 @@ impl Iam {
         call: &Call,
         input: model::PutRolePermissionsBoundaryRequest,
     ) -> Result<Empty, ApiError> {
-        self.bound(named(call, PrincipalKind::Role, &input.role_name), Some(&input.permissions_boundary))
-            .await
+        self.bound(
+            call,
+            named(call, PrincipalKind::Role, &input.role_name),
+            Some(&input.permissions_boundary),
+        )
+        .await
     }
 
     pub(crate) async fn delete_role_permissions_boundary(
@@ -146,11 +155,11 @@ impl Iam {
         call: &Call,
         input: model::DeleteRolePermissionsBoundaryRequest,
     ) -> Result<Empty, ApiError> {
-        self.bound(named(call, PrincipalKind::Role, &input.role_name), None).await
+        self.bound(call, named(call, PrincipalKind::Role, &input.role_name), None).await
     }
 
-    async fn bound(&self, who: PrincipalName<'_>, arn: Option<&str>) -> Result<Empty, ApiError> {
-        self.identity.set_boundary(who, arn).await.map_err(api_error)?;
+    async fn bound(&self, call: &Call, who: PrincipalName<'_>, arn: Option<&str>) -> Result<Empty, ApiError> {
+        self.principals(call).set_boundary(who, arn).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -160,8 +169,8 @@ impl Iam {
         input: model::ListEntitiesForPolicyRequest,
     ) -> Result<model::ListEntitiesForPolicyResponse, ApiError> {
         let (account, arn) = (call.account(), &input.policy_arn);
-        self.identity.managed_policy(account, arn).await.map_err(api_error)?;
-        let mut all = self.identity.attachments_of(account, arn).await.map_err(api_error)?;
+        self.principals(call).managed_policy(account, arn).await.map_err(api_error)?;
+        let mut all = self.principals(call).attachments_of(account, arn).await.map_err(api_error)?;
         let prefix = path_prefix(input.path_prefix.as_deref());
         all.retain(|found| {
             let is_kind = match &input.entity_filter {

@@ -27,7 +27,8 @@ impl Iam {
         call: &Call,
         _input: Empty,
     ) -> Result<model::GenerateCredentialReportResponse, ApiError> {
-        let is_new = self.identity.begin_credential_report(call.account()).await.map_err(api_error)?;
+        let is_new =
+            self.principals(call).begin_credential_report(call.account()).await.map_err(api_error)?;
         let (state, description) = match is_new {
             true => (model::ReportStateType::Started, Some("No report exists. Starting a new report")),
             false => (model::ReportStateType::Complete, None),
@@ -42,7 +43,7 @@ impl Iam {
         call: &Call,
         _input: Empty,
     ) -> Result<model::GetCredentialReportResponse, ApiError> {
-        let settings = self.identity.account_settings(call.account()).await.map_err(api_error)?;
+        let settings = self.principals(call).account_settings(call.account()).await.map_err(api_error)?;
         let made_ms = settings.report_ms.ok_or_else(|| {
             errors::credential_report_not_present_exception(
                 "Report is not present, please generate one first",
@@ -62,14 +63,15 @@ impl Iam {
 
     async fn report(&self, call: &Call) -> Result<String, ApiError> {
         let account = call.account();
-        let mut lines = vec![COLUMNS.to_owned(), self.root_line(account).await?];
+        let mut lines = vec![COLUMNS.to_owned(), self.root_line(call).await?];
         let mut marker: Option<String> = None;
         loop {
-            let page = self.identity.users(account, "/", marker.as_deref(), quotas::ITEMS_PER_PAGE_MAX);
+            let page =
+                self.principals(call).users(account, "/", marker.as_deref(), quotas::ITEMS_PER_PAGE_MAX);
             let page = page.await.map_err(api_error)?;
             for user in &page.items {
-                let keys = self.identity.access_keys(account, &user.name).await.map_err(api_error)?;
-                lines.push(self.user_line(user, &keys).await?);
+                let keys = self.principals(call).access_keys(account, &user.name).await.map_err(api_error)?;
+                lines.push(self.user_line(call, user, &keys).await?);
             }
             marker = page.marker;
             if marker.is_none() {
@@ -78,33 +80,39 @@ impl Iam {
         }
     }
 
-    async fn root_line(&self, account: &str) -> Result<String, ApiError> {
+    async fn root_line(&self, call: &Call) -> Result<String, ApiError> {
+        let account = call.account();
         let arn = Arn::new("iam", "", account, "root").to_string();
         let mut fields: Vec<String> =
             [ROOT, &arn, NONE, "not_supported", NONE, "not_supported", "not_supported"]
                 .map(str::to_owned)
                 .to_vec();
         fields.push("false".to_owned());
-        let keys = self.identity.root_access_keys(account).await.map_err(api_error)?;
-        self.add_keys(&mut fields, &keys).await?;
+        let keys = self.principals(call).root_access_keys(account).await.map_err(api_error)?;
+        self.add_keys(call, &mut fields, &keys).await?;
         Ok(fields.join(","))
     }
 
-    async fn user_line(&self, user: &User, keys: &[AccessKey]) -> Result<String, ApiError> {
+    async fn user_line(&self, call: &Call, user: &User, keys: &[AccessKey]) -> Result<String, ApiError> {
         let mut fields = vec![user.name.clone(), user.arn(), date(user.created_ms), "false".to_owned()];
         fields.extend(["N/A", "N/A", "N/A", "false"].map(str::to_owned));
-        self.add_keys(&mut fields, keys).await?;
+        self.add_keys(call, &mut fields, keys).await?;
         Ok(fields.join(","))
     }
 
     /// The columns of both keys, be they there or not, and of certificates, which never are.
-    async fn add_keys(&self, fields: &mut Vec<String>, keys: &[AccessKey]) -> Result<(), ApiError> {
+    async fn add_keys(
+        &self,
+        call: &Call,
+        fields: &mut Vec<String>,
+        keys: &[AccessKey],
+    ) -> Result<(), ApiError> {
         for number in 0..quotas::ACCESS_KEYS_MAX {
             let Some(key) = keys.get(number) else {
                 fields.extend(["false", NONE, NONE, NONE, NONE].map(str::to_owned));
                 continue;
             };
-            let used = self.identity.last_use(&key.id).await.map_err(api_error)?;
+            let used = self.principals(call).last_use(&key.id).await.map_err(api_error)?;
             fields.push(key.is_active.to_string());
             fields.push(if key.created_ms > 0 { date(key.created_ms) } else { NONE.to_owned() });
             match used {

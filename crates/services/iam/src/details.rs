@@ -77,40 +77,43 @@ impl Iam {
         let account = call.account();
         Ok(match section {
             EntityType::User => {
-                let page = self.identity.users(account, "/", after, max).await.map_err(api_error)?;
+                let page = self.principals(call).users(account, "/", after, max).await.map_err(api_error)?;
                 let count = page.items.len();
                 for user in page.items {
                     let groups =
-                        self.identity.groups_of_user(account, &user.name).await.map_err(api_error)?;
+                        self.principals(call).groups_of_user(account, &user.name).await.map_err(api_error)?;
                     details.users.push(user_detail(user, groups));
                 }
                 (count, page.marker)
             }
             EntityType::Group => {
-                let page = self.identity.groups(account, "/", after, max).await.map_err(api_error)?;
+                let page = self.principals(call).groups(account, "/", after, max).await.map_err(api_error)?;
                 let count = page.items.len();
                 details.groups.extend(page.items.into_iter().map(group_detail));
                 (count, page.marker)
             }
             EntityType::Role => {
-                let page = self.identity.roles(account, "/", after, max).await.map_err(api_error)?;
+                let page = self.principals(call).roles(account, "/", after, max).await.map_err(api_error)?;
                 let count = page.items.len();
-                details.roles.extend(page.items.into_iter().map(role_detail));
+                for role in page.items {
+                    details.roles.push(role_detail(self.as_shown(call, role).await?));
+                }
                 (count, page.marker)
             }
-            _ => return self.add_policies(account, section, after, max, &mut details.policies).await,
+            _ => return self.add_policies(call, section, after, max, &mut details.policies).await,
         })
     }
 
     /// Adds policies of the account, or those of AWS that are in use.
     async fn add_policies(
         &self,
-        account: &str,
+        call: &Call,
         section: EntityType,
         after: Option<&str>,
         max: usize,
         details: &mut Vec<model::ManagedPolicyDetail>,
     ) -> Result<(usize, Option<String>), ApiError> {
+        let account = call.account();
         let scope = match section {
             EntityType::LocalManagedPolicy => PolicyScope::Local,
             _ => PolicyScope::Aws,
@@ -118,11 +121,12 @@ impl Iam {
         let is_shown = |policy: &ManagedPolicy, usage: UsageCount| {
             !policy.is_aws() || usage.attached + usage.boundaries > 0
         };
-        let page = self.identity.managed_policies(account, scope, is_shown, after, max);
+        let page = self.principals(call).managed_policies(account, scope, is_shown, after, max);
         let page = page.await.map_err(api_error)?;
         let count = page.items.len();
         for (policy, usage) in page.items {
-            let versions = self.identity.policy_versions(account, &policy.arn()).await.map_err(api_error)?;
+            let versions =
+                self.principals(call).policy_versions(account, &policy.arn()).await.map_err(api_error)?;
             details.push(policy_detail(policy, usage, versions));
         }
         Ok((count, page.marker))

@@ -22,7 +22,7 @@ impl Iam {
             path: input.path.unwrap_or_else(|| "/".to_owned()),
             ..Group::default()
         };
-        let group = self.identity.create_group(group).await.map_err(api_error)?;
+        let group = self.principals(call).create_group(group).await.map_err(api_error)?;
         Ok(model::CreateGroupResponse { group: shown(group) })
     }
 
@@ -32,7 +32,7 @@ impl Iam {
         input: model::GetGroupRequest,
     ) -> Result<model::GetGroupResponse, ApiError> {
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let found = self.identity.group_with_members(call.account(), &input.group_name, marker, max);
+        let found = self.principals(call).group_with_members(call.account(), &input.group_name, marker, max);
         let (group, members) = found.await.map_err(api_error)?;
         Ok(model::GetGroupResponse {
             group: shown(group),
@@ -49,7 +49,8 @@ impl Iam {
     ) -> Result<model::ListGroupsResponse, ApiError> {
         let prefix = path_prefix(input.path_prefix.as_deref());
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed = self.identity.groups(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        let listed =
+            self.principals(call).groups(call.account(), prefix, marker, max).await.map_err(api_error)?;
         Ok(model::ListGroupsResponse {
             groups: listed.items.into_iter().map(shown).collect(),
             is_truncated: Some(listed.marker.is_some()),
@@ -62,8 +63,11 @@ impl Iam {
         call: &Call,
         input: model::ListGroupsForUserRequest,
     ) -> Result<model::ListGroupsForUserResponse, ApiError> {
-        let groups =
-            self.identity.groups_of_user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let groups = self
+            .principals(call)
+            .groups_of_user(call.account(), &input.user_name)
+            .await
+            .map_err(api_error)?;
         let listed = page(groups, input.marker.as_deref(), input.max_items, |group| &group.name);
         Ok(model::ListGroupsForUserResponse {
             groups: listed.items.into_iter().map(shown).collect(),
@@ -78,11 +82,15 @@ impl Iam {
         input: model::UpdateGroupRequest,
     ) -> Result<Empty, ApiError> {
         let new = Rename { name: input.new_group_name.as_deref(), path: input.new_path.as_deref() };
-        let mut group = self.identity.group(call.account(), &input.group_name).await.map_err(api_error)?;
+        let mut group =
+            self.principals(call).group(call.account(), &input.group_name).await.map_err(api_error)?;
         new.apply(&mut group.name, &mut group.path);
         // Who moves a group must be allowed to do so at both places.
         call.authorize(Wanted::new("iam:UpdateGroup", group.arn()).of_a_new_thing()).await?;
-        self.identity.update_group(call.account(), &input.group_name, new).await.map_err(api_error)?;
+        self.principals(call)
+            .update_group(call.account(), &input.group_name, new)
+            .await
+            .map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -91,7 +99,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteGroupRequest,
     ) -> Result<Empty, ApiError> {
-        self.identity.delete_group(call.account(), &input.group_name).await.map_err(api_error)?;
+        self.principals(call).delete_group(call.account(), &input.group_name).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -101,7 +109,7 @@ impl Iam {
         input: model::AddUserToGroupRequest,
     ) -> Result<Empty, ApiError> {
         let (group, user) = (&input.group_name, &input.user_name);
-        self.identity.add_user_to_group(call.account(), group, user).await.map_err(api_error)?;
+        self.principals(call).add_user_to_group(call.account(), group, user).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -111,7 +119,7 @@ impl Iam {
         input: model::RemoveUserFromGroupRequest,
     ) -> Result<Empty, ApiError> {
         let (group, user) = (&input.group_name, &input.user_name);
-        self.identity.remove_user_from_group(call.account(), group, user).await.map_err(api_error)?;
+        self.principals(call).remove_user_from_group(call.account(), group, user).await.map_err(api_error)?;
         Ok(Empty {})
     }
 }

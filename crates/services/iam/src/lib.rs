@@ -30,9 +30,9 @@ mod violations;
 
 use std::sync::Arc;
 
-use lambent_api::Service;
+use lambent_api::{Call, Service};
 use lambent_base::{Arn, Place};
-use lambent_identity::Identity;
+use lambent_identity::{Identity, Principals};
 use lambent_model_iam::SERVICE;
 
 /// The state that handlers share.
@@ -48,6 +48,13 @@ pub fn service(identity: Arc<Identity>) -> Service {
     principal_operations::add(&mut service, &iam);
     policy_operations::add(&mut service, &iam);
     service
+}
+
+impl Iam {
+    /// Who there is, for a call that was decided on.
+    pub(crate) fn principals(&self, call: &Call) -> Principals<'_> {
+        self.identity.principals(call.authorized())
+    }
 }
 
 fn role_arn(place: &Place, path: Option<&str>, name: &str) -> String {

@@ -25,7 +25,7 @@ impl Iam {
             document: &input.policy_document,
             tags: &tags,
         };
-        let policy = self.identity.create_policy(new).await.map_err(api_error)?;
+        let policy = self.principals(call).create_policy(new).await.map_err(api_error)?;
         // CreatePolicy's answer leaves out the description.
         let shown = model::Policy { description: None, ..shown(&policy, UsageCount::default()) };
         Ok(model::CreatePolicyResponse { policy: Some(shown) })
@@ -37,8 +37,8 @@ impl Iam {
         input: model::GetPolicyRequest,
     ) -> Result<model::GetPolicyResponse, ApiError> {
         let (account, arn) = (call.account(), &input.policy_arn);
-        let policy = self.identity.managed_policy(account, arn).await.map_err(api_error)?;
-        let usage = self.identity.policy_usage(account, arn).await.map_err(api_error)?;
+        let policy = self.principals(call).managed_policy(account, arn).await.map_err(api_error)?;
+        let usage = self.principals(call).policy_usage(account, arn).await.map_err(api_error)?;
         Ok(model::GetPolicyResponse { policy: Some(shown(&policy, usage)) })
     }
 
@@ -47,7 +47,7 @@ impl Iam {
         call: &Call,
         input: model::DeletePolicyRequest,
     ) -> Result<Empty, ApiError> {
-        self.identity.delete_policy(call.account(), &input.policy_arn).await.map_err(api_error)?;
+        self.principals(call).delete_policy(call.account(), &input.policy_arn).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -72,7 +72,7 @@ impl Iam {
             is_used && policy.path.starts_with(prefix) && (!only_attached || usage.attached > 0)
         };
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed = self.identity.managed_policies(call.account(), scope, is_wanted, marker, max);
+        let listed = self.principals(call).managed_policies(call.account(), scope, is_wanted, marker, max);
         let listed = listed.await.map_err(api_error)?;
         let brief = |(policy, usage): &(ManagedPolicy, UsageCount)| model::Policy {
             description: None,
@@ -92,7 +92,10 @@ impl Iam {
         input: model::TagPolicyRequest,
     ) -> Result<Empty, ApiError> {
         let tags = tags_in(input.tags);
-        self.identity.tag_policy(call.account(), &input.policy_arn, &tags).await.map_err(api_error)?;
+        self.principals(call)
+            .tag_policy(call.account(), &input.policy_arn, &tags)
+            .await
+            .map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -101,7 +104,7 @@ impl Iam {
         call: &Call,
         input: model::UntagPolicyRequest,
     ) -> Result<Empty, ApiError> {
-        let untag = self.identity.untag_policy(call.account(), &input.policy_arn, &input.tag_keys);
+        let untag = self.principals(call).untag_policy(call.account(), &input.policy_arn, &input.tag_keys);
         untag.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -111,7 +114,7 @@ impl Iam {
         call: &Call,
         input: model::ListPolicyTagsRequest,
     ) -> Result<model::ListPolicyTagsResponse, ApiError> {
-        let policy = self.identity.managed_policy(call.account(), &input.policy_arn).await;
+        let policy = self.principals(call).managed_policy(call.account(), &input.policy_arn).await;
         let tags = policy.map_err(api_error)?.tags;
         let listed = page(tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListPolicyTagsResponse {

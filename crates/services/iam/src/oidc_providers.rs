@@ -24,7 +24,7 @@ impl Iam {
             tags: tags_in(input.tags.unwrap_or_default()),
             ..OidcProvider::default()
         };
-        let provider = self.identity.create_oidc_provider(provider).await.map_err(api_error)?;
+        let provider = self.principals(call).create_oidc_provider(provider).await.map_err(api_error)?;
         Ok(model::CreateOpenIDConnectProviderResponse {
             open_id_connect_provider_arn: Some(provider.arn()),
             tags: (!provider.tags.is_empty()).then(|| tags_out(&provider.tags)),
@@ -51,7 +51,7 @@ impl Iam {
         call: &Call,
         _input: model::ListOpenIDConnectProvidersRequest,
     ) -> Result<model::ListOpenIDConnectProvidersResponse, ApiError> {
-        let all = self.identity.oidc_providers(call.account()).await.map_err(api_error)?;
+        let all = self.principals(call).oidc_providers(call.account()).await.map_err(api_error)?;
         let entry =
             |provider: &OidcProvider| model::OpenIDConnectProviderListEntry { arn: Some(provider.arn()) };
         Ok(model::ListOpenIDConnectProvidersResponse {
@@ -65,7 +65,10 @@ impl Iam {
         input: model::AddClientIDToOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        self.identity.add_client_id(call.account(), arn, &input.client_id).await.map_err(api_error)?;
+        self.principals(call)
+            .add_client_id(call.account(), arn, &input.client_id)
+            .await
+            .map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -75,7 +78,10 @@ impl Iam {
         input: model::RemoveClientIDFromOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        self.identity.remove_client_id(call.account(), arn, &input.client_id).await.map_err(api_error)?;
+        self.principals(call)
+            .remove_client_id(call.account(), arn, &input.client_id)
+            .await
+            .map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -85,7 +91,7 @@ impl Iam {
         input: model::UpdateOpenIDConnectProviderThumbprintRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        let set = self.identity.set_thumbprints(call.account(), arn, &input.thumbprint_list);
+        let set = self.principals(call).set_thumbprints(call.account(), arn, &input.thumbprint_list);
         set.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -96,7 +102,7 @@ impl Iam {
         input: model::DeleteOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        self.identity.delete_oidc_provider(call.account(), arn).await.map_err(api_error)?;
+        self.principals(call).delete_oidc_provider(call.account(), arn).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -106,7 +112,7 @@ impl Iam {
         input: model::TagOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let (arn, tags) = (&input.open_id_connect_provider_arn, tags_in(input.tags));
-        self.identity.tag_oidc_provider(call.account(), arn, &tags).await.map_err(api_error)?;
+        self.principals(call).tag_oidc_provider(call.account(), arn, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -116,7 +122,7 @@ impl Iam {
         input: model::UntagOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        let untag = self.identity.untag_oidc_provider(call.account(), arn, &input.tag_keys);
+        let untag = self.principals(call).untag_oidc_provider(call.account(), arn, &input.tag_keys);
         untag.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -136,6 +142,6 @@ impl Iam {
     }
 
     async fn oidc(&self, call: &Call, arn: &str) -> Result<OidcProvider, ApiError> {
-        self.identity.oidc_provider(call.account(), arn).await.map_err(api_error)
+        self.principals(call).oidc_provider(call.account(), arn).await.map_err(api_error)
     }
 }

@@ -34,7 +34,8 @@ impl Iam {
             boundary: input.permissions_boundary,
             ..Role::default()
         };
-        let role = self.identity.create_role(role).await.map_err(api_error)?;
+        let role = self.principals(call).create_role(role).await.map_err(api_error)?;
+        let role = self.as_shown(call, role).await?;
         Ok(model::CreateRoleResponse { role: created(role) })
     }
 
@@ -43,8 +44,9 @@ impl Iam {
         call: &Call,
         input: model::GetRoleRequest,
     ) -> Result<model::GetRoleResponse, ApiError> {
-        let role = self.identity.role(name(call, &input.role_name)).await.map_err(api_error)?;
-        let used = self.identity.role_use(&role).await.map_err(api_error)?;
+        let role = self.principals(call).role(name(call, &input.role_name)).await.map_err(api_error)?;
+        let used = self.principals(call).role_use(&role).await.map_err(api_error)?;
+        let role = self.as_shown(call, role).await?;
         Ok(model::GetRoleResponse { role: shown(role, used) })
     }
 
@@ -55,11 +57,16 @@ impl Iam {
     ) -> Result<model::ListRolesResponse, ApiError> {
         let prefix = path_prefix(input.path_prefix.as_deref());
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed = self.identity.roles(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        let listed =
+            self.principals(call).roles(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        let mut roles = Vec::with_capacity(listed.items.len());
+        for role in listed.items {
+            roles.push(brief(self.as_shown(call, role).await?));
+        }
         Ok(model::ListRolesResponse {
             is_truncated: Some(listed.marker.is_some()),
             marker: listed.marker,
-            roles: listed.items.into_iter().map(brief).collect(),
+            roles,
         })
     }
 
@@ -72,7 +79,7 @@ impl Iam {
             description: input.description.as_deref(),
             max_session_seconds: input.max_session_duration.map(i64::from),
         };
-        self.identity.update_role(name(call, &input.role_name), update).await.map_err(api_error)?;
+        self.principals(call).update_role(name(call, &input.role_name), update).await.map_err(api_error)?;
         Ok(model::UpdateRoleResponse {})
     }
 
@@ -82,8 +89,9 @@ impl Iam {
         input: model::UpdateRoleDescriptionRequest,
     ) -> Result<model::UpdateRoleDescriptionResponse, ApiError> {
         let update = RoleUpdate { description: Some(&input.description), ..RoleUpdate::default() };
-        let role = self.identity.update_role(name(call, &input.role_name), update).await;
-        Ok(model::UpdateRoleDescriptionResponse { role: Some(created(role.map_err(api_error)?)) })
+        let role = self.principals(call).update_role(name(call, &input.role_name), update).await;
+        let role = self.as_shown(call, role.map_err(api_error)?).await?;
+        Ok(model::UpdateRoleDescriptionResponse { role: Some(created(role)) })
     }
 
     pub(crate) async fn update_assume_role_policy(
@@ -92,7 +100,7 @@ impl Iam {
         input: model::UpdateAssumeRolePolicyRequest,
     ) -> Result<Empty, ApiError> {
         let role = name(call, &input.role_name);
-        self.identity.update_trust_policy(role, &input.policy_document).await.map_err(api_error)?;
+        self.principals(call).update_trust_policy(role, &input.policy_document).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -101,7 +109,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteRoleRequest,
     ) -> Result<Empty, ApiError> {
-        self.identity.delete_role(name(call, &input.role_name)).await.map_err(api_error)?;
+        self.principals(call).delete_role(name(call, &input.role_name)).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -111,7 +119,7 @@ impl Iam {
         input: model::TagRoleRequest,
     ) -> Result<Empty, ApiError> {
         let tags = tags_in(input.tags);
-        self.identity.tag_role(name(call, &input.role_name), &tags).await.map_err(api_error)?;
+        self.principals(call).tag_role(name(call, &input.role_name), &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -121,7 +129,7 @@ impl Iam {
         input: model::UntagRoleRequest,
     ) -> Result<Empty, ApiError> {
         let role = name(call, &input.role_name);
-        self.identity.untag_role(role, &input.tag_keys).await.map_err(api_error)?;
+        self.principals(call).untag_role(role, &input.tag_keys).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -130,13 +138,22 @@ impl Iam {
         call: &Call,
         input: model::ListRoleTagsRequest,
     ) -> Result<model::ListRoleTagsResponse, ApiError> {
-        let role = self.identity.role(name(call, &input.role_name)).await.map_err(api_error)?;
+        let role = self.principals(call).role(name(call, &input.role_name)).await.map_err(api_error)?;
         let listed = page(role.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListRoleTagsResponse {
             is_truncated: Some(listed.marker.is_some()),
             marker: listed.marker,
             tags: tags_out(&listed.items),
         })
+    }
+}
+
+impl Iam {
+    /// A role with its trust policy as it is shown today.
+    pub(crate) async fn as_shown(&self, call: &Call, mut role: Role) -> Result<Role, ApiError> {
+        let shown = self.principals(call).shown(&role.trust_policy, &role.trust_pins).await;
+        role.trust_policy = shown.map_err(api_error)?;
+        Ok(role)
     }
 }
 

@@ -28,7 +28,7 @@ impl Iam {
             tags: tags_in(input.tags.unwrap_or_default()),
             ..SamlProvider::default()
         };
-        let create = self.identity.create_saml_provider(provider, &input.saml_metadata_document);
+        let create = self.principals(call).create_saml_provider(provider, &input.saml_metadata_document);
         let provider = create.await.map_err(api_error)?;
         Ok(model::CreateSAMLProviderResponse {
             saml_provider_arn: Some(provider.arn()),
@@ -41,7 +41,7 @@ impl Iam {
         call: &Call,
         input: model::GetSAMLProviderRequest,
     ) -> Result<model::GetSAMLProviderResponse, ApiError> {
-        let found = self.identity.saml_provider(call.account(), &input.saml_provider_arn).await;
+        let found = self.principals(call).saml_provider(call.account(), &input.saml_provider_arn).await;
         let (provider, metadata) = found.map_err(api_error)?;
         Ok(model::GetSAMLProviderResponse {
             assertion_encryption_mode: provider
@@ -62,7 +62,7 @@ impl Iam {
         call: &Call,
         _input: model::ListSAMLProvidersRequest,
     ) -> Result<model::ListSAMLProvidersResponse, ApiError> {
-        let all = self.identity.saml_providers(call.account()).await.map_err(api_error)?;
+        let all = self.principals(call).saml_providers(call.account()).await.map_err(api_error)?;
         let entry = |provider: &SamlProvider| model::SAMLProviderListEntry {
             arn: Some(provider.arn()),
             create_date: Some(time(provider.created_ms)),
@@ -81,10 +81,13 @@ impl Iam {
         let (account, arn) = (call.account(), &input.saml_provider_arn);
         match &input.saml_metadata_document {
             Some(metadata) => {
-                self.identity.update_saml_provider(account, arn, metadata).await.map_err(api_error)?;
+                self.principals(call)
+                    .update_saml_provider(account, arn, metadata)
+                    .await
+                    .map_err(api_error)?;
             }
             None => {
-                self.identity.saml_provider(account, arn).await.map_err(api_error)?;
+                self.principals(call).saml_provider(account, arn).await.map_err(api_error)?;
             }
         }
         Ok(model::UpdateSAMLProviderResponse { saml_provider_arn: Some(input.saml_provider_arn) })
@@ -95,7 +98,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteSAMLProviderRequest,
     ) -> Result<Empty, ApiError> {
-        let delete = self.identity.delete_saml_provider(call.account(), &input.saml_provider_arn);
+        let delete = self.principals(call).delete_saml_provider(call.account(), &input.saml_provider_arn);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -106,7 +109,7 @@ impl Iam {
         input: model::TagSAMLProviderRequest,
     ) -> Result<Empty, ApiError> {
         let (arn, tags) = (&input.saml_provider_arn, tags_in(input.tags));
-        self.identity.tag_saml_provider(call.account(), arn, &tags).await.map_err(api_error)?;
+        self.principals(call).tag_saml_provider(call.account(), arn, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -116,7 +119,10 @@ impl Iam {
         input: model::UntagSAMLProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.saml_provider_arn;
-        self.identity.untag_saml_provider(call.account(), arn, &input.tag_keys).await.map_err(api_error)?;
+        self.principals(call)
+            .untag_saml_provider(call.account(), arn, &input.tag_keys)
+            .await
+            .map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -125,7 +131,7 @@ impl Iam {
         call: &Call,
         input: model::ListSAMLProviderTagsRequest,
     ) -> Result<model::ListSAMLProviderTagsResponse, ApiError> {
-        let found = self.identity.saml_provider(call.account(), &input.saml_provider_arn).await;
+        let found = self.principals(call).saml_provider(call.account(), &input.saml_provider_arn).await;
         let (provider, _) = found.map_err(api_error)?;
         let listed = page(provider.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListSAMLProviderTagsResponse {

@@ -15,7 +15,8 @@ impl Iam {
     ) -> Result<model::CreateServiceLinkedRoleResponse, ApiError> {
         let (suffix, description) = (input.custom_suffix.as_deref(), input.description.as_deref());
         let service = &input.aws_service_name;
-        let create = self.identity.create_service_linked_role(call.account(), service, suffix, description);
+        let create =
+            self.principals(call).create_service_linked_role(call.account(), service, suffix, description);
         let role = created(create.await.map_err(api_error)?);
         Ok(model::CreateServiceLinkedRoleResponse { role: Some(role) })
     }
@@ -25,7 +26,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteServiceLinkedRoleRequest,
     ) -> Result<model::DeleteServiceLinkedRoleResponse, ApiError> {
-        let delete = self.identity.delete_service_linked_role(name(call, &input.role_name));
+        let delete = self.principals(call).delete_service_linked_role(name(call, &input.role_name));
         let deletion_task_id = delete.await.map_err(api_error)?;
         Ok(model::DeleteServiceLinkedRoleResponse { deletion_task_id })
     }
@@ -35,7 +36,10 @@ impl Iam {
         call: &Call,
         input: model::GetServiceLinkedRoleDeletionStatusRequest,
     ) -> Result<model::GetServiceLinkedRoleDeletionStatusResponse, ApiError> {
-        self.identity.deletion_task(call.account(), &input.deletion_task_id).await.map_err(api_error)?;
+        self.principals(call)
+            .deletion_task(call.account(), &input.deletion_task_id)
+            .await
+            .map_err(api_error)?;
         let status = model::DeletionTaskStatusType::Succeeded;
         Ok(model::GetServiceLinkedRoleDeletionStatusResponse { reason: None, status })
     }

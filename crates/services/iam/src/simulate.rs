@@ -59,7 +59,7 @@ impl Iam {
         let account = call.account();
         let (caller, tags) = match &input.caller_arn {
             Some(arn) => {
-                let Source { caller, tags, .. } = self.source(account, arn, true).await?;
+                let Source { caller, tags, .. } = self.source(call, arn, true).await?;
                 (caller, tags)
             }
             None => (unnamed(account), Vec::new()),
@@ -90,8 +90,7 @@ impl Iam {
         call: &Call,
         input: model::SimulatePrincipalPolicyRequest,
     ) -> Result<model::SimulatePolicyResponse, ApiError> {
-        let account = call.account();
-        let source = self.source(account, &input.policy_source_arn, false).await?;
+        let source = self.source(call, &input.policy_source_arn, false).await?;
         let excluded = input.policy_exclusion_list.unwrap_or_default();
         let kept = source.policies.policies.into_iter().filter(|policy| !is_excluded(policy, &excluded));
         let mut policies: Vec<_> = kept.map(labelled).collect();
@@ -102,7 +101,7 @@ impl Iam {
         };
         let (mut caller, mut tags) = (source.caller, source.tags);
         if let Some(arn) = &input.caller_arn {
-            Source { caller, tags, .. } = self.source(account, arn, true).await?;
+            Source { caller, tags, .. } = self.source(call, arn, true).await?;
         }
         let asked = Asked {
             actions: input.action_names,

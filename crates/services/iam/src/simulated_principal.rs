@@ -21,7 +21,8 @@ pub(crate) struct Source {
 
 impl Iam {
     /// The principal of an ARN: of the account, or, where it only asks, of any.
-    pub(crate) async fn source(&self, account: &str, arn: &str, only_asks: bool) -> Result<Source, ApiError> {
+    pub(crate) async fn source(&self, call: &Call, arn: &str, only_asks: bool) -> Result<Source, ApiError> {
+        let account = call.account();
         let invalid = || {
             errors::invalid_input_exception(format!(
                 "Invalid Entity Arn: {arn} does not clearly define entity type and name."
@@ -37,8 +38,8 @@ impl Iam {
             return Err(api_error(IdentityError::NoSuch { kind: noun(kind), name: name.to_owned() }));
         }
         let who = PrincipalName { account, kind, name };
-        let (id, tags) = self.known(who, arn).await?;
-        let policies = self.identity.policies_of(who).await.map_err(api_error)?;
+        let (id, tags) = self.known(call, who, arn).await?;
+        let policies = self.principals(call).policies_of(who).await.map_err(api_error)?;
         Ok(Source { caller: caller(&parsed, kind, name, id), tags, policies })
     }
 
@@ -46,21 +47,22 @@ impl Iam {
     /// below another path is somebody else.
     async fn known(
         &self,
+        call: &Call,
         who: PrincipalName<'_>,
         arn: &str,
     ) -> Result<(String, Vec<(String, String)>), ApiError> {
         let PrincipalName { account, kind, name } = who;
         let (known, id, tags) = match kind {
             PrincipalKind::User => {
-                let user = self.identity.user(account, name).await.map_err(api_error)?;
+                let user = self.principals(call).user(account, name).await.map_err(api_error)?;
                 (user.arn(), user.id, user.tags)
             }
             PrincipalKind::Role => {
-                let role = self.identity.role(RoleName { account, name }).await.map_err(api_error)?;
+                let role = self.principals(call).role(RoleName { account, name }).await.map_err(api_error)?;
                 (role.arn(), role.id, role.tags)
             }
             PrincipalKind::Group => {
-                let group = self.identity.group(account, name).await.map_err(api_error)?;
+                let group = self.principals(call).group(account, name).await.map_err(api_error)?;
                 (group.arn(), String::new(), Vec::new())
             }
         };
@@ -83,7 +85,7 @@ impl Iam {
         call: &Call,
         input: model::GetContextKeysForPrincipalPolicyRequest,
     ) -> Result<model::GetContextKeysForPolicyResponse, ApiError> {
-        let source = self.source(call.account(), &input.policy_source_arn, false).await?;
+        let source = self.source(call, &input.policy_source_arn, false).await?;
         let stored = source.policies.policies.into_iter().map(|policy| policy.document);
         let documents: Vec<_> = stored.chain(input.policy_input_list.unwrap_or_default()).collect();
         context_keys(&documents)
@@ -103,8 +105,8 @@ impl Iam {
         let arn: Arn = input.arn.parse().map_err(|_| invalid())?;
         let (kind, name) = named(&arn).filter(|_| arn.account == call.account()).ok_or_else(invalid)?;
         let who = PrincipalName { account: call.account(), kind, name };
-        self.known(who, &input.arn).await?;
-        let granting = self.identity.policies_granting(who, &input.service_namespaces).await;
+        self.known(call, who, &input.arn).await?;
+        let granting = self.principals(call).policies_granting(who, &input.service_namespaces).await;
         let entry = |(service, policies): (String, Vec<SourcedPolicy>)| {
             model::ListPoliciesGrantingServiceAccessEntry {
                 policies: Some(policies.into_iter().map(granting_policy).collect()),

@@ -30,7 +30,7 @@ impl Iam {
             call.authorize(wanted).await?;
         }
         let user = User { tags: tags_in(tags), ..user };
-        let user = self.identity.create_user(user).await.map_err(api_error)?;
+        let user = self.principals(call).create_user(user).await.map_err(api_error)?;
         Ok(model::CreateUserResponse { user: Some(shown(user)) })
     }
 
@@ -43,7 +43,7 @@ impl Iam {
             return Ok(model::GetUserResponse { user: root(call) });
         }
         let name = user_name(call, input.user_name)?;
-        let user = self.identity.user(call.account(), &name).await.map_err(api_error)?;
+        let user = self.principals(call).user(call.account(), &name).await.map_err(api_error)?;
         Ok(model::GetUserResponse { user: shown(user) })
     }
 
@@ -54,7 +54,8 @@ impl Iam {
     ) -> Result<model::ListUsersResponse, ApiError> {
         let prefix = path_prefix(input.path_prefix.as_deref());
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed = self.identity.users(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        let listed =
+            self.principals(call).users(call.account(), prefix, marker, max).await.map_err(api_error)?;
         Ok(model::ListUsersResponse {
             is_truncated: Some(listed.marker.is_some()),
             marker: listed.marker,
@@ -68,11 +69,12 @@ impl Iam {
         input: model::UpdateUserRequest,
     ) -> Result<Empty, ApiError> {
         let new = Rename { name: input.new_user_name.as_deref(), path: input.new_path.as_deref() };
-        let mut user = self.identity.user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let mut user =
+            self.principals(call).user(call.account(), &input.user_name).await.map_err(api_error)?;
         new.apply(&mut user.name, &mut user.path);
         // Who moves a user must be allowed to do so at both places.
         call.authorize(Wanted::new("iam:UpdateUser", user.arn()).of_a_new_thing()).await?;
-        self.identity.update_user(call.account(), &input.user_name, new).await.map_err(api_error)?;
+        self.principals(call).update_user(call.account(), &input.user_name, new).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -81,7 +83,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteUserRequest,
     ) -> Result<Empty, ApiError> {
-        self.identity.delete_user(call.account(), &input.user_name).await.map_err(api_error)?;
+        self.principals(call).delete_user(call.account(), &input.user_name).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -91,7 +93,7 @@ impl Iam {
         input: model::TagUserRequest,
     ) -> Result<Empty, ApiError> {
         let tags = tags_in(input.tags);
-        self.identity.tag_user(call.account(), &input.user_name, &tags).await.map_err(api_error)?;
+        self.principals(call).tag_user(call.account(), &input.user_name, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -101,7 +103,7 @@ impl Iam {
         input: model::UntagUserRequest,
     ) -> Result<Empty, ApiError> {
         let gone = &input.tag_keys;
-        self.identity.untag_user(call.account(), &input.user_name, gone).await.map_err(api_error)?;
+        self.principals(call).untag_user(call.account(), &input.user_name, gone).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -110,7 +112,7 @@ impl Iam {
         call: &Call,
         input: model::ListUserTagsRequest,
     ) -> Result<model::ListUserTagsResponse, ApiError> {
-        let user = self.identity.user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let user = self.principals(call).user(call.account(), &input.user_name).await.map_err(api_error)?;
         let listed = page(user.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListUserTagsResponse {
             is_truncated: Some(listed.marker.is_some()),

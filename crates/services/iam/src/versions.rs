@@ -19,8 +19,12 @@ impl Iam {
     ) -> Result<model::CreatePolicyVersionResponse, ApiError> {
         let model::CreatePolicyVersionRequest { policy_arn, policy_document, set_as_default } = input;
         let is_default = set_as_default.unwrap_or_default();
-        let create =
-            self.identity.create_policy_version(call.account(), &policy_arn, &policy_document, is_default);
+        let create = self.principals(call).create_policy_version(
+            call.account(),
+            &policy_arn,
+            &policy_document,
+            is_default,
+        );
         let version = brief(create.await.map_err(api_error)?);
         Ok(model::CreatePolicyVersionResponse { policy_version: Some(version) })
     }
@@ -31,7 +35,7 @@ impl Iam {
         input: model::GetPolicyVersionRequest,
     ) -> Result<model::GetPolicyVersionResponse, ApiError> {
         let number = number(&input.policy_arn, &input.version_id)?;
-        let version = self.identity.policy_version(call.account(), &input.policy_arn, number).await;
+        let version = self.principals(call).policy_version(call.account(), &input.policy_arn, number).await;
         let version = version.map_err(api_error)?;
         let document = Some(escaped(&version.document));
         let shown = model::PolicyVersion { document, ..brief(version) };
@@ -43,7 +47,7 @@ impl Iam {
         call: &Call,
         input: model::ListPolicyVersionsRequest,
     ) -> Result<model::ListPolicyVersionsResponse, ApiError> {
-        let versions = self.identity.policy_versions(call.account(), &input.policy_arn).await;
+        let versions = self.principals(call).policy_versions(call.account(), &input.policy_arn).await;
         let mut left: Vec<_> = versions.map_err(api_error)?;
         if let Some(marker) = &input.marker {
             // The newest comes first.
@@ -68,7 +72,7 @@ impl Iam {
         input: model::SetDefaultPolicyVersionRequest,
     ) -> Result<Empty, ApiError> {
         let number = number(&input.policy_arn, &input.version_id)?;
-        let set = self.identity.set_default_version(call.account(), &input.policy_arn, number);
+        let set = self.principals(call).set_default_version(call.account(), &input.policy_arn, number);
         set.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -79,7 +83,7 @@ impl Iam {
         input: model::DeletePolicyVersionRequest,
     ) -> Result<Empty, ApiError> {
         let number = number(&input.policy_arn, &input.version_id)?;
-        let delete = self.identity.delete_policy_version(call.account(), &input.policy_arn, number);
+        let delete = self.principals(call).delete_policy_version(call.account(), &input.policy_arn, number);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }

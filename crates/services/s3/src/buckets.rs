@@ -38,7 +38,6 @@ impl S3 {
         };
         let name = input.bucket.as_str();
         self.db(call).run(|txn| async move { insert(&txn, name, row, call.region()).await }).await?;
-        self.policies().forget(name);
         let location = match &row.location_constraint {
             None => format!("/{name}"),
             Some(_) => format!("http://{name}.s3.amazonaws.com/"),
@@ -80,7 +79,6 @@ impl S3 {
             let done =
                 self.db(call).run(|txn| async move { delete_step(&txn, call, name, expected).await }).await?;
             if done {
-                self.policies().forget(name);
                 return Ok(Empty {});
             }
         }
@@ -190,7 +188,7 @@ async fn insert(txn: &Txn, name: &str, row: &BucketRow, called_region: &str) -> 
     let bytes = rows::encode(row)?;
     txn.put(&key, &bytes);
     txn.put(&keys::owned_bucket(&row.owner, name), &bytes);
-    txn.on_commit(keys::ACCESS_TOPIC);
+    txn.add(&keys::revision(), 1);
     Ok(())
 }
 
@@ -214,7 +212,7 @@ async fn delete_step(txn: &Txn, call: &Call, name: &str, expected: Option<&str>)
     }
     delete_large(txn, &keys::notify(name)).await?;
     txn.delete(&keys::access(name));
-    txn.on_commit(keys::ACCESS_TOPIC);
+    txn.add(&keys::revision(), 1);
     txn.delete(&keys::owned_bucket(&row.owner, name));
     txn.delete(&keys::bucket(name));
     Ok(true)

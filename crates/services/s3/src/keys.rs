@@ -5,6 +5,7 @@
 //! | `s3/bucket/` NAME | [`crate::rows::BucketRow`] |
 //! | `s3/owner/` ACCOUNT, NAME | empty: an account's buckets in order |
 //! | `s3/access/` NAME | [`crate::rows::AccessRow`]: the bucket's policy |
+//! | `s3/revision` | how often an owner or policy of a bucket has changed (a counter) |
 //! | `s3/notify/` NAME | the notification rules (a large value) |
 //! | `s3/object/` BUCKET, KEY (raw) | [`crate::rows::ObjectRow`], with the body when that is small |
 //! | `s3/upload/` BUCKET, KEY, UPLOAD (raw) | [`crate::rows::UploadRow`] |
@@ -22,6 +23,7 @@ use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 const BUCKET: &[u8] = b"s3/bucket/";
 const OWNER: &[u8] = b"s3/owner/";
 const ACCESS: &[u8] = b"s3/access/";
+const REVISION: &[u8] = b"s3/revision";
 const NOTIFY: &[u8] = b"s3/notify/";
 const OBJECT: &[u8] = b"s3/object/";
 const UPLOAD: &[u8] = b"s3/upload/";
@@ -32,8 +34,6 @@ const DEAD: &[u8] = b"s3/dead/";
 const READING: &[u8] = b"s3/reading/";
 const DAMAGED: &[u8] = b"s3/damaged/";
 
-/// Woken when a bucket's owner or policy may be another.
-pub(crate) const ACCESS_TOPIC: &[u8] = b"s3/access";
 /// Woken when data has become garbage.
 pub(crate) const DEAD_TOPIC: &[u8] = b"s3/dead";
 
@@ -55,6 +55,11 @@ pub(crate) fn name_of_owned(key: &[u8]) -> Result<String, KeyError> {
     let mut reader = KeyReader::new(key, OWNER)?;
     reader.str()?;
     reader.str()
+}
+
+/// The counter that rises with every change of a bucket's owner or policy.
+pub(crate) fn revision() -> Key {
+    Key::new(REVISION)
 }
 
 pub(crate) fn access(bucket: &str) -> Key {

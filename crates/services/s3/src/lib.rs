@@ -4,6 +4,7 @@
 mod buckets;
 mod check;
 mod checksums;
+mod client;
 mod conditions;
 mod data;
 mod errors;
@@ -32,6 +33,7 @@ mod tests;
 mod wanted;
 
 pub use check::{check, named_blob, process_rows};
+pub use client::{ListedObject, ObjectAt, ObjectClient};
 pub use fetch::ObjectReader;
 pub use gc::referenced;
 pub use policies::BucketPolicies;

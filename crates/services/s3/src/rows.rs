@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use lambent_identity::Pins;
 use lambent_store::Txn;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,9 @@ pub(crate) struct AccessRow {
     /// The bucket's policy, as it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// Whom its principals mean.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    pub pins: Pins,
     /// Whether there is a configuration of Block Public Access to show.
     pub has_block: bool,
     pub block: Block,
@@ -173,7 +177,7 @@ impl Block {
 
 impl Default for AccessRow {
     fn default() -> Self {
-        Self { policy: None, has_block: true, block: Block::ON }
+        Self { policy: None, pins: Pins::default(), has_block: true, block: Block::ON }
     }
 }
 
@@ -186,7 +190,7 @@ impl AccessRow {
 
     pub(crate) fn put(&self, txn: &Txn, bucket: &str) -> Result<(), S3Error> {
         txn.put(&keys::access(bucket), &encode(self)?);
-        txn.on_commit(keys::ACCESS_TOPIC);
+        txn.add(&keys::revision(), 1);
         Ok(())
     }
 }

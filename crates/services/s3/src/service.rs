@@ -13,7 +13,6 @@ use lambent_store::Db;
 
 use crate::names::{any_bucket, bucket_arn, object_arn};
 use crate::objects::{wanted_deletion, wanted_deletions, wanted_get, wanted_head};
-use crate::policies::BucketPolicies;
 use crate::readers::OpenReaders;
 use crate::{checksums, wanted};
 
@@ -25,8 +24,6 @@ pub struct S3Parts {
     pub outbox: Outbox,
     /// The same for everybody who reads objects.
     pub readers: OpenReaders,
-    /// The same for everybody who decides on buckets.
-    pub policies: BucketPolicies,
     /// Knows the principals that policies name.
     pub identity: Arc<Identity>,
     /// Asked before a notification rule is taken.
@@ -112,10 +109,6 @@ impl S3 {
 
     pub(crate) fn readers(&self) -> &OpenReaders {
         &self.0.readers
-    }
-
-    pub(crate) fn policies(&self) -> &BucketPolicies {
-        &self.0.policies
     }
 
     pub(crate) fn identity(&self) -> &Identity {

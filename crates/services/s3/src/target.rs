@@ -22,6 +22,8 @@ const SERVICE_PRINCIPAL: &str = "lambda.amazonaws.com";
 const SESSION: &str = "destinations";
 /// Below it every function has its objects.
 const PREFIX: &str = "aws/lambda/async/";
+/// Where those of event source mappings lie.
+const MAPPED_PREFIX: &str = "aws/lambda/";
 /// From this status on a later attempt may succeed.
 const SERVER_ERRORS: u16 = 500;
 
@@ -97,14 +99,20 @@ impl DeliverTo for BucketTarget {
     }
 }
 
-/// `aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-ID`; the same for each attempt.
-fn object_key(function: &Arn, created_ms: i64, id: &str) -> String {
-    let name = function.resource.strip_prefix("function:").unwrap_or(&function.resource);
-    let name = name.split(':').next().unwrap_or(name);
+/// `aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-ID`, and for what an event source mapping gave up
+/// `aws/lambda/MAPPING/SHARD/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-ID`; the same for each attempt.
+fn object_key(source: &Arn, created_ms: i64, id: &str) -> String {
+    let folder = match source.resource.strip_prefix("event-source-mapping:") {
+        Some(shard) => format!("{MAPPED_PREFIX}{shard}"),
+        None => {
+            let name = source.resource.strip_prefix("function:").unwrap_or(&source.resource);
+            format!("{PREFIX}{}", name.split(':').next().unwrap_or(name))
+        }
+    };
     let time = Timestamp::from_ms(created_ms).iso8601_ms();
     let second = time.split('.').next().unwrap_or(&time).replace(':', ".");
     let day = second.split('T').next().unwrap_or(&second).replace('-', "/");
-    format!("{PREFIX}{name}/{day}/{second}-{id}")
+    format!("{folder}/{day}/{second}-{id}")
 }
 
 #[cfg(test)]
@@ -117,6 +125,12 @@ mod tests {
         assert_eq!(
             object_key(&function, 1_795_276_805_123, "id"),
             "aws/lambda/async/thumb/2026/11/21/2026-11-21T16.00.05-id"
+        );
+        let mapping =
+            "arn:aws:lambda:us-east-1:000000000000:event-source-mapping:uuid/shardId-1".parse().unwrap();
+        assert_eq!(
+            object_key(&mapping, 1_795_276_805_123, "id"),
+            "aws/lambda/uuid/shardId-1/2026/11/21/2026-11-21T16.00.05-id"
         );
     }
 }

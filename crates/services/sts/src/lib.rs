@@ -75,11 +75,11 @@ impl Sts {
 
     async fn get_access_key_info(
         &self,
-        _call: &Call,
+        call: &Call,
         input: model::GetAccessKeyInfoRequest,
     ) -> Result<model::GetAccessKeyInfoResponse, ApiError> {
-        let account =
-            self.identity.account_of_key(&input.access_key_id).await.map_err(errors::of_identity)?;
+        let principals = self.identity.principals(call.authorized());
+        let account = principals.account_of_key(&input.access_key_id).await.map_err(errors::of_identity)?;
         let unknown = || ApiError::client("ValidationError", "The access key ID is not known.");
         Ok(model::GetAccessKeyInfoResponse { account: Some(account.ok_or_else(unknown)?) })
     }
@@ -89,7 +89,8 @@ impl Sts {
         call: &Call,
         input: model::DecodeAuthorizationMessageRequest,
     ) -> Result<model::DecodeAuthorizationMessageResponse, ApiError> {
-        let decoded = self.identity.decode_denial(call.account(), &input.encoded_message);
+        let decoded =
+            self.identity.principals(call.authorized()).decode_denial(call.account(), &input.encoded_message);
         let invalid = || {
             let told = "Message is not valid: it was not given to a request of this account";
             model::errors::invalid_authorization_message_exception(told)

@@ -20,7 +20,7 @@ impl Sts {
             return Err(lambent_api::not_implemented("multi-factor authentication"));
         }
         let seconds = input.duration_seconds.unwrap_or(DURATION_SECONDS_DEFAULT).into();
-        let given = self.identity.session_token(call.caller(), seconds).map_err(errors::of_identity)?;
+        let given = self.identity.session_token(call.authorized(), seconds).map_err(errors::of_identity)?;
         let credentials = Some(outputs::credentials(given));
         Ok(model::GetSessionTokenResponse { credentials, ..Default::default() })
     }
@@ -42,7 +42,7 @@ impl Sts {
             policy_arns: outputs::arns(input.policy_arns.as_ref()),
             tags: outputs::tags(input.tags),
         };
-        let given = self.identity.federation_token(call.caller(), request).await;
+        let given = self.identity.federation_token(call.authorized(), request).await;
         let given = given.map_err(errors::of_identity)?;
         Ok(model::GetFederationTokenResponse {
             federated_user: Some(model::FederatedUser {

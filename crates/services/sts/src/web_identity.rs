@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use lambent_api::{ApiError, OpenCall};
-use lambent_base::Arn;
 use lambent_identity::{
     AssumeRoleWithWebIdentity, Claims, IdentityError, OidcProvider, TokenError, Unverified,
 };
@@ -57,12 +56,9 @@ impl Sts {
             let told = format!("No OpenIDConnect provider found in your account for {issuer}");
             model_errors::invalid_identity_token_exception(told)
         };
-        let role: Arn = role_arn.parse().map_err(|_| unknown())?;
-        let address = address_of(issuer);
-        let arn = Arn::new("iam", "", &role.account, format!("oidc-provider/{address}")).to_string();
-        match self.identity.oidc_provider(&role.account, &arn).await {
-            Ok(provider) if provider.issuer() == address => Ok(provider),
-            Ok(_) | Err(IdentityError::NoSuch { .. }) => Err(unknown()),
+        match self.identity.vouching_provider(role_arn, address_of(issuer)).await {
+            Ok(provider) => Ok(provider),
+            Err(IdentityError::NoSuch { .. }) => Err(unknown()),
             Err(error) => Err(errors::of_identity(error)),
         }
     }

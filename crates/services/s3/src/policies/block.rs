@@ -101,7 +101,6 @@ impl S3 {
             change(AccessRow::of(&txn, bucket).await?)?.put(&txn, bucket)
         });
         committed.await?;
-        self.policies().forget(bucket);
         Ok(Empty {})
     }
 }

@@ -2,7 +2,7 @@
 //! Source: Amazon S3 API Reference; Amazon S3 User Guide, "Policies and permissions in Amazon S3".
 
 use lambent_api::{ACCESS_DENIED, ApiError, Call};
-use lambent_identity::{IdentityError, Policy};
+use lambent_identity::{IdentityError, MalformedPolicy, Pins, Policy};
 use lambent_model_s3::{
     DeleteBucketPolicyRequest, GetBucketPolicyOutput, GetBucketPolicyRequest, GetBucketPolicyStatusOutput,
     GetBucketPolicyStatusRequest, PolicyStatus, PutBucketPolicyRequest,
@@ -29,13 +29,13 @@ impl S3 {
         owners_own(call)?;
         // What is wrong with the bucket is told before what is wrong with the policy.
         self.access_of(call, bucket, expected).await?;
-        let is_public = self.checked_policy(bucket, &input.policy).await?.is_public();
-        let text = &input.policy;
+        let (policy, pins) = &self.checked_policy(call, bucket, &input.policy).await?;
+        let (is_public, text) = (policy.is_public(), &input.policy);
         self.change_access(call, bucket, expected, |access| {
             if access.block.block_public_policy && is_public {
                 return Err(blocked(call));
             }
-            Ok(AccessRow { policy: Some(text.clone()), ..access })
+            Ok(AccessRow { policy: Some(text.clone()), pins: pins.clone(), ..access })
         })
         .await
     }
@@ -48,7 +48,9 @@ impl S3 {
         owners_own(call)?;
         let access = self.access_of(call, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
         let policy = access.policy.ok_or_else(|| no_policy(&input.bucket))?;
-        Ok(GetBucketPolicyOutput { policy: Some(policy) })
+        let principals = self.identity().principals(call.authorized());
+        let shown = principals.shown(&policy, &access.pins).await.map_err(unread)?;
+        Ok(GetBucketPolicyOutput { policy: Some(shown) })
     }
 
     pub(crate) async fn delete_bucket_policy(
@@ -58,8 +60,10 @@ impl S3 {
     ) -> Result<Empty, S3Error> {
         owners_own(call)?;
         let expected = input.expected_bucket_owner.as_deref();
-        self.change_access(call, &input.bucket, expected, |access| Ok(AccessRow { policy: None, ..access }))
-            .await
+        self.change_access(call, &input.bucket, expected, |access| {
+            Ok(AccessRow { policy: None, pins: Pins::default(), ..access })
+        })
+        .await
     }
 
     pub(crate) async fn get_bucket_policy_status(
@@ -74,8 +78,8 @@ impl S3 {
         Ok(GetBucketPolicyStatusOutput { policy_status: Some(PolicyStatus { is_public: Some(is_public) }) })
     }
 
-    /// A policy that can hang on this bucket.
-    async fn checked_policy(&self, bucket: &str, text: &str) -> Result<Policy, S3Error> {
+    /// A policy that can hang on this bucket, and whom it means. AWS stores none that names somebody it cannot find.
+    async fn checked_policy(&self, call: &Call, bucket: &str, text: &str) -> Result<(Policy, Pins), S3Error> {
         let bytes = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
         if bytes > limits::POLICY_MAX_BYTES || text.len() > limits::POLICY_TEXT_MAX_BYTES {
             return Err(refused("Policy exceeds the maximum allowed document size.").into());
@@ -84,32 +88,14 @@ impl S3 {
         let value: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
         for statement in each(&value["Statement"]) {
             check_statement(bucket, statement)?;
-            for name in principals_of(statement) {
-                if !self.knows(name).await? {
-                    return Err(refused("Invalid principal in policy")
-                        .with("Detail", format!("\"AWS\" : \"{name}\""))
-                        .into());
-                }
-            }
         }
-        Ok(policy)
-    }
-
-    /// Whether there is somebody of this name. AWS stores none that it cannot find.
-    async fn knows(&self, name: &str) -> Result<bool, S3Error> {
-        let Ok(arn) = name.parse::<lambent_base::Arn>() else { return Ok(true) };
-        let is_absent = |error| match error {
-            IdentityError::NoSuchRole(_) | IdentityError::NoSuch { .. } => Ok(false),
-            other => Err(S3Error::Api(Box::new(ApiError::internal(&other)))),
-        };
-        match arn.resource.split_once('/') {
-            Some(("role", _)) => self.identity().role_by_arn(name).await.map_or_else(is_absent, |_| Ok(true)),
-            Some(("user", path)) => {
-                let bare = path.rsplit('/').next().unwrap_or(path);
-                let found = self.identity().user(&arn.account, bare).await;
-                found.map_or_else(is_absent, |_| Ok(true))
+        match self.identity().principals(call.authorized()).pin(&policy).await {
+            Ok(pins) => Ok((policy, pins)),
+            Err(IdentityError::MalformedPolicy(MalformedPolicy::Principal { kind, name })) => {
+                let detail = format!("\"{kind}\" : \"{name}\"");
+                Err(refused("Invalid principal in policy").with("Detail", detail).into())
             }
-            _ => Ok(true),
+            Err(error) => Err(unread(error)),
         }
     }
 }
@@ -139,12 +125,6 @@ fn check_statement(bucket: &str, statement: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The principals of IAM that a statement names by ARN.
-fn principals_of(statement: &Value) -> impl Iterator<Item = &str> {
-    let both = [&statement["Principal"]["AWS"], &statement["NotPrincipal"]["AWS"]];
-    both.into_iter().flat_map(each).filter_map(Value::as_str)
-}
-
 /// One, several, or none.
 fn each(value: &Value) -> std::slice::Iter<'_, Value> {
     match value {
@@ -152,6 +132,10 @@ fn each(value: &Value) -> std::slice::Iter<'_, Value> {
         Value::Null => [].iter(),
         one => std::slice::from_ref(one).iter(),
     }
+}
+
+fn unread(error: IdentityError) -> S3Error {
+    S3Error::Api(Box::new(ApiError::internal(&error)))
 }
 
 fn refused(message: impl Into<String>) -> ApiError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambent_api::{BoxFuture, Guarded, PlatformWork};
 use lambent_identity::{IdentityError, Policy, ResourceFacts, ResourcePolicies};
-use lambent_store::Db;
+use lambent_store::{Db, Txn, engine};
 use parking_lot::RwLock;
 
 use crate::errors::S3Error;
@@ -14,25 +14,21 @@ use crate::{keys, limits, names};
 
 /// The owners and policies of buckets, for decisions. Cheap to clone.
 ///
-/// Another node's change is seen when the store tells of it; this one's own at once.
+/// A row counts what changes them, and is read for each decision: so a change is decided on from the next request on, on
+/// every node.
 #[derive(Clone)]
 pub struct BucketPolicies(Arc<Inner>);
 
 struct Inner {
     rows: Guarded<Db>,
     work: PlatformWork,
-    cache: RwLock<Cache>,
-}
-
-#[derive(Default)]
-struct Cache {
-    /// Grows with every change, so that what was read before one is not kept after it.
-    generation: u64,
-    buckets: HashMap<String, Arc<Known>>,
+    buckets: RwLock<HashMap<String, Arc<Known>>>,
 }
 
 /// What is known of one bucket.
 struct Known {
+    /// As of which change.
+    revision: i64,
     owner: String,
     policy: Option<Arc<Policy>>,
     is_blocked_public: bool,
@@ -41,55 +37,47 @@ struct Known {
 impl BucketPolicies {
     /// Of the buckets in `rows`; `work` is to find out what decisions must know.
     pub fn new(rows: Guarded<Db>, work: PlatformWork) -> Self {
-        Self(Arc::new(Inner { rows, work, cache: RwLock::default() }))
-    }
-
-    /// Forgets what other nodes change, until the future is dropped.
-    pub async fn keep_true(&self) {
-        let mut changed = self.0.rows.of_platform(&self.0.work).watch(keys::ACCESS_TOPIC);
-        loop {
-            changed.changed().await;
-            let mut cache = self.0.cache.write();
-            cache.generation += 1;
-            cache.buckets.clear();
-        }
-    }
-
-    /// To be called after each commit that changes a bucket's owner or policy.
-    pub(crate) fn forget(&self, bucket: &str) {
-        let mut cache = self.0.cache.write();
-        cache.generation += 1;
-        cache.buckets.remove(bucket);
+        Self(Arc::new(Inner { rows, work, buckets: RwLock::default() }))
     }
 
     async fn known(&self, bucket: &str) -> Result<Option<Arc<Known>>, IdentityError> {
-        let generation = {
-            let cache = self.0.cache.read();
-            if let Some(known) = cache.buckets.get(bucket) {
-                return Ok(Some(Arc::clone(known)));
+        let known = self.0.buckets.read().get(bucket).cloned();
+        let db = self.0.rows.of_platform(&self.0.work);
+        if let Some(known) = known {
+            let now = db.read(|txn| async move { revision(&txn).await }).await.map_err(damaged)?;
+            if known.revision == now {
+                return Ok(Some(known));
             }
-            cache.generation
-        };
-        let read = self.0.rows.of_platform(&self.0.work).read(|txn| async move {
+        }
+        let read = db.read(|txn| async move {
             let key = keys::bucket(bucket);
             let Some(row) = txn.get(&key).await? else { return Ok(None) };
             let row: BucketRow = rows::decode(&key, &row)?;
-            Ok::<_, S3Error>(Some((row.owner, AccessRow::of(&txn, bucket).await?)))
+            let access = AccessRow::of(&txn, bucket).await?;
+            Ok::<_, S3Error>(Some((revision(&txn).await?, row.owner, access)))
         });
-        let Some((owner, access)) = read.await.map_err(damaged)? else { return Ok(None) };
-        let policy = access.policy.as_deref().map(|text| Policy::resource(text, "s3")).transpose()?;
+        let Some((revision, owner, access)) = read.await.map_err(damaged)? else {
+            self.0.buckets.write().remove(bucket);
+            return Ok(None);
+        };
+        let pinned = |text: &str| Policy::resource(text, "s3")?.pinned(&access.pins);
+        let policy = access.policy.as_deref().map(pinned).transpose()?;
         let is_blocked_public =
             access.block.restrict_public_buckets && policy.as_ref().is_some_and(Policy::is_public);
-        let known = Arc::new(Known { owner, policy: policy.map(Arc::new), is_blocked_public });
-        let mut cache = self.0.cache.write();
-        if cache.generation == generation {
-            if cache.buckets.len() >= limits::KNOWN_BUCKETS_MAX {
-                cache.buckets.clear();
-            }
-            cache.buckets.insert(bucket.to_owned(), Arc::clone(&known));
+        let known = Arc::new(Known { revision, owner, policy: policy.map(Arc::new), is_blocked_public });
+        let mut buckets = self.0.buckets.write();
+        if buckets.len() >= limits::KNOWN_BUCKETS_MAX {
+            buckets.clear();
         }
+        buckets.insert(bucket.to_owned(), Arc::clone(&known));
         Ok(Some(known))
     }
+}
+
+/// How many changes of owners and policies there have been.
+async fn revision(txn: &Txn) -> Result<i64, S3Error> {
+    let row = txn.get_snapshot(&keys::revision()).await?;
+    Ok(i64::from_le_bytes(engine::read_counter(row.as_deref())?))
 }
 
 impl ResourcePolicies for BucketPolicies {

@@ -113,13 +113,12 @@ impl Fixture {
             Arc::new(Identity::new(db.clone(), clock.clone(), random.clone(), root, MasterKey::new([7; 32])));
         let work = PlatformWork::for_the("tests");
         let policies = BucketPolicies::new(Guarded::new(db.clone()), work.clone());
-        identity.guard("s3", Arc::new(policies.clone()));
+        identity.guard("s3", Arc::new(policies));
         let parts = S3Parts {
             rows: Guarded::new(db.clone()),
             blobs: Guarded::new(blobs.clone()),
             outbox: outbox.clone(),
             readers: OpenReaders::alone(clock.clone()),
-            policies,
             identity: identity.clone(),
             functions: functions.clone(),
             clock: clock.clone(),
@@ -227,8 +226,10 @@ impl Fixture {
             tags: Vec::new(),
             ..Role::default()
         };
-        self.identity.create_role(role).await.ok();
-        self.identity.put_role_policy(name, "only", &policy).await.unwrap();
+        let leave = lambent_api::testing::root(&self.identity).await;
+        let principals = self.identity.principals(&leave);
+        principals.create_role(role).await.ok();
+        principals.put_role_policy(name, "only", &policy).await.unwrap();
         lambent_identity::Caller {
             account: ACCOUNT.to_owned(),
             arn: format!("arn:aws:sts::{ACCOUNT}:assumed-role/worker/test"),

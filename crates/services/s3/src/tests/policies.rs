@@ -1,16 +1,17 @@
 //! Bucket policies, and who is let in by them.
 
-use lambent_api::{ApiError, Call};
-use lambent_identity::{Caller, Wanted};
+use lambent_api::{ApiError, Call, Guarded, PlatformWork};
+use lambent_identity::{Caller, ResourcePolicies, Wanted};
 use lambent_model_s3::{
-    CopyObjectRequest, DeleteBucketPolicyRequest, DeletePublicAccessBlockRequest, GetBucketPolicyRequest,
-    GetBucketPolicyStatusRequest, GetPublicAccessBlockRequest, ListObjectsV2Request,
+    CopyObjectRequest, DeleteBucketPolicyRequest, DeleteBucketRequest, DeletePublicAccessBlockRequest,
+    GetBucketPolicyRequest, GetBucketPolicyStatusRequest, GetPublicAccessBlockRequest, ListObjectsV2Request,
     PublicAccessBlockConfiguration, PutBucketPolicyRequest, PutPublicAccessBlockRequest,
     UploadPartCopyRequest,
 };
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, BUCKET, Fixture, get_request};
+use crate::policies::BucketPolicies;
 use crate::wanted;
 
 async fn put_policy(fixture: &Fixture, text: &str) -> Result<(), ApiError> {
@@ -311,4 +312,60 @@ fn listings_tell_policies_what_they_list() {
     assert_eq!(wanted.keys.get("s3:prefix"), Some(&["a/".to_owned()][..]));
     assert_eq!(wanted.keys.get("s3:max-keys"), Some(&["7".to_owned()][..]));
     assert_eq!(wanted.keys.get("s3:delimiter"), None);
+}
+
+#[tokio::test]
+async fn a_user_made_anew_is_not_the_one_that_a_bucket_lets_in() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("a.jpg", b"12345").await;
+    let leave = lambent_api::testing::root(&fixture.identity).await;
+    let principals = fixture.identity.principals(&leave);
+    let make = async || {
+        let user = lambent_identity::User {
+            account: ACCOUNT.to_owned(),
+            name: "anna".to_owned(),
+            path: "/".to_owned(),
+            ..lambent_identity::User::default()
+        };
+        principals.create_user(user).await.unwrap();
+        let key = principals.create_access_key(ACCOUNT, "anna").await.unwrap().key.id;
+        fixture.identity.credential(&key, None).await.unwrap().caller
+    };
+    let arn = format!("arn:aws:iam::{ACCOUNT}:user/anna");
+    let text = reading(&json!({ "AWS": arn }));
+    let unknown = put_policy(&fixture, &text).await.unwrap_err();
+    assert_eq!((&*unknown.code, &*unknown.message), ("MalformedPolicy", "Invalid principal in policy"));
+    let old = make().await;
+    put_policy(&fixture, &text).await.unwrap();
+    assert_eq!(read(&fixture, &old).await, Ok(5));
+    let get = async || {
+        let input = GetBucketPolicyRequest { bucket: BUCKET.to_owned(), ..GetBucketPolicyRequest::default() };
+        fixture.s3.get_bucket_policy(&fixture.call().await, input).await.unwrap().policy.unwrap()
+    };
+    assert_eq!(get().await, text, "as it was given, while she is there");
+    principals.delete_access_key(ACCOUNT, "anna", &old.access_key_id).await.unwrap();
+    principals.delete_user(ACCOUNT, "anna").await.unwrap();
+    let new = make().await;
+    assert_eq!(read(&fixture, &new).await.unwrap_err(), DENIED);
+    let shown: Value = serde_json::from_str(&get().await).unwrap();
+    assert_eq!(shown["Statement"]["Principal"]["AWS"], old.user_id);
+}
+
+#[tokio::test]
+async fn another_node_decides_by_a_change_at_once() {
+    let fixture = Fixture::with_bucket().await;
+    let other = BucketPolicies::new(Guarded::new(fixture.db.clone()), PlatformWork::for_the("tests"));
+    let facts = async || other.of("arn:aws:s3:::photos/a.jpg").await.unwrap();
+    assert!(facts().await.policy.is_none());
+    let text = reading(&json!({ "AWS": "111111111111" }));
+    put_policy(&fixture, &text).await.unwrap();
+    assert_eq!(facts().await.policy.unwrap().text(), text);
+    let call = fixture.call().await;
+    let gone =
+        DeleteBucketPolicyRequest { bucket: BUCKET.to_owned(), ..DeleteBucketPolicyRequest::default() };
+    fixture.s3.delete_bucket_policy(&call, gone).await.unwrap();
+    assert!(facts().await.policy.is_none());
+    let gone = DeleteBucketRequest { bucket: BUCKET.to_owned(), ..DeleteBucketRequest::default() };
+    fixture.s3.delete_bucket(&call, gone).await.unwrap();
+    assert_eq!(facts().await.owner, None);
 }
