@@ -164,6 +164,10 @@ pub fn resource_conflict_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("ResourceConflictException", 409, message).with("Type", "User")
 }
 
+pub fn resource_in_use_exception(message: impl Into<String>) -> ApiError {
+    ApiError::new("ResourceInUseException", 400, message).message_in("Message").with("Type", "User")
+}
+
 pub fn resource_not_found_exception(message: impl Into<String>) -> ApiError {
     ApiError::new("ResourceNotFoundException", 404, message).message_in("Message").with("Type", "User")
 }

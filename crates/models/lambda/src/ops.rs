@@ -17,10 +17,12 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         &ADD_PERMISSION_INFO,
         &CREATE_ALIAS_INFO,
         &CREATE_CODE_SIGNING_CONFIG_INFO,
+        &CREATE_EVENT_SOURCE_MAPPING_INFO,
         &CREATE_FUNCTION_INFO,
         &CREATE_FUNCTION_URL_CONFIG_INFO,
         &DELETE_ALIAS_INFO,
         &DELETE_CODE_SIGNING_CONFIG_INFO,
+        &DELETE_EVENT_SOURCE_MAPPING_INFO,
         &DELETE_FUNCTION_INFO,
         &DELETE_FUNCTION_CODE_SIGNING_CONFIG_INFO,
         &DELETE_FUNCTION_CONCURRENCY_INFO,
@@ -32,6 +34,7 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         &GET_ACCOUNT_SETTINGS_INFO,
         &GET_ALIAS_INFO,
         &GET_CODE_SIGNING_CONFIG_INFO,
+        &GET_EVENT_SOURCE_MAPPING_INFO,
         &GET_FUNCTION_INFO,
         &GET_FUNCTION_CODE_SIGNING_CONFIG_INFO,
         &GET_FUNCTION_CONCURRENCY_INFO,
@@ -51,6 +54,7 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         &INVOKE_WITH_RESPONSE_STREAM_INFO,
         &LIST_ALIASES_INFO,
         &LIST_CODE_SIGNING_CONFIGS_INFO,
+        &LIST_EVENT_SOURCE_MAPPINGS_INFO,
         &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_INFO,
         &LIST_FUNCTION_URL_CONFIGS_INFO,
         &LIST_FUNCTIONS_INFO,
@@ -75,6 +79,7 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
         &UNTAG_RESOURCE_INFO,
         &UPDATE_ALIAS_INFO,
         &UPDATE_CODE_SIGNING_CONFIG_INFO,
+        &UPDATE_EVENT_SOURCE_MAPPING_INFO,
         &UPDATE_FUNCTION_CODE_INFO,
         &UPDATE_FUNCTION_CONFIGURATION_INFO,
         &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_INFO,
@@ -87,7 +92,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             uri: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint",
         },
         Known { name: "CreateCapacityProvider", method: "POST", uri: "/2025-11-30/capacity-providers" },
-        Known { name: "CreateEventSourceMapping", method: "POST", uri: "/2015-03-31/event-source-mappings" },
         Known {
             name: "DeleteCapacityProvider",
             method: "DELETE",
@@ -97,11 +101,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             name: "DeleteDurableExecution",
             method: "DELETE",
             uri: "/2025-12-01/durable-executions/{DurableExecutionArn}",
-        },
-        Known {
-            name: "DeleteEventSourceMapping",
-            method: "DELETE",
-            uri: "/2015-03-31/event-source-mappings/{UUID}",
         },
         Known {
             name: "GetCapacityProvider",
@@ -124,11 +123,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             uri: "/2025-12-01/durable-executions/{DurableExecutionArn}/state",
         },
         Known {
-            name: "GetEventSourceMapping",
-            method: "GET",
-            uri: "/2015-03-31/event-source-mappings/{UUID}",
-        },
-        Known {
             name: "GetFunctionScalingConfig",
             method: "GET",
             uri: "/2025-11-30/functions/{FunctionName}/function-scaling-config",
@@ -139,7 +133,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             method: "GET",
             uri: "/2025-12-01/functions/{FunctionName}/durable-executions",
         },
-        Known { name: "ListEventSourceMappings", method: "GET", uri: "/2015-03-31/event-source-mappings" },
         Known {
             name: "ListFunctionVersionsByCapacityProvider",
             method: "GET",
@@ -184,11 +177,6 @@ pub static SERVICE: ServiceInfo = ServiceInfo {
             name: "UpdateCapacityProvider",
             method: "PUT",
             uri: "/2025-11-30/capacity-providers/{CapacityProviderName}",
-        },
-        Known {
-            name: "UpdateEventSourceMapping",
-            method: "PUT",
-            uri: "/2015-03-31/event-source-mappings/{UUID}",
         },
     ],
 };
@@ -273,6 +261,26 @@ static CREATE_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
     errors: &[&shapes::INVALID_PARAMETER_VALUE_EXCEPTION, &shapes::SERVICE_EXCEPTION],
 };
 
+operation!(CreateEventSourceMapping(types::CreateEventSourceMappingRequest) -> types::EventSourceMappingConfiguration, CREATE_EVENT_SOURCE_MAPPING_INFO);
+
+static CREATE_EVENT_SOURCE_MAPPING_INFO: OperationInfo = OperationInfo {
+    name: "CreateEventSourceMapping",
+    method: "POST",
+    uri: "/2015-03-31/event-source-mappings",
+    status: 202,
+    input: &shapes::CREATE_EVENT_SOURCE_MAPPING_REQUEST,
+    output: &shapes::EVENT_SOURCE_MAPPING_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
 operation!(CreateFunction(types::CreateFunctionRequest) -> types::FunctionConfiguration, CREATE_FUNCTION_INFO);
 
 static CREATE_FUNCTION_INFO: OperationInfo = OperationInfo {
@@ -353,6 +361,27 @@ static DELETE_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
         &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
         &shapes::RESOURCE_CONFLICT_EXCEPTION,
         &shapes::SERVICE_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(DeleteEventSourceMapping(types::DeleteEventSourceMappingRequest) -> types::EventSourceMappingConfiguration, DELETE_EVENT_SOURCE_MAPPING_INFO);
+
+static DELETE_EVENT_SOURCE_MAPPING_INFO: OperationInfo = OperationInfo {
+    name: "DeleteEventSourceMapping",
+    method: "DELETE",
+    uri: "/2015-03-31/event-source-mappings/{UUID}",
+    status: 202,
+    input: &shapes::DELETE_EVENT_SOURCE_MAPPING_REQUEST,
+    output: &shapes::EVENT_SOURCE_MAPPING_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_IN_USE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
         &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
     ],
 };
@@ -565,6 +594,25 @@ static GET_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
     errors: &[
         &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
         &shapes::SERVICE_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(GetEventSourceMapping(types::GetEventSourceMappingRequest) -> types::EventSourceMappingConfiguration, GET_EVENT_SOURCE_MAPPING_INFO);
+
+static GET_EVENT_SOURCE_MAPPING_INFO: OperationInfo = OperationInfo {
+    name: "GetEventSourceMapping",
+    method: "GET",
+    uri: "/2015-03-31/event-source-mappings/{UUID}",
+    status: 200,
+    input: &shapes::GET_EVENT_SOURCE_MAPPING_REQUEST,
+    output: &shapes::EVENT_SOURCE_MAPPING_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
         &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
     ],
 };
@@ -1029,6 +1077,25 @@ static LIST_CODE_SIGNING_CONFIGS_INFO: OperationInfo = OperationInfo {
     input_element: None,
     result_wrapper: None,
     errors: &[&shapes::INVALID_PARAMETER_VALUE_EXCEPTION, &shapes::SERVICE_EXCEPTION],
+};
+
+operation!(ListEventSourceMappings(types::ListEventSourceMappingsRequest) -> types::ListEventSourceMappingsResponse, LIST_EVENT_SOURCE_MAPPINGS_INFO);
+
+static LIST_EVENT_SOURCE_MAPPINGS_INFO: OperationInfo = OperationInfo {
+    name: "ListEventSourceMappings",
+    method: "GET",
+    uri: "/2015-03-31/event-source-mappings",
+    status: 200,
+    input: &shapes::LIST_EVENT_SOURCE_MAPPINGS_REQUEST,
+    output: &shapes::LIST_EVENT_SOURCE_MAPPINGS_RESPONSE,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
 };
 
 operation!(ListFunctionEventInvokeConfigs(types::ListFunctionEventInvokeConfigsRequest) -> types::ListFunctionEventInvokeConfigsResponse, LIST_FUNCTION_EVENT_INVOKE_CONFIGS_INFO);
@@ -1503,6 +1570,27 @@ static UPDATE_CODE_SIGNING_CONFIG_INFO: OperationInfo = OperationInfo {
     errors: &[
         &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
         &shapes::SERVICE_EXCEPTION,
+        &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+};
+
+operation!(UpdateEventSourceMapping(types::UpdateEventSourceMappingRequest) -> types::EventSourceMappingConfiguration, UPDATE_EVENT_SOURCE_MAPPING_INFO);
+
+static UPDATE_EVENT_SOURCE_MAPPING_INFO: OperationInfo = OperationInfo {
+    name: "UpdateEventSourceMapping",
+    method: "PUT",
+    uri: "/2015-03-31/event-source-mappings/{UUID}",
+    status: 202,
+    input: &shapes::UPDATE_EVENT_SOURCE_MAPPING_REQUEST,
+    output: &shapes::EVENT_SOURCE_MAPPING_CONFIGURATION,
+    input_element: None,
+    result_wrapper: None,
+    errors: &[
+        &shapes::INVALID_PARAMETER_VALUE_EXCEPTION,
+        &shapes::RESOURCE_IN_USE_EXCEPTION,
+        &shapes::RESOURCE_CONFLICT_EXCEPTION,
+        &shapes::SERVICE_EXCEPTION,
+        &shapes::TOO_MANY_REQUESTS_EXCEPTION,
         &shapes::RESOURCE_NOT_FOUND_EXCEPTION,
     ],
 };

@@ -99,12 +99,21 @@ pub(crate) static ALLOWED_PUBLISHERS: Shape = Shape::new(
     "AllowedPublishers",
     Structure(&[Member::new("SigningProfileVersionArns", &SIGNING_PROFILE_VERSION_ARNS).required()]),
 );
+pub(crate) static AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::new(
+    "AmazonManagedKafkaEventSourceConfig",
+    Structure(&[
+        Member::new("ConsumerGroupId", &URI),
+        Member::new("SchemaRegistryConfig", &KAFKA_SCHEMA_REGISTRY_CONFIG),
+    ]),
+);
 pub(crate) static APPLICATION_LOG_LEVEL: Shape =
     Shape::new("ApplicationLogLevel", Enum(&["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]));
 pub(crate) static ARCHITECTURE: Shape = Shape::new("Architecture", Enum(&["x86_64", "arm64"]));
 pub(crate) static ARCHITECTURES_LIST: Shape =
     Shape::new("ArchitecturesList", List(&Member::new("member", &ARCHITECTURE))).min(1).max(1);
 pub(crate) static ARN: Shape = Shape::new("Arn", Text).min(0).max(10000).pattern("arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)");
+pub(crate) static BATCH_SIZE: Shape = Shape::new("BatchSize", Integer).min(1).max(10000);
+pub(crate) static BISECT_BATCH_ON_FUNCTION_ERROR: Shape = Shape::new("BisectBatchOnFunctionError", Boolean);
 pub(crate) static BLOB: Shape = Shape::new("Blob", Blob).sensitive();
 pub(crate) static BLOB_STREAM: Shape = Shape::new("BlobStream", Blob);
 pub(crate) static BOOLEAN: Shape = Shape::new("Boolean", Boolean);
@@ -168,6 +177,7 @@ pub(crate) static CODE_VERIFICATION_FAILED_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("CodeVerificationFailedException", 400, true);
+pub(crate) static COLLECTION_NAME: Shape = Shape::new("CollectionName", Text).min(1).max(57);
 pub(crate) static COMPATIBLE_ARCHITECTURES: Shape =
     Shape::new("CompatibleArchitectures", List(&Member::new("member", &ARCHITECTURE))).min(0).max(2);
 pub(crate) static COMPATIBLE_RUNTIMES: Shape =
@@ -209,6 +219,39 @@ pub(crate) static CREATE_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
 pub(crate) static CREATE_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
     "CreateCodeSigningConfigResponse",
     Structure(&[Member::new("CodeSigningConfig", &CODE_SIGNING_CONFIG).required()]),
+);
+pub(crate) static CREATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::new(
+    "CreateEventSourceMappingRequest",
+    Structure(&[
+        Member::new("AmazonManagedKafkaEventSourceConfig", &AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
+        Member::new("BatchSize", &BATCH_SIZE),
+        Member::new("BisectBatchOnFunctionError", &BISECT_BATCH_ON_FUNCTION_ERROR),
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("DocumentDBEventSourceConfig", &DOCUMENT_DB_EVENT_SOURCE_CONFIG),
+        Member::new("Enabled", &ENABLED),
+        Member::new("EventSourceArn", &ARN),
+        Member::new("FilterCriteria", &FILTER_CRITERIA),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required(),
+        Member::new("FunctionResponseTypes", &FUNCTION_RESPONSE_TYPE_LIST),
+        Member::new("KMSKeyArn", &KMS_KEY_ARN),
+        Member::new("LoggingConfig", &EVENT_SOURCE_MAPPING_LOGGING_CONFIG),
+        Member::new("MaximumBatchingWindowInSeconds", &MAXIMUM_BATCHING_WINDOW_IN_SECONDS),
+        Member::new("MaximumRecordAgeInSeconds", &MAXIMUM_RECORD_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS_EVENT_SOURCE_MAPPING),
+        Member::new("MetricsConfig", &EVENT_SOURCE_MAPPING_METRICS_CONFIG),
+        Member::new("ParallelizationFactor", &PARALLELIZATION_FACTOR),
+        Member::new("ProvisionedPollerConfig", &PROVISIONED_POLLER_CONFIG),
+        Member::new("Queues", &QUEUES),
+        Member::new("ScalingConfig", &SCALING_CONFIG),
+        Member::new("SelfManagedEventSource", &SELF_MANAGED_EVENT_SOURCE),
+        Member::new("SelfManagedKafkaEventSourceConfig", &SELF_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
+        Member::new("SourceAccessConfigurations", &SOURCE_ACCESS_CONFIGURATIONS),
+        Member::new("StartingPosition", &EVENT_SOURCE_POSITION),
+        Member::new("StartingPositionTimestamp", &DATE),
+        Member::new("Tags", &TAGS),
+        Member::new("Topics", &TOPICS),
+        Member::new("TumblingWindowInSeconds", &TUMBLING_WINDOW_IN_SECONDS),
+    ]),
 );
 pub(crate) static CREATE_FUNCTION_REQUEST: Shape = Shape::new(
     "CreateFunctionRequest",
@@ -266,6 +309,8 @@ pub(crate) static CREATE_FUNCTION_URL_CONFIG_RESPONSE: Shape = Shape::new(
         Member::new("InvokeMode", &INVOKE_MODE),
     ]),
 );
+pub(crate) static DATABASE_NAME: Shape =
+    Shape::new("DatabaseName", Text).min(1).max(63).pattern("[^ /\\.$\\x22]*");
 pub(crate) static DATE: Shape = Shape::new("Date", Time);
 pub(crate) static DEAD_LETTER_CONFIG: Shape =
     Shape::new("DeadLetterConfig", Structure(&[Member::new("TargetArn", &RESOURCE_ARN)]));
@@ -285,6 +330,10 @@ pub(crate) static DELETE_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
 );
 pub(crate) static DELETE_CODE_SIGNING_CONFIG_RESPONSE: Shape =
     Shape::new("DeleteCodeSigningConfigResponse", Structure(&[]));
+pub(crate) static DELETE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::new(
+    "DeleteEventSourceMappingRequest",
+    Structure(&[Member::new("UUID", &UUID_STRING).named("UUID").at(Uri).required()]),
+);
 pub(crate) static DELETE_FUNCTION_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
     "DeleteFunctionCodeSigningConfigRequest",
     Structure(&[Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME)
@@ -351,6 +400,14 @@ pub(crate) static DESTINATION_CONFIG: Shape = Shape::new(
     Structure(&[Member::new("OnFailure", &ON_FAILURE), Member::new("OnSuccess", &ON_SUCCESS)]),
 );
 pub(crate) static DIRECT_S3_READ: Shape = Shape::new("DirectS3Read", Enum(&["ENABLED", "DISABLED", "AUTO"]));
+pub(crate) static DOCUMENT_DB_EVENT_SOURCE_CONFIG: Shape = Shape::new(
+    "DocumentDBEventSourceConfig",
+    Structure(&[
+        Member::new("CollectionName", &COLLECTION_NAME),
+        Member::new("DatabaseName", &DATABASE_NAME),
+        Member::new("FullDocument", &FULL_DOCUMENT),
+    ]),
+);
 pub(crate) static DURABLE_CONFIG: Shape = Shape::new(
     "DurableConfig",
     Structure(&[
@@ -414,6 +471,17 @@ pub(crate) static ENI_NOT_READY_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("ENINotReadyException", 502, false);
+pub(crate) static ENABLED: Shape = Shape::new("Enabled", Boolean);
+pub(crate) static END_POINT_TYPE: Shape = Shape::new("EndPointType", Enum(&["KAFKA_BOOTSTRAP_SERVERS"]));
+pub(crate) static ENDPOINT: Shape = Shape::new("Endpoint", Text).min(1).max(300).pattern("(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\\-]*[a-zA-Z0-9])\\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\\-]*[A-Za-z0-9]):[0-9]{1,5}");
+pub(crate) static ENDPOINT_LISTS: Shape =
+    Shape::new("EndpointLists", List(&Member::new("member", &ENDPOINT))).min(1).max(10);
+pub(crate) static ENDPOINTS: Shape = Shape::new(
+    "Endpoints",
+    Map(&Member::new("key", &END_POINT_TYPE), &Member::new("value", &ENDPOINT_LISTS)),
+)
+.min(1)
+.max(2);
 pub(crate) static ENVIRONMENT: Shape =
     Shape::new("Environment", Structure(&[Member::new("Variables", &ENVIRONMENT_VARIABLES)]));
 pub(crate) static ENVIRONMENT_ERROR: Shape = Shape::new(
@@ -437,6 +505,65 @@ pub(crate) static EPHEMERAL_STORAGE: Shape =
     Shape::new("EphemeralStorage", Structure(&[Member::new("Size", &EPHEMERAL_STORAGE_SIZE).required()]));
 pub(crate) static EPHEMERAL_STORAGE_SIZE: Shape =
     Shape::new("EphemeralStorageSize", Integer).min(512).max(32768);
+pub(crate) static EVENT_SOURCE_MAPPING_ARN: Shape = Shape::new("EventSourceMappingArn", Text).min(85).max(120).pattern("arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}");
+pub(crate) static EVENT_SOURCE_MAPPING_CONFIGURATION: Shape = Shape::new(
+    "EventSourceMappingConfiguration",
+    Structure(&[
+        Member::new("AmazonManagedKafkaEventSourceConfig", &AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
+        Member::new("BatchSize", &BATCH_SIZE),
+        Member::new("BisectBatchOnFunctionError", &BISECT_BATCH_ON_FUNCTION_ERROR),
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("DocumentDBEventSourceConfig", &DOCUMENT_DB_EVENT_SOURCE_CONFIG),
+        Member::new("EventSourceArn", &ARN),
+        Member::new("EventSourceMappingArn", &EVENT_SOURCE_MAPPING_ARN),
+        Member::new("FilterCriteria", &FILTER_CRITERIA),
+        Member::new("FilterCriteriaError", &FILTER_CRITERIA_ERROR),
+        Member::new("FunctionArn", &FUNCTION_ARN),
+        Member::new("FunctionResponseTypes", &FUNCTION_RESPONSE_TYPE_LIST),
+        Member::new("KMSKeyArn", &KMS_KEY_ARN),
+        Member::new("LastModified", &DATE),
+        Member::new("LastProcessingResult", &STRING),
+        Member::new("LoggingConfig", &EVENT_SOURCE_MAPPING_LOGGING_CONFIG),
+        Member::new("MaximumBatchingWindowInSeconds", &MAXIMUM_BATCHING_WINDOW_IN_SECONDS),
+        Member::new("MaximumRecordAgeInSeconds", &MAXIMUM_RECORD_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS_EVENT_SOURCE_MAPPING),
+        Member::new("MetricsConfig", &EVENT_SOURCE_MAPPING_METRICS_CONFIG),
+        Member::new("ParallelizationFactor", &PARALLELIZATION_FACTOR),
+        Member::new("ProvisionedPollerConfig", &PROVISIONED_POLLER_CONFIG),
+        Member::new("Queues", &QUEUES),
+        Member::new("ScalingConfig", &SCALING_CONFIG),
+        Member::new("SelfManagedEventSource", &SELF_MANAGED_EVENT_SOURCE),
+        Member::new("SelfManagedKafkaEventSourceConfig", &SELF_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
+        Member::new("SourceAccessConfigurations", &SOURCE_ACCESS_CONFIGURATIONS),
+        Member::new("StartingPosition", &EVENT_SOURCE_POSITION),
+        Member::new("StartingPositionTimestamp", &DATE),
+        Member::new("State", &STRING),
+        Member::new("StateTransitionReason", &STRING),
+        Member::new("Topics", &TOPICS),
+        Member::new("TumblingWindowInSeconds", &TUMBLING_WINDOW_IN_SECONDS),
+        Member::new("UUID", &UUID_STRING),
+    ]),
+);
+pub(crate) static EVENT_SOURCE_MAPPING_LOGGING_CONFIG: Shape = Shape::new(
+    "EventSourceMappingLoggingConfig",
+    Structure(&[Member::new("SystemLogLevel", &EVENT_SOURCE_MAPPING_SYSTEM_LOG_LEVEL)]),
+);
+pub(crate) static EVENT_SOURCE_MAPPING_METRIC: Shape =
+    Shape::new("EventSourceMappingMetric", Enum(&["EventCount", "ErrorCount", "KafkaMetrics"]));
+pub(crate) static EVENT_SOURCE_MAPPING_METRIC_LIST: Shape =
+    Shape::new("EventSourceMappingMetricList", List(&Member::new("member", &EVENT_SOURCE_MAPPING_METRIC)))
+        .min(0)
+        .max(3);
+pub(crate) static EVENT_SOURCE_MAPPING_METRICS_CONFIG: Shape = Shape::new(
+    "EventSourceMappingMetricsConfig",
+    Structure(&[Member::new("Metrics", &EVENT_SOURCE_MAPPING_METRIC_LIST)]),
+);
+pub(crate) static EVENT_SOURCE_MAPPING_SYSTEM_LOG_LEVEL: Shape =
+    Shape::new("EventSourceMappingSystemLogLevel", Enum(&["DEBUG", "INFO", "WARN"]));
+pub(crate) static EVENT_SOURCE_MAPPINGS_LIST: Shape =
+    Shape::new("EventSourceMappingsList", List(&Member::new("member", &EVENT_SOURCE_MAPPING_CONFIGURATION)));
+pub(crate) static EVENT_SOURCE_POSITION: Shape =
+    Shape::new("EventSourcePosition", Enum(&["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]));
 pub(crate) static EVENT_SOURCE_TOKEN: Shape =
     Shape::new("EventSourceToken", Text).min(0).max(256).pattern("[a-zA-Z0-9._\\-]+");
 pub(crate) static EXECUTION_ENVIRONMENT_MEMORY_GI_B_PER_V_CPU: Shape =
@@ -453,6 +580,22 @@ pub(crate) static FILE_SYSTEM_CONFIG: Shape = Shape::new(
 );
 pub(crate) static FILE_SYSTEM_CONFIG_LIST: Shape =
     Shape::new("FileSystemConfigList", List(&Member::new("member", &FILE_SYSTEM_CONFIG))).min(0).max(1);
+pub(crate) static FILTER: Shape = Shape::new("Filter", Structure(&[Member::new("Pattern", &PATTERN)]));
+pub(crate) static FILTER_CRITERIA: Shape =
+    Shape::new("FilterCriteria", Structure(&[Member::new("Filters", &FILTER_LIST)]));
+pub(crate) static FILTER_CRITERIA_ERROR: Shape = Shape::new(
+    "FilterCriteriaError",
+    Structure(&[
+        Member::new("ErrorCode", &FILTER_CRITERIA_ERROR_CODE),
+        Member::new("Message", &FILTER_CRITERIA_ERROR_MESSAGE),
+    ]),
+);
+pub(crate) static FILTER_CRITERIA_ERROR_CODE: Shape =
+    Shape::new("FilterCriteriaErrorCode", Text).min(10).max(50).pattern("[A-Za-z]+Exception");
+pub(crate) static FILTER_CRITERIA_ERROR_MESSAGE: Shape =
+    Shape::new("FilterCriteriaErrorMessage", Text).min(10).max(2048).pattern(".*");
+pub(crate) static FILTER_LIST: Shape = Shape::new("FilterList", List(&Member::new("member", &FILTER)));
+pub(crate) static FULL_DOCUMENT: Shape = Shape::new("FullDocument", Enum(&["UpdateLookup", "Default"]));
 pub(crate) static FUNCTION_ARN: Shape = Shape::new("FunctionArn", Text).min(0).max(10000).pattern("arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?");
 pub(crate) static FUNCTION_ARN_LIST: Shape =
     Shape::new("FunctionArnList", List(&Member::new("member", &FUNCTION_ARN)));
@@ -546,6 +689,12 @@ pub(crate) static FUNCTION_EVENT_INVOKE_CONFIG_LIST: Shape =
 pub(crate) static FUNCTION_LIST: Shape =
     Shape::new("FunctionList", List(&Member::new("member", &FUNCTION_CONFIGURATION)));
 pub(crate) static FUNCTION_NAME: Shape = Shape::new("FunctionName", Text).min(1).max(140).pattern("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?");
+pub(crate) static FUNCTION_RESPONSE_TYPE: Shape =
+    Shape::new("FunctionResponseType", Enum(&["ReportBatchItemFailures"]));
+pub(crate) static FUNCTION_RESPONSE_TYPE_LIST: Shape =
+    Shape::new("FunctionResponseTypeList", List(&Member::new("member", &FUNCTION_RESPONSE_TYPE)))
+        .min(0)
+        .max(1);
 pub(crate) static FUNCTION_RUNTIME_ALIAS: Shape = Shape::new("FunctionRuntimeAlias", Text).min(1).max(128);
 pub(crate) static FUNCTION_RUNTIME_ARN: Shape = Shape::new("FunctionRuntimeArn", Text)
     .min(48)
@@ -609,6 +758,10 @@ pub(crate) static GET_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
 pub(crate) static GET_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
     "GetCodeSigningConfigResponse",
     Structure(&[Member::new("CodeSigningConfig", &CODE_SIGNING_CONFIG).required()]),
+);
+pub(crate) static GET_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::new(
+    "GetEventSourceMappingRequest",
+    Structure(&[Member::new("UUID", &UUID_STRING).named("UUID").at(Uri).required()]),
 );
 pub(crate) static GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
     "GetFunctionCodeSigningConfigRequest",
@@ -960,6 +1113,39 @@ pub(crate) static KMS_NOT_FOUND_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("KMSNotFoundException", 502, false);
+pub(crate) static KAFKA_EVENT_SOURCE_MAPPING_CONSUMPTION_MODE: Shape =
+    Shape::new("KafkaEventSourceMappingConsumptionMode", Enum(&["Stream", "Queue"]));
+pub(crate) static KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG: Shape = Shape::new(
+    "KafkaSchemaRegistryAccessConfig",
+    Structure(&[Member::new("Type", &KAFKA_SCHEMA_REGISTRY_AUTH_TYPE), Member::new("URI", &ARN)]),
+);
+pub(crate) static KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG_LIST: Shape = Shape::new(
+    "KafkaSchemaRegistryAccessConfigList",
+    List(&Member::new("member", &KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG)),
+);
+pub(crate) static KAFKA_SCHEMA_REGISTRY_AUTH_TYPE: Shape = Shape::new(
+    "KafkaSchemaRegistryAuthType",
+    Enum(&["BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"]),
+);
+pub(crate) static KAFKA_SCHEMA_REGISTRY_CONFIG: Shape = Shape::new(
+    "KafkaSchemaRegistryConfig",
+    Structure(&[
+        Member::new("AccessConfigs", &KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG_LIST),
+        Member::new("EventRecordFormat", &SCHEMA_REGISTRY_EVENT_RECORD_FORMAT),
+        Member::new("SchemaRegistryURI", &SCHEMA_REGISTRY_URI),
+        Member::new("SchemaValidationConfigs", &KAFKA_SCHEMA_VALIDATION_CONFIG_LIST),
+    ]),
+);
+pub(crate) static KAFKA_SCHEMA_VALIDATION_ATTRIBUTE: Shape =
+    Shape::new("KafkaSchemaValidationAttribute", Enum(&["KEY", "VALUE"]));
+pub(crate) static KAFKA_SCHEMA_VALIDATION_CONFIG: Shape = Shape::new(
+    "KafkaSchemaValidationConfig",
+    Structure(&[Member::new("Attribute", &KAFKA_SCHEMA_VALIDATION_ATTRIBUTE)]),
+);
+pub(crate) static KAFKA_SCHEMA_VALIDATION_CONFIG_LIST: Shape = Shape::new(
+    "KafkaSchemaValidationConfigList",
+    List(&Member::new("member", &KAFKA_SCHEMA_VALIDATION_CONFIG)),
+);
 pub(crate) static LAMBDA_MANAGED_INSTANCES_CAPACITY_PROVIDER_CONFIG: Shape = Shape::new(
     "LambdaManagedInstancesCapacityProviderConfig",
     Structure(&[
@@ -1113,6 +1299,22 @@ pub(crate) static LIST_CODE_SIGNING_CONFIGS_RESPONSE: Shape = Shape::new(
         Member::new("NextMarker", &STRING),
     ]),
 );
+pub(crate) static LIST_EVENT_SOURCE_MAPPINGS_REQUEST: Shape = Shape::new(
+    "ListEventSourceMappingsRequest",
+    Structure(&[
+        Member::new("EventSourceArn", &ARN).named("EventSourceArn").at(Querystring),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).named("FunctionName").at(Querystring),
+        Member::new("Marker", &STRING).named("Marker").at(Querystring),
+        Member::new("MaxItems", &MAX_LIST_ITEMS).named("MaxItems").at(Querystring),
+    ]),
+);
+pub(crate) static LIST_EVENT_SOURCE_MAPPINGS_RESPONSE: Shape = Shape::new(
+    "ListEventSourceMappingsResponse",
+    Structure(&[
+        Member::new("EventSourceMappings", &EVENT_SOURCE_MAPPINGS_LIST),
+        Member::new("NextMarker", &STRING),
+    ]),
+);
 pub(crate) static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST: Shape = Shape::new(
     "ListFunctionEventInvokeConfigsRequest",
     Structure(&[
@@ -1263,11 +1465,22 @@ pub(crate) static MAX_LAYER_LIST_ITEMS: Shape = Shape::new("MaxLayerListItems", 
 pub(crate) static MAX_LIST_ITEMS: Shape = Shape::new("MaxListItems", Integer).min(1).max(10000);
 pub(crate) static MAX_PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEMS: Shape =
     Shape::new("MaxProvisionedConcurrencyConfigListItems", Integer).min(1).max(50);
+pub(crate) static MAXIMUM_BATCHING_WINDOW_IN_SECONDS: Shape =
+    Shape::new("MaximumBatchingWindowInSeconds", Integer).min(0).max(300);
+pub(crate) static MAXIMUM_CONCURRENCY: Shape = Shape::new("MaximumConcurrency", Integer).min(2).max(1000);
 pub(crate) static MAXIMUM_EVENT_AGE_IN_SECONDS: Shape =
     Shape::new("MaximumEventAgeInSeconds", Integer).min(60).max(21600);
+pub(crate) static MAXIMUM_NUMBER_OF_POLLERS: Shape =
+    Shape::new("MaximumNumberOfPollers", Integer).min(1).max(10000);
+pub(crate) static MAXIMUM_RECORD_AGE_IN_SECONDS: Shape =
+    Shape::new("MaximumRecordAgeInSeconds", Integer).min(-1).max(604800);
 pub(crate) static MAXIMUM_RETRY_ATTEMPTS: Shape = Shape::new("MaximumRetryAttempts", Integer).min(0).max(2);
+pub(crate) static MAXIMUM_RETRY_ATTEMPTS_EVENT_SOURCE_MAPPING: Shape =
+    Shape::new("MaximumRetryAttemptsEventSourceMapping", Integer).min(-1).max(10000);
 pub(crate) static MEMORY_SIZE: Shape = Shape::new("MemorySize", Integer).min(128).max(32768);
 pub(crate) static METHOD: Shape = Shape::new("Method", Text).min(0).max(6).pattern(".*");
+pub(crate) static MINIMUM_NUMBER_OF_POLLERS: Shape =
+    Shape::new("MinimumNumberOfPollers", Integer).min(1).max(200);
 pub(crate) static MODE_NOT_SUPPORTED_EXCEPTION: Shape = Shape::new(
     "ModeNotSupportedException",
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
@@ -1297,6 +1510,8 @@ pub(crate) static ORGANIZATION_ID: Shape =
     Shape::new("OrganizationId", Text).min(0).max(34).pattern("o-[a-z0-9]{10,32}");
 pub(crate) static ORIGIN: Shape = Shape::new("Origin", Text).min(1).max(253).pattern(".*");
 pub(crate) static PACKAGE_TYPE: Shape = Shape::new("PackageType", Enum(&["Zip", "Image"]));
+pub(crate) static PARALLELIZATION_FACTOR: Shape = Shape::new("ParallelizationFactor", Integer).min(1).max(10);
+pub(crate) static PATTERN: Shape = Shape::new("Pattern", Text).min(0).max(4096).pattern("[\\s\\S]*");
 pub(crate) static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Shape =
     Shape::new("PerExecutionEnvironmentMaxConcurrency", Integer).min(1).max(1600);
 pub(crate) static POLICY_LENGTH_EXCEEDED_EXCEPTION: Shape = Shape::new(
@@ -1337,6 +1552,16 @@ pub(crate) static PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND_EXCEPTION: Shape = Sh
 .error("ProvisionedConcurrencyConfigNotFoundException", 404, true);
 pub(crate) static PROVISIONED_CONCURRENCY_STATUS_ENUM: Shape =
     Shape::new("ProvisionedConcurrencyStatusEnum", Enum(&["IN_PROGRESS", "READY", "FAILED"]));
+pub(crate) static PROVISIONED_POLLER_CONFIG: Shape = Shape::new(
+    "ProvisionedPollerConfig",
+    Structure(&[
+        Member::new("MaximumPollers", &MAXIMUM_NUMBER_OF_POLLERS),
+        Member::new("MinimumPollers", &MINIMUM_NUMBER_OF_POLLERS),
+        Member::new("PollerGroupName", &PROVISIONED_POLLER_GROUP_NAME),
+    ]),
+);
+pub(crate) static PROVISIONED_POLLER_GROUP_NAME: Shape =
+    Shape::new("ProvisionedPollerGroupName", Text).min(0).max(128).pattern("[a-zA-Z0-9-_]*");
 pub(crate) static PUBLIC_POLICY_EXCEPTION: Shape = Shape::new(
     "PublicPolicyException",
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
@@ -1473,6 +1698,8 @@ pub(crate) static PUT_RUNTIME_MANAGEMENT_CONFIG_RESPONSE: Shape = Shape::new(
 );
 pub(crate) static QUALIFIER: Shape =
     Shape::new("Qualifier", Text).min(1).max(128).pattern("(|[a-zA-Z0-9$_-]+)");
+pub(crate) static QUEUE: Shape = Shape::new("Queue", Text).min(1).max(1000).pattern("[\\s\\S]*");
+pub(crate) static QUEUES: Shape = Shape::new("Queues", List(&Member::new("member", &QUEUE))).min(1).max(1);
 pub(crate) static RECURSIVE_INVOCATION_EXCEPTION: Shape = Shape::new(
     "RecursiveInvocationException",
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
@@ -1521,6 +1748,11 @@ pub(crate) static RESOURCE_CONFLICT_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Type", &STRING), Member::new("message", &STRING)]),
 )
 .error("ResourceConflictException", 409, true);
+pub(crate) static RESOURCE_IN_USE_EXCEPTION: Shape = Shape::new(
+    "ResourceInUseException",
+    Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
+)
+.error("ResourceInUseException", 400, true);
 pub(crate) static RESOURCE_NOT_FOUND_EXCEPTION: Shape = Shape::new(
     "ResourceNotFoundException",
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
@@ -1591,10 +1823,26 @@ pub(crate) static S3_OBJECT_STORAGE_MODE: Shape =
     Shape::new("S3ObjectStorageMode", Enum(&["COPY", "REFERENCE"]));
 pub(crate) static S3_OBJECT_VERSION: Shape =
     Shape::new("S3ObjectVersion", Text).min(1).max(1024).pattern(".*");
+pub(crate) static SCALING_CONFIG: Shape =
+    Shape::new("ScalingConfig", Structure(&[Member::new("MaximumConcurrency", &MAXIMUM_CONCURRENCY)]));
+pub(crate) static SCHEMA_REGISTRY_EVENT_RECORD_FORMAT: Shape =
+    Shape::new("SchemaRegistryEventRecordFormat", Enum(&["JSON", "SOURCE"]));
+pub(crate) static SCHEMA_REGISTRY_URI: Shape =
+    Shape::new("SchemaRegistryUri", Text).min(1).max(10000).pattern("[a-zA-Z0-9-\\/*:_+=.@-]*");
 pub(crate) static SECURITY_GROUP_ID: Shape =
     Shape::new("SecurityGroupId", Text).min(0).max(1024).pattern("sg-[0-9a-zA-Z]*");
 pub(crate) static SECURITY_GROUP_IDS: Shape =
     Shape::new("SecurityGroupIds", List(&Member::new("member", &SECURITY_GROUP_ID))).min(0).max(5);
+pub(crate) static SELF_MANAGED_EVENT_SOURCE: Shape =
+    Shape::new("SelfManagedEventSource", Structure(&[Member::new("Endpoints", &ENDPOINTS)]));
+pub(crate) static SELF_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::new(
+    "SelfManagedKafkaEventSourceConfig",
+    Structure(&[
+        Member::new("ConsumerGroupId", &URI),
+        Member::new("ConsumptionMode", &KAFKA_EVENT_SOURCE_MAPPING_CONSUMPTION_MODE),
+        Member::new("SchemaRegistryConfig", &KAFKA_SCHEMA_REGISTRY_CONFIG),
+    ]),
+);
 pub(crate) static SENSITIVE_STRING: Shape = Shape::new("SensitiveString", Text).sensitive();
 pub(crate) static SENSITIVE_STRING_ON_SERVER_ONLY: Shape =
     Shape::new("SensitiveStringOnServerOnly", Text).min(0).max(10000);
@@ -1648,6 +1896,34 @@ pub(crate) static SNAP_START_TIMEOUT_EXCEPTION: Shape = Shape::new(
     Structure(&[Member::new("Message", &STRING), Member::new("Type", &STRING)]),
 )
 .error("SnapStartTimeoutException", 408, true);
+pub(crate) static SOURCE_ACCESS_CONFIGURATION: Shape = Shape::new(
+    "SourceAccessConfiguration",
+    Structure(&[Member::new("Type", &SOURCE_ACCESS_TYPE), Member::new("URI", &URI)]),
+);
+pub(crate) static SOURCE_ACCESS_CONFIGURATIONS: Shape =
+    Shape::new("SourceAccessConfigurations", List(&Member::new("member", &SOURCE_ACCESS_CONFIGURATION)))
+        .min(0)
+        .max(23);
+pub(crate) static SOURCE_ACCESS_TYPE: Shape = Shape::new(
+    "SourceAccessType",
+    Enum(&[
+        "BASIC_AUTH",
+        "VPC_SUBNET",
+        "VPC_SECURITY_GROUP",
+        "SASL_SCRAM_512_AUTH",
+        "SASL_SCRAM_256_AUTH",
+        "VIRTUAL_HOST",
+        "CLIENT_CERTIFICATE_TLS_AUTH",
+        "SERVER_ROOT_CA_CERTIFICATE",
+        "OAUTHBEARER_AUTH",
+        "OAUTHBEARER_SCOPE",
+        "OAUTHBEARER_AUDIENCE",
+        "OAUTHBEARER_LOGICAL_CLUSTER",
+        "OAUTHBEARER_IDENTITY_POOL",
+        "IAM_AUTH",
+        "IAM_OAUTHBEARER_AUTH",
+    ]),
+);
 pub(crate) static SOURCE_OWNER: Shape = Shape::new("SourceOwner", Text).min(0).max(12).pattern("\\d{12}");
 pub(crate) static STATE: Shape = Shape::new(
     "State",
@@ -1778,11 +2054,17 @@ pub(crate) static TOO_MANY_REQUESTS_EXCEPTION: Shape = Shape::new(
     ]),
 )
 .error("TooManyRequestsException", 429, true);
+pub(crate) static TOPIC: Shape = Shape::new("Topic", Text).min(1).max(249).pattern("[^.]([a-zA-Z0-9\\-_.]+)");
+pub(crate) static TOPICS: Shape = Shape::new("Topics", List(&Member::new("member", &TOPIC))).min(1).max(1);
 pub(crate) static TRACING_CONFIG: Shape =
     Shape::new("TracingConfig", Structure(&[Member::new("Mode", &TRACING_MODE)]));
 pub(crate) static TRACING_CONFIG_RESPONSE: Shape =
     Shape::new("TracingConfigResponse", Structure(&[Member::new("Mode", &TRACING_MODE)]));
 pub(crate) static TRACING_MODE: Shape = Shape::new("TracingMode", Enum(&["Active", "PassThrough"]));
+pub(crate) static TUMBLING_WINDOW_IN_SECONDS: Shape =
+    Shape::new("TumblingWindowInSeconds", Integer).min(0).max(900);
+pub(crate) static URI: Shape = Shape::new("URI", Text).min(1).max(200).pattern("[ a-zA-Z0-9-\\/*:_+=.@-]*");
+pub(crate) static UUID_STRING: Shape = Shape::new("UUIDString", Text).min(36).max(36);
 pub(crate) static UNQUALIFIED_FUNCTION_NAME: Shape = Shape::new("UnqualifiedFunctionName", Text).min(1).max(140).pattern("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)");
 pub(crate) static UNRESERVED_CONCURRENT_EXECUTIONS: Shape =
     Shape::new("UnreservedConcurrentExecutions", Integer).min(0);
@@ -1824,6 +2106,33 @@ pub(crate) static UPDATE_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::new(
 pub(crate) static UPDATE_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::new(
     "UpdateCodeSigningConfigResponse",
     Structure(&[Member::new("CodeSigningConfig", &CODE_SIGNING_CONFIG).required()]),
+);
+pub(crate) static UPDATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::new(
+    "UpdateEventSourceMappingRequest",
+    Structure(&[
+        Member::new("AmazonManagedKafkaEventSourceConfig", &AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
+        Member::new("BatchSize", &BATCH_SIZE),
+        Member::new("BisectBatchOnFunctionError", &BISECT_BATCH_ON_FUNCTION_ERROR),
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("DocumentDBEventSourceConfig", &DOCUMENT_DB_EVENT_SOURCE_CONFIG),
+        Member::new("Enabled", &ENABLED),
+        Member::new("FilterCriteria", &FILTER_CRITERIA),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME),
+        Member::new("FunctionResponseTypes", &FUNCTION_RESPONSE_TYPE_LIST),
+        Member::new("KMSKeyArn", &KMS_KEY_ARN),
+        Member::new("LoggingConfig", &EVENT_SOURCE_MAPPING_LOGGING_CONFIG),
+        Member::new("MaximumBatchingWindowInSeconds", &MAXIMUM_BATCHING_WINDOW_IN_SECONDS),
+        Member::new("MaximumRecordAgeInSeconds", &MAXIMUM_RECORD_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS_EVENT_SOURCE_MAPPING),
+        Member::new("MetricsConfig", &EVENT_SOURCE_MAPPING_METRICS_CONFIG),
+        Member::new("ParallelizationFactor", &PARALLELIZATION_FACTOR),
+        Member::new("ProvisionedPollerConfig", &PROVISIONED_POLLER_CONFIG),
+        Member::new("ScalingConfig", &SCALING_CONFIG),
+        Member::new("SelfManagedKafkaEventSourceConfig", &SELF_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
+        Member::new("SourceAccessConfigurations", &SOURCE_ACCESS_CONFIGURATIONS),
+        Member::new("TumblingWindowInSeconds", &TUMBLING_WINDOW_IN_SECONDS),
+        Member::new("UUID", &UUID_STRING).named("UUID").at(Uri).required(),
+    ]),
 );
 pub(crate) static UPDATE_FUNCTION_CODE_REQUEST: Shape = Shape::new(
     "UpdateFunctionCodeRequest",

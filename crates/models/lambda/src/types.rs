@@ -93,6 +93,13 @@ pub struct AllowedPublishers {
 }
 structure!(AllowedPublishers, shapes::ALLOWED_PUBLISHERS, [0 signing_profile_version_arns], []);
 
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AmazonManagedKafkaEventSourceConfig {
+    pub consumer_group_id: Option<String>,
+    pub schema_registry_config: Option<KafkaSchemaRegistryConfig>,
+}
+structure!(AmazonManagedKafkaEventSourceConfig, shapes::AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG, [], [0 consumer_group_id, 1 schema_registry_config]);
+
 string_enum!(ApplicationLogLevel { Trace = "TRACE", Debug = "DEBUG", Info = "INFO", Warn = "WARN", Error = "ERROR", Fatal = "FATAL" });
 
 string_enum!(Architecture { X8664 = "x86_64", Arm64 = "arm64" });
@@ -163,6 +170,39 @@ pub struct CreateCodeSigningConfigResponse {
     pub code_signing_config: CodeSigningConfig,
 }
 structure!(CreateCodeSigningConfigResponse, shapes::CREATE_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateEventSourceMappingRequest {
+    pub amazon_managed_kafka_event_source_config: Option<AmazonManagedKafkaEventSourceConfig>,
+    pub batch_size: Option<i32>,
+    pub bisect_batch_on_function_error: Option<bool>,
+    pub destination_config: Option<DestinationConfig>,
+    pub document_db_event_source_config: Option<DocumentDBEventSourceConfig>,
+    pub enabled: Option<bool>,
+    pub event_source_arn: Option<String>,
+    pub filter_criteria: Option<FilterCriteria>,
+    pub function_name: String,
+    pub function_response_types: Option<Vec<FunctionResponseType>>,
+    pub kms_key_arn: Option<String>,
+    pub logging_config: Option<EventSourceMappingLoggingConfig>,
+    pub maximum_batching_window_in_seconds: Option<i32>,
+    pub maximum_record_age_in_seconds: Option<i32>,
+    pub maximum_retry_attempts: Option<i32>,
+    pub metrics_config: Option<EventSourceMappingMetricsConfig>,
+    pub parallelization_factor: Option<i32>,
+    pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
+    pub queues: Option<Vec<String>>,
+    pub scaling_config: Option<ScalingConfig>,
+    pub self_managed_event_source: Option<SelfManagedEventSource>,
+    pub self_managed_kafka_event_source_config: Option<SelfManagedKafkaEventSourceConfig>,
+    pub source_access_configurations: Option<Vec<SourceAccessConfiguration>>,
+    pub starting_position: Option<EventSourcePosition>,
+    pub starting_position_timestamp: Option<Timestamp>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub topics: Option<Vec<String>>,
+    pub tumbling_window_in_seconds: Option<i32>,
+}
+structure!(CreateEventSourceMappingRequest, shapes::CREATE_EVENT_SOURCE_MAPPING_REQUEST, [8 function_name], [0 amazon_managed_kafka_event_source_config, 1 batch_size, 2 bisect_batch_on_function_error, 3 destination_config, 4 document_db_event_source_config, 5 enabled, 6 event_source_arn, 7 filter_criteria, 9 function_response_types, 10 kms_key_arn, 11 logging_config, 12 maximum_batching_window_in_seconds, 13 maximum_record_age_in_seconds, 14 maximum_retry_attempts, 15 metrics_config, 16 parallelization_factor, 17 provisioned_poller_config, 18 queues, 19 scaling_config, 20 self_managed_event_source, 21 self_managed_kafka_event_source_config, 22 source_access_configurations, 23 starting_position, 24 starting_position_timestamp, 25 tags, 26 topics, 27 tumbling_window_in_seconds]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateFunctionRequest {
@@ -244,6 +284,12 @@ pub struct DeleteCodeSigningConfigResponse {}
 structure!(DeleteCodeSigningConfigResponse, shapes::DELETE_CODE_SIGNING_CONFIG_RESPONSE, [], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteEventSourceMappingRequest {
+    pub uuid: String,
+}
+structure!(DeleteEventSourceMappingRequest, shapes::DELETE_EVENT_SOURCE_MAPPING_REQUEST, [0 uuid], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteFunctionCodeSigningConfigRequest {
     pub function_name: String,
 }
@@ -313,12 +359,22 @@ structure!(DestinationConfig, shapes::DESTINATION_CONFIG, [], [0 on_failure, 1 o
 string_enum!(DirectS3Read { Enabled = "ENABLED", Disabled = "DISABLED", Auto = "AUTO" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DocumentDBEventSourceConfig {
+    pub collection_name: Option<String>,
+    pub database_name: Option<String>,
+    pub full_document: Option<FullDocument>,
+}
+structure!(DocumentDBEventSourceConfig, shapes::DOCUMENT_DB_EVENT_SOURCE_CONFIG, [], [0 collection_name, 1 database_name, 2 full_document]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DurableConfig {
     pub execution_timeout: Option<i32>,
     pub kms_key_arn: Option<String>,
     pub retention_period_in_days: Option<i32>,
 }
 structure!(DurableConfig, shapes::DURABLE_CONFIG, [], [0 execution_timeout, 1 kms_key_arn, 2 retention_period_in_days]);
+
+string_enum!(EndPointType { KafkaBootstrapServers = "KAFKA_BOOTSTRAP_SERVERS" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Environment {
@@ -347,12 +403,89 @@ pub struct EphemeralStorage {
 structure!(EphemeralStorage, shapes::EPHEMERAL_STORAGE, [0 size], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventSourceMappingConfiguration {
+    pub amazon_managed_kafka_event_source_config: Option<AmazonManagedKafkaEventSourceConfig>,
+    pub batch_size: Option<i32>,
+    pub bisect_batch_on_function_error: Option<bool>,
+    pub destination_config: Option<DestinationConfig>,
+    pub document_db_event_source_config: Option<DocumentDBEventSourceConfig>,
+    pub event_source_arn: Option<String>,
+    pub event_source_mapping_arn: Option<String>,
+    pub filter_criteria: Option<FilterCriteria>,
+    pub filter_criteria_error: Option<FilterCriteriaError>,
+    pub function_arn: Option<String>,
+    pub function_response_types: Option<Vec<FunctionResponseType>>,
+    pub kms_key_arn: Option<String>,
+    pub last_modified: Option<Timestamp>,
+    pub last_processing_result: Option<String>,
+    pub logging_config: Option<EventSourceMappingLoggingConfig>,
+    pub maximum_batching_window_in_seconds: Option<i32>,
+    pub maximum_record_age_in_seconds: Option<i32>,
+    pub maximum_retry_attempts: Option<i32>,
+    pub metrics_config: Option<EventSourceMappingMetricsConfig>,
+    pub parallelization_factor: Option<i32>,
+    pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
+    pub queues: Option<Vec<String>>,
+    pub scaling_config: Option<ScalingConfig>,
+    pub self_managed_event_source: Option<SelfManagedEventSource>,
+    pub self_managed_kafka_event_source_config: Option<SelfManagedKafkaEventSourceConfig>,
+    pub source_access_configurations: Option<Vec<SourceAccessConfiguration>>,
+    pub starting_position: Option<EventSourcePosition>,
+    pub starting_position_timestamp: Option<Timestamp>,
+    pub state: Option<String>,
+    pub state_transition_reason: Option<String>,
+    pub topics: Option<Vec<String>>,
+    pub tumbling_window_in_seconds: Option<i32>,
+    pub uuid: Option<String>,
+}
+structure!(EventSourceMappingConfiguration, shapes::EVENT_SOURCE_MAPPING_CONFIGURATION, [], [0 amazon_managed_kafka_event_source_config, 1 batch_size, 2 bisect_batch_on_function_error, 3 destination_config, 4 document_db_event_source_config, 5 event_source_arn, 6 event_source_mapping_arn, 7 filter_criteria, 8 filter_criteria_error, 9 function_arn, 10 function_response_types, 11 kms_key_arn, 12 last_modified, 13 last_processing_result, 14 logging_config, 15 maximum_batching_window_in_seconds, 16 maximum_record_age_in_seconds, 17 maximum_retry_attempts, 18 metrics_config, 19 parallelization_factor, 20 provisioned_poller_config, 21 queues, 22 scaling_config, 23 self_managed_event_source, 24 self_managed_kafka_event_source_config, 25 source_access_configurations, 26 starting_position, 27 starting_position_timestamp, 28 state, 29 state_transition_reason, 30 topics, 31 tumbling_window_in_seconds, 32 uuid]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventSourceMappingLoggingConfig {
+    pub system_log_level: Option<EventSourceMappingSystemLogLevel>,
+}
+structure!(EventSourceMappingLoggingConfig, shapes::EVENT_SOURCE_MAPPING_LOGGING_CONFIG, [], [0 system_log_level]);
+
+string_enum!(EventSourceMappingMetric { EventCount = "EventCount", ErrorCount = "ErrorCount", KafkaMetrics = "KafkaMetrics" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventSourceMappingMetricsConfig {
+    pub metrics: Option<Vec<EventSourceMappingMetric>>,
+}
+structure!(EventSourceMappingMetricsConfig, shapes::EVENT_SOURCE_MAPPING_METRICS_CONFIG, [], [0 metrics]);
+
+string_enum!(EventSourceMappingSystemLogLevel { Debug = "DEBUG", Info = "INFO", Warn = "WARN" });
+
+string_enum!(EventSourcePosition { TrimHorizon = "TRIM_HORIZON", Latest = "LATEST", AtTimestamp = "AT_TIMESTAMP" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FileSystemConfig {
     pub arn: String,
     pub local_mount_path: String,
     pub s3_files_config: Option<S3FilesConfig>,
 }
 structure!(FileSystemConfig, shapes::FILE_SYSTEM_CONFIG, [0 arn, 1 local_mount_path], [2 s3_files_config]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    pub pattern: Option<String>,
+}
+structure!(Filter, shapes::FILTER, [], [0 pattern]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FilterCriteria {
+    pub filters: Option<Vec<Filter>>,
+}
+structure!(FilterCriteria, shapes::FILTER_CRITERIA, [], [0 filters]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FilterCriteriaError {
+    pub error_code: Option<String>,
+    pub message: Option<String>,
+}
+structure!(FilterCriteriaError, shapes::FILTER_CRITERIA_ERROR, [], [0 error_code, 1 message]);
+
+string_enum!(FullDocument { UpdateLookup = "UpdateLookup", Default = "Default" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FunctionCode {
@@ -442,6 +575,8 @@ pub struct FunctionEventInvokeConfig {
 }
 structure!(FunctionEventInvokeConfig, shapes::FUNCTION_EVENT_INVOKE_CONFIG, [], [0 destination_config, 1 function_arn, 2 last_modified, 3 maximum_event_age_in_seconds, 4 maximum_retry_attempts]);
 
+string_enum!(FunctionResponseType { ReportBatchItemFailures = "ReportBatchItemFailures" });
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FunctionRuntimeConfig {
     pub runtime_alias: String,
@@ -496,6 +631,12 @@ pub struct GetCodeSigningConfigResponse {
     pub code_signing_config: CodeSigningConfig,
 }
 structure!(GetCodeSigningConfigResponse, shapes::GET_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetEventSourceMappingRequest {
+    pub uuid: String,
+}
+structure!(GetEventSourceMappingRequest, shapes::GET_EVENT_SOURCE_MAPPING_REQUEST, [0 uuid], []);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetFunctionCodeSigningConfigRequest {
@@ -789,6 +930,34 @@ pub struct InvokeWithResponseStreamResponseEvent {
 }
 structure!(InvokeWithResponseStreamResponseEvent, shapes::INVOKE_WITH_RESPONSE_STREAM_RESPONSE_EVENT, [], [0 invoke_complete, 1 payload_chunk]);
 
+string_enum!(KafkaEventSourceMappingConsumptionMode { Stream = "Stream", Queue = "Queue" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KafkaSchemaRegistryAccessConfig {
+    pub type_: Option<KafkaSchemaRegistryAuthType>,
+    pub uri: Option<String>,
+}
+structure!(KafkaSchemaRegistryAccessConfig, shapes::KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG, [], [0 type_, 1 uri]);
+
+string_enum!(KafkaSchemaRegistryAuthType { BasicAuth = "BASIC_AUTH", ClientCertificateTlsAuth = "CLIENT_CERTIFICATE_TLS_AUTH", ServerRootCaCertificate = "SERVER_ROOT_CA_CERTIFICATE", OauthbearerAuth = "OAUTHBEARER_AUTH" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KafkaSchemaRegistryConfig {
+    pub access_configs: Option<Vec<KafkaSchemaRegistryAccessConfig>>,
+    pub event_record_format: Option<SchemaRegistryEventRecordFormat>,
+    pub schema_registry_uri: Option<String>,
+    pub schema_validation_configs: Option<Vec<KafkaSchemaValidationConfig>>,
+}
+structure!(KafkaSchemaRegistryConfig, shapes::KAFKA_SCHEMA_REGISTRY_CONFIG, [], [0 access_configs, 1 event_record_format, 2 schema_registry_uri, 3 schema_validation_configs]);
+
+string_enum!(KafkaSchemaValidationAttribute { Key = "KEY", Value = "VALUE" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KafkaSchemaValidationConfig {
+    pub attribute: Option<KafkaSchemaValidationAttribute>,
+}
+structure!(KafkaSchemaValidationConfig, shapes::KAFKA_SCHEMA_VALIDATION_CONFIG, [], [0 attribute]);
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LambdaManagedInstancesCapacityProviderConfig {
     pub capacity_provider_arn: String,
@@ -880,6 +1049,22 @@ pub struct ListCodeSigningConfigsResponse {
     pub next_marker: Option<String>,
 }
 structure!(ListCodeSigningConfigsResponse, shapes::LIST_CODE_SIGNING_CONFIGS_RESPONSE, [], [0 code_signing_configs, 1 next_marker]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListEventSourceMappingsRequest {
+    pub event_source_arn: Option<String>,
+    pub function_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+structure!(ListEventSourceMappingsRequest, shapes::LIST_EVENT_SOURCE_MAPPINGS_REQUEST, [], [0 event_source_arn, 1 function_name, 2 marker, 3 max_items]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListEventSourceMappingsResponse {
+    pub event_source_mappings: Option<Vec<EventSourceMappingConfiguration>>,
+    pub next_marker: Option<String>,
+}
+structure!(ListEventSourceMappingsResponse, shapes::LIST_EVENT_SOURCE_MAPPINGS_RESPONSE, [], [0 event_source_mappings, 1 next_marker]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListFunctionEventInvokeConfigsRequest {
@@ -1057,6 +1242,14 @@ pub struct ProvisionedConcurrencyConfigListItem {
 structure!(ProvisionedConcurrencyConfigListItem, shapes::PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEM, [], [0 allocated_provisioned_concurrent_executions, 1 available_provisioned_concurrent_executions, 2 function_arn, 3 last_modified, 4 requested_provisioned_concurrent_executions, 5 status, 6 status_reason]);
 
 string_enum!(ProvisionedConcurrencyStatusEnum { InProgress = "IN_PROGRESS", Ready = "READY", Failed = "FAILED" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProvisionedPollerConfig {
+    pub maximum_pollers: Option<i32>,
+    pub minimum_pollers: Option<i32>,
+    pub poller_group_name: Option<String>,
+}
+structure!(ProvisionedPollerConfig, shapes::PROVISIONED_POLLER_CONFIG, [], [0 maximum_pollers, 1 minimum_pollers, 2 poller_group_name]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PublishLayerVersionRequest {
@@ -1243,6 +1436,28 @@ structure!(S3FilesConfig, shapes::S3_FILES_CONFIG, [], [0 direct_s3_read]);
 string_enum!(S3ObjectStorageMode { Copy = "COPY", Reference = "REFERENCE" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ScalingConfig {
+    pub maximum_concurrency: Option<i32>,
+}
+structure!(ScalingConfig, shapes::SCALING_CONFIG, [], [0 maximum_concurrency]);
+
+string_enum!(SchemaRegistryEventRecordFormat { Json = "JSON", Source = "SOURCE" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SelfManagedEventSource {
+    pub endpoints: Option<BTreeMap<String, Vec<String>>>,
+}
+structure!(SelfManagedEventSource, shapes::SELF_MANAGED_EVENT_SOURCE, [], [0 endpoints]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SelfManagedKafkaEventSourceConfig {
+    pub consumer_group_id: Option<String>,
+    pub consumption_mode: Option<KafkaEventSourceMappingConsumptionMode>,
+    pub schema_registry_config: Option<KafkaSchemaRegistryConfig>,
+}
+structure!(SelfManagedKafkaEventSourceConfig, shapes::SELF_MANAGED_KAFKA_EVENT_SOURCE_CONFIG, [], [0 consumer_group_id, 1 consumption_mode, 2 schema_registry_config]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SnapStart {
     pub apply_on: Option<SnapStartApplyOn>,
 }
@@ -1258,6 +1473,15 @@ pub struct SnapStartResponse {
     pub optimization_status: Option<SnapStartOptimizationStatus>,
 }
 structure!(SnapStartResponse, shapes::SNAP_START_RESPONSE, [], [0 apply_on, 1 optimization_status]);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SourceAccessConfiguration {
+    pub type_: Option<SourceAccessType>,
+    pub uri: Option<String>,
+}
+structure!(SourceAccessConfiguration, shapes::SOURCE_ACCESS_CONFIGURATION, [], [0 type_, 1 uri]);
+
+string_enum!(SourceAccessType { BasicAuth = "BASIC_AUTH", VpcSubnet = "VPC_SUBNET", VpcSecurityGroup = "VPC_SECURITY_GROUP", SaslScram512Auth = "SASL_SCRAM_512_AUTH", SaslScram256Auth = "SASL_SCRAM_256_AUTH", VirtualHost = "VIRTUAL_HOST", ClientCertificateTlsAuth = "CLIENT_CERTIFICATE_TLS_AUTH", ServerRootCaCertificate = "SERVER_ROOT_CA_CERTIFICATE", OauthbearerAuth = "OAUTHBEARER_AUTH", OauthbearerScope = "OAUTHBEARER_SCOPE", OauthbearerAudience = "OAUTHBEARER_AUDIENCE", OauthbearerLogicalCluster = "OAUTHBEARER_LOGICAL_CLUSTER", OauthbearerIdentityPool = "OAUTHBEARER_IDENTITY_POOL", IamAuth = "IAM_AUTH", IamOauthbearerAuth = "IAM_OAUTHBEARER_AUTH" });
 
 string_enum!(State { Pending = "Pending", Active = "Active", Inactive = "Inactive", Failed = "Failed", Deactivating = "Deactivating", Deactivated = "Deactivated", ActiveNonInvocable = "ActiveNonInvocable", Deleting = "Deleting" });
 
@@ -1335,6 +1559,33 @@ pub struct UpdateCodeSigningConfigResponse {
     pub code_signing_config: CodeSigningConfig,
 }
 structure!(UpdateCodeSigningConfigResponse, shapes::UPDATE_CODE_SIGNING_CONFIG_RESPONSE, [0 code_signing_config], []);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateEventSourceMappingRequest {
+    pub amazon_managed_kafka_event_source_config: Option<AmazonManagedKafkaEventSourceConfig>,
+    pub batch_size: Option<i32>,
+    pub bisect_batch_on_function_error: Option<bool>,
+    pub destination_config: Option<DestinationConfig>,
+    pub document_db_event_source_config: Option<DocumentDBEventSourceConfig>,
+    pub enabled: Option<bool>,
+    pub filter_criteria: Option<FilterCriteria>,
+    pub function_name: Option<String>,
+    pub function_response_types: Option<Vec<FunctionResponseType>>,
+    pub kms_key_arn: Option<String>,
+    pub logging_config: Option<EventSourceMappingLoggingConfig>,
+    pub maximum_batching_window_in_seconds: Option<i32>,
+    pub maximum_record_age_in_seconds: Option<i32>,
+    pub maximum_retry_attempts: Option<i32>,
+    pub metrics_config: Option<EventSourceMappingMetricsConfig>,
+    pub parallelization_factor: Option<i32>,
+    pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
+    pub scaling_config: Option<ScalingConfig>,
+    pub self_managed_kafka_event_source_config: Option<SelfManagedKafkaEventSourceConfig>,
+    pub source_access_configurations: Option<Vec<SourceAccessConfiguration>>,
+    pub tumbling_window_in_seconds: Option<i32>,
+    pub uuid: String,
+}
+structure!(UpdateEventSourceMappingRequest, shapes::UPDATE_EVENT_SOURCE_MAPPING_REQUEST, [21 uuid], [0 amazon_managed_kafka_event_source_config, 1 batch_size, 2 bisect_batch_on_function_error, 3 destination_config, 4 document_db_event_source_config, 5 enabled, 6 filter_criteria, 7 function_name, 8 function_response_types, 9 kms_key_arn, 10 logging_config, 11 maximum_batching_window_in_seconds, 12 maximum_record_age_in_seconds, 13 maximum_retry_attempts, 14 metrics_config, 15 parallelization_factor, 16 provisioned_poller_config, 17 scaling_config, 18 self_managed_kafka_event_source_config, 19 source_access_configurations, 20 tumbling_window_in_seconds]);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateFunctionCodeRequest {
