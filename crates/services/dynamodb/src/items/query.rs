@@ -1,0 +1,278 @@
+//! Query.
+
+use lambent_api::Call;
+use lambent_expressions::{
+    Condition, Invalid, Item, KeyCondition, Kind, Placeholders, Projection, RangeTest, Value, item_to_wire,
+    legacy, ordered,
+};
+use lambent_model_dynamodb::{QueryInput, QueryOutput};
+use lambent_store::{KeyRange, Txn, prefix_end};
+
+use super::capacity::{Consistency, Direction, report};
+use super::checks::{self, KeyIn};
+use super::page::{self, Found, Reading};
+use super::parameters::Ways;
+use super::scan::index_of;
+use super::select::Selection;
+use super::start;
+use crate::table::{Index, Table};
+use crate::{Dynamo, DynamoError, keys, names};
+
+/// A query that was read from a request.
+pub(crate) struct Plan {
+    pub(crate) keys: KeyCondition,
+    pub(crate) selection: Selection,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) start: Option<Item>,
+    pub(crate) index: Option<String>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) reverse: bool,
+    pub(crate) consistency: Consistency,
+}
+
+/// What filters the items that the keys find.
+pub(crate) struct Filter {
+    pub(crate) condition: Condition,
+    /// What AWS calls it: `Filter Expression`, or `QueryFilter` of old.
+    pub(crate) called: &'static str,
+}
+
+impl Dynamo {
+    pub(crate) async fn query(&self, call: &Call, mut input: QueryInput) -> Result<QueryOutput, DynamoError> {
+        let plan = &read(&mut input)?;
+        let (place, name) = names::table_ref(call, &input.table_name)?;
+        let (place, name) = (&*place, &*name);
+        let db = self.rows.of(call);
+        let (table, found) = db
+            .read(|txn| async move {
+                let table = self.table(&txn, place, name).await?;
+                let found = self.query_page(&txn, &table, plan).await?;
+                Ok::<_, DynamoError>((table, found))
+            })
+            .await?;
+        self.charge(&table, &found.spent, Direction::Read);
+        Ok(QueryOutput {
+            consumed_capacity: report(
+                input.return_consumed_capacity.as_ref(),
+                &input.table_name,
+                &found.spent,
+                None,
+            ),
+            count: i32::try_from(found.count).ok(),
+            scanned_count: i32::try_from(found.scanned).ok(),
+            last_evaluated_key: found.last.map(item_to_wire),
+            items: (!plan.selection.only_counts())
+                .then(|| found.items.into_iter().map(item_to_wire).collect()),
+        })
+    }
+
+    /// Checks the plan against the table, and reads a page.
+    pub(crate) async fn query_page(
+        &self,
+        txn: &Txn,
+        table: &Table,
+        plan: &Plan,
+    ) -> Result<Found, DynamoError> {
+        let index = index_of(table, plan.index.as_deref(), plan.consistency)?;
+        let hash = check_keys(table, index, plan)?;
+        check_start(table, index, plan, hash)?;
+        let projection = plan.selection.projection.as_ref();
+        let filter = plan.filter.as_ref().map(|filter| &filter.condition);
+        checks::scalar_keys(table, |name| {
+            projection.is_some_and(|projection| checks::is_nested(projection.paths(), name))
+        })?;
+        check_filter(table, index, plan)?;
+        let fetches = plan.selection.fetches(table, index)?;
+        checks::scalar_keys(table, |name| {
+            filter.is_some_and(|filter| checks::is_nested(filter.paths(), name))
+        })?;
+        self.admit(table, index, Direction::Read)?;
+        let range = range(table, index, plan, hash)?;
+        let reading = Reading {
+            table,
+            index,
+            reverse: plan.reverse,
+            limit: plan.limit,
+            filter,
+            projection,
+            fetches,
+            only_counts: plan.selection.only_counts(),
+            consistency: plan.consistency,
+        };
+        page::read(txn, range, reading).await
+    }
+}
+
+fn read(input: &mut QueryInput) -> Result<Plan, Invalid> {
+    ways(input)?;
+    let mut filter = legacy::filter(input.query_filter.take(), input.conditional_operator.take())?
+        .map(|condition| Filter { condition, called: "QueryFilter" });
+    let mut projection = input.attributes_to_get.take().map(legacy::projection).transpose()?;
+    let start = start::from_request(input.exclusive_start_key.take())?;
+    if input.key_conditions.is_none() && input.key_condition_expression.is_none() {
+        return Err(Invalid::new(
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.",
+        ));
+    }
+    let names = input.expression_attribute_names.take();
+    let mut placeholders = Placeholders::from_wire(names, input.expression_attribute_values.take())?;
+    let keys = input
+        .key_condition_expression
+        .take()
+        .map(|text| Condition::parse(Kind::KeyCondition, &text, &mut placeholders))
+        .transpose()?;
+    if let Some(text) = &input.filter_expression {
+        let condition = Condition::parse(Kind::Filter, text, &mut placeholders)?;
+        filter = Some(Filter { condition, called: "Filter Expression" });
+    }
+    if let Some(text) = &input.projection_expression {
+        projection = Some(Projection::parse(text, &mut placeholders)?);
+    }
+    placeholders.all_used()?;
+    let keys = match keys {
+        Some(keys) => KeyCondition::from_condition(&keys)?,
+        None => legacy::key_conditions(input.key_conditions.take().unwrap_or_default())?,
+    };
+    let selection = Selection { select: input.select.take(), projection };
+    let parameter =
+        if input.projection_expression.is_some() { "ProjectionExpression" } else { "AttributesToGet" };
+    selection.check(parameter, input.index_name.is_some())?;
+    Ok(Plan {
+        keys,
+        selection,
+        filter,
+        start,
+        index: input.index_name.take(),
+        limit: input.limit.and_then(|limit| usize::try_from(limit).ok()),
+        reverse: input.scan_index_forward == Some(false),
+        consistency: Consistency::asked(input.consistent_read),
+    })
+}
+
+fn ways(input: &QueryInput) -> Result<(), Invalid> {
+    let by_expression = input.key_condition_expression.is_some();
+    Ways {
+        expressions: &[
+            ("ProjectionExpression", input.projection_expression.is_some()),
+            ("FilterExpression", input.filter_expression.is_some()),
+            ("KeyConditionExpression", by_expression),
+        ],
+        others: &[
+            ("AttributesToGet", input.attributes_to_get.is_some()),
+            ("QueryFilter", input.query_filter.is_some()),
+            ("ConditionalOperator", input.conditional_operator.is_some()),
+            // The old key conditions may stand beside new filters.
+            ("KeyConditions", by_expression && input.key_conditions.is_some()),
+        ],
+        has_names: input.expression_attribute_names.is_some(),
+        has_values: input.expression_attribute_values.is_some(),
+    }
+    .check()
+}
+
+/// Checks the key condition, and the start key's shape with it, attribute by attribute; gives the partition.
+fn check_keys<'a>(table: &Table, index: Option<&Index>, plan: &'a Plan) -> Result<&'a Value, Invalid> {
+    let schema = index.map_or(&table.key, |index| &index.key);
+    if plan.start.as_ref().is_some_and(|start| start.len() != start::attributes(table, index)) {
+        return Err(start::invalid());
+    }
+    let count = schema.attributes().count();
+    for (attribute, is_hash) in checks::parts(schema) {
+        if let Some(start) = &plan.start {
+            if !start.contains_key(&attribute.name) {
+                return Err(start::invalid());
+            }
+            checks::key_part(start, attribute, is_hash, KeyIn::Request)?;
+        }
+        plan.keys.check(&attribute.name, attribute.kind.name(), is_hash, count)?;
+    }
+    match plan.keys.test_of(&schema.hash.name) {
+        Some(RangeTest::Eq(value)) => Ok(value),
+        _ => Err(Invalid::new("Query key condition not supported")),
+    }
+}
+
+/// Checks that the start key is one of what the query is about.
+fn check_start(table: &Table, index: Option<&Index>, plan: &Plan, hash: &Value) -> Result<(), Invalid> {
+    let Some(start) = &plan.start else { return Ok(()) };
+    start::check_table_part(table, start)?;
+    let schema = index.map_or(&table.key, |index| &index.key);
+    let same_partition = schema.hash.of(start) == Some(hash);
+    let range = schema.range.as_ref().and_then(|range| Some((range, plan.keys.test_of(&range.name)?)));
+    let refused = match range {
+        None if same_partition => return Ok(()),
+        None => "The provided starting key is outside query boundaries based on provided conditions",
+        Some((range, test)) if !range.of(start).is_some_and(|value| test.matches(value)) => {
+            "The provided starting key does not match the range key predicate"
+        }
+        Some(_) if same_partition => return Ok(()),
+        Some(_) => "The query can return at most one row and cannot be restarted",
+    };
+    Err(Invalid::new(refused))
+}
+
+/// Filters look at what the keys have left.
+fn check_filter(table: &Table, index: Option<&Index>, plan: &Plan) -> Result<(), Invalid> {
+    let Some(Filter { condition, called }) = &plan.filter else { return Ok(()) };
+    let schema = index.map_or(&table.key, |index| &index.key);
+    let paths = condition.paths();
+    match schema.attributes().find(|attribute| paths.iter().any(|path| path.head == attribute.name)) {
+        Some(attribute) => Err(Invalid::new(format!(
+            "{called} can only contain non-primary key attributes: Primary key attribute: {}",
+            attribute.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The rows to read.
+fn range(table: &Table, index: Option<&Index>, plan: &Plan, hash: &Value) -> Result<KeyRange, Invalid> {
+    let schema = index.map_or(&table.key, |index| &index.key);
+    let test = schema.range.as_ref().and_then(|range| plan.keys.test_of(&range.name));
+    let range = partition_range(table, index, hash, test);
+    let Some(start) = &plan.start else { return Ok(range) };
+    let row = start::row(table, index, start)?;
+    Ok(if plan.reverse { range.before(&row) } else { range.after(&row) })
+}
+
+/// The rows of a partition, or those whose sort keys pass the test.
+pub(crate) fn partition_range(
+    table: &Table,
+    index: Option<&Index>,
+    hash: &Value,
+    test: Option<&RangeTest>,
+) -> KeyRange {
+    let partition = match index {
+        None => keys::item_partition(table.id, hash),
+        Some(index) => keys::index_partition(index.id, hash),
+    };
+    match test {
+        None => KeyRange::prefix(&partition),
+        Some(test) => sorted_range(&partition, test),
+    }
+}
+
+/// The part of a partition whose sort keys pass the test.
+fn sorted_range(partition: &[u8], test: &RangeTest) -> KeyRange {
+    let at = |value: &Value| {
+        let mut key = partition.to_vec();
+        ordered::push(value, &mut key);
+        key
+    };
+    let all = KeyRange::prefix(partition);
+    match test {
+        RangeTest::Eq(value) => KeyRange::prefix(&at(value)),
+        RangeTest::Lt(value) => KeyRange::new(all.start, at(value)),
+        RangeTest::Le(value) => KeyRange::new(all.start, prefix_end(&at(value))),
+        RangeTest::Gt(value) => KeyRange::new(prefix_end(&at(value)), all.end),
+        RangeTest::Ge(value) => KeyRange::new(at(value), all.end),
+        RangeTest::Between(low, high) => KeyRange::new(at(low), prefix_end(&at(high))),
+        RangeTest::BeginsWith(start) => {
+            let mut key = partition.to_vec();
+            ordered::push_prefix(start, &mut key);
+            KeyRange::prefix(&key)
+        }
+        // No key passes what cannot be looked up; the key condition's own check has said so.
+        RangeTest::NotIndexable => KeyRange::new("", ""),
+    }
+}

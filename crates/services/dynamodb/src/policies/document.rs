@@ -1,0 +1,170 @@
+//! What a policy must be to hang on a table or a stream.
+//! Source: Amazon DynamoDB Developer Guide, "Resource-based policy considerations", "DynamoDB API operations supported by
+//! resource-based policies".
+
+use lambent_api::{ApiError, Call};
+use lambent_base::Arn;
+use lambent_identity::{Identity, IdentityError, Policy, ResourceFacts, Wanted};
+use serde_json::Value;
+
+use crate::error::validation;
+use crate::policies::operations::Target;
+
+/// AWS's limit, blanks included.
+const POLICY_MAX_BYTES: usize = 20 * 1024;
+const PREFIX: &str = "dynamodb:";
+const INVALID: &str = "One or more parameter values were invalid: ";
+
+/// What policies of tables may allow.
+const OF_TABLES: [&str; 29] = [
+    "BatchGetItem",
+    "BatchWriteItem",
+    "ConditionCheckItem",
+    "CreateTable",
+    "DeleteItem",
+    "DeleteTable",
+    "DescribeContinuousBackups",
+    "DescribeContributorInsights",
+    "DescribeTable",
+    "DescribeTableReplicaAutoScaling",
+    "DescribeTimeToLive",
+    "ExportTableToPointInTime",
+    "GetItem",
+    "ListTagsOfResource",
+    "PartiQLDelete",
+    "PartiQLInsert",
+    "PartiQLSelect",
+    "PartiQLUpdate",
+    "PutItem",
+    "Query",
+    "RestoreTableToPointInTime",
+    "Scan",
+    "TagResource",
+    "UntagResource",
+    "UpdateContinuousBackups",
+    "UpdateContributorInsights",
+    "UpdateItem",
+    "UpdateTable",
+    "UpdateTimeToLive",
+];
+/// What policies of streams may allow.
+const OF_STREAMS: [&str; 3] = ["DescribeStream", "GetRecords", "GetShardIterator"];
+/// What both may.
+const OF_BOTH: [&str; 3] = ["DeleteResourcePolicy", "GetResourcePolicy", "PutResourcePolicy"];
+
+/// Errors: ValidationException for what cannot hang there, and, unless `may_lock_out`, for what would keep the caller from
+/// changing it again.
+pub(super) async fn check(
+    identity: &Identity,
+    call: &Call,
+    target: &Target,
+    text: &str,
+    may_lock_out: bool,
+) -> Result<(), ApiError> {
+    if text.len() > POLICY_MAX_BYTES {
+        let message = format!("Policy exceeds the maximum allowed size of {POLICY_MAX_BYTES} bytes");
+        return Err(invalid(&message));
+    }
+    let policy = Policy::resource(text, "dynamodb").map_err(|error| malformed(&error.to_string()))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| malformed(&error.to_string()))?;
+    for statement in each(&value["Statement"]) {
+        check_actions(target, statement)?;
+        check_resources(target, statement)?;
+        for name in principals_of(statement) {
+            if !knows(identity, call, name).await? {
+                return Err(invalid("Invalid principal in policy document."));
+            }
+        }
+    }
+    if may_lock_out {
+        return Ok(());
+    }
+    let facts = ResourceFacts { policy: Some(policy.into()), ..ResourceFacts::default() };
+    let wanted = Wanted::new("dynamodb:PutResourcePolicy", target.arn());
+    match identity.authorize_on(call.caller(), &call.context.circumstances(), wanted, facts).await {
+        Ok(_) => Ok(()),
+        Err(IdentityError::Denied(_)) => Err(invalid(
+            "The new policy would not allow you to update the policy of this resource in the future; set \
+             ConfirmRemoveSelfResourceAccess to confirm.",
+        )),
+        Err(other) => Err(ApiError::internal(&other)),
+    }
+}
+
+/// The names that a statement gives must be those of actions on such a thing; patterns may be any.
+fn check_actions(target: &Target, statement: &Value) -> Result<(), ApiError> {
+    let own: &[&str] = if target.label.is_some() { &OF_STREAMS } else { &OF_TABLES };
+    let is_known = |action: &str| {
+        let Some(bare) = action.get(..PREFIX.len()).filter(|start| start.eq_ignore_ascii_case(PREFIX)) else {
+            return action == "*";
+        };
+        let bare = &action[bare.len()..];
+        bare.contains(['*', '?']) || own.iter().chain(&OF_BOTH).any(|known| known.eq_ignore_ascii_case(bare))
+    };
+    let named = each(&statement["Action"]).chain(each(&statement["NotAction"])).filter_map(Value::as_str);
+    let unknown: Vec<String> =
+        named.filter(|action| !is_known(action)).map(|action| format!("\"{action}\"")).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(malformed(&format!("The following action names are invalid: {}", unknown.join(", "))))
+}
+
+/// A policy speaks of the thing that it hangs on, and a table's of its indexes.
+fn check_resources(target: &Target, statement: &Value) -> Result<(), ApiError> {
+    let arn = target.arn();
+    let fits = |resource: &str| match &target.label {
+        _ if resource == "*" => true,
+        Some(_) => resource == arn,
+        None => {
+            resource.strip_prefix(&arn).is_some_and(|rest| rest.is_empty() || rest.starts_with("/index/"))
+        }
+    };
+    let mut named =
+        each(&statement["Resource"]).chain(each(&statement["NotResource"])).filter_map(Value::as_str);
+    match named.find(|resource| !fits(resource)) {
+        Some(other) => Err(malformed(&format!("The following resource is invalid: \"{other}\""))),
+        None => Ok(()),
+    }
+}
+
+/// Whether there is somebody of this name. AWS stores none that it cannot find.
+async fn knows(identity: &Identity, call: &Call, name: &str) -> Result<bool, ApiError> {
+    let Ok(arn) = name.parse::<Arn>() else { return Ok(true) };
+    let is_absent = |error| match error {
+        IdentityError::NoSuchRole(_) | IdentityError::NoSuch { .. } => Ok(false),
+        other => Err(ApiError::internal(&other)),
+    };
+    let principals = identity.principals(call.authorized());
+    match arn.resource.split_once('/') {
+        Some(("role", _)) => principals.role_by_arn(name).await.map_or_else(is_absent, |_| Ok(true)),
+        Some(("user", path)) => {
+            let bare = path.rsplit('/').next().unwrap_or(path);
+            principals.user(&arn.account, bare).await.map_or_else(is_absent, |_| Ok(true))
+        }
+        _ => Ok(true),
+    }
+}
+
+/// The principals of IAM that a statement names by ARN.
+fn principals_of(statement: &Value) -> impl Iterator<Item = &str> {
+    let both = [&statement["Principal"]["AWS"], &statement["NotPrincipal"]["AWS"]];
+    both.into_iter().flat_map(each).filter_map(Value::as_str)
+}
+
+/// One, several, or none.
+fn each(value: &Value) -> std::slice::Iter<'_, Value> {
+    match value {
+        Value::Array(several) => several.iter(),
+        Value::Null => [].iter(),
+        one => std::slice::from_ref(one).iter(),
+    }
+}
+
+fn malformed(why: &str) -> ApiError {
+    invalid(&format!("Invalid policy document: {why}"))
+}
+
+fn invalid(why: &str) -> ApiError {
+    validation(format!("{INVALID}{why}"))
+}

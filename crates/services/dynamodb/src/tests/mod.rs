@@ -1,0 +1,4 @@
+//! Operations as policies see them.
+
+mod access;
+mod actions;

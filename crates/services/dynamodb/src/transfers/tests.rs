@@ -1,0 +1,306 @@
+//! Exports and imports, with a bucket that is a map.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use lambent_api::{ApiError, Body, BoxFuture};
+use lambent_model_dynamodb as model;
+use lambent_wire::Timestamp;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::{Buckets, InNameOf, ListedObject, ObjectName};
+use crate::testing::{Bench, item};
+
+/// Whose the bucket is.
+const OWNER: &str = "000000000000";
+
+#[derive(Default)]
+struct Map(Mutex<BTreeMap<String, Bytes>>);
+
+impl Buckets for Map {
+    fn put<'a>(
+        &'a self,
+        _: &'a InNameOf,
+        object: &'a ObjectName,
+        _: &'a str,
+        bytes: Bytes,
+    ) -> BoxFuture<'a, Result<String, ApiError>> {
+        Box::pin(async move {
+            if object.bucket != "bucket" {
+                return Err(ApiError::new("NoSuchBucket", 404, "The specified bucket does not exist"));
+            }
+            check_owner(object)?;
+            self.0.lock().insert(object.key.clone(), bytes);
+            Ok("etag".to_owned())
+        })
+    }
+
+    fn get<'a>(&'a self, _: &'a InNameOf, object: &'a ObjectName) -> BoxFuture<'a, Result<Body, ApiError>> {
+        Box::pin(async move {
+            check_owner(object)?;
+            Ok(Body::from(self.0.lock()[&object.key].clone()))
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        _: &'a InNameOf,
+        prefix: &'a ObjectName,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<ListedObject>, ApiError>> {
+        Box::pin(async move {
+            check_owner(prefix)?;
+            let objects = self.0.lock();
+            let is_in =
+                |key: &String| key.starts_with(&prefix.key) && after.is_none_or(|after| key.as_str() > after);
+            let found = objects.iter().filter(|(key, _)| is_in(key)).take(2);
+            let size = |bytes: &Bytes| i64::try_from(bytes.len()).unwrap();
+            Ok(found.map(|(key, bytes)| ListedObject { key: key.clone(), bytes: size(bytes) }).collect())
+        })
+    }
+}
+
+fn check_owner(object: &ObjectName) -> Result<(), ApiError> {
+    match object.expected_owner.as_deref() {
+        None | Some(OWNER) => Ok(()),
+        Some(_) => Err(ApiError::new("AccessDenied", 403, "Access Denied")),
+    }
+}
+
+impl Map {
+    fn keys(&self) -> Vec<String> {
+        self.0.lock().keys().cloned().collect()
+    }
+
+    /// The lines of the packed objects below a prefix.
+    fn lines(&self, prefix: &str) -> Vec<Value> {
+        let objects = self.0.lock();
+        let packed = objects.iter().filter(|(key, _)| key.contains(prefix) && key.ends_with(".gz"));
+        let mut text = String::new();
+        for (_, bytes) in packed {
+            MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+        }
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+async fn bench() -> (Bench, Arc<Map>) {
+    let bench = Bench::new().await;
+    let map = Arc::new(Map::default());
+    bench.dynamo.join_buckets(map.clone());
+    bench.table("source", None).await;
+    let input = model::UpdateContinuousBackupsInput {
+        table_name: "source".to_owned(),
+        point_in_time_recovery_specification: model::PointInTimeRecoverySpecification {
+            point_in_time_recovery_enabled: true,
+            recovery_period_in_days: None,
+        },
+    };
+    bench.dynamo.update_continuous_backups(&bench.call(), input).await.unwrap();
+    (bench, map)
+}
+
+fn export_of(bench: &Bench) -> model::ExportTableToPointInTimeInput {
+    model::ExportTableToPointInTimeInput {
+        table_arn: format!("arn:aws:dynamodb:us-east-1:{}:table/source", bench.call().account()),
+        s3_bucket: "bucket".to_owned(),
+        s3_prefix: Some("out".to_owned()),
+        ..Default::default()
+    }
+}
+
+fn import_of(table: &str, format: &str, prefix: &str) -> model::ImportTableInput {
+    model::ImportTableInput {
+        input_format: format.into(),
+        s3_bucket_source: model::S3BucketSource {
+            s3_bucket: "bucket".to_owned(),
+            s3_key_prefix: Some(prefix.to_owned()),
+            s3_bucket_owner: None,
+        },
+        table_creation_parameters: model::TableCreationParameters {
+            table_name: table.to_owned(),
+            attribute_definitions: vec![model::AttributeDefinition {
+                attribute_name: "id".to_owned(),
+                attribute_type: "S".into(),
+            }],
+            key_schema: vec![model::KeySchemaElement {
+                attribute_name: "id".to_owned(),
+                key_type: "HASH".into(),
+            }],
+            billing_mode: Some("PAY_PER_REQUEST".into()),
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_exported_can_be_imported() {
+    let (bench, map) = bench().await;
+    for number in 0..700 {
+        bench.put("source", item(&format!("item {number}"), "text, with \"quotes\"")).await;
+    }
+    bench.put("source", item("long", &"x".repeat(300_000))).await;
+    let items = bench.items("source").await;
+    let export = bench.dynamo.export_table_to_point_in_time(&bench.call(), export_of(&bench)).await.unwrap();
+    let export = export.export_description.unwrap();
+    assert_eq!(export.export_status.unwrap().as_str(), "IN_PROGRESS");
+    bench.put("source", item("after", "")).await;
+    bench.dynamo.finish_jobs().await;
+    let input = model::DescribeExportInput { export_arn: export.export_arn.unwrap() };
+    let done = bench.dynamo.describe_export(&bench.call(), input).await.unwrap().export_description.unwrap();
+    assert_eq!((done.export_status.unwrap().as_str(), done.item_count), ("COMPLETED", Some(701)));
+    assert_eq!(map.lines("/data/").len(), 701);
+    let names: Vec<_> = map.keys().into_iter().filter(|key| !key.contains("/data/")).collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    let data = map.keys().into_iter().find(|key| key.contains("/data/")).unwrap();
+    let mut input = import_of("target", "DYNAMODB_JSON", &data);
+    input.input_compression_type = Some("GZIP".into());
+    let import = bench.dynamo.import_table(&bench.call(), input).await.unwrap().import_table_description;
+    bench.dynamo.finish_jobs().await;
+    assert!(bench.items("target").await == items);
+    let input = model::DescribeImportInput { import_arn: import.import_arn.unwrap() };
+    let done = bench.dynamo.describe_import(&bench.call(), input).await.unwrap().import_table_description;
+    assert_eq!((done.import_status.unwrap().as_str(), done.imported_item_count), ("COMPLETED", Some(701)));
+    for prefix in ["dynamodb/copy/", "dynamodb/exported/", "dynamodb/job/"] {
+        assert_eq!(bench.rows(prefix.as_bytes()).await, 0, "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn incremental_exports_say_what_changed() {
+    let (bench, map) = bench().await;
+    for id in ["kept", "changed", "gone"] {
+        bench.put("source", item(id, "old")).await;
+    }
+    bench.hand.advance(Duration::from_secs(60));
+    let from_ms = bench.now_ms();
+    for text in ["1", "2"] {
+        bench.hand.advance(Duration::from_secs(60));
+        bench.put("source", item("changed", text)).await;
+    }
+    bench.put("source", item("new", "1")).await;
+    bench.delete("source", "gone").await;
+    bench.hand.advance(Duration::from_secs(1_200));
+    let to_ms = bench.now_ms();
+    bench.hand.advance(Duration::from_secs(60));
+    bench.put("source", item("changed", "later")).await;
+    let input = model::ExportTableToPointInTimeInput {
+        export_type: Some("INCREMENTAL_EXPORT".into()),
+        incremental_export_specification: Some(model::IncrementalExportSpecification {
+            export_from_time: Some(Timestamp::from_ms(from_ms)),
+            export_to_time: Some(Timestamp::from_ms(to_ms)),
+            export_view_type: None,
+        }),
+        ..export_of(&bench)
+    };
+    bench.dynamo.export_table_to_point_in_time(&bench.call(), input).await.unwrap();
+    bench.dynamo.finish_jobs().await;
+    let mut lines = map.lines("AWSDynamoDB/data/");
+    lines.sort_by_key(|line| line["Keys"]["id"]["S"].to_string());
+    let seen: Vec<_> = lines
+        .iter()
+        .map(|line| json!([line["Keys"]["id"]["S"], line["OldImage"]["v"]["S"], line["NewImage"]["v"]["S"]]))
+        .collect();
+    assert_eq!(json!(seen), json!([["changed", "old", "2"], ["gone", "old", null], ["new", null, "1"]]));
+    let micros = (from_ms + 120_000) * 1000;
+    assert_eq!(lines[0]["Metadata"]["WriteTimestampMicros"]["N"], micros.to_string());
+    assert_eq!(bench.rows(b"dynamodb/delta/").await, 0);
+}
+
+#[tokio::test]
+async fn csv_is_imported_and_bad_lines_are_counted() {
+    let (bench, map) = bench().await;
+    let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"id,v\r\na,\"one,\n\"\"two\"\"\"\r\n,empty key\nb\nc,").unwrap();
+    map.0.lock().insert("in/1.csv.gz".to_owned(), packed.finish().unwrap().into());
+    let mut input = import_of("target", "CSV", "in/");
+    input.input_compression_type = Some("GZIP".into());
+    bench.dynamo.import_table(&bench.call(), input).await.unwrap();
+    let place = bench.call().place().clone();
+    let is_there = |txn| {
+        let (dynamo, place) = (&bench.dynamo, &place);
+        async move { dynamo.table(&txn, place, "target").await }
+    };
+    assert!(bench.db.read(is_there).await.is_err(), "it is not there before it is filled");
+    bench.dynamo.finish_jobs().await;
+    let input = model::ListImportsInput::default();
+    let listed = bench.dynamo.list_imports(&bench.call(), input).await.unwrap().import_summary_list.unwrap();
+    let input = model::DescribeImportInput { import_arn: listed[0].import_arn.clone().unwrap() };
+    let done = bench.dynamo.describe_import(&bench.call(), input).await.unwrap().import_table_description;
+    assert_eq!((done.processed_item_count, done.imported_item_count), (Some(4), Some(2)));
+    assert_eq!((done.error_count, done.failure_code.as_deref()), (Some(2), Some("ItemValidationError")));
+    assert_eq!(bench.items("target").await, [item("a", "one,\n\"two\""), item("c", "")]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_csv_is_lost_in_silence() {
+    let (bench, map) = bench().await;
+    for (table, text, imported, errors) in [
+        ("inches", "id,v\na,7\" disc\nb,two\n", 2, 0),
+        ("open", "id,v\na,one\nb,\"two\nc,three\n", 1, 1),
+        ("marked", "\u{feff}\"id\",v\na,one", 1, 0),
+    ] {
+        map.0.lock().insert(format!("{table}/1.csv"), text.into());
+        let input = import_of(table, "CSV", &format!("{table}/"));
+        let import = bench.dynamo.import_table(&bench.call(), input).await.unwrap().import_table_description;
+        bench.dynamo.finish_jobs().await;
+        let input = model::DescribeImportInput { import_arn: import.import_arn.unwrap() };
+        let done = bench.dynamo.describe_import(&bench.call(), input).await.unwrap().import_table_description;
+        assert_eq!((done.imported_item_count, done.error_count), (Some(imported), Some(errors)), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_must_be_of_the_owner_that_is_expected() {
+    let (bench, map) = bench().await;
+    map.0.lock().insert("in/1.csv".to_owned(), "id\na\n".into());
+    for (owner, is_done) in [("111111111111", false), (OWNER, true)] {
+        let export = model::ExportTableToPointInTimeInput {
+            s3_bucket_owner: Some(owner.to_owned()),
+            ..export_of(&bench)
+        };
+        let export = bench.dynamo.export_table_to_point_in_time(&bench.call(), export).await;
+        assert_eq!(export.is_ok(), is_done, "{owner}");
+        let mut import = import_of("target", "CSV", "in/");
+        import.s3_bucket_source.s3_bucket_owner = Some(owner.to_owned());
+        let import = bench.dynamo.import_table(&bench.call(), import).await;
+        assert_eq!(import.is_ok(), is_done, "{owner}");
+    }
+    bench.dynamo.finish_jobs().await;
+    assert_eq!(bench.items("target").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_said() {
+    let (bench, _) = bench().await;
+    let elsewhere =
+        model::ExportTableToPointInTimeInput { s3_bucket: "other".to_owned(), ..export_of(&bench) };
+    let refused = bench.dynamo.export_table_to_point_in_time(&bench.call(), elsewhere).await.unwrap_err();
+    assert!(refused.to_string().contains("NoSuchBucket"), "{refused}");
+    let ion = model::ExportTableToPointInTimeInput { export_format: Some("ION".into()), ..export_of(&bench) };
+    let refused = bench.dynamo.export_table_to_point_in_time(&bench.call(), ion).await.unwrap_err();
+    assert!(refused.to_string().contains("Ion"), "{refused}");
+    let with_token = |owner: Option<&str>| model::ExportTableToPointInTimeInput {
+        client_token: Some("token".to_owned()),
+        s3_bucket_owner: owner.map(str::to_owned),
+        ..export_of(&bench)
+    };
+    let mut arns = Vec::new();
+    for _ in 0..2 {
+        let export =
+            bench.dynamo.export_table_to_point_in_time(&bench.call(), with_token(None)).await.unwrap();
+        arns.push(export.export_description.unwrap().export_arn);
+        bench.hand.advance(Duration::from_secs(1));
+    }
+    assert_eq!(arns[0], arns[1]);
+    let refused =
+        bench.dynamo.export_table_to_point_in_time(&bench.call(), with_token(Some(OWNER))).await.unwrap_err();
+    assert!(refused.to_string().starts_with("ExportConflictException"), "{refused}");
+}
