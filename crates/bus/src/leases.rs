@@ -75,6 +75,11 @@ impl Nodes {
         }
     }
 
+    /// Removes the lease of that name, as what it was for is gone: in the transaction that removes that.
+    pub fn forget_lease(txn: &Txn, name: &str) {
+        txn.delete(&keys::lease(name));
+    }
+
     /// The lease of that name, if it is free or this node's own, as after an attempt whose answer was lost.
     pub(crate) async fn take(&self, name: &str) -> Result<Option<Lease>, BusError> {
         let me = self.id();

@@ -38,6 +38,8 @@ pub enum LambdaError {
     Event(String),
     #[error("the policy of {0} does not read back: {1}; give it anew")]
     Policy(String, String),
+    #[error("cannot decide whether a role may read an event source: {0}")]
+    Role(String),
     #[error("a container image: {0}")]
     Image(Arc<ImageError>),
     #[error("a worker thread ended without a result: {0}")]

@@ -17,6 +17,7 @@ mod keys;
 mod lambda;
 mod layers;
 pub mod limits;
+mod mappings;
 mod markers;
 mod names;
 mod parts;

@@ -56,6 +56,13 @@ pub const ASYNC_PAYLOAD_MAX: usize = 1_048_576;
 /// Bytes of `X-Amz-Client-Context`, as base64.
 pub(crate) const CLIENT_CONTEXT_MAX: usize = 3_583;
 
+/// Filters of one event source mapping. Source: AWS Lambda Developer Guide, "Filter criteria basics".
+pub(crate) const FILTERS_MAX: usize = 10;
+/// Event source mappings in one page of a list.
+pub(crate) const MAPPINGS_PAGE_MAX: usize = 100;
+/// The youngest age, in seconds, at which records may be given up.
+pub(crate) const RECORD_AGE_MIN_S: i32 = 60;
+
 /// Functions, or versions, in one page of a list.
 pub(crate) const PAGE_MAX: usize = 50;
 /// Functions, versions and aliases whose policies are held in memory.

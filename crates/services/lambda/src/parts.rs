@@ -10,6 +10,7 @@ use lambent_bus::Outbox;
 use lambent_bus::ports::Targets;
 use lambent_identity::{Authorized, Identity};
 use lambent_images::Images;
+use lambent_mappings::source::Sources;
 use lambent_pool::{Answer, FunctionSpec, Invocation, InvokeError, InvokeRequest, Needs, Pool, Provisioned};
 use lambent_runtimes::Catalogue;
 use lambent_store::Db;
@@ -32,6 +33,8 @@ pub struct LambdaParts {
     pub account_concurrency: u32,
     /// Where functions may hand records and dead letters on to.
     pub targets: Arc<Targets>,
+    /// What functions can be mapped to, beside what they are invoked for.
+    pub sources: Arc<Sources>,
     /// Where `S3Bucket` and `S3Key` of a function's code are read.
     pub objects: Arc<dyn FetchObject>,
     /// Where container images come from.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use lambent_base::{Place, text};
-use lambent_identity::Identity;
+use lambent_identity::{Identity, Pins};
 use lambent_store::{Txn, get_large, load_large, put_large};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -218,6 +218,9 @@ pub(crate) struct PolicyRow {
     /// What PutResourcePolicy was given: it replaces all that was there before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) written: Vec<WrittenRow>,
+    /// Whom the principals of `written` mean.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    pub(crate) pins: Pins,
     /// What AddPermission was given, since then.
     pub(crate) statements: Vec<StatementRow>,
 }
@@ -267,6 +270,9 @@ pub(crate) enum OneOrMore {
 pub(crate) struct StatementRow {
     pub(crate) sid: String,
     pub(crate) principal: PrincipalRow,
+    /// The unique id of the user or role that `principal` means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) principal_id: Option<String>,
     pub(crate) action: String,
     pub(crate) source_arn: Option<String>,
     pub(crate) source_account: Option<String>,

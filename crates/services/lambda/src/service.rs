@@ -8,6 +8,7 @@ use lambent_model_lambda::ops;
 
 use crate::lambda::Lambda;
 use crate::layers::names::{layer_resource, layer_version_resource};
+use crate::mappings;
 use crate::names::{function_resource, resource};
 use crate::wanted;
 
@@ -50,6 +51,7 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
     add_running(&mut service, lambda);
     add_access(&mut service, lambda);
     add_layers(&mut service, lambda);
+    add_mappings(&mut service, lambda);
     add_kept(&mut service, lambda);
     service
 }
@@ -120,6 +122,18 @@ fn add_access(service: &mut Service, lambda: &Arc<Lambda>) {
             |input, place| resource(&input.resource_arn, None, place);
         plain ops::GetPolicy => get_policy, "lambda:GetPolicy",
             |input, place| resource(&input.function_name, input.qualifier.as_deref(), place);
+    });
+}
+
+/// Event source mappings.
+fn add_mappings(service: &mut Service, lambda: &Arc<Lambda>) {
+    operations!(service, lambda, {
+        plain ops::CreateEventSourceMapping => create_event_source_mapping, wanted::create_event_source_mapping;
+        plain ops::ListEventSourceMappings => list_event_source_mappings, "lambda:ListEventSourceMappings",
+            |_, _| "*".to_owned();
+        known ops::GetEventSourceMapping => get_event_source_mapping, mappings::wanted::get;
+        known ops::UpdateEventSourceMapping => update_event_source_mapping, mappings::wanted::update;
+        known ops::DeleteEventSourceMapping => delete_event_source_mapping, mappings::wanted::delete;
     });
 }
 

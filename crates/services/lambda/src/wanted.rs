@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use lambent_base::Place;
 use lambent_identity::Wanted;
 use lambent_model_lambda::{
-    AddPermissionRequest, CreateCodeSigningConfigRequest, CreateFunctionRequest,
-    CreateFunctionUrlConfigRequest, InvocationRequest, InvokeWithResponseStreamRequest,
-    PutFunctionCodeSigningConfigRequest, TagResourceRequest, UntagResourceRequest,
-    UpdateFunctionConfigurationRequest, UpdateFunctionUrlConfigRequest, VpcConfig,
+    AddPermissionRequest, CreateCodeSigningConfigRequest, CreateEventSourceMappingRequest,
+    CreateFunctionRequest, CreateFunctionUrlConfigRequest, InvocationRequest,
+    InvokeWithResponseStreamRequest, PutFunctionCodeSigningConfigRequest, TagResourceRequest,
+    UntagResourceRequest, UpdateFunctionConfigurationRequest, UpdateFunctionUrlConfigRequest, VpcConfig,
 };
 
 use crate::names::{function_resource, resource};
@@ -77,6 +77,13 @@ pub(crate) fn put_function_code_signing_config(
 ) -> Wanted {
     Wanted::new("lambda:PutFunctionCodeSigningConfig", function_resource(&input.function_name, place))
         .with("lambda:codesigningconfigarn", input.code_signing_config_arn.as_str())
+}
+
+/// What CreateEventSourceMapping wants.
+pub(crate) fn create_event_source_mapping(input: &CreateEventSourceMappingRequest, place: &Place) -> Wanted {
+    let wanted = Wanted::new("lambda:CreateEventSourceMapping", "*")
+        .with("lambda:functionarn", resource(&input.function_name, None, place));
+    tagged(wanted, input.tags.as_ref())
 }
 
 /// What CreateCodeSigningConfig wants.

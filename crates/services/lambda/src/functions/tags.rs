@@ -1,4 +1,4 @@
-//! Tags of functions and of code signing configurations.
+//! Tags of functions, of code signing configurations and of event source mappings.
 //! Source: Lambda API Reference, "TagResource", "UntagResource", "ListTags".
 
 use std::collections::BTreeMap;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lambent_api::Call;
 use lambent_base::{Arn, Place};
+use lambent_mappings::Mapping;
 use lambent_model_lambda::{
     ListTagsRequest, ListTagsResponse, TagResourceRequest, UntagResourceRequest, errors as model,
 };
@@ -15,6 +16,7 @@ use lambent_wire::{ApiError, Empty};
 use crate::code::signing::{self, CodeSigningRow};
 use crate::errors::{self, LambdaError};
 use crate::lambda::Lambda;
+use crate::mappings;
 use crate::names::{PARTITION, function_arn};
 use crate::{configuration, keys, rows};
 
@@ -22,6 +24,7 @@ use crate::{configuration, keys, rows};
 enum Tagged {
     Function(String),
     CodeSigningConfig(String),
+    EventSourceMapping(String),
 }
 
 impl Lambda {
@@ -66,6 +69,7 @@ impl Lambda {
             Ok::<_, LambdaError>(match tagged {
                 Tagged::Function(name) => existing_function(&txn, place, name).await?.tags,
                 Tagged::CodeSigningConfig(id) => signing::existing(&txn, place, id).await?.tags,
+                Tagged::EventSourceMapping(id) => existing_mapping(&txn, place, id).await?.tags,
             })
         });
         Ok(ListTagsResponse { tags: Some(read.await?) })
@@ -90,6 +94,12 @@ impl Lambda {
                     let mut row: CodeSigningRow = signing::existing(&txn, place, id).await?;
                     change(&mut row.tags)?;
                     rows::put(&txn, &keys::code_signing(place, id), &row);
+                    Ok(())
+                }
+                Tagged::EventSourceMapping(id) => {
+                    let mut row = existing_mapping(&txn, place, id).await?;
+                    change(&mut row.tags)?;
+                    row.put(&txn);
                     Ok(())
                 }
             }
@@ -125,7 +135,7 @@ fn tagged(arn: &str, place: &Place) -> Result<Tagged, ApiError> {
         )),
         Some(("function", name)) => Ok(Tagged::Function(name.to_owned())),
         Some(("code-signing-config", id)) => Ok(Tagged::CodeSigningConfig(id.to_owned())),
-        Some(("event-source-mapping", _)) => Err(not_found("Event source mapping")),
+        Some(("event-source-mapping", id)) => Ok(Tagged::EventSourceMapping(id.to_owned())),
         Some(("capacity-provider", _)) => Err(not_found("Capacity provider")),
         _ => Err(not_found("Resource")),
     }
@@ -134,4 +144,12 @@ fn tagged(arn: &str, place: &Place) -> Result<Tagged, ApiError> {
 async fn existing_function(txn: &Txn, place: &Place, name: &str) -> Result<rows::FunctionRow, LambdaError> {
     let row = rows::get_function(txn, place, name).await?;
     Ok(row.ok_or_else(|| errors::function_not_found(&function_arn(place, name)))?)
+}
+
+async fn existing_mapping(txn: &Txn, place: &Place, id: &str) -> Result<Mapping, LambdaError> {
+    let missing = || {
+        let arn = mappings::mapping_arn(place, id);
+        model::resource_not_found_exception(format!("Event source mapping not found: {arn}"))
+    };
+    Ok(mappings::find(txn, place, id).await?.ok_or_else(missing)?)
 }

@@ -14,6 +14,7 @@ use crate::lambda::Lambda;
 use crate::layers::names::LayerVersionName;
 use crate::layers::policy as layer_policy;
 use crate::limits::KNOWN_POLICIES_MAX;
+use crate::mappings;
 use crate::names::FunctionName;
 use crate::policies::{document, statements};
 use crate::rows::{self, OneOrMore, PolicyRow};
@@ -129,6 +130,7 @@ impl ResourcePolicies for Guard {
             let Some(lambda) = self.0.upgrade() else { return Ok(ResourceFacts::default()) };
             let found = match LayerVersionName::parse(resource) {
                 Some(version) => lambda.layer_facts(&version).await,
+                None if mappings::is_mapping(resource) => lambda.mapping_facts(resource).await,
                 None => lambda.function_facts(resource).await,
             };
             found.map_err(|error| match error {
@@ -153,7 +155,7 @@ fn compiled(mut policy: PolicyRow, arn: &str) -> Result<Arc<Policy>, LambdaError
     for statement in &mut policy.written {
         statement.resource = Some(OneOrMore::One(arn.to_owned()));
     }
-    let text = document::document(&policy, arn);
+    let text = document::document(&policy.by_id(), arn);
     let compiled = Policy::resource(&text, "lambda");
     compiled.map(Arc::new).map_err(|error| LambdaError::Policy(arn.to_owned(), error.to_string()))
 }

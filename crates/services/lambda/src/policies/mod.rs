@@ -2,5 +2,6 @@
 
 mod document;
 pub(crate) mod known;
+mod pinned;
 pub(crate) mod statements;
 mod whole;

@@ -19,7 +19,7 @@ use crate::limits::POLICY_BYTES_MAX;
 use crate::names::{FunctionName, LATEST, Which};
 use crate::policies::document::{document, statement_text};
 use crate::resolve::{Resolved, resolve};
-use crate::rows::{self, PolicyRow, PrincipalRow, StatementRow};
+use crate::rows::{self, PolicyRow, StatementRow};
 
 /// The action that an invocation needs.
 pub(crate) const INVOKE: &str = "lambda:InvokeFunction";
@@ -45,7 +45,7 @@ impl Lambda {
             return Err(errors::invalid("We currently do not support adding policies for $LATEST.").into());
         }
         self.db(call).read(|txn| async move { target(&txn, name).await }).await?;
-        let (statement, revision) = &self.statement(input).await?;
+        let (statement, revision) = &self.statement(call, input).await?;
         let revision_id = &self.parts.random.uuid();
         self.db(call)
             .run(|txn| async move {
@@ -124,16 +124,20 @@ impl Lambda {
         let read = self.db(call).read(|txn| async move { rows::get::<PolicyRow>(&txn, key).await });
         let policy = read.await?.ok_or_else(|| not_found("The resource you requested does not exist."))?;
         let arn = if name.is_latest() { name.arn() } else { name.qualified_arn() };
+        let policy = self.as_shown(call, policy).await?;
         Ok((document(&policy, &arn), policy.revision_id))
     }
 
     /// The statement that a request asks for, and the revision that it expects.
     async fn statement(
         &self,
+        call: &Call,
         input: AddPermissionRequest,
     ) -> Result<(StatementRow, Option<String>), LambdaError> {
+        let (principal, principal_id) = self.principal(call, &input.principal).await?;
         let statement = StatementRow {
-            principal: self.principal(&input.principal).await?,
+            principal,
+            principal_id,
             sid: input.statement_id,
             action: input.action,
             source_arn: input.source_arn,
@@ -144,29 +148,6 @@ impl Lambda {
             invoked_via_function_url: input.invoked_via_function_url,
         };
         Ok((statement, input.revision_id))
-    }
-
-    async fn principal(&self, text: &str) -> Result<PrincipalRow, LambdaError> {
-        let is_account = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-        if text == "*" {
-            return Ok(PrincipalRow::Everyone);
-        }
-        if is_account {
-            return Ok(PrincipalRow::Aws(format!("arn:aws:iam::{text}:root")));
-        }
-        if text.ends_with(".amazonaws.com") || text.ends_with(".amazon.com") {
-            return Ok(PrincipalRow::Service(text.to_owned()));
-        }
-        let is_known = match text.parse::<lambent_base::Arn>() {
-            Ok(arn) if arn.service == "iam" && arn.resource == "root" => true,
-            Ok(arn) if arn.service == "iam" => self.parts.identity.role_by_arn(text).await.is_ok(),
-            _ => false,
-        };
-        if is_known {
-            return Ok(PrincipalRow::Aws(text.to_owned()));
-        }
-        Err(errors::invalid("The provided principal was invalid. Please check the principal and try again.")
-            .into())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lambent_api::Call;
 use lambent_base::Place;
-use lambent_identity::Policy;
+use lambent_identity::{IdentityError, Policy};
 use lambent_model_lambda::{
     DeleteResourcePolicyRequest, GetResourcePolicyRequest, GetResourcePolicyResponse,
     PutResourcePolicyRequest, PutResourcePolicyResponse,
@@ -35,11 +35,14 @@ impl Lambda {
         input: PutResourcePolicyRequest,
     ) -> Result<PutResourcePolicyResponse, LambdaError> {
         let name = &resource_name(&input.resource_arn, &call.owner_place())?;
-        let policy = &PolicyRow {
-            revision_id: self.parts.random.uuid(),
-            written: read(&input.policy, &name.qualified_arn())?,
-            statements: Vec::new(),
-        };
+        let (written, compiled) = read(&input.policy, &name.qualified_arn())?;
+        let pins = self.parts.identity.principals(call.authorized()).pin(&compiled).await;
+        let pins = pins.map_err(|error| match error {
+            IdentityError::MalformedPolicy(why) => malformed(&why.to_string()),
+            other => ApiError::internal(&other),
+        })?;
+        let policy =
+            &PolicyRow { revision_id: self.parts.random.uuid(), written, pins, statements: Vec::new() };
         let text = document(policy, &name.qualified_arn());
         check_size(&text)?;
         let expected = input.revision_id.as_deref();
@@ -113,8 +116,8 @@ fn resource_name(arn: &str, place: &Place) -> Result<FunctionName, ApiError> {
     Ok(name)
 }
 
-/// The statements of a document about the resource with this ARN.
-fn read(text: &str, arn: &str) -> Result<Vec<WrittenRow>, ApiError> {
+/// The statements of a document about the resource with this ARN, and what they mean.
+fn read(text: &str, arn: &str) -> Result<(Vec<WrittenRow>, Policy), ApiError> {
     let written: Written = serde_json::from_str(text).map_err(|why| malformed(&why.to_string()))?;
     if written.version.is_some_and(|version| !VERSIONS.contains(&version.as_str())) {
         return Err(malformed("its Version is neither 2012-10-17 nor 2008-10-17"));
@@ -139,8 +142,8 @@ fn read(text: &str, arn: &str) -> Result<Vec<WrittenRow>, ApiError> {
         }
     }
     // What only the evaluator knows to be wrong; it takes no member twice, either.
-    Policy::resource(text, "lambda").map_err(|why| malformed(&why.to_string()))?;
-    Ok(statements)
+    let compiled = Policy::resource(text, "lambda").map_err(|why| malformed(&why.to_string()))?;
+    Ok((statements, compiled))
 }
 
 fn check_statement(statement: &WrittenRow, arn: &str) -> Result<(), String> {

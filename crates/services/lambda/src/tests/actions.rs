@@ -16,15 +16,19 @@ const LAYER: &[&str] = &["arn:aws:lambda:us-east-1:000000000000:layer:*"];
 const LAYER_VERSION: &[&str] = &["arn:aws:lambda:us-east-1:000000000000:layer:*:*"];
 const SIGNING: &[&str] = &["arn:aws:lambda:us-east-1:000000000000:code-signing-config:*"];
 
+const MAPPING: &[&str] = &["arn:aws:lambda:us-east-1:000000000000:event-source-mapping:*"];
+
 const ACTIONS: &[Action<'_>] = &[
     ("lambda:AddLayerVersionPermission", LAYER_VERSION),
     ("lambda:AddPermission", QUALIFIED),
     ("lambda:CreateAlias", FUNCTION),
     ("lambda:CreateCodeSigningConfig", ANY),
+    ("lambda:CreateEventSourceMapping", ANY),
     ("lambda:CreateFunction", FUNCTION),
     ("lambda:CreateFunctionUrlConfig", QUALIFIED),
     ("lambda:DeleteAlias", FUNCTION),
     ("lambda:DeleteCodeSigningConfig", SIGNING),
+    ("lambda:DeleteEventSourceMapping", MAPPING),
     ("lambda:DeleteFunction", QUALIFIED),
     ("lambda:DeleteFunctionCodeSigningConfig", FUNCTION),
     ("lambda:DeleteFunctionConcurrency", FUNCTION),
@@ -36,6 +40,7 @@ const ACTIONS: &[Action<'_>] = &[
     ("lambda:GetAccountSettings", ANY),
     ("lambda:GetAlias", FUNCTION),
     ("lambda:GetCodeSigningConfig", SIGNING),
+    ("lambda:GetEventSourceMapping", MAPPING),
     ("lambda:GetFunction", QUALIFIED),
     ("lambda:GetFunctionCodeSigningConfig", FUNCTION),
     ("lambda:GetFunctionConcurrency", FUNCTION),
@@ -53,6 +58,7 @@ const ACTIONS: &[Action<'_>] = &[
     ("lambda:InvokeFunction", QUALIFIED),
     ("lambda:ListAliases", FUNCTION),
     ("lambda:ListCodeSigningConfigs", ANY),
+    ("lambda:ListEventSourceMappings", ANY),
     ("lambda:ListFunctionEventInvokeConfigs", FUNCTION),
     ("lambda:ListFunctionUrlConfigs", FUNCTION),
     ("lambda:ListFunctions", ANY),
@@ -77,6 +83,7 @@ const ACTIONS: &[Action<'_>] = &[
     ("lambda:UntagResource", FUNCTION),
     ("lambda:UpdateAlias", FUNCTION),
     ("lambda:UpdateCodeSigningConfig", SIGNING),
+    ("lambda:UpdateEventSourceMapping", MAPPING),
     ("lambda:UpdateFunctionCode", FUNCTION),
     ("lambda:UpdateFunctionConfiguration", FUNCTION),
     ("lambda:UpdateFunctionEventInvokeConfig", QUALIFIED),
@@ -115,6 +122,7 @@ async fn operations_want_what_the_reference_says() {
             ("ResourceArn", function),
             ("CodeSigningConfigArn", signing),
             ("StatementId", "s"),
+            ("UUID", "14e0db71-5d35-4eb5-b481-8945cf9d10c2"),
         ],
         query: "Qualifier=1&Arn=arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Alayer%3Alibs%3A1&tagKeys=a",
         body: &body.to_string(),

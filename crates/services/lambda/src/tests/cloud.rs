@@ -109,6 +109,7 @@ impl Cloud {
             runner: runner.clone(),
             account_concurrency: 1_000,
             targets: targets.clone(),
+            sources: Arc::default(),
             objects: objects.clone(),
             data_dir: data.path().to_owned(),
             domain: "localhost".to_owned(),
@@ -145,7 +146,8 @@ impl Cloud {
             tags: Vec::new(),
             ..Role::default()
         };
-        self.identity.create_role(role).await.unwrap();
+        let leave = lambent_api::testing::root(&self.identity).await;
+        self.identity.principals(&leave).create_role(role).await.unwrap();
     }
 
     /// Allows a role this from now on.
@@ -153,7 +155,8 @@ impl Cloud {
         let policy = json!({"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": action, "Resource": resource}]});
         let role = lambent_identity::RoleName { account: ACCOUNT, name: role };
-        self.identity.put_role_policy(role, action, &policy.to_string()).await.unwrap();
+        let leave = lambent_api::testing::root(&self.identity).await;
+        self.identity.principals(&leave).put_role_policy(role, action, &policy.to_string()).await.unwrap();
     }
 
     /// Sends a request as the account's root; errors come as an answer with `code` and `message`.

@@ -262,3 +262,39 @@ async fn a_whole_policy_must_be_about_its_resource() {
     assert_eq!(text.status, 400);
     assert_eq!(cloud.get(&whole("thumb")).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_role_made_anew_is_not_the_one_that_a_function_lets_in() {
+    let cloud = cloud().await;
+    cloud.make_role("caller", "lambda.amazonaws.com").await;
+    let role = "arn:aws:iam::000000000000:role/caller";
+    let leave = lambent_api::testing::root(&cloud.identity).await;
+    let principals = cloud.identity.principals(&leave);
+    let id = principals.id_of(role).await.unwrap().unwrap();
+    let added = add(&cloud, "role", json!({"Principal": role})).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    let guard = cloud.lambda.as_guard();
+    let who = async || {
+        let facts = guard.of(&arn("thumb")).await.unwrap();
+        let decided: Value = serde_json::from_str(facts.policy.unwrap().text()).unwrap();
+        let shown: Value =
+            serde_json::from_str(cloud.get(POLICY).await.json["Policy"].as_str().unwrap()).unwrap();
+        let of = |policy: &Value| policy["Statement"][0]["Principal"]["AWS"].as_str().unwrap().to_owned();
+        (of(&decided), of(&shown))
+    };
+    assert_eq!(who().await, (id.clone(), role.to_owned()));
+    principals
+        .delete_role(lambent_identity::RoleName { account: "000000000000", name: "caller" })
+        .await
+        .unwrap();
+    cloud.make_role("caller", "lambda.amazonaws.com").await;
+    assert_eq!(who().await, (id.clone(), id), "the name is another's now");
+    let statement = json!({
+        "Effect": "Allow", "Principal": {"AWS": [role]}, "Action": "lambda:InvokeFunction", "Resource": arn("thumb"),
+    });
+    let put = put(&cloud, "thumb", json!([statement])).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let facts = guard.of(&arn("thumb")).await.unwrap();
+    let new = principals.id_of(role).await.unwrap().unwrap();
+    assert!(facts.policy.unwrap().text().contains(&new));
+}

@@ -96,6 +96,22 @@ async fn urls_go_with_what_they_lead_to() {
 }
 
 #[tokio::test]
+async fn who_may_not_call_a_url_has_no_code_fetched() {
+    let cloud = cloud().await;
+    let id = id_of(&cloud.json("POST", URL, json!({"AuthType": "NONE"})).await.json);
+    let cloud = cloud.restarted().await;
+    for code in cloud.unpacked() {
+        std::fs::remove_dir_all(cloud.code_path(&code)).unwrap();
+    }
+    let refused = find(&cloud, &id).await.unwrap().call(request("/")).await.unwrap_err();
+    assert_eq!(refused.status, 403);
+    assert!(cloud.unpacked().is_empty());
+    permit(&cloud, "f/policy").await;
+    find(&cloud, &id).await.unwrap().call(request("/")).await.unwrap();
+    assert_eq!(cloud.unpacked().len(), 1);
+}
+
+#[tokio::test]
 async fn requests_run_the_function_once_they_may() {
     let cloud = cloud().await;
     let made = cloud.json("POST", URL, json!({"AuthType": "NONE"})).await;

@@ -1,0 +1,4 @@
+mod failures;
+mod fakes;
+mod flows;
+mod windows;
