@@ -19,10 +19,10 @@ pub(crate) fn paths(identity: &Arc<Identity>, region: &str) -> Vec<RootPath> {
 fn list(identity: Arc<Identity>) -> RootPath {
     RootPath {
         path: LIST_PATH,
-        handler: Arc::new(move |_, _| {
+        handler: Arc::new(move |owner, _| {
             let identity = identity.clone();
             Box::pin(async move {
-                let accounts = identity.accounts().await.map_err(failed)?.into_iter();
+                let accounts = identity.accounts(owner).await.map_err(failed)?.into_iter();
                 let listed = accounts.map(|one| ListedAccount {
                     id: one.id,
                     name: one.name,
@@ -38,11 +38,11 @@ fn create(identity: Arc<Identity>, region: &str) -> RootPath {
     let region = region.to_owned();
     RootPath {
         path: CREATE_PATH,
-        handler: Arc::new(move |_, query| {
+        handler: Arc::new(move |owner, query| {
             let (identity, region) = (identity.clone(), region.clone());
             Box::pin(async move {
                 let name = parameter(&query, "name").unwrap_or_default();
-                let made = identity.create_account(name, parameter(&query, "id")).await;
+                let made = identity.create_account(owner, name, parameter(&query, "id")).await;
                 let (account, key) = made.map_err(failed)?;
                 json(&shown(account.id, key, region))
             })
@@ -54,11 +54,11 @@ fn new_key(identity: Arc<Identity>, region: &str) -> RootPath {
     let region = region.to_owned();
     RootPath {
         path: NEW_KEY_PATH,
-        handler: Arc::new(move |_, query| {
+        handler: Arc::new(move |owner, query| {
             let (identity, region) = (identity.clone(), region.clone());
             Box::pin(async move {
                 let id = parameter(&query, "id").unwrap_or_default().to_owned();
-                let key = identity.new_root_key(&id).await.map_err(failed)?;
+                let key = identity.new_root_key(owner, &id).await.map_err(failed)?;
                 json(&shown(id, key, region))
             })
         }),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lambent_api::ApiError;
+use lambent_api::{ApiError, Guarded};
 use lambent_audit::{Answered, Audit, Mark, Wanted};
 use lambent_gateway::{Admin, RequestEnd, RequestEnds};
 use percent_encoding::percent_decode_str;
@@ -30,18 +30,18 @@ impl RequestEnds for Answers {
 
 /// `/_lambent/audit?denied=true&request=ID&principal=ARN&action=ACTION&since=MS&limit=N&before=MARK`: events of the caller's
 /// account, the newest first, and the mark of where to go on.
-pub(crate) fn admin(audit: Audit) -> Admin {
+pub(crate) fn admin(audit: Guarded<Audit>) -> Admin {
     Admin {
         path: "/_lambent/audit",
         action: "lambent:ListEvents",
-        handler: Arc::new(move |context, query| {
+        handler: Arc::new(move |call, query| {
             let audit = audit.clone();
             Box::pin(async move {
-                let wanted = wanted(context.place.account, &query)?;
+                let wanted = wanted(call.account().to_owned(), &query)?;
                 let limit = number(&query, "limit")?.unwrap_or(EVENTS_PAGE).min(EVENTS_PAGE);
                 let before = parameter(&query, "before").map(str::parse::<Mark>).transpose();
                 let before = before.map_err(|error| invalid(error.to_string()))?;
-                let page = audit.events(&wanted, limit, before).await;
+                let page = audit.of(&call).events(&wanted, limit, before).await;
                 let page = page.map_err(|error| ApiError::internal(&error))?;
                 Ok(json!({ "events": page.events, "next": page.next }))
             })

@@ -12,6 +12,8 @@ use lambent_base::{Clock, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::ports::{InvokeFunction, MayInvoke, Targets};
 use lambent_bus::{BusError, Deliver, DeliverToFunctions, DeliverToTargets, Nodes, Outbox, Workers};
+use lambent_dynamodb::streams::StreamReader;
+use lambent_dynamodb::{Dynamo, DynamoParts};
 use lambent_egress::{Network, NetworkConfig, ResolverSource};
 use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Paths};
@@ -19,10 +21,12 @@ use lambent_identity::{Identity, IdentityError};
 use lambent_images::{Images, ImagesConfig};
 use lambent_lambda::{Lambda, LambdaError, LambdaParts, LambdaUrls};
 use lambent_logs::Logs;
+use lambent_mappings::source::Sources;
+use lambent_mappings::{Mappings, MappingsParts};
 use lambent_metering::{Meter, PriceError, Prices};
 use lambent_pool::{Egress, Pool, PoolConfig, PoolError, PoolParts};
 use lambent_runtimes::Catalogue;
-use lambent_s3::{BucketPolicies, ObjectReader, OpenReaders, S3Parts};
+use lambent_s3::{BucketPolicies, ObjectClient, ObjectReader, OpenReaders, S3Parts};
 use lambent_store::engine::Engine;
 use lambent_store::{DataLock, Db, FjallEngine, FjallOptions, StoreError};
 use lambent_store_postgres::{PostgresEngine, PostgresOptions};
@@ -37,12 +41,14 @@ use crate::care_paths;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::joints::{
     self, EndedRuns, FunctionLogs, FunctionMeter, FunctionNetwork, PackagesFromS3, SandboxEndpoint,
+    TablesInS3,
 };
 use crate::keyring;
 use crate::orphans;
 use crate::owner::{self, OwnerError};
 use crate::runners::Runners;
 use crate::store_id::{self, JoinError, Places};
+use crate::table_streams::TableStreams;
 use crate::top;
 use crate::transport::TransportError;
 use crate::up::{Store, UpArgs};
@@ -62,6 +68,7 @@ pub(crate) struct Cloud {
     meter: Meter,
     audit: Audit,
     deliveries: Workers,
+    mappings: Mappings,
     /// Sweepers and the meter's writer; they end when this is dropped.
     background: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -123,8 +130,8 @@ struct Ground {
     identity: Arc<Identity>,
     outbox: Outbox,
     targets: Arc<Targets>,
+    sources: Arc<Sources>,
     readers: OpenReaders,
-    policies: BucketPolicies,
     nodes: Nodes,
     audit: Audit,
 }
@@ -156,11 +163,11 @@ impl Ground {
         let readers = OpenReaders::new(&db, &nodes, clock.clone());
         let audit = Audit::new(db.clone(), clock.clone(), random.clone(), &owner.root_key().account);
         identity.tell(Arc::new(audit.clone()));
-        let (identity, targets) = (Arc::new(identity), Arc::default());
+        let (identity, targets, sources) = (Arc::new(identity), Arc::default(), Arc::default());
         let policies = BucketPolicies::new(Guarded::new(db.clone()), PlatformWork::for_the("s3/decisions"));
-        identity.guard("s3", Arc::new(policies.clone()));
+        identity.guard("s3", Arc::new(policies));
         let ground =
-            Self { clock, random, db, blobs, identity, outbox, targets, readers, policies, nodes, audit };
+            Self { clock, random, db, blobs, identity, outbox, targets, sources, readers, nodes, audit };
         Ok((ground, owner.region.clone()))
     }
 }
@@ -177,12 +184,11 @@ impl Cloud {
         let mut background = JoinSet::new();
         let alive = ground.nodes.clone();
         background.spawn(async move { alive.run().await });
-        let policies = ground.policies.clone();
-        background.spawn(async move { policies.keep_true().await });
 
         let (stop, stopped) = watch::channel(false);
         let endpoint = Arc::new(SandboxEndpoint::default());
         let logs = Logs::new(Guarded::new(ground.db.clone()), ground.clock.clone(), ground.random.clone());
+        let dynamo = dynamo(&ground, &mut background);
         let prices = arguments.prices.as_deref().map_or_else(|| Ok(Prices::aws()), Prices::read)?;
         let meter = Meter::new(ground.db.clone(), ground.clock.clone(), prices);
         let runtimes = Arc::new(Catalogue::with_installed(data_dir.root()));
@@ -193,36 +199,32 @@ impl Cloud {
         let settings = (data_dir.root(), images(arguments)?, arguments.concurrency);
         let lambda = lambda(&ground, runtimes, runners.clone(), settings, &arguments.domain);
         let s3 = s3_parts(&ground, lambda.clone());
-        let targets = ground.targets.clone();
-        targets.add("lambda", lambda.as_target());
+        dynamo.join_buckets(Arc::new(TablesInS3(ObjectClient::new(s3.clone()))));
         ground.identity.guard("lambda", lambda.as_guard());
-        let deliveries_to_s3 = PlatformWork::for_the("s3/deliveries");
-        targets.add("s3", lambent_s3::bucket_target(s3.clone(), deliveries_to_s3));
+        join_targets(&ground, &lambda, &s3);
         let key_sets = KeySets::new(arguments.identity_provider.clone(), ground.clock.clone());
         let key_sets = key_sets.map_err(StartError::KeySets)?;
-        let paths = paths(&ground, &s3, &lambda, &logs, (&pool, &meter), (key_sets, &region));
+        let parts = (&s3, &lambda, &logs, &dynamo);
+        let paths = paths(&ground, parts, (&pool, &meter), (key_sets, &region));
         let names = (arguments.listen.ip(), arguments.domain.as_str());
         let door = arguments.transport.door(&data_dir, names, (&ground.clock, &ground.random))?;
         let domain = arguments.domain.clone();
         let config = GatewayConfig { region, domain, patience: Patience::default(), door };
-        let Ground { clock, random, db, blobs, identity, outbox, nodes, audit, .. } = ground;
+        let mappings = mappings(&ground, &lambda, EndedRuns { pool: pool.clone(), meter: meter.clone() });
+        let Ground { clock, random, db, blobs, identity, outbox, targets, nodes, audit, .. } = ground;
         let gateway = Gateway::new(config, clock.clone(), random, identity, paths);
         endpoint.set(gateway.clone(), stopped);
 
         lambda.start().await?;
         let runs = EndedRuns { pool: pool.clone(), meter: meter.clone() };
         let deliveries = outbox.start(&nodes, deliverers(&lambda, runs, targets)).await?;
+        let mapped = mappings.clone();
+        background.spawn(async move { mapped.run().await });
         let log = audit.clone();
         background.spawn(async move { log.run().await });
-        spawn_background(
-            &mut background,
-            &nodes,
-            (db.clone(), blobs, clock),
-            lambda,
-            s3,
-            logs,
-            meter.clone(),
-        );
+        let services = (lambda, s3, logs, meter.clone());
+        spawn_background(&mut background, &nodes, (db.clone(), blobs, clock), services);
+        mind_tables(&mut background, &nodes, &dynamo);
         Ok(Self {
             data_dir,
             _lock: lock,
@@ -233,6 +235,7 @@ impl Cloud {
             meter,
             audit,
             deliveries,
+            mappings,
             background,
             stop,
         })
@@ -248,7 +251,7 @@ impl Cloud {
 
     /// Lets everything that is under way end, and closes the store. `served` is over when the last request is.
     pub(crate) async fn stop(mut self, served: impl Future<Output = ()>) {
-        tokio::join!(served, self.deliveries.shutdown());
+        tokio::join!(served, self.deliveries.shutdown(), self.mappings.shutdown());
         self.runners.shutdown().await;
         let _ = self.stop.send(true);
         self.background.shutdown().await;
@@ -325,6 +328,20 @@ fn deliverers(
         (lambent_bus::FUNCTION.to_owned(), functions),
         (lambent_bus::DESTINATION.to_owned(), targets),
     ])
+}
+
+/// What brings the records of streams to functions.
+fn mappings(ground: &Ground, lambda: &Arc<Lambda>, runs: EndedRuns) -> Mappings {
+    Mappings::new(MappingsParts {
+        db: ground.db.clone(),
+        nodes: ground.nodes.clone(),
+        outbox: ground.outbox.clone(),
+        clock: ground.clock.clone(),
+        random: ground.random.clone(),
+        sources: ground.sources.clone(),
+        functions: lambda.clone(),
+        runs: Arc::new(runs),
+    })
 }
 
 /// How functions reach the outside, where the operator allows it.
@@ -404,6 +421,7 @@ fn lambda(
         runner: Arc::new(runners),
         account_concurrency: concurrency,
         targets: ground.targets.clone(),
+        sources: ground.sources.clone(),
         objects: Arc::new(PackagesFromS3(reader)),
         images,
         domain: domain.to_owned(),
@@ -415,9 +433,7 @@ fn lambda(
 /// Everything that clients can ask for.
 fn paths(
     ground: &Ground,
-    s3: &S3Parts,
-    lambda: &Arc<Lambda>,
-    logs: &Logs,
+    (s3, lambda, logs, dynamo): (&S3Parts, &Arc<Lambda>, &Logs, &Dynamo),
     (pool, meter): (&Pool, &Meter),
     (key_sets, region): (KeySets, &str),
 ) -> Paths {
@@ -426,15 +442,17 @@ fn paths(
             lambent_s3::service(s3.clone()),
             lambent_lambda::service(lambda),
             lambent_logs::service(logs),
+            lambent_dynamodb::service(dynamo),
+            lambent_dynamodb::streams_service(dynamo),
             lambent_iam::service(ground.identity.clone()),
             lambent_sts::service(ground.identity.clone(), key_sets),
         ],
         admin: vec![
-            joints::bill(meter.clone()),
-            joints::invocations(meter.clone()),
+            joints::bill(Guarded::new(meter.clone())),
+            joints::invocations(Guarded::new(meter.clone())),
             top::admin(pool.clone(), meter.clone(), ground.clock.clone()),
-            joints::dead_letters(ground.outbox.clone(), ground.identity.clone()),
-            audit::admin(ground.audit.clone()),
+            joints::dead_letters(Guarded::new(ground.outbox.clone()), ground.identity.clone()),
+            audit::admin(Guarded::new(ground.audit.clone())),
         ],
         root_paths: [
             care_paths::paths(&ground.db, &ground.clock),
@@ -448,13 +466,36 @@ fn paths(
     }
 }
 
+/// Tables, whose streams functions can be mapped to.
+fn dynamo(ground: &Ground, background: &mut JoinSet<()>) -> Dynamo {
+    let dynamo = Dynamo::new(DynamoParts {
+        rows: Guarded::new(ground.db.clone()),
+        work: PlatformWork::for_the("dynamodb"),
+        identity: ground.identity.clone(),
+        clock: ground.clock.clone(),
+        random: ground.random.clone(),
+    });
+    ground.identity.guard("dynamodb", dynamo.as_guard());
+    let streams = StreamReader::new(&dynamo, PlatformWork::for_the("dynamodb/mappings"));
+    ground.sources.add("dynamodb", Arc::new(TableStreams(streams)));
+    let kept = dynamo.clone();
+    background.spawn(async move { kept.keep_true().await });
+    dynamo
+}
+
+/// Where functions may hand something on to.
+fn join_targets(ground: &Ground, lambda: &Arc<Lambda>, s3: &S3Parts) {
+    ground.targets.add("lambda", lambda.as_target());
+    let deliveries = PlatformWork::for_the("s3/deliveries");
+    ground.targets.add("s3", lambent_s3::bucket_target(s3.clone(), deliveries));
+}
+
 fn s3_parts(ground: &Ground, functions: Arc<dyn MayInvoke>) -> S3Parts {
     S3Parts {
         rows: Guarded::new(ground.db.clone()),
         blobs: Guarded::new(ground.blobs.clone()),
         outbox: ground.outbox.clone(),
         readers: ground.readers.clone(),
-        policies: ground.policies.clone(),
         identity: ground.identity.clone(),
         functions,
         clock: ground.clock.clone(),
@@ -468,10 +509,7 @@ fn spawn_background(
     tasks: &mut JoinSet<()>,
     nodes: &Nodes,
     (db, blobs, clock): (Db, BlobStore, Clock),
-    lambda: Arc<Lambda>,
-    s3: S3Parts,
-    logs: Logs,
-    meter: Meter,
+    (lambda, s3, logs, meter): (Arc<Lambda>, S3Parts, Logs, Meter),
 ) {
     tasks.spawn(async move { meter.run().await });
     let minded = lambda.clone();
@@ -495,6 +533,30 @@ fn spawn_background(
                 tokio::time::sleep(ORPHAN_SWEEP_EVERY).await;
             }
         }
+    });
+}
+
+/// What becomes of tables by itself.
+fn mind_tables(tasks: &mut JoinSet<()>, nodes: &Nodes, dynamo: &Dynamo) {
+    let own = dynamo.clone();
+    spawn_alone(tasks, nodes, "dynamodb/jobs", move || {
+        let dynamo = own.clone();
+        async move { dynamo.run_jobs().await }
+    });
+    let own = dynamo.clone();
+    spawn_alone(tasks, nodes, "dynamodb/streams", move || {
+        let dynamo = own.clone();
+        async move { dynamo.run_stream_sweeper(&PlatformWork::for_the("dynamodb/streams")).await }
+    });
+    let own = dynamo.clone();
+    spawn_alone(tasks, nodes, "dynamodb/ttl", move || {
+        let dynamo = own.clone();
+        async move { dynamo.run_ttl_sweeper(&PlatformWork::for_the("dynamodb/ttl")).await }
+    });
+    let own = dynamo.clone();
+    spawn_alone(tasks, nodes, "dynamodb/journals", move || {
+        let dynamo = own.clone();
+        async move { dynamo.run_journal_sweeper(&PlatformWork::for_the("dynamodb/journals")).await }
     });
 }
 

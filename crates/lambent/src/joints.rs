@@ -3,10 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
-use lambent_api::{ApiError, Body, BoxFuture, PlatformWork};
+use bytes::Bytes;
+use lambent_api::{ApiError, Body, BoxFuture, Guarded, PlatformWork};
 use lambent_base::{Place, text};
 use lambent_bus::ports::{KeepRuns, PortError};
 use lambent_bus::{DeadLetter, Outbox};
+use lambent_dynamodb::transfers::{Buckets, InNameOf, ListedObject, ObjectName as TableObject};
 use lambent_egress::Network;
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
 use lambent_identity::{Authorized, Identity};
@@ -14,7 +16,7 @@ use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
 use lambent_logs::{Logs, StreamLines};
 use lambent_metering::{LISTED_MAX, Meter, Month, RunMark, RunOutcome, RunPage, RunRecord, RunsWanted};
 use lambent_pool::{Egress, Endpoint, InvocationRecord, LogBatch, LogSink, Pool, Recorder};
-use lambent_s3::ObjectReader;
+use lambent_s3::{ObjectAt, ObjectClient, ObjectReader};
 use lambent_store::Db;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -151,25 +153,65 @@ impl FetchObject for PackagesFromS3 {
     }
 }
 
+/// Exports and imports of tables go to buckets and come from them.
+pub(crate) struct TablesInS3(pub(crate) ObjectClient);
+
+impl Buckets for TablesInS3 {
+    fn put<'a>(
+        &'a self,
+        InNameOf { caller, context }: &'a InNameOf,
+        object: &'a TableObject,
+        content_type: &'a str,
+        bytes: Bytes,
+    ) -> BoxFuture<'a, Result<String, ApiError>> {
+        Box::pin(self.0.put((context.clone(), caller), at(object), content_type, Body::from(bytes)))
+    }
+
+    fn get<'a>(
+        &'a self,
+        InNameOf { caller, context }: &'a InNameOf,
+        object: &'a TableObject,
+    ) -> BoxFuture<'a, Result<Body, ApiError>> {
+        Box::pin(self.0.get((context.clone(), caller), at(object)))
+    }
+
+    fn list<'a>(
+        &'a self,
+        InNameOf { caller, context }: &'a InNameOf,
+        prefix: &'a TableObject,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<ListedObject>, ApiError>> {
+        Box::pin(async move {
+            let listed = self.0.list((context.clone(), caller), at(prefix), after).await?;
+            Ok(listed.into_iter().map(|one| ListedObject { key: one.key, bytes: one.bytes }).collect())
+        })
+    }
+}
+
+fn at(object: &TableObject) -> ObjectAt<'_> {
+    ObjectAt { bucket: &object.bucket, key: &object.key, expected_owner: object.expected_owner.as_deref() }
+}
+
 /// The value of a parameter as it stands in a query string; what the platform's own paths take needs no decoding.
 pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// `/_lambent/bill?month=YYYY-MM`.
-pub(crate) fn bill(meter: Meter) -> Admin {
+pub(crate) fn bill(meter: Guarded<Meter>) -> Admin {
     Admin {
         path: "/_lambent/bill",
         action: "lambent:GetBill",
-        handler: Arc::new(move |context, query| {
+        handler: Arc::new(move |call, query| {
             let meter = meter.clone();
             Box::pin(async move {
+                let meter = meter.of(&call);
                 let month = match parameter(&query, "month") {
                     Some(text) => text.parse::<Month>().map_err(|error| invalid(error.to_string()))?,
                     None => meter.this_month(),
                 };
                 let bill =
-                    meter.bill(&context.place, month).await.map_err(|error| ApiError::internal(&error))?;
+                    meter.bill(call.place(), month).await.map_err(|error| ApiError::internal(&error))?;
                 serde_json::to_value(bill).map_err(|error| ApiError::internal(&error))
             })
         }),
@@ -178,14 +220,15 @@ pub(crate) fn bill(meter: Meter) -> Admin {
 
 /// `/_lambent/invocations?function=NAME&failed=true&slow=true&limit=N&before=MARK`: a page of a function's runs, the newest
 /// first; with `slow` the slowest of the last ones, the slowest first, and no further page.
-pub(crate) fn invocations(meter: Meter) -> Admin {
+pub(crate) fn invocations(meter: Guarded<Meter>) -> Admin {
     Admin {
         path: "/_lambent/invocations",
         action: "lambent:ListInvocations",
-        handler: Arc::new(move |context, query| {
+        handler: Arc::new(move |call, query| {
             let meter = meter.clone();
             Box::pin(async move {
-                let wanted = runs_wanted(context.place, &query)?;
+                let meter = meter.of(&call);
+                let wanted = runs_wanted(call.place().clone(), &query)?;
                 let before = parameter(&query, "before").map(str::parse::<RunMark>).transpose();
                 let before = before.map_err(|error| invalid(error.to_string()))?;
                 let page = if is_set(&query, "slow") {
@@ -224,23 +267,23 @@ pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
 
 /// `/_lambent/dead-letters?after=KEY`: a page of events that were given up, without their payloads. Other
 /// accounts' letters lie among them and a key names its function, so that a page's last key is told sealed.
-pub(crate) fn dead_letters(outbox: Outbox, identity: Arc<Identity>) -> Admin {
+pub(crate) fn dead_letters(outbox: Guarded<Outbox>, identity: Arc<Identity>) -> Admin {
     Admin {
         path: "/_lambent/dead-letters",
         action: "lambent:ListDeadLetters",
-        handler: Arc::new(move |context, query| {
+        handler: Arc::new(move |call, query| {
             let (outbox, identity) = (outbox.clone(), Arc::clone(&identity));
             Box::pin(async move {
-                let purpose = format!("a page of the dead letters of {}", context.place.account);
+                let purpose = format!("a page of the dead letters of {}", call.account());
                 let after = parameter(&query, "after").map(|after| {
                     let key = text::unhex(after).and_then(|sealed| identity.open(&purpose, &sealed));
                     key.ok_or_else(|| invalid("after is no `next` of a page of dead letters"))
                 });
                 let after = after.transpose()?;
-                let letters = outbox.dead_letters(None, after.as_deref(), DEAD_LETTERS_PAGE).await;
+                let letters = outbox.of(&call).dead_letters(None, after.as_deref(), DEAD_LETTERS_PAGE).await;
                 let letters = letters.map_err(|error| ApiError::internal(&error))?;
                 let next = letters.last().map(|letter| text::hex(&identity.seal(&purpose, &letter.key)));
-                let own = letters.iter().filter(|one| one.event.target.account == context.place.account);
+                let own = letters.iter().filter(|one| one.event.target.account == call.account());
                 Ok(json!({ "deadLetters": own.map(dead_letter).collect::<Vec<_>>(), "next": next }))
             })
         }),

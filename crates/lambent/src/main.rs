@@ -16,6 +16,7 @@ mod privacy;
 mod rotate;
 mod runners;
 mod store_id;
+mod table_streams;
 mod top;
 mod transport;
 mod up;

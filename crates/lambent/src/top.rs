@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambent_api::ApiError;
+use lambent_api::{ApiError, Guarded};
 use lambent_base::{Clock, Place};
 use lambent_cli::top::{PATH, Top, TopFunction};
 use lambent_gateway::Admin;
@@ -17,14 +17,14 @@ const BILL_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// `/_lambent/top`.
 pub(crate) fn admin(pool: Pool, meter: Meter, clock: Clock) -> Admin {
-    let source = Arc::new(Source { pool, meter, clock, last: Mutex::default() });
+    let source = Guarded::new(Arc::new(Source { pool, meter, clock, last: Mutex::default() }));
     Admin {
         path: PATH,
         action: "lambent:GetTop",
-        handler: Arc::new(move |context, _| {
+        handler: Arc::new(move |call, _| {
             let source = source.clone();
             Box::pin(async move {
-                let top = source.top(&context.place).await?;
+                let top = source.of(&call).top(call.place()).await?;
                 serde_json::to_value(top).map_err(|error| ApiError::internal(&error))
             })
         }),

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
-use lambent_api::{ApiError, Body, BoxFuture, CallContext};
+use lambent_api::{ACCESS_DENIED, ApiError, Body, BoxFuture, Call, CallContext};
 use lambent_base::Place;
-use lambent_identity::Wanted;
+use lambent_identity::{Owner, Wanted};
 use lambent_sigv4::ErrorStyle;
 use serde_json::{Value, json};
 
@@ -23,9 +23,9 @@ const HEALTH: &str = "/_lambent/health";
 /// The service in the credential scope of requests to the platform itself.
 const SIGNING_NAME: &str = "lambent";
 
-/// What an admin path does: takes the request's query string and gives JSON.
+/// What an admin path does, once that was decided on: takes the request's query string and gives JSON.
 pub type AdminHandler =
-    Arc<dyn Fn(CallContext, String) -> BoxFuture<'static, Result<Value, ApiError>> + Send + Sync>;
+    Arc<dyn Fn(Call, String) -> BoxFuture<'static, Result<Value, ApiError>> + Send + Sync>;
 
 /// One admin path.
 #[derive(Clone)]
@@ -38,8 +38,7 @@ pub struct Admin {
 }
 
 /// What a path for the root key alone does: takes the request's query string and gives a body of any length.
-pub type RootHandler =
-    Arc<dyn Fn(CallContext, String) -> BoxFuture<'static, Result<Body, ApiError>> + Send + Sync>;
+pub type RootHandler = Arc<dyn Fn(Owner, String) -> BoxFuture<'static, Result<Body, ApiError>> + Send + Sync>;
 
 /// A path that concerns everything in the cloud, whosever it is: no policy opens it, the root key does.
 #[derive(Clone)]
@@ -142,18 +141,26 @@ async fn run(
     let caller = authenticated.caller;
     context.place = Place { account: caller.account.clone(), region: authenticated.region };
     if let Some(rooted) = inner.root_paths.iter().find(|rooted| rooted.path == path) {
-        if !inner.identity.is_owner(&caller) {
+        let Some(owner) = inner.identity.as_owner(&caller) else {
             let message = format!("{path} is for the owner's root key alone, not for {}", caller.arn);
             return Err(ApiError::new("AccessDeniedException", 403, message));
-        }
-        return (rooted.handler)(context, query).await.map(Answer::Body);
+        };
+        return (rooted.handler)(owner, query).await.map(Answer::Body);
     }
     let admin = inner.admin.iter().find(|admin| admin.path == path);
     let admin = admin.ok_or_else(|| ApiError::new("NotFound", 404, format!("there is nothing at {path}")))?;
-    let decided =
-        inner.identity.authorize(&caller, &context.circumstances(), Wanted::new(admin.action, "*")).await;
-    decided.map_err(|error| ApiError::new("AccessDeniedException", 403, error.to_string()))?;
-    (admin.handler)(context, query).await.map(Answer::Json)
+    let wanted = Wanted::new(admin.action, "*");
+    let call = Call::decide(context, Arc::clone(&inner.identity), &caller, wanted).await.map_err(worded)?;
+    (admin.handler)(call, query).await.map(Answer::Json)
+}
+
+/// A no as JSON protocols call it.
+fn worded(error: ApiError) -> ApiError {
+    if error.code == ACCESS_DENIED {
+        ApiError { code: "AccessDeniedException".into(), ..error }
+    } else {
+        error
+    }
 }
 
 fn json_response(status: StatusCode, value: &Value) -> Response<Outgoing> {

@@ -121,7 +121,7 @@ impl Inner {
             Claim::PresignedV2(signed) => {
                 let bucket = self.virtual_bucket(parts, service);
                 let secret = &credential.secret_access_key;
-                if let Err(error) = signed.verify(parts, bucket, secret, self.clock.unix_s()) {
+                if let Err(error) = signed.verify(parts, bucket.as_deref(), secret, self.clock.unix_s()) {
                     return Err(self.refusal(error, style, arrival).await);
                 }
                 let body = unsigned(parts, body)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::http::uri::Scheme;
 use lambent_base::Alarm;
 use lambent_tls::{Tls, TlsError};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -115,17 +116,18 @@ impl Inner {
         peer: SocketAddr,
         entrance: Entrance,
         alarm: &Alarm,
-    ) -> Result<(Wire, Arrival), NotServed> {
+    ) -> Result<(Wire, Arrival, Speaks), NotServed> {
         // Until the version of HTTP is known, hyper waits without a limit of its own.
         let begun = begin(&stream, limits::PREFACE_TIMEOUT);
         let begun = tokio::time::timeout(limits::HEADER_READ_TIMEOUT, begun).await;
         let beginning = begun.map_err(|_| NotServed::Silent)??;
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_notsent_lowat(limits::UNSENT_BYTES)?;
         let local = stream.local_addr()?.ip();
         let stream = Paced::new(stream, alarm.clone(), limits::UNREAD_TIMEOUT);
-        if beginning == Beginning::Http {
+        if let Beginning::Http(speaks) = beginning {
             let transport = self.plain(peer.ip(), local, entrance);
-            return Ok((Wire::Plain(stream), Arrival { peer, transport }));
+            return Ok((Wire::Plain(stream), Arrival { peer, transport }, speaks));
         }
         let tls = self.config.door.tls.as_ref().filter(|_| entrance == Entrance::Front);
         let acceptor = TlsAcceptor::from(tls.ok_or(NotServed::NoTls)?.config(local)?);
@@ -135,7 +137,7 @@ impl Inner {
         };
         let shaken = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, handshake).await;
         let stream = shaken.map_err(|_| NotServed::SlowHandshake)??;
-        Ok((Wire::Tls(Box::new(stream)), Arrival { peer, transport: Transport::Tls }))
+        Ok((Wire::Tls(Box::new(stream)), Arrival { peer, transport: Transport::Tls }, Speaks::Http1))
     }
 
     fn plain(&self, peer: IpAddr, local: IpAddr, entrance: Entrance) -> Transport {
@@ -150,9 +152,16 @@ impl Inner {
     }
 }
 
+/// The version of HTTP that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http1,
+    Http2,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beginning {
-    Http,
+    Http(Speaks),
     Tls,
 }
 
@@ -168,8 +177,11 @@ async fn begin(stream: &TcpStream, patience: Duration) -> Result<Beginning, NotS
         if seen[0] == TLS_HANDSHAKE {
             return Ok(Beginning::Tls);
         }
-        if count == seen.len() || !HTTP_2_PREFACE.starts_with(&seen[..count]) {
-            return Ok(Beginning::Http);
+        if !HTTP_2_PREFACE.starts_with(&seen[..count]) {
+            return Ok(Beginning::Http(Speaks::Http1));
+        }
+        if count == seen.len() {
+            return Ok(Beginning::Http(Speaks::Http2));
         }
         if waited >= patience {
             return Err(NotServed::NoPreface);
@@ -265,9 +277,9 @@ mod tests {
         let long = Duration::from_secs(60);
         assert!(matches!(
             begun(&[b"PRI", b" * HTTP/2.0\r\n\r\n", b"SM\r\n\r\n"], long).await,
-            Ok(Beginning::Http)
+            Ok(Beginning::Http(Speaks::Http2))
         ));
-        assert!(matches!(begun(&[b"P", b"UT /"], long).await, Ok(Beginning::Http)));
+        assert!(matches!(begun(&[b"P", b"UT /"], long).await, Ok(Beginning::Http(Speaks::Http1))));
         assert!(matches!(begun(&[&[TLS_HANDSHAKE]], long).await, Ok(Beginning::Tls)));
         let short = Duration::from_millis(20);
         assert!(matches!(begun(&[b"PRI"], short).await, Err(NotServed::NoPreface)));

@@ -6,9 +6,8 @@ use http::request::Parts;
 
 /// The bucket that a host names, as `photos` in `photos.s3.localhost:4566`, `photos.s3.us-east-1.localhost`, or in
 /// `photos.localhost`, which is what SDKs make of the endpoint `http://localhost:4566`.
-pub(crate) fn bucket_of<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
-    let name = host.split(':').next().unwrap_or(host);
-    let name = name.strip_suffix(domain)?.strip_suffix('.')?;
+pub(crate) fn bucket_of(host: &str, domain: &str) -> Option<String> {
+    let name = below(host, domain)?;
     if name == "s3" || name.starts_with("s3.") {
         return None;
     }
@@ -16,17 +15,35 @@ pub(crate) fn bucket_of<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
         // After `s3` only a region may come.
         Some((bucket, region)) if !region.contains('.') => bucket,
         Some(_) => return None,
-        None => name.strip_suffix(".s3").unwrap_or(name),
+        None => name.strip_suffix(".s3").unwrap_or(&name),
     };
-    (!bucket.is_empty()).then_some(bucket)
+    (!bucket.is_empty()).then(|| bucket.to_owned())
 }
 
 /// Id and region of the function URL that a host is, as in `ID.lambda-url.us-east-1.localhost:4566`.
-pub(crate) fn url_of<'a>(host: &'a str, domain: &str) -> Option<(&'a str, &'a str)> {
-    let name = host.split(':').next().unwrap_or(host);
-    let (id, region) = name.strip_suffix(domain)?.strip_suffix('.')?.split_once(".lambda-url.")?;
+pub(crate) fn url_of(host: &str, domain: &str) -> Option<(String, String)> {
+    let name = below(host, domain)?;
+    let (id, region) = name.split_once(".lambda-url.")?;
     let is_label = |text: &str| !text.is_empty() && !text.contains('.');
-    (is_label(id) && is_label(region)).then_some((id, region))
+    (is_label(id) && is_label(region)).then(|| (id.to_owned(), region.to_owned()))
+}
+
+/// Whether a host is the cloud itself: its domain, an address, or a name from elsewhere that leads here; and no bucket or
+/// function.
+pub(crate) fn is_own(host: &str, domain: &str) -> bool {
+    url_of(host, domain).is_none() && bucket_of(host, domain).is_none()
+}
+
+/// What a host's name has before the domain, in lower case. Names of hosts are the same in either case and with the
+/// root's dot (RFC 1034, section 3.1): one that only looks different must not be taken for another.
+fn below(host: &str, domain: &str) -> Option<String> {
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let name = normal(host.split(':').next().unwrap_or(host));
+    Some(name.strip_suffix(&normal(domain))?.strip_suffix('.')?.to_owned())
+}
+
+fn normal(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// The path-style form of a virtual-hosted request's URI.
@@ -57,8 +74,37 @@ mod tests {
             ("localhost:4566", None),
             ("127.0.0.1:4566", None),
             ("photos.s3.example.org", None),
+            ("photos.s3.LOCALHOST", Some("photos")),
+            ("Photos.S3.localhost:4566", Some("photos")),
+            ("photos.s3.localhost.", Some("photos")),
+            ("photos.localhost.:4566", Some("photos")),
+            ("who:ever@photos.s3.localhost", Some("photos")),
+            ("LOCALHOST.", None),
         ] {
-            assert_eq!(bucket_of(host, "localhost"), bucket, "{host}");
+            assert_eq!(bucket_of(host, "localhost").as_deref(), bucket, "{host}");
+            assert_eq!(bucket_of(host, "LocalHost.").as_deref(), bucket, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_clouds_own_hosts_are_no_buckets_and_no_functions() {
+        for (host, is_expected) in [
+            ("localhost:4566", true),
+            ("s3.localhost:4566", true),
+            ("127.0.0.1:4566", true),
+            ("[::1]:4566", true),
+            ("cloud.example.org", true),
+            ("", true),
+            ("photos.s3.localhost:4566", false),
+            ("LOCALHOST.:4566", true),
+            ("photos.localhost", false),
+            ("photos.s3.LOCALHOST", false),
+            ("photos.s3.localhost.", false),
+            ("photos.localhost.:4566", false),
+            ("abc.lambda-url.us-east-1.Localhost.:4566", false),
+            ("abc.lambda-url.us-east-1.localhost:4566", false),
+        ] {
+            assert_eq!(is_own(host, "localhost"), is_expected, "{host}");
         }
     }
 
@@ -67,6 +113,7 @@ mod tests {
         for (host, url) in [
             ("abc.lambda-url.us-east-1.localhost:4566", Some(("abc", "us-east-1"))),
             ("abc.lambda-url.eu-west-1.localhost", Some(("abc", "eu-west-1"))),
+            ("ABC.Lambda-URL.eu-west-1.LOCALHOST.", Some(("abc", "eu-west-1"))),
             ("a.b.lambda-url.us-east-1.localhost", None),
             ("abc.lambda-url.us-east-1.example.org", None),
             ("lambda-url.us-east-1.localhost", None),
@@ -74,6 +121,7 @@ mod tests {
             (".lambda-url.us-east-1.localhost", None),
             ("photos.localhost", None),
         ] {
+            let url = url.map(|(id, region): (&str, &str)| (id.to_owned(), region.to_owned()));
             assert_eq!(url_of(host, "localhost"), url, "{host}");
         }
     }

@@ -16,6 +16,8 @@ mod peers;
 mod pipeline;
 mod repoll;
 mod server;
+mod streams;
+mod tables;
 mod target;
 mod timer;
 mod unread;

@@ -20,8 +20,16 @@ pub const HTTP_2_PING_EVERY: Duration = Duration::from_secs(30);
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take from the beginning of HTTP/2's preface to its end.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a client may take nothing of what waits to be sent to it before its connection ends.
+/// How long a client may take nothing of what waits to be sent to it, on its connection or on a stream of HTTP/2, before
+/// the connection ends.
 pub const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes that wait in the kernel to be sent to a client. Each time that so many are gone is progress: a larger queue would
+/// make one who reads slowly look like one who does not read.
+pub const UNSENT_BYTES: u32 = 128 * 1024;
+/// Bytes of a response that are given to an HTTP/2 stream at once.
+pub const HTTP_2_PIECE_BYTES: usize = 16 * 1024;
+/// Streams of an HTTP/2 connection at once.
+pub const HTTP_2_STREAMS_MAX: u32 = 200;
 /// Bytes of a request's method and target: a URL with the longest session token in it.
 pub const TARGET_BYTES_MAX: usize = 48 * 1024;
 /// Bytes of a request's head: target, names and values of headers.
@@ -72,6 +80,8 @@ pub fn buffered_body_max(signing_name: &str) -> usize {
         "s3" => 4 << 20,
         // PutLogEvents with 1 MiB of events, each character escaped.
         "logs" => 8 << 20,
+        // A BatchWriteItem: 16 MB, as AWS counts a request.
+        "dynamodb" => 16 << 20,
         _ => 1 << 20,
     }
 }

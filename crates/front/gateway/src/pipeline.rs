@@ -16,7 +16,7 @@ use crate::authenticate::{Authenticated, Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
 use crate::door::{Arrival, Transport};
-use crate::{Entry, Inner, admin, body_in, errors, hosts, limits, urls};
+use crate::{Entry, Inner, admin, body_in, errors, hosts, limits, tables, urls};
 
 /// The service that answers those who do not sign, where a bucket's policy lets in everybody.
 const ANONYMOUS_SERVICE: &str = "s3";
@@ -32,11 +32,12 @@ pub(crate) async fn handle(
     let has_body = !incoming.is_end_stream();
     let body = Arriving { incoming, alarm, arrival };
     let mut context = inner.context(&parts, arrival);
-    if parts.uri.path().starts_with(admin::PREFIX) {
+    let host = hosts::host_of(&parts);
+    // What is below a bucket's or a function's own host is theirs.
+    if parts.uri.path().starts_with(admin::PREFIX) && hosts::is_own(host, &inner.config.domain) {
         return admin::answer(&inner, &parts, body, context).await;
     }
-    if let Some(url) = hosts::url_of(hosts::host_of(&parts), &inner.config.domain) {
-        let (id, region) = (url.0.to_ascii_lowercase(), url.1.to_owned());
+    if let Some((id, region)) = hosts::url_of(host, &inner.config.domain) {
         return urls::answer(&inner, (&id, &region), parts, body, context).await;
     }
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
@@ -61,12 +62,14 @@ pub(crate) async fn handle(
     };
     underway.ended(result.as_ref().err());
     match result {
-        Ok(reply) => respond(reply, &method),
+        Ok(reply) => respond(tables::with_crc(entry.service.info, reply), &method),
         Err(error) => {
             let error = errors::in_dialect(error, errors::style_of(protocol));
+            let error = tables::in_namespace(entry.service.info, error);
             tracing::debug!(service, %method, path, %error, "refused");
             let head = lambent_wire::encode_error(protocol, entry.service.info, &error, &request_id);
-            let mut response = respond(Reply { head, body: None }, &method);
+            let reply = tables::with_crc(entry.service.info, Reply { head, body: None });
+            let mut response = respond(reply, &method);
             if has_body && service == "s3" {
                 // The refusal may come before the body is read; clients must know that the connection ends with it.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -211,11 +214,11 @@ impl Inner {
     fn path_style(&self, parts: &Parts, signing_name: &str) -> Option<Uri> {
         let bucket =
             (signing_name == "s3").then(|| hosts::bucket_of(hosts::host_of(parts), &self.config.domain));
-        hosts::path_style(parts, bucket.flatten()?)
+        hosts::path_style(parts, &bucket.flatten()?)
     }
 
     /// The bucket that the host of a request to S3 names.
-    pub(crate) fn virtual_bucket<'a>(&self, parts: &'a Parts, signing_name: &str) -> Option<&'a str> {
+    pub(crate) fn virtual_bucket(&self, parts: &Parts, signing_name: &str) -> Option<String> {
         if signing_name != "s3" {
             return None;
         }

@@ -14,8 +14,9 @@ use lambent_base::Alarm;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::door::{Entrance, Transport};
+use crate::door::{Entrance, Speaks, Transport};
 use crate::repoll::repolled;
+use crate::streams::Streams;
 use crate::timer::ConnectionTimer;
 use crate::{Gateway, Inner, limits, pipeline};
 
@@ -89,7 +90,7 @@ async fn connection(
     watcher: Watcher,
 ) {
     let alarm = Alarm::default();
-    let (wire, arrival) = match inner.welcome(stream, peer, entrance, &alarm).await {
+    let (wire, arrival, speaks) = match inner.welcome(stream, peer, entrance, &alarm).await {
         Ok(welcome) => welcome,
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection was not served");
@@ -98,14 +99,35 @@ async fn connection(
     };
     let mut http = http.of(arrival.transport).clone();
     http.http1().timer(ConnectionTimer(alarm.clone()));
+    let streams = Streams::default();
+    let watched = streams.clone();
     let service = service_fn(move |request: Request<_>| {
-        let inner = Arc::clone(&inner);
+        let (inner, streams) = (Arc::clone(&inner), streams.clone());
+        let is_http_2 = request.version() == Version::HTTP_2;
         // The requests of an HTTP/2 connection wait at the same time, each in a task of its own.
-        let alarm = if request.version() == Version::HTTP_2 { Alarm::default() } else { alarm.clone() };
-        async move { Ok::<_, Infallible>(pipeline::handle(inner, request, arrival, alarm).await) }
+        let alarm = if is_http_2 { Alarm::default() } else { alarm.clone() };
+        async move {
+            let response = pipeline::handle(inner, request, arrival, alarm).await;
+            Ok::<_, Infallible>(if is_http_2 {
+                response.map(|body| body.watched(&streams))
+            } else {
+                response
+            })
+        }
     });
     let connection = http.serve_connection(TokioIo::new(wire), service).into_owned();
-    if let Err(error) = repolled(watcher.watch(connection)).await {
+    let served = repolled(watcher.watch(connection));
+    let served = match speaks {
+        Speaks::Http1 => served.await,
+        Speaks::Http2 => tokio::select! {
+            served = served => served,
+            () = watched.stalled(limits::UNREAD_TIMEOUT) => {
+                tracing::debug!(%peer, "a client opened the window of a stream no more");
+                return;
+            }
+        },
+    };
+    if let Err(error) = served {
         tracing::debug!(%peer, error, "a connection ended early");
     }
 }
@@ -139,6 +161,7 @@ fn http() -> auto::Builder<TokioExecutor> {
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(limits::HTTP_2_PING_EVERY)
+        .max_concurrent_streams(limits::HTTP_2_STREAMS_MAX)
         .max_header_list_size(limits::HEAD_BYTES_MAX as u32);
     http
 }

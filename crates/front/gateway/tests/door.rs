@@ -53,10 +53,10 @@ impl Server {
         let seen = Admin {
             path: "/_lambent/seen",
             action: "lambent:Seen",
-            handler: Arc::new(|context, _query| {
+            handler: Arc::new(|call, _query| {
                 Box::pin(async move {
                     Ok(serde_json::json!({
-                        "endpoint": context.endpoint, "secure": context.client.is_secure,
+                        "endpoint": call.context.endpoint, "secure": call.context.client.is_secure,
                     }))
                 })
             }),

@@ -51,10 +51,8 @@ impl Server {
         let echo = Admin {
             path: "/_lambent/echo",
             action: "lambent:Echo",
-            handler: Arc::new(|context, query| {
-                Box::pin(async move {
-                    Ok(serde_json::json!({ "query": query, "account": context.place.account }))
-                })
+            handler: Arc::new(|call, query| {
+                Box::pin(async move { Ok(serde_json::json!({ "query": query, "account": call.account() })) })
             }),
         };
         let paths = Paths { services, admin: vec![echo], ..Paths::default() };
@@ -208,6 +206,47 @@ async fn health_needs_no_signature_and_the_rest_does() {
     let (status, _, body) = server.send(parts, "").await;
     assert_eq!(status, StatusCode::OK, "{body}");
     assert!(body.contains("month=2026-11") && body.contains("000000000000"), "{body}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_platforms_own_paths_are_not_those_of_buckets_and_functions() {
+    let server = Server::start().await;
+    for (host, is_own) in [
+        ("localhost:4566", true),
+        ("127.0.0.1:4566", true),
+        ("cloud.example.org", true),
+        ("photos.s3.localhost:4566", false),
+        ("photos.localhost", false),
+        ("abc.lambda-url.us-east-1.localhost", false),
+    ] {
+        let request = Request::get("/_lambent/health").header("host", host).body(()).unwrap();
+        let (status, _, body) = server.send(request.into_parts().0, "").await;
+        assert_eq!(status == StatusCode::OK, is_own, "{host}: {body}");
+        assert_eq!(body.contains("\"status\":\"ready\""), is_own, "{host}: {body}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_sign_is_refused_by_the_service_that_was_meant() {
+    let server = Server::start().await;
+    let get = |uri: &str| Request::get(uri).header("host", "localhost").body(()).unwrap().into_parts().0;
+    for (uri, words) in [
+        ("/?Action=ListUsers&Version=2010-05-08", "https://iam.amazonaws.com/doc/2010-05-08/"),
+        ("/?Action=GetCallerIdentity&Version=2011-06-15", "https://sts.amazonaws.com/doc/2011-06-15/"),
+    ] {
+        let (status, _, body) = server.send(get(uri), "").await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{uri}: {body}");
+        assert!(
+            body.contains("<Code>MissingAuthenticationToken</Code>") && body.contains(words),
+            "{uri}: {body}"
+        );
+    }
+    let mut parts = form("{}", "/");
+    parts.headers.insert("x-amz-target", "Quantum_20260101.Leap".parse().unwrap());
+    let (status, _, body) = server.send(parts, "{}").await;
+    assert_eq!((status, body.contains("Quantum_20260101")), (StatusCode::NOT_FOUND, true), "{body}");
     server.stop().await;
 }
 

@@ -22,11 +22,13 @@ use super::{CloudArgs, CommandError, finish};
 use crate::blobs::BlobPlace;
 
 /// What each service checks; whoever names blobs comes before whoever throws them away.
-const SERVICES: [CheckRows; 7] = [
+const SERVICES: [CheckRows; 9] = [
     |view, findings| Box::pin(lambent_s3::check(view, findings)),
     |view, findings| Box::pin(lambent_lambda::check(view, findings)),
     |view, findings| Box::pin(lambent_logs::check(view, findings)),
+    |view, findings| Box::pin(lambent_dynamodb::check(view, findings)),
     |view, findings| Box::pin(lambent_bus::check(view, findings)),
+    |view, findings| Box::pin(lambent_mappings::check(view, findings)),
     |view, findings| Box::pin(lambent_metering::check(view, findings)),
     |view, findings| Box::pin(lambent_identity::check(view, findings)),
     |view, findings| Box::pin(lambent_audit::check(view, findings)),
