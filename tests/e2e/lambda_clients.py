@@ -142,6 +142,7 @@ def rust_calls(cloud, stage):
         "SECRET_KEY": ROOT_SECRET,
         "ROLE": stage.role,
         "BUCKET": stage.bucket,
+        "STREAM": stage.stream,
         "STEM": stage.unique("rust"),
     }
     told = subprocess.run([program], env=settings, capture_output=True, text=True, timeout=4 * CALL_TIMEOUT_S)

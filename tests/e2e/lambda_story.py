@@ -12,12 +12,13 @@ CHAPTERS = {}
 
 
 class Stage:
-    """A client, and what every chapter needs: a role, a bucket with packages, names that nobody else uses."""
+    """A client, and what every chapter needs: a role, a bucket with packages, a table's stream, names that nobody else uses."""
 
-    def __init__(self, client, role, bucket, unique):
+    def __init__(self, client, role, bucket, stream, unique):
         self.client = client
         self.role = role
         self.bucket = bucket
+        self.stream = stream
         self.unique = unique
         self.called = set()
 
@@ -340,4 +341,27 @@ def runtime_management(stage):
     assert stage.call("GetRuntimeManagementConfig", FunctionName=name)["UpdateRuntimeOn"] == "Auto"
     stage.call("PutRuntimeManagementConfig", FunctionName=name, UpdateRuntimeOn="FunctionUpdate")
     assert stage.call("GetRuntimeManagementConfig", FunctionName=name)["UpdateRuntimeOn"] == "FunctionUpdate"
+    stage.call("DeleteFunction", FunctionName=name)
+
+
+@chapter(
+    "CreateEventSourceMapping", "GetEventSourceMapping", "UpdateEventSourceMapping", "ListEventSourceMappings",
+    "DeleteEventSourceMapping",
+)  # fmt: skip
+def event_source_mappings(stage):
+    name = stage.make()
+    source = {"EventSourceArn": stage.stream, "StartingPosition": "LATEST"}
+    made = stage.call("CreateEventSourceMapping", FunctionName=name, BatchSize=7, Enabled=True, **source)
+    of_it = {"UUID": made["UUID"]}
+
+    def enabled():
+        shown = stage.call("GetEventSourceMapping", **of_it)
+        return shown if shown["State"] == "Enabled" else None
+
+    assert stage.eventually(enabled)["BatchSize"] == 7
+    updated = stage.call("UpdateEventSourceMapping", MaximumRetryAttempts=2, **of_it)
+    assert (updated["BatchSize"], updated["MaximumRetryAttempts"]) == (7, 2)
+    listed = stage.call("ListEventSourceMappings", FunctionName=name)["EventSourceMappings"]
+    assert [one["UUID"] for one in listed] == [made["UUID"]]
+    assert stage.call("DeleteEventSourceMapping", **of_it)["State"] == "Deleting"
     stage.call("DeleteFunction", FunctionName=name)

@@ -53,8 +53,40 @@ NAMED = {
     "TagKeys": ["table"],
 }
 
+TABLE_ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/table-nobody"
+STREAM_ARN = f"{TABLE_ARN}/stream/2026-11-22T12:00:00.000"
+ITEM = {"id": {"S": "table"}}
+# Of whole services.
+OF_SERVICE = {
+    "dynamodb": {
+        "ResourceArn": TABLE_ARN,
+        "TableArn": TABLE_ARN,
+        "BackupArn": f"{TABLE_ARN}/backup/01489173575360-b308cd7d",
+        "ExportArn": f"{TABLE_ARN}/export/01695353076000-06e2188f",
+        "ImportArn": f"{TABLE_ARN}/import/01658528578619-c4d4e311",
+        "Key": ITEM,
+        "Item": ITEM,
+        "RequestItems": {"table-nobody": {"Keys": [ITEM]}},
+        "TransactItems": [{"Get": {"TableName": "table-nobody", "Key": ITEM}}],
+        "Statement": 'SELECT * FROM "table-nobody" WHERE id = \'table\'',
+        "Statements": [{"Statement": 'SELECT * FROM "table-nobody" WHERE id = \'table\''}],
+        "TransactStatements": [{"Statement": 'SELECT * FROM "table-nobody" WHERE id = \'table\''}],
+        "Tags": [{"Key": "table", "Value": "table"}],
+    },
+    "dynamodbstreams": {"StreamArn": STREAM_ARN, "ShardIterator": f"{STREAM_ARN}|1|00"},
+}
+
 # What an operation wants beyond its required members, or otherwise than elsewhere.
 SPECIAL = {
+    "BatchWriteItem": {"RequestItems": {"table-nobody": [{"PutRequest": {"Item": ITEM}}]}},
+    "TransactWriteItems": {"TransactItems": [{"Put": {"TableName": "table-nobody", "Item": ITEM}}]},
+    "Query": {"KeyConditionExpression": "id = :id", "ExpressionAttributeValues": {":id": {"S": "table"}}},
+    "RestoreTableToPointInTime": {"SourceTableName": "table-nobody", "UseLatestRestorableTime": True},
+    "CreateTable": {
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    },
+    "CreateEventSourceMapping": {"EventSourceArn": STREAM_ARN, "StartingPosition": "LATEST"},
     "CreateFunction": {"Code": {"ZipFile": b"PK"}, "Runtime": "python3.11", "Handler": "a.b"},
     "PublishLayerVersion": {"Content": {"ZipFile": b"PK"}},
     "AddLayerVersionPermission": {"Action": "lambda:GetLayerVersion", "Principal": "*"},
@@ -100,7 +132,7 @@ def inputs(service, operation):
     made = {}
     if shape is not None:
         for name in shape.required_members:
-            made[name] = value(name, shape.members[name])
+            made[name] = OF_SERVICE.get(service, {}).get(name) or value(name, shape.members[name])
     return {**made, **SPECIAL.get(operation, {})}
 
 

@@ -30,6 +30,7 @@ ANYTHING = {
     "log-result",
     "owner-id",
     "sequencer",
+    "starting-sequence-number",
     "timestamp",
     "too-new-log-event-start-index",
     "too-old-log-event-end-index",

@@ -128,6 +128,18 @@ KNOWN = [
         r"/Role/RoleLastUsed/(LastUsedDate|Region)",
         "services had used the role in the recorded account",
     ),
+    (
+        r"TestLambdaEventSourceMappings::.*|TestDynamoDBEventSourceMapping::.*",
+        r"create_(event_source_mapping_)?response|get_response.*|delete_response",
+        r"/DestinationConfig/OnFailure/Destination",
+        "a bucket stands in for the queue",
+    ),
+    (
+        r"TestLambdaEventSourceMappings::test_create_event_source_validation(_kinesis)?",
+        r"invalid_starting_position",
+        r"/Error/Message",
+        "the values of an enumeration are told in the model's order, and AWS has no rule for its own",
+    ),
 ]
 
 # How each step was answered that was played, by test and step.

@@ -88,6 +88,21 @@ def test_without_a_signature(cloud, protocol):
     refused(send(cloud, method, path, headers=headers, body=body), protocol, "none")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "code"),
+    [
+        ("POST", "/", {**LOGS, "X-Amz-Target": "DynamoDB_20120810.ListTables"}, "MissingAuthenticationTokenException"),
+        ("GET", "/2018-10-31/layers", {}, "MissingAuthenticationTokenException"),
+        ("GET", "/2021-10-31/functions/none/url", {}, "MissingAuthenticationTokenException"),
+        ("GET", "/?Action=ListUsers&Version=2010-05-08", {}, "MissingAuthenticationToken"),
+    ],
+)
+def test_the_service_that_was_meant_refuses_who_does_not_sign(cloud, method, path, headers, code):
+    answer = send(cloud, method, path, headers=headers, body=b"{}" if method == "POST" else b"")
+    assert answer.status in (400, 403), (answer.status, answer.body)
+    assert code_of(answer) == code, answer.body
+
+
 def test_a_token_that_is_none(request_with, protocol):
     refused(request_with(token="bm90IGEgdG9rZW4="), protocol, "token")
 

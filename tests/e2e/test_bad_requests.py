@@ -31,7 +31,7 @@ def test_operations_that_aws_has_and_we_do_not(cloud, bucket):
     for service, method, path, body, headers, name in [
         ("s3", "GET", f"/{bucket}?acl", b"", {}, "GetBucketAcl"),
         ("s3", "PUT", f"/{bucket}?website", b"", {}, "PutBucketWebsite"),
-        ("lambda", "GET", "/2015-03-31/event-source-mappings", b"", {}, "ListEventSourceMappings"),
+        ("lambda", "GET", "/2025-11-30/capacity-providers", b"", {}, "ListCapacityProviders"),
         ("logs", "POST", "/", b"{}", {**JSON, "X-Amz-Target": "Logs_20140328.DescribeQueries"}, "DescribeQueries"),
         ("iam", "POST", "/", b"Action=ListVirtualMFADevices&Version=2010-05-08", FORM, "ListVirtualMFADevices"),
     ]:

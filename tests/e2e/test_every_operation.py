@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 import minimal
 from cloud import Cloud
 
-SERVICES = ["s3", "lambda", "logs", "iam", "sts"]
+SERVICES = ["s3", "lambda", "logs", "iam", "sts", "dynamodb", "dynamodbstreams"]
 MODELS = Path(__file__).resolve().parents[2] / "xtask" / "models.toml"
 
 # Everybody with valid credentials may, as on AWS, whatever policies say.
@@ -106,8 +106,10 @@ class People:
             # An answer to HEAD has no body, and so no words.
             code = {"403": "AccessDenied"}.get(said["Code"], said["Code"])
             return code, said.get("Message", "")
-        # DeleteObjects says of each object how it went.
+        # These say of each object, or statement, how it went.
         said = answer.get("Errors", [{}])[0] if operation == "DeleteObjects" else {}
+        if operation == "BatchExecuteStatement":
+            said = answer["Responses"][0].get("Error", {})
         return said.get("Code", ""), said.get("Message", "")
 
     def may(self, user, *statements):
@@ -200,13 +202,13 @@ def test_operation(people, service, operation):
     # The message names the action, and allowing just what it names is enough.
     actions = []
     people.may("table-right", {"Effect": "Allow", "Action": "lambent:None", "Resource": "*"})
-    for _step in range(5):
+    for _step in range(10):
         code, message = error("right policy")
         if code not in DENIED:
             break
         named = re.search(r"is not authorized to perform: (\S+) on resource", message)
         action = named.group(1) if named else {"HeadBucket": "s3:ListBucket"}.get(operation, "s3:GetObject")
-        assert action.split(":")[0] in (service, "iam", "lambda", "s3"), action
+        assert action.split(":")[0] in (service, "iam", "lambda", "s3", "dynamodb"), action
         assert action not in actions, f"{action} is allowed, and still: {message}"
         actions.append(action)
         people.may("table-right", {"Effect": "Allow", "Action": actions, "Resource": "*"})

@@ -75,6 +75,7 @@ def test_a_users_session_is_the_user_until_its_key_ends(iam, new_user, with_sess
     assert session("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/team/{name}"
     session("s3").list_buckets()
     assert code(lambda: session("s3").create_bucket(Bucket="never-made")) == "AccessDenied"
+    assert code(lambda: session("iam").get_user(UserName=name)) == "AccessDenied", "IAM needs the key itself"
     again = refused(session("sts").get_session_token)["Error"]
     assert (again["Code"], again["Message"]) == (
         "AccessDenied",

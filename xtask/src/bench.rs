@@ -16,6 +16,7 @@ mod functions;
 mod image;
 mod load;
 mod logs;
+mod mapping;
 mod nginx;
 mod objects;
 mod process;
@@ -25,6 +26,7 @@ mod shared;
 mod starts;
 mod store;
 mod table;
+mod tables;
 mod url;
 mod warm;
 mod wasm;
@@ -42,21 +44,24 @@ use table::Table;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only NAME]... [--bin LAMBENT --floor FLOOR]
 
-NAME is one of floor, identity, door, get, put, logs, big, floors, warm, url, cold, image, scale-out, burst, start, restart, idle,
-postgres, store, outbox, policy, wasm.
+NAME is one of floor, identity, door, get, put, logs, dynamodb, mapping, big, floors, warm, url, cold, image, scale-out, burst, start, restart, idle,
+postgres, store, outbox, policy, wasm; and, only when it is named, dynamodb-big: ten million items.
 --quick measures a tenth as long. --bin and --floor give binaries that are measured instead of being built; `store`,
 `outbox` and `policy` measure the `store_bench`, the `outbox_bench` and the `policy_bench` beside the floor.";
 
 /// A part of the benchmark: its name and what adds its rows.
 type Part = (&'static str, fn(&Bench, &mut Table) -> anyhow::Result<()>);
 
-const PARTS: [Part; 22] = [
+const PARTS: [Part; 25] = [
     ("floor", floor::measure),
     ("identity", calls::measure),
     ("door", door::measure),
     ("get", objects::measure_get),
     ("put", objects::measure_put),
     ("logs", logs::measure),
+    ("dynamodb", tables::measure),
+    (DYNAMODB_BIG, tables::measure_big),
+    ("mapping", mapping::measure),
     ("big", big::measure),
     ("floors", floors::measure),
     ("warm", warm::measure),
@@ -74,6 +79,9 @@ const PARTS: [Part; 22] = [
     ("policy", store::measure_policies),
     ("wasm", wasm::measure),
 ];
+
+/// Takes too long to be measured unasked.
+const DYNAMODB_BIG: &str = "dynamodb-big";
 
 /// Connections that each kind of request is measured with.
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
@@ -134,7 +142,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     let mut failed = 0;
     for (name, measure) in PARTS {
-        if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
+        let is_named = options.only.iter().any(|only| only == name);
+        if !is_named && (!options.only.is_empty() || name == DYNAMODB_BIG) {
             continue;
         }
         eprintln!("measuring {name}");

@@ -7,7 +7,7 @@ use anyhow::bail;
 use lambent_base::Clock;
 
 use crate::tally::{Tally, run_counted};
-use crate::{e2e, tidy, tools, torture};
+use crate::{e2e, fuzz, tidy, tools, torture};
 
 /// What one step came to.
 struct Outcome {
@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         check(&mut tools::cargo(&["run", "--quiet", "--package", "xtask", "--", "models", "--check"]))
     });
     step("unit tests", &mut || run_counted(&mut unit_tests()));
+    step("fuzzing", &mut || fuzz::quick().map(|()| Tally::of_check(true)));
     step("end to end", &mut || e2e::suites(&e2e::Options::default()));
     step("torture", &mut || torture::run(&[]).map(|()| Tally::of_check(true)));
     report(&outcomes)

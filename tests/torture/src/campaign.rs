@@ -18,11 +18,12 @@ use crate::power::{self, Layer, Lies};
 use crate::pulse::{PULSE_MAX, Pulse};
 use crate::setup;
 use crate::verify;
-use crate::work::{EventWorker, LogWorker, ObjectWorker, Round, Worker};
+use crate::work::{EventWorker, LogWorker, ObjectWorker, Round, TableWorker, Worker};
 
 const OBJECT_WORKERS: usize = 5;
 const LOG_WORKERS: usize = 2;
 const EVENT_WORKERS: usize = 2;
+const TABLE_WORKERS: usize = 4;
 /// After so many acknowledged requests, at most, the server is killed.
 const BEATS_MAX: usize = 500;
 /// Server errors before a kill: nothing has happened to the server then.
@@ -251,6 +252,7 @@ pub(crate) fn workers(with_function: bool) -> Workers {
     for number in 0..EVENT_WORKERS {
         workers.push(Box::new(EventWorker::new(format!("events-{number}"), with_function)));
     }
+    workers.extend(TableWorker::several(TABLE_WORKERS).map(|worker| Box::new(worker) as Box<dyn Worker>));
     workers
 }
 

@@ -1,4 +1,4 @@
-//! What the load needs: two buckets, a log group, and a function that one of the buckets tells of its objects.
+//! What the load needs: two buckets, a log group, a table, and a function that one of the buckets tells of its objects.
 
 use std::io::{Cursor, Write};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use lambent_test_client::{FORM, REGION, Request, encoded};
 use zip::write::SimpleFileOptions;
 
 use crate::client::{Client, logs, logs_operation, s3};
+use crate::work::tables;
 
 /// Objects that are written, overwritten, copied and deleted.
 pub(crate) const BUCKET: &str = "kept";
@@ -41,12 +42,38 @@ pub(crate) fn run(client: &mut Client, with_function: bool) -> anyhow::Result<()
     }
     let group = serde_json::json!({ "logGroupName": LOG_GROUP }).to_string();
     client.must(logs(logs_operation!("CreateLogGroup"), group.as_bytes()))?;
+    create_table(client)?;
     if with_function {
         create_role(client)?;
         create_function(client)?;
         let_the_bucket_tell(client)?;
     }
     Ok(())
+}
+
+/// The table that all share, with its accounts.
+fn create_table(client: &mut Client) -> anyhow::Result<()> {
+    let attribute = |name: &str| serde_json::json!({ "AttributeName": name, "AttributeType": "S" });
+    let key = |name: &str, kind: &str| serde_json::json!({ "AttributeName": name, "KeyType": kind });
+    let table = serde_json::json!({
+        "TableName": tables::TABLE,
+        "AttributeDefinitions": [attribute("pk"), attribute("sk")],
+        "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+        "BillingMode": "PAY_PER_REQUEST",
+    });
+    client.must(tables::call("CreateTable", table.to_string().as_bytes()))?;
+    let named = serde_json::json!({ "TableName": tables::TABLE }).to_string();
+    for _ in 0..ACTIVE_POLLS_MAX {
+        let described = client.json(tables::call("DescribeTable", named.as_bytes()))?;
+        if described["Table"]["TableStatus"] == "ACTIVE" {
+            for account in 0..tables::ACCOUNTS {
+                client.must(tables::call("PutItem", tables::opening(account).to_string().as_bytes()))?;
+            }
+            return Ok(());
+        }
+        std::thread::sleep(ACTIVE_POLL);
+    }
+    bail!("the table was not active after {:?}", ACTIVE_POLL * ACTIVE_POLLS_MAX as u32)
 }
 
 fn create_role(client: &mut Client) -> anyhow::Result<()> {

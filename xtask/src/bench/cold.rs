@@ -135,7 +135,13 @@ fn row(table: &mut Table, kind: Kind, what: &str, times_us: Vec<f64>, target: &s
 fn target(kind: Kind) -> &'static str {
     match kind {
         Kind::Node => "p50 at most 8 ms",
-        Kind::Client | Kind::Stream | Kind::Hold | Kind::Bundle | Kind::BundleAsIs => "",
+        Kind::Client
+        | Kind::Stream
+        | Kind::Hold
+        | Kind::Records
+        | Kind::NodeRecords
+        | Kind::Bundle
+        | Kind::BundleAsIs => "",
         Kind::Component | Kind::HttpComponent => "p50 at most 2 ms",
         Kind::Python | Kind::Boto3 => "p50 at most 5 ms, p99 15 ms",
         Kind::Rust => "p50 at most 5 ms",
@@ -146,7 +152,13 @@ fn target(kind: Kind) -> &'static str {
 fn target_empty(kind: Kind) -> &'static str {
     match kind {
         Kind::Node => "p50 at most 24 ms",
-        Kind::Client | Kind::Stream | Kind::Hold | Kind::Bundle | Kind::BundleAsIs => "",
+        Kind::Client
+        | Kind::Stream
+        | Kind::Hold
+        | Kind::Records
+        | Kind::NodeRecords
+        | Kind::Bundle
+        | Kind::BundleAsIs => "",
         Kind::Component | Kind::HttpComponent => "",
         Kind::Python | Kind::Boto3 | Kind::Rust => "p50 at most 15 ms",
     }

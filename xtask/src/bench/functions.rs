@@ -17,7 +17,7 @@ use crate::e2e;
 const EVENT: &[u8] = br#"{"key1": "value1", "key2": "value2", "key3": "value3"}"#;
 const JSON: (&str, &str) = ("content-type", "application/json");
 const FUNCTIONS: &str = "/2015-03-31/functions";
-const ROLE: &str = "bench";
+pub(super) const ROLE: &str = "bench";
 const ACCOUNT: &str = "000000000000";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 /// Seconds; no function that is measured takes as long.
@@ -28,7 +28,7 @@ const DEPLOY_CONNECTIONS: usize = 16;
 const BUNDLE_BYTES: usize = 5_000_000;
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a function is made of. All but [`Kind::Hold`] and [`Kind::HttpComponent`] return their event.
+/// What a function is made of. All but those that say otherwise return their event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Python,
@@ -49,6 +49,9 @@ pub(super) enum Kind {
     HttpComponent,
     /// Node: it streams the Unix time in microseconds at which it writes, and ends 5 ms later.
     Stream,
+    /// It prints of each record of a stream the number in its item, and when it came, in Unix microseconds.
+    Records,
+    NodeRecords,
     /// Python: it sleeps for the event's `hold` seconds, and says when it began and when it ended, in Unix seconds, and
     /// the log stream of its environment.
     Hold,
@@ -57,10 +60,10 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Python | Self::Hold => "Python",
+            Self::Python | Self::Hold | Self::Records => "Python",
             Self::Boto3 => "Python that imports boto3",
             Self::Client => "Python that makes a boto3 client",
-            Self::Node | Self::Stream => "Node",
+            Self::Node | Self::Stream | Self::NodeRecords => "Node",
             Self::Bundle => "Node with 5 MB of code",
             Self::BundleAsIs => "Node with 5 MB of code, not compiled ahead",
             Self::Rust => "Rust (lambda_runtime)",
@@ -71,8 +74,8 @@ impl Kind {
 
     fn runtime(self) -> &'static str {
         match self {
-            Self::Python | Self::Boto3 | Self::Client | Self::Hold => "python3.13",
-            Self::Node | Self::Stream | Self::Bundle | Self::BundleAsIs => "nodejs22.x",
+            Self::Python | Self::Boto3 | Self::Client | Self::Hold | Self::Records => "python3.13",
+            Self::Node | Self::Stream | Self::NodeRecords | Self::Bundle | Self::BundleAsIs => "nodejs22.x",
             Self::Rust => "provided.al2023",
             Self::Component => "wasi-lambda",
             Self::HttpComponent => "wasi-http",
@@ -103,6 +106,19 @@ impl Kind {
                 "index.py",
                 "import time\ndef handler(event, context):\n    began = time.time()\n    time.sleep(event['hold'])\n    \
                  return {'began': began, 'ended': time.time(), 'log_stream': context.log_stream_name}\n",
+            ),
+            Self::Records => (
+                "index.py",
+                "import time\ndef handler(event, context):\n    now = int(time.time() * 1e6)\n    \
+                 for record in event['Records']:\n        \
+                 print('BENCH', record['dynamodb']['NewImage']['n']['N'], now)\n",
+            ),
+            Self::NodeRecords => (
+                "index.js",
+                "exports.handler = async (event) => {\n  \
+                 const now = Math.round((performance.timeOrigin + performance.now()) * 1000);\n  \
+                 for (const { dynamodb } of event.Records)\n    \
+                 process.stdout.write(`BENCH ${dynamodb.NewImage.n.N} ${now}\\n`);\n};\n",
             ),
             Self::Component => return component("event-echo"),
             Self::HttpComponent => return component("http-sized"),

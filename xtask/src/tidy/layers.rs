@@ -10,8 +10,8 @@ const LAYERS: [&str; 12] = [
     "lambent",
 ];
 
-/// The one service crate that the others may use: what a service is, for the gateway.
-const SERVICE_CONTRACT: &str = "lambent-api";
+/// The crates of this layer that services may use: what a service is, for the gateway, and languages that are nobody's rows.
+const SERVICE_GROUND: [&str; 2] = ["lambent-api", "lambent-expressions"];
 
 /// Foreign crates that belong to one place: the name, the folder that may use it, and why.
 const OWNED: [(&str, &str, &str); 6] = [
@@ -98,7 +98,7 @@ fn judge(user: &Crate, used: &Use, crates: &[Crate]) -> Option<String> {
         return Some(format!("`{own}` lies below `{its}`, so it may not use `{}`", used.name));
     }
     let service = layer_of("services");
-    if own_layer == service && its_layer == service && used.name != SERVICE_CONTRACT {
+    if own_layer == service && its_layer == service && !SERVICE_GROUND.contains(&used.name) {
         return Some(format!(
             "a service may not use another service (`{}`): what it needs is a small trait in `bus`",
             used.name

@@ -2,9 +2,10 @@
 
 use aws_sdk_lambda::primitives::{Blob, ByteStream};
 use aws_sdk_lambda::types::{
-    AliasRoutingConfiguration, AllowedPublishers, Cors, DestinationConfig, Environment, FunctionUrlAuthType,
-    InvocationType, InvokeMode, InvokeWithResponseStreamResponseEvent, LayerVersionContentInput, OnSuccess,
-    ProvisionedConcurrencyStatusEnum, RecursiveLoop, Runtime, UpdateRuntimeOn,
+    AliasRoutingConfiguration, AllowedPublishers, Cors, DestinationConfig, Environment, EventSourcePosition,
+    FunctionUrlAuthType, InvocationType, InvokeMode, InvokeWithResponseStreamResponseEvent,
+    LayerVersionContentInput, OnSuccess, ProvisionedConcurrencyStatusEnum, RecursiveLoop, Runtime,
+    UpdateRuntimeOn,
 };
 
 use crate::stage::{Stage, call, refused};
@@ -256,5 +257,27 @@ pub(crate) async fn runtime_management(stage: &mut Stage) {
     call!(stage.put_runtime_management_config().function_name(&name).update_runtime_on(on.clone()));
     let got = call!(stage.get_runtime_management_config().function_name(&name));
     assert_eq!(got.update_runtime_on(), Some(&on));
+    stage.delete(&name).await;
+}
+
+pub(crate) async fn event_source_mappings(stage: &mut Stage) {
+    let (name, _) = stage.make(None).await;
+    let (stream, start) = (stage.stream.clone(), EventSourcePosition::Latest);
+    let made = call!(
+        stage
+            .create_event_source_mapping()
+            .function_name(&name)
+            .event_source_arn(stream)
+            .starting_position(start)
+            .batch_size(7)
+    );
+    let uuid = made.uuid().unwrap();
+    let got = call!(stage.get_event_source_mapping().uuid(uuid));
+    assert_eq!((got.batch_size(), got.function_arn()), (Some(7), made.function_arn()));
+    let updated = call!(stage.update_event_source_mapping().uuid(uuid).maximum_retry_attempts(2));
+    assert_eq!((updated.batch_size(), updated.maximum_retry_attempts()), (Some(7), Some(2)));
+    let listed = call!(stage.list_event_source_mappings().function_name(&name));
+    assert_eq!(listed.event_source_mappings().len(), 1);
+    assert_eq!(call!(stage.delete_event_source_mapping().uuid(uuid)).state(), Some("Deleting"));
     stage.delete(&name).await;
 }

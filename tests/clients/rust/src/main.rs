@@ -19,6 +19,7 @@ async fn main() {
     chapters::urls_and_streams(&mut stage).await;
     chapters::code_signing(&mut stage).await;
     chapters::runtime_management(&mut stage).await;
+    chapters::event_source_mappings(&mut stage).await;
     for operation in &stage.called {
         println!("{operation}");
     }

@@ -16,6 +16,8 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) account: String,
     pub(crate) bucket: String,
+    /// The stream of a table.
+    pub(crate) stream: String,
     /// The operations that were called, as the SDK names them.
     pub(crate) called: BTreeSet<&'static str>,
     role: String,
@@ -62,6 +64,7 @@ impl Stage {
             client: Client::from_conf(config),
             account: told("ACCOUNT"),
             bucket: told("BUCKET"),
+            stream: told("STREAM"),
             called: BTreeSet::new(),
             role: told("ROLE"),
             stem: told("STEM"),

@@ -4,6 +4,7 @@
 mod events;
 mod logs;
 mod objects;
+pub(crate) mod tables;
 mod uploads;
 
 use lambent_base::{Clock, Random};
@@ -14,6 +15,7 @@ use crate::pulse::Pulse;
 pub(crate) use events::{Event, EventWorker, Outcome, invoke};
 pub(crate) use logs::{LogWorker, Stream};
 pub(crate) use objects::{ObjectWorker, Slot};
+pub(crate) use tables::TableWorker;
 pub(crate) use uploads::{Ending, Part, Upload};
 
 /// A part of the load, with the ledger of what it has done.
