@@ -8,7 +8,8 @@ use lambent_pool::{FunctionSpec, ProvisionFailure, Provisioned};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::support::{Bench, descendants, join_all, trial};
+use crate::support::{Bench, HostProcess, descendants, join_all, trial};
+use crate::waiting::is_of;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -101,7 +102,9 @@ async fn are_replaced() {
     assert_eq!(bench.again(&function, "{}").await.result(), json!(["provisioned-concurrency", 1]));
 
     // While it waits.
-    let alone = || descendants().iter().find(|one| one.name == "is-provisioned").map(|one| one.pid);
+    // Other tests of this file, which run beside it, give their processes the same name.
+    let is_ours = |one: &&HostProcess| one.name == "is-provisioned" && is_of(one.pid, &bench);
+    let alone = || descendants().iter().find(is_ours).map(|one| one.pid);
     let before = alone().unwrap();
     bench.again(&function, r#"{"later": true}"#).await;
     while alone().is_none_or(|pid| pid == before) {

@@ -9,6 +9,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::support::{Bench, descendants, join_all, trial};
+use crate::waiting::is_of;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -133,9 +134,10 @@ async fn keep_alive() {
         Bench::with(|config| config.idle_timeout = Duration::from_millis(300), lambent_base::Clock::system());
     let function = published(&bench, "def handler(event, context): return 0\n");
     assert_eq!(bench.again(&function, "{}").await.result(), json!(0));
-    assert!(!descendants().is_empty());
+    let runs = || descendants().iter().any(|one| is_of(one.pid, &bench));
+    assert!(runs());
     let gone = async {
-        while !descendants().is_empty() {
+        while runs() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
