@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lambent_base::{Clock, Random};
+use tokio::sync::Semaphore;
 
 use crate::engine::{Commit, Engine, TxnId};
 use crate::error::StoreError;
 use crate::limits;
 use crate::range::{KeyRange, ScanOptions};
-use crate::txn::Txn;
+use crate::txn::{Mode, Txn};
 use crate::wakes::Watch;
 
 /// The pause before the first retry of a conflict; doubles up to [`LONGEST_PAUSE`], with full jitter.
@@ -30,13 +31,22 @@ struct Inner {
     /// Random, so that ids of two processes differ.
     id_prefix: u64,
     next_id: AtomicU64,
+    /// Whose turn it is to run a large transaction.
+    large: Semaphore,
 }
 
 impl Db {
     /// A store on `engine`.
     pub fn new(engine: Arc<dyn Engine>, clock: Clock, random: Random) -> Self {
         let id_prefix = random.u64();
-        Self(Arc::new(Inner { engine, clock, random, id_prefix, next_id: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            engine,
+            clock,
+            random,
+            id_prefix,
+            next_id: AtomicU64::new(0),
+            large: Semaphore::new(1),
+        }))
     }
 
     /// An empty store in memory: for tests.
@@ -66,7 +76,35 @@ impl Db {
     ///
     /// Errors (through `E::from`): `Contended` when conflicts do not end within [`limits::MAX_TXN_AGE`], broken
     /// limits, and whatever the engine meets.
-    pub async fn run<T, E, F, Fut>(&self, mut body: F) -> Result<T, E>
+    pub async fn run<T, E, F, Fut>(&self, body: F) -> Result<T, E>
+    where
+        F: FnMut(Txn) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<StoreError>,
+    {
+        self.run_within(limits::MAX_TXN_BYTES, body).await
+    }
+
+    /// [`Db::run`] for a change of up to [`limits::MAX_LARGE_TXN_BYTES`] that cannot be cut in two. This process runs
+    /// one at a time: whoever can, uses [`Db::run`].
+    ///
+    /// Errors: as there, and `Unavailable` when others have not come to their end within
+    /// [`limits::MAX_LARGE_TXN_WAIT`].
+    pub async fn run_large<T, E, F, Fut>(&self, body: F) -> Result<T, E>
+    where
+        F: FnMut(Txn) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let turn = tokio::time::timeout(limits::MAX_LARGE_TXN_WAIT, self.0.large.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            let why = "too many large transactions wait for each other; try again";
+            return Err(StoreError::Unavailable(why.to_owned()).into());
+        };
+        self.run_within(limits::MAX_LARGE_TXN_BYTES, body).await
+    }
+
+    async fn run_within<T, E, F, Fut>(&self, at_most: usize, mut body: F) -> Result<T, E>
     where
         F: FnMut(Txn) -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -75,7 +113,7 @@ impl Db {
         let started = self.0.clock.monotonic();
         let mut attempts = 0;
         loop {
-            let txn = Txn::new(self.0.engine.clone(), self.0.clock.clone(), false);
+            let txn = Txn::new(self.0.engine.clone(), self.0.clock.clone(), Mode::Write { at_most });
             match body(txn.clone()).await {
                 Ok(value) => match self.commit(txn).await {
                     Ok(()) => return Ok(value),
@@ -102,7 +140,7 @@ impl Db {
         let started = self.0.clock.monotonic();
         let mut attempts = 0;
         loop {
-            let txn = Txn::new(self.0.engine.clone(), self.0.clock.clone(), true);
+            let txn = Txn::new(self.0.engine.clone(), self.0.clock.clone(), Mode::Read);
             match body(txn.clone()).await {
                 Err(_) if txn.retriable_failure().is_some() => {}
                 Ok(value) => {

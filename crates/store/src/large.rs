@@ -14,7 +14,7 @@ use crate::txn::Txn;
 const INLINE: u8 = 0;
 const CHUNKED: u8 = 1;
 
-/// Writes a value of any length that the transaction's own limit allows. Reads the row that it replaces.
+/// Writes a value of up to [`MAX_TXN_BYTES`]. Reads the row that it replaces.
 pub async fn put_large(txn: &Txn, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
     let old = txn.get(key).await?;
     put_over(txn, key, old.as_deref(), value)
@@ -23,7 +23,7 @@ pub async fn put_large(txn: &Txn, key: &[u8], value: &[u8]) -> Result<(), StoreE
 /// [`put_large`] over a row that this transaction has read already: `old`, or `None` where there was none.
 pub fn put_over(txn: &Txn, key: &[u8], old: Option<&[u8]>, value: &[u8]) -> Result<(), StoreError> {
     if value.len() > MAX_TXN_BYTES {
-        return Err(StoreError::TransactionTooLarge { bytes: value.len() });
+        return Err(StoreError::TransactionTooLarge { bytes: value.len(), at_most: MAX_TXN_BYTES });
     }
     let old_chunks = chunk_count(old)?;
     if value.len() < MAX_VALUE_BYTES {

@@ -9,6 +9,12 @@ pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// The sum of all keys and values that one transaction writes, in bytes: room for an item of 400 KB in a table with
 /// twenty indexes, whose images go to a stream.
 pub const MAX_TXN_BYTES: usize = 16 * 1024 * 1024;
+/// The same of one that [`crate::Db::run_large`] runs: what one change may come to that cannot be cut in two. It is
+/// computed from the largest there is, a transaction of DynamoDB's: 4 MiB of items, each in its table, in 25 indexes, in
+/// both images of its stream record and in its table's log, are 116 MiB, and their keys some more.
+pub const MAX_LARGE_TXN_BYTES: usize = 128 * 1024 * 1024;
+/// How long a large transaction waits for another one: a process runs one at a time, as each is held in memory.
+pub const MAX_LARGE_TXN_WAIT: Duration = Duration::from_secs(10);
 /// How many reads (keys and ranges) one transaction may depend on.
 pub const MAX_TXN_READS: usize = 100_000;
 /// How many operations one transaction may hold.

@@ -24,7 +24,7 @@ struct Shared {
     engine: Arc<dyn Engine>,
     clock: Clock,
     started: Duration,
-    read_only: bool,
+    mode: Mode,
     state: Mutex<State>,
 }
 
@@ -41,6 +41,16 @@ struct State {
     failure: Option<StoreError>,
 }
 
+/// What a transaction may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Read,
+    /// Write, so many bytes at most.
+    Write {
+        at_most: usize,
+    },
+}
+
 /// Whether a read makes the commit depend on what it saw.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depend {
@@ -49,9 +59,9 @@ enum Depend {
 }
 
 impl Txn {
-    pub(crate) fn new(engine: Arc<dyn Engine>, clock: Clock, read_only: bool) -> Self {
+    pub(crate) fn new(engine: Arc<dyn Engine>, clock: Clock, mode: Mode) -> Self {
         let started = clock.monotonic();
-        Self(Arc::new(Shared { engine, clock, started, read_only, state: Mutex::default() }))
+        Self(Arc::new(Shared { engine, clock, started, mode, state: Mutex::default() }))
     }
 
     /// The value of `key`; the commit fails if another transaction changes it meanwhile.
@@ -270,7 +280,7 @@ impl Txn {
     }
 
     fn depend_on_key(&self, state: &mut State, key: &[u8]) -> Result<(), StoreError> {
-        if self.0.read_only {
+        if self.0.mode == Mode::Read {
             return Ok(());
         }
         state.read_keys.push(Bytes::copy_from_slice(key));
@@ -278,7 +288,7 @@ impl Txn {
     }
 
     fn depend_on_range(&self, range: KeyRange) -> Result<(), StoreError> {
-        if self.0.read_only || range.is_empty() {
+        if self.0.mode == Mode::Read || range.is_empty() {
             return Ok(());
         }
         let mut state = self.0.state.lock();
@@ -303,16 +313,19 @@ impl Txn {
     }
 
     fn check_write(&self, state: &mut State, key: &[u8], more_bytes: usize) -> Result<(), StoreError> {
-        if self.0.read_only {
-            return Err(StoreError::ReadOnly);
-        }
         check_key(key)?;
-        state.written_bytes += key.len() + more_bytes;
-        if state.written_bytes > limits::MAX_TXN_BYTES {
-            return Err(StoreError::TransactionTooLarge { bytes: state.written_bytes });
-        }
+        self.count_written(state, key.len() + more_bytes)?;
         if state.overlay.len() + state.stamped.len() >= limits::MAX_TXN_OPS {
             return Err(StoreError::TransactionTooComplex);
+        }
+        Ok(())
+    }
+
+    fn count_written(&self, state: &mut State, bytes: usize) -> Result<(), StoreError> {
+        let Mode::Write { at_most } = self.0.mode else { return Err(StoreError::ReadOnly) };
+        state.written_bytes += bytes;
+        if state.written_bytes > at_most {
+            return Err(StoreError::TransactionTooLarge { bytes: state.written_bytes, at_most });
         }
         Ok(())
     }
@@ -327,10 +340,9 @@ impl Txn {
     /// A write to a key of the store's own: for [`crate::large`].
     pub(crate) fn change_own(&self, key: &[u8], value: Option<&[u8]>) {
         let mut state = self.0.state.lock();
-        state.written_bytes += key.len() + value.map_or(0, <[u8]>::len);
-        if state.written_bytes > limits::MAX_TXN_BYTES {
-            let bytes = state.written_bytes;
-            state.failure.get_or_insert(StoreError::TransactionTooLarge { bytes });
+        let bytes = key.len() + value.map_or(0, <[u8]>::len);
+        if let Err(failure) = self.count_written(&mut state, bytes) {
+            state.failure.get_or_insert(failure);
             return;
         }
         let key = Bytes::copy_from_slice(key);

@@ -6,7 +6,8 @@ conformance!(
     rows_at_the_limits_fit,
     rows_beyond_the_limits_are_refused,
     transactions_at_the_limit_fit,
-    transactions_are_bounded
+    transactions_are_bounded,
+    large_transactions_are_bounded_too
 );
 
 /// So many of the longest values are just too many for one transaction.
@@ -73,4 +74,22 @@ async fn transactions_are_bounded(db: Db) {
         }
     });
     assert!(matches!(too_many.await, StoreError::TransactionTooComplex));
+}
+
+async fn large_transactions_are_bounded_too(db: Db) {
+    let value = &vec![7; limits::MAX_VALUE_BYTES];
+    let too_many = limits::MAX_LARGE_TXN_BYTES / limits::MAX_VALUE_BYTES;
+    let write = |rows: usize| {
+        db.run_large(move |txn| async move {
+            for row in 0..rows {
+                txn.put(&row.to_be_bytes(), value);
+            }
+            Ok::<_, StoreError>(())
+        })
+    };
+    let refused = write(too_many).await.unwrap_err();
+    assert!(matches!(refused, StoreError::TransactionTooLarge { at_most: limits::MAX_LARGE_TXN_BYTES, .. }));
+    assert_eq!(crate::harness::get(&db, &0_usize.to_be_bytes()).await, None);
+    write(too_many - 1).await.unwrap();
+    assert_eq!(crate::harness::get(&db, &(too_many - 2).to_be_bytes()).await.as_ref(), Some(value));
 }
