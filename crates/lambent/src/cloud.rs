@@ -554,6 +554,11 @@ fn mind_tables(tasks: &mut JoinSet<()>, nodes: &Nodes, dynamo: &Dynamo) {
         async move { dynamo.run_ttl_sweeper(&PlatformWork::for_the("dynamodb/ttl")).await }
     });
     let own = dynamo.clone();
+    spawn_alone(tasks, nodes, "dynamodb/tokens", move || {
+        let dynamo = own.clone();
+        async move { dynamo.run_token_sweeper(&PlatformWork::for_the("dynamodb/tokens")).await }
+    });
+    let own = dynamo.clone();
     spawn_alone(tasks, nodes, "dynamodb/journals", move || {
         let dynamo = own.clone();
         async move { dynamo.run_journal_sweeper(&PlatformWork::for_the("dynamodb/journals")).await }

@@ -10,8 +10,8 @@
 //! | `dynamodb/count/` TABLE or INDEX | counter: items |
 //! | `dynamodb/bytes/` TABLE or INDEX | counter: bytes, as AWS counts them |
 //! | `dynamodb/collection/` TABLE, partition key | counter: bytes of an item collection, in tables that have local indexes |
-//! | `dynamodb/token/` account, region, token | until when a ClientRequestToken counts (`i64`), and the digest of its request |
-//! | `dynamodb/token-end/` time (`i64`), account, region, token | empty |
+//! | `dynamodb/token/` account, region, digest of a token | until when a ClientRequestToken counts (`i64`), and the digest of its request |
+//! | `dynamodb/token-end/` time (`i64`), account, region, digest of a token | empty |
 //! | `dynamodb/job/` number | [`Job`](crate::jobs::Job) as JSON |
 //!
 //! The hash (`u16`) of a partition key spreads items and is the order of scans, as on AWS. In an index it is of the
@@ -36,6 +36,9 @@ const JOB: &[u8] = b"dynamodb/job/";
 
 /// Woken when the row of any table changes.
 pub(crate) const TABLES_TOPIC: &[u8] = b"dynamodb/tables";
+
+/// Woken when a request token was remembered.
+pub(crate) const TOKENS_TOPIC: &[u8] = b"dynamodb/tokens";
 
 /// Woken when a job was added.
 pub(crate) const JOBS_TOPIC: &[u8] = b"dynamodb/jobs";
@@ -205,25 +208,26 @@ pub(crate) fn collections(table: u64) -> KeyRange {
     Key::new(COLLECTION).u64(table).range()
 }
 
-pub(crate) fn token(place: &Place, token: &str) -> Key {
-    Key::new(TOKEN).str(&place.account).str(&place.region).str(token)
+/// A request token, by the digest of its text.
+pub(crate) fn token(place: &Place, digest: &[u8]) -> Key {
+    Key::new(TOKEN).str(&place.account).str(&place.region).raw(digest)
 }
 
-pub(crate) fn token_end(time_ms: i64, place: &Place, token: &str) -> Key {
-    Key::new(TOKEN_END).i64(time_ms).str(&place.account).str(&place.region).str(token)
+/// When the token under a key is over.
+pub(crate) fn token_end(time_ms: i64, token: &Key) -> Key {
+    Key::new(TOKEN_END).i64(time_ms).raw(&token[TOKEN.len()..])
 }
 
-/// The tokens that are over before `time_ms`.
-pub(crate) fn token_ends_before(time_ms: i64) -> KeyRange {
-    let all = Key::new(TOKEN_END);
-    all.range().before(&all.i64(time_ms))
+/// The ends of all tokens, the next one first.
+pub(crate) fn token_ends() -> KeyRange {
+    KeyRange::prefix(TOKEN_END)
 }
 
-/// The parts of a key of [`token_ends_before`] after its time.
-pub(crate) fn read_token_end(key: &[u8]) -> Result<KeyReader<'_>, KeyError> {
+/// What [`token_end`] was made of: the time, and the token's key.
+pub(crate) fn read_token_end(key: &[u8]) -> Result<(i64, Vec<u8>), KeyError> {
     let mut reader = KeyReader::new(key, TOKEN_END)?;
-    reader.i64()?;
-    Ok(reader)
+    let time_ms = reader.i64()?;
+    Ok((time_ms, [TOKEN, reader.rest()].concat()))
 }
 
 /// All that is removed with a table, but its indexes: ranges, and whether their values are of any length

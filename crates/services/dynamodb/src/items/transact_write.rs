@@ -59,7 +59,7 @@ impl Dynamo {
         input: TransactWriteItemsInput,
     ) -> Result<TransactWriteItemsOutput, DynamoError> {
         let TransactWriteItemsInput { client_request_token, transact_items, .. } = input;
-        let token = client_request_token.map(|text| Token::new(call.place(), text, &transact_items));
+        let token = client_request_token.map(|text| Token::new(call.place(), &text, &transact_items));
         let parts = transact_items.into_iter().map(|item| read(call, item));
         let parts = parts.collect::<Result<Vec<_>, DynamoError>>()?;
         let metrics = input.return_item_collection_metrics.as_ref();

@@ -40,7 +40,7 @@ impl Dynamo {
             )
             .into());
         }
-        let token = client_request_token.map(|text| Token::new(call.place(), text, &transact_statements));
+        let token = client_request_token.map(|text| Token::new(call.place(), &text, &transact_statements));
         let parts = self.parts(call, statements, &transact_statements).await?;
         let done = self.transact(call, &parts, token.as_ref(), None).await?;
         let consumed = parts.iter().zip(&done.parts);
