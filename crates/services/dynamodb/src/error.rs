@@ -26,6 +26,11 @@ pub enum DynamoError {
 }
 
 impl DynamoError {
+    /// Whether a row is not what was written: no other row has to wait for it.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Key(_) | Self::Row { .. } | Self::Item(_) | Self::Store(StoreError::Corrupt(_)))
+    }
+
     /// Whether smaller steps may succeed: this one met writers, or was more than a transaction holds.
     pub(crate) fn asks_for_less(&self) -> bool {
         let Self::Store(error) = self else { return false };

@@ -4,6 +4,7 @@ use lambent_base::text;
 use lambent_expressions::item_bytes;
 use lambent_store::{ScanOptions, Txn};
 
+use super::sweep::skipped;
 use super::{TtlRow, keys, put_mark};
 use crate::keys::ItemKey;
 use crate::table::Table;
@@ -40,9 +41,16 @@ pub(super) async fn step(
             is_more = true;
             break;
         }
-        let item = rows::stored(txn, key, value.clone()).await?.item;
-        bytes += item_bytes(&item);
         last = Some(key);
+        let item = match rows::stored(txn, key, value.clone()).await {
+            Ok(stored) => stored.item,
+            Err(error) if error.is_damage() => {
+                skipped(key, &error, "an item that may expire");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        bytes += item_bytes(&item);
         if let Some(expiry_s) = attribute.expiry_s(&item) {
             put_mark(txn, attribute, expiry_s, &ItemKey::found(key.clone()), now_s);
         }

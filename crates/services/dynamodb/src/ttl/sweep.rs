@@ -79,7 +79,13 @@ impl Dynamo {
                 })
                 .await?;
             for (key, row) in &page.rows {
-                let (ttl, row) = (keys::read_expiring(key)?, rows::decode("time to live", row)?);
+                let (ttl, row) = match read(key, row) {
+                    Ok(read) => read,
+                    Err(error) => {
+                        skipped(key, &error, "a table's time to live");
+                        continue;
+                    }
+                };
                 match self.sweep_table(db, ttl, row, swept).await {
                     Ok(due_s) => next_s = Some(next_s.map_or(due_s, |next_s| next_s.min(due_s))),
                     Err(Ended::Off) => drop(swept.remove(&ttl)),
@@ -124,7 +130,7 @@ impl Dynamo {
                 })
                 .await?;
             let marks: Vec<_> = page.rows.into_iter().map(|(key, _)| key).collect();
-            let due = due(&marks, now_s)?;
+            let due = due(&marks, now_s);
             if due == 0 {
                 // A table that was deleted, or lost its time to live, has no due marks for ever.
                 let read =
@@ -210,14 +216,19 @@ impl From<lambent_store::StoreError> for Ended {
     }
 }
 
+fn read(key: &[u8], row: &[u8]) -> Result<(u64, TtlRow), DynamoError> {
+    Ok((keys::read_expiring(key)?, rows::decode("time to live", row)?))
+}
+
 /// How many of the marks are due.
-fn due(marks: &[Bytes], now_s: i64) -> Result<usize, DynamoError> {
-    for (index, mark) in marks.iter().enumerate() {
-        if keys::read_mark(mark)?.0 > now_s {
-            return Ok(index);
-        }
-    }
-    Ok(marks.len())
+fn due(marks: &[Bytes], now_s: i64) -> usize {
+    let is_due = |mark: &&Bytes| keys::read_mark(mark).map_or(true, |(due_s, _)| due_s <= now_s);
+    marks.iter().take_while(is_due).count()
+}
+
+/// Tells the operator of a row that nothing can be made of; others must not wait for it.
+pub(super) fn skipped(key: &[u8], error: &DynamoError, what: &str) {
+    tracing::error!(key = %key.escape_ascii(), %error, "{what} could not be read and is left out; run `lambent check`");
 }
 
 /// Deletes the items of some marks if they have really expired, and says how many marks are done: at least one.
@@ -228,10 +239,24 @@ async fn expire(txn: &Txn, table: &Table, marks: &[Bytes], now_s: i64) -> Result
         if bytes >= STEP_BYTES {
             return Ok(index);
         }
-        let (_, key) = keys::read_mark(mark)?;
-        // Also one whose item has changed, or was clamped to the time of its writing.
+        // Also one whose item has changed, or was clamped to the time of its writing, or cannot be read.
         txn.delete(mark);
-        let Some(stored) = rows::item(txn, &key).await? else { continue };
+        let key = match keys::read_mark(mark) {
+            Ok((_, key)) => key,
+            Err(error) => {
+                skipped(mark, &error.into(), "the mark of an item that expires");
+                continue;
+            }
+        };
+        let stored = match rows::item(txn, &key).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => continue,
+            Err(error) if error.is_damage() => {
+                skipped(key.as_bytes(), &error, "an item that expires");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if ttl.is_due(&stored.item, now_s) {
             let changed = change(txn, table, &key, Some(&stored), None, Origin::Ttl, now_s * 1000).await?;
             bytes += 2 * changed.old_bytes;

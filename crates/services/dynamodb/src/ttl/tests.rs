@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use lambent_expressions::{Item, Number, Value};
 use lambent_model_dynamodb as model;
+use lambent_store::Txn;
 
 use super::sweep::Swept;
+use crate::DynamoError;
 use crate::testing::{Bench, item};
 
 impl Bench {
@@ -98,4 +100,42 @@ async fn changes_keep_others_off_for_an_hour() {
     assert_eq!(bench.rows(b"dynamodb/ttl/").await, 0);
     assert_eq!(bench.rows(b"dynamodb/expiring/").await, 0);
     assert_eq!(bench.items("tab").await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_keeps_no_other_item() {
+    let bench = Bench::new().await;
+    bench.table("tab", None).await;
+    let due = (bench.now_ms() / 1000 - 10).to_string();
+    for id in ["before", "before, too"] {
+        bench.put("tab", expiring(id, &due)).await;
+    }
+    let (bench, call) = (&bench, bench.call());
+    let table = &bench.dynamo.schema(call.place(), "tab").await.unwrap().unwrap();
+    let damage = |id: &'static str| async move {
+        let key = table.key_of(&item(id, "")).unwrap();
+        let put = |txn: Txn| {
+            let key = key.clone();
+            async move {
+                txn.put(key.as_bytes(), b"\0\xff");
+                Ok::<_, DynamoError>(())
+            }
+        };
+        bench.db.run(put).await.unwrap();
+    };
+    damage("before").await;
+    bench.turn_ttl("tab", "at", true).await.unwrap();
+    for id in ["after", "after, too"] {
+        bench.put("tab", expiring(id, &due)).await;
+    }
+    damage("after").await;
+    let row_of_no_table = |txn: Txn| async move {
+        txn.put(b"dynamodb/expiring/\0", b"{");
+        Ok::<_, DynamoError>(())
+    };
+    bench.db.run(row_of_no_table).await.unwrap();
+    bench.expire().await;
+    assert_eq!(bench.ttl_status("tab").await, "ENABLED");
+    assert_eq!(bench.rows(b"dynamodb/item/").await, 2, "the damaged ones");
+    assert_eq!(bench.rows(b"dynamodb/ttl/").await, 0);
 }
