@@ -1,6 +1,11 @@
 //! Which parameters of a request go together: expressions, or what there was before them.
 
-use lambent_expressions::Invalid;
+use std::collections::BTreeMap;
+
+use lambent_expressions::{Condition, Invalid, Item, Kind, Placeholders, item_from_wire, legacy};
+use lambent_model_dynamodb::{AttributeValue, ConditionalOperator, ExpectedAttributeValue, ReturnValue};
+
+use super::single::wants_old;
 
 /// A parameter's name, and whether the request has it.
 pub(crate) type Given = (&'static str, bool);
@@ -52,6 +57,44 @@ impl Ways<'_> {
 
 fn given(parameters: &[Given]) -> Vec<&'static str> {
     parameters.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
+}
+
+/// What PutItem and DeleteItem say alike.
+pub(crate) struct Conditional<'a> {
+    /// The item, or its key.
+    pub(crate) attributes: BTreeMap<String, AttributeValue>,
+    pub(crate) condition: Option<String>,
+    pub(crate) expected: Option<BTreeMap<String, ExpectedAttributeValue>>,
+    pub(crate) operator: Option<ConditionalOperator>,
+    pub(crate) names: Option<BTreeMap<String, String>>,
+    pub(crate) values: Option<BTreeMap<String, AttributeValue>>,
+    pub(crate) returns: Option<&'a ReturnValue>,
+}
+
+impl Conditional<'_> {
+    /// Reads the attributes, on which `check` has a say, and the condition.
+    pub(crate) fn read(
+        self,
+        check: impl Fn(&Item) -> Result<(), Invalid>,
+    ) -> Result<(Item, Option<Condition>), Invalid> {
+        Ways {
+            expressions: &[("ConditionExpression", self.condition.is_some())],
+            others: &[("Expected", self.expected.is_some())],
+            has_names: self.names.is_some(),
+            has_values: self.values.is_some(),
+        }
+        .check()?;
+        let attributes = item_from_wire(self.attributes)?;
+        wants_old(self.returns)?;
+        check(&attributes)?;
+        let mut condition = legacy::condition(self.expected, self.operator)?;
+        let mut placeholders = Placeholders::from_wire(self.names, self.values)?;
+        if let Some(text) = &self.condition {
+            condition = Some(Condition::parse(Kind::Condition, text, &mut placeholders)?);
+        }
+        placeholders.all_used()?;
+        Ok((attributes, condition))
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use lambent_api::Call;
 use lambent_expressions::{
-    Condition, Invalid, Item, KeyCondition, Kind, Placeholders, Projection, RangeTest, Value, item_to_wire,
-    legacy, ordered,
+    Condition, Invalid, Item, KeyCondition, Kind, Placeholders, RangeTest, Value, item_to_wire, legacy,
+    ordered,
 };
 use lambent_model_dynamodb::{QueryInput, QueryOutput};
 use lambent_store::{KeyRange, Txn, prefix_end};
@@ -105,9 +105,9 @@ impl Dynamo {
 
 fn read(input: &mut QueryInput) -> Result<Plan, Invalid> {
     ways(input)?;
-    let mut filter = legacy::filter(input.query_filter.take(), input.conditional_operator.take())?
+    let filter = legacy::filter(input.query_filter.take(), input.conditional_operator.take())?
         .map(|condition| Filter { condition, called: "QueryFilter" });
-    let mut projection = input.attributes_to_get.take().map(legacy::projection).transpose()?;
+    let projection = input.attributes_to_get.take().map(legacy::projection).transpose()?;
     let start = start::from_request(input.exclusive_start_key.take())?;
     if input.key_conditions.is_none() && input.key_condition_expression.is_none() {
         return Err(Invalid::new(
@@ -121,22 +121,16 @@ fn read(input: &mut QueryInput) -> Result<Plan, Invalid> {
         .take()
         .map(|text| Condition::parse(Kind::KeyCondition, &text, &mut placeholders))
         .transpose()?;
-    if let Some(text) = &input.filter_expression {
-        let condition = Condition::parse(Kind::Filter, text, &mut placeholders)?;
-        filter = Some(Filter { condition, called: "Filter Expression" });
-    }
-    if let Some(text) = &input.projection_expression {
-        projection = Some(Projection::parse(text, &mut placeholders)?);
-    }
-    placeholders.all_used()?;
+    let by_expression = input.projection_expression.is_some();
+    let expressions = (input.filter_expression.as_deref(), input.projection_expression.as_deref());
+    let (condition, projected) = Selection::read(expressions, &mut placeholders)?;
+    let filter = condition.map(|condition| Filter { condition, called: "Filter Expression" }).or(filter);
     let keys = match keys {
         Some(keys) => KeyCondition::from_condition(&keys)?,
         None => legacy::key_conditions(input.key_conditions.take().unwrap_or_default())?,
     };
-    let selection = Selection { select: input.select.take(), projection };
-    let parameter =
-        if input.projection_expression.is_some() { "ProjectionExpression" } else { "AttributesToGet" };
-    selection.check(parameter, input.index_name.is_some())?;
+    let has_index = input.index_name.is_some();
+    let selection = Selection::new(input.select.take(), projected.or(projection), by_expression, has_index)?;
     Ok(Plan {
         keys,
         selection,

@@ -1,7 +1,7 @@
 //! Scan.
 
 use lambent_api::Call;
-use lambent_expressions::{Condition, Invalid, Item, Kind, Placeholders, Projection, item_to_wire, legacy};
+use lambent_expressions::{Condition, Invalid, Item, Placeholders, item_to_wire, legacy};
 use lambent_model_dynamodb::{ScanInput, ScanOutput};
 use lambent_store::{KeyRange, Txn};
 
@@ -120,26 +120,19 @@ fn read(input: &mut ScanInput) -> Result<Plan, Invalid> {
         has_values: input.expression_attribute_values.is_some(),
     }
     .check()?;
-    let mut projection = input.attributes_to_get.take().map(legacy::projection).transpose()?;
-    let mut filter = legacy::filter(input.scan_filter.take(), input.conditional_operator.take())?;
+    let projection = input.attributes_to_get.take().map(legacy::projection).transpose()?;
+    let filter = legacy::filter(input.scan_filter.take(), input.conditional_operator.take())?;
     let start = start::from_request(input.exclusive_start_key.take())?;
     let segment = segment(input.segment, input.total_segments)?;
     let names = input.expression_attribute_names.take();
     let mut placeholders = Placeholders::from_wire(names, input.expression_attribute_values.take())?;
-    if let Some(text) = &input.filter_expression {
-        filter = Some(Condition::parse(Kind::Filter, text, &mut placeholders)?);
-    }
-    if let Some(text) = &input.projection_expression {
-        projection = Some(Projection::parse(text, &mut placeholders)?);
-    }
-    placeholders.all_used()?;
-    let selection = Selection { select: input.select.take(), projection };
-    let parameter =
-        if input.projection_expression.is_some() { "ProjectionExpression" } else { "AttributesToGet" };
-    selection.check(parameter, input.index_name.is_some())?;
+    let by_expression = input.projection_expression.is_some();
+    let expressions = (input.filter_expression.as_deref(), input.projection_expression.as_deref());
+    let (condition, projected) = Selection::read(expressions, &mut placeholders)?;
+    let has_index = input.index_name.is_some();
     Ok(Plan {
-        selection,
-        filter,
+        selection: Selection::new(input.select.take(), projected.or(projection), by_expression, has_index)?,
+        filter: condition.or(filter),
         start,
         segment,
         index: input.index_name.take(),

@@ -1,6 +1,6 @@
 //! What a query or a scan gives of each item.
 
-use lambent_expressions::{Invalid, Projection};
+use lambent_expressions::{Condition, Invalid, Kind, Placeholders, Projection};
 use lambent_model_dynamodb::Select;
 
 use crate::table::{Index, Projected, Table};
@@ -13,8 +13,31 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Refuses what does not go together. `parameter` names the one that gave the projection.
-    pub(crate) fn check(&self, parameter: &str, has_index: bool) -> Result<(), Invalid> {
+    /// FilterExpression and ProjectionExpression, in the order in which AWS reads them; each takes the place of what stood for
+    /// it before there were expressions.
+    pub(crate) fn read(
+        (filter, projection): (Option<&str>, Option<&str>),
+        placeholders: &mut Placeholders,
+    ) -> Result<(Option<Condition>, Option<Projection>), Invalid> {
+        let filter = filter.map(|text| Condition::parse(Kind::Filter, text, placeholders)).transpose()?;
+        let projection = projection.map(|text| Projection::parse(text, placeholders)).transpose()?;
+        placeholders.all_used()?;
+        Ok((filter, projection))
+    }
+
+    /// Errors: what does not go together. `by_expression` says whether that gave the projection, or AttributesToGet.
+    pub(crate) fn new(
+        select: Option<Select>,
+        projection: Option<Projection>,
+        by_expression: bool,
+        has_index: bool,
+    ) -> Result<Self, Invalid> {
+        let selection = Self { select, projection };
+        selection.check(if by_expression { "ProjectionExpression" } else { "AttributesToGet" }, has_index)?;
+        Ok(selection)
+    }
+
+    fn check(&self, parameter: &str, has_index: bool) -> Result<(), Invalid> {
         let Some(select) = &self.select else { return Ok(()) };
         let what = match select {
             Select::SpecificAttributes if self.projection.is_none() => {

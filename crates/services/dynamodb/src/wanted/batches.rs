@@ -12,7 +12,7 @@ use lambent_model_dynamodb::{
 
 use crate::Dynamo;
 use crate::wanted::Resource;
-use crate::wanted::items::{Asked, capacity};
+use crate::wanted::items::{Asked, capacity, of_item};
 use crate::wanted::mentioned::Names;
 
 type All<'a> = BoxFuture<'a, Result<Vec<Wanted>, ApiError>>;
@@ -78,9 +78,8 @@ pub(crate) fn transact_get_items<'a>(
         let mut all = Vec::with_capacity(input.transact_items.len());
         for item in &input.transact_items {
             let get = &item.get;
-            let resource = Resource::of(&get.table_name, place);
-            let mut asked = Asked::new(get.expression_attribute_names.as_ref());
-            asked.key(resource.leading(dynamo).await?.as_ref(), &get.key);
+            let names = get.expression_attribute_names.as_ref();
+            let (resource, mut asked) = of_item(dynamo, place, &get.table_name, names, &get.key).await?;
             let is_narrowed = asked.projected(get.projection_expression.as_deref(), None);
             let select = if is_narrowed { "SPECIFIC_ATTRIBUTES" } else { "ALL_ATTRIBUTES" };
             let wanted = asked.on("dynamodb:GetItem", resource.arn()).with("dynamodb:select", select);
@@ -100,9 +99,7 @@ pub(crate) fn transact_write_items<'a>(
     Box::pin(async move {
         let mut all = Vec::with_capacity(input.transact_items.len());
         for part in input.transact_items.iter().flat_map(parts_of) {
-            let resource = Resource::of(part.table, place);
-            let mut asked = Asked::new(part.names);
-            asked.key(resource.leading(dynamo).await?.as_ref(), part.given);
+            let (resource, mut asked) = of_item(dynamo, place, part.table, part.names, part.given).await?;
             for expression in part.expressions {
                 asked.expression(expression);
             }

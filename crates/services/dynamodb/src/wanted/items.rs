@@ -20,9 +20,8 @@ type All<'a> = BoxFuture<'a, Result<Vec<Wanted>, ApiError>>;
 /// What GetItem wants.
 pub(crate) fn get_item<'a>(dynamo: &'a Dynamo, input: &'a GetItemInput, place: &'a Place) -> All<'a> {
     Box::pin(async move {
-        let resource = Resource::of(&input.table_name, place);
-        let mut asked = Asked::new(input.expression_attribute_names.as_ref());
-        asked.key(resource.leading(dynamo).await?.as_ref(), &input.key);
+        let names = input.expression_attribute_names.as_ref();
+        let (resource, mut asked) = of_item(dynamo, place, &input.table_name, names, &input.key).await?;
         let is_narrowed =
             asked.projected(input.projection_expression.as_deref(), input.attributes_to_get.as_deref());
         let wanted = asked.on("dynamodb:GetItem", resource.arn());
@@ -34,9 +33,8 @@ pub(crate) fn get_item<'a>(dynamo: &'a Dynamo, input: &'a GetItemInput, place: &
 /// What PutItem wants.
 pub(crate) fn put_item<'a>(dynamo: &'a Dynamo, input: &'a PutItemInput, place: &'a Place) -> All<'a> {
     Box::pin(async move {
-        let resource = Resource::of(&input.table_name, place);
-        let mut asked = Asked::new(input.expression_attribute_names.as_ref());
-        asked.key(resource.leading(dynamo).await?.as_ref(), &input.item);
+        let names = input.expression_attribute_names.as_ref();
+        let (resource, mut asked) = of_item(dynamo, place, &input.table_name, names, &input.item).await?;
         asked.conditions(input.condition_expression.as_deref(), input.expected.as_ref());
         let wanted = asked.on("dynamodb:PutItem", resource.arn());
         let wanted = returned(wanted, input.return_values.as_ref());
@@ -47,9 +45,8 @@ pub(crate) fn put_item<'a>(dynamo: &'a Dynamo, input: &'a PutItemInput, place: &
 /// What UpdateItem wants.
 pub(crate) fn update_item<'a>(dynamo: &'a Dynamo, input: &'a UpdateItemInput, place: &'a Place) -> All<'a> {
     Box::pin(async move {
-        let resource = Resource::of(&input.table_name, place);
-        let mut asked = Asked::new(input.expression_attribute_names.as_ref());
-        asked.key(resource.leading(dynamo).await?.as_ref(), &input.key);
+        let names = input.expression_attribute_names.as_ref();
+        let (resource, mut asked) = of_item(dynamo, place, &input.table_name, names, &input.key).await?;
         asked.conditions(input.condition_expression.as_deref(), input.expected.as_ref());
         asked.expression(input.update_expression.as_deref());
         asked.names(input.attribute_updates.iter().flat_map(BTreeMap::keys));
@@ -62,9 +59,8 @@ pub(crate) fn update_item<'a>(dynamo: &'a Dynamo, input: &'a UpdateItemInput, pl
 /// What DeleteItem wants.
 pub(crate) fn delete_item<'a>(dynamo: &'a Dynamo, input: &'a DeleteItemInput, place: &'a Place) -> All<'a> {
     Box::pin(async move {
-        let resource = Resource::of(&input.table_name, place);
-        let mut asked = Asked::new(input.expression_attribute_names.as_ref());
-        asked.key(resource.leading(dynamo).await?.as_ref(), &input.key);
+        let names = input.expression_attribute_names.as_ref();
+        let (resource, mut asked) = of_item(dynamo, place, &input.table_name, names, &input.key).await?;
         asked.conditions(input.condition_expression.as_deref(), input.expected.as_ref());
         let wanted = asked.on("dynamodb:DeleteItem", resource.arn());
         let wanted = returned(wanted, input.return_values.as_ref());
@@ -115,6 +111,20 @@ pub(crate) fn scan(input: &ScanInput, place: &Place) -> Wanted {
     let select = input.select.as_ref().map(|select| select.as_str());
     let wanted = wanted.with("dynamodb:select", selected(select, is_narrowed, input.index_name.is_some()));
     capacity(wanted, input.return_consumed_capacity.as_ref())
+}
+
+/// The table of one item, with what its key, or the item itself, names.
+pub(crate) async fn of_item<'a>(
+    dynamo: &Dynamo,
+    place: &Place,
+    table: &str,
+    names: Option<&'a Names>,
+    given: &Attributes,
+) -> Result<(Resource<'a>, Asked<'a>), ApiError> {
+    let resource = Resource::of(table, place);
+    let mut asked = Asked::new(names);
+    asked.key(resource.leading(dynamo).await?.as_ref(), given);
+    Ok((resource, asked))
 }
 
 const SPECIFIC: &str = "SPECIFIC_ATTRIBUTES";
