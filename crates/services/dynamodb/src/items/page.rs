@@ -36,6 +36,8 @@ pub(crate) struct Found {
     /// How many match, and how many were looked at.
     pub(crate) count: usize,
     pub(crate) scanned: usize,
+    /// What was looked at, as pages are measured.
+    pub(crate) bytes: usize,
     /// Keys of the last item that was looked at, where there may be more.
     pub(crate) last: Option<Item>,
     pub(crate) spent: Spent,
@@ -120,6 +122,7 @@ impl Filling<'_> {
 
     fn finished(mut self) -> Found {
         let units = read_units(self.row_bytes, self.reading.consistency);
+        self.found.bytes = self.page_bytes;
         let spent = &mut self.found.spent;
         match self.reading.index {
             None => spent.table = units,

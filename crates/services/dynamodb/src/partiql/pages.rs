@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use lambent_expressions::partiql::{Branch, Order, Select, branches};
-use lambent_expressions::{Condition, Invalid, Item, RangeTest, item_bytes};
+use lambent_expressions::{Condition, Invalid, Item, RangeTest};
 use lambent_store::{KeyRange, Txn};
 
 use super::token::Next;
@@ -12,7 +12,7 @@ use crate::items::{Consistency, Direction, Reading, Spent, index_of, partition_r
 use crate::table::{Index, KeySchema, Table};
 use crate::{Dynamo, DynamoError, keys};
 
-/// How much one answer holds, before it goes on in another. Source: API reference, ExecuteStatement.
+/// How much is looked at for one answer, before it goes on in another. Source: API reference, ExecuteStatement.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// How a SELECT is done.
@@ -154,7 +154,7 @@ impl Dynamo {
             };
             self.admit(plan.table, plan.index, Direction::Read)?;
             let found = read_page(txn, range, plan.reading(left)).await?;
-            bytes += found.items.iter().map(item_bytes).sum::<usize>();
+            bytes += found.bytes;
             left = left.map(|left| left.saturating_sub(found.scanned));
             selected.items.extend(found.items);
             selected.spent.add(&found.spent);
