@@ -6,7 +6,7 @@ use bytes::Bytes;
 use lambent_base::Place;
 use lambent_expressions::decode_item;
 use lambent_model_dynamodb::errors::resource_not_found_exception;
-use lambent_store::{Txn, load_large};
+use lambent_store::{Db, StoreError, Txn, load_large};
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{self, ItemKey};
@@ -66,4 +66,16 @@ pub(crate) async fn item(txn: &Txn, key: &ItemKey) -> Result<Option<Stored>, Dyn
 pub(crate) async fn stored(txn: &Txn, key: &[u8], row: Bytes) -> Result<Stored, DynamoError> {
     let whole = load_large(txn, key, row.clone()).await?;
     Ok(Stored { item: decode_item(&whole)?, row })
+}
+
+/// Runs a change that cannot be cut in two, however large its rows are together.
+pub(crate) async fn run_whole<T, F, Fut>(db: &Db, body: F) -> Result<T, DynamoError>
+where
+    F: Fn(Txn) -> Fut,
+    Fut: Future<Output = Result<T, DynamoError>>,
+{
+    match db.run(&body).await {
+        Err(DynamoError::Store(StoreError::TransactionTooLarge { .. })) => db.run_large(&body).await,
+        ended => ended,
+    }
 }

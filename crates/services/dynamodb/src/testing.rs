@@ -7,7 +7,7 @@ use lambent_base::{Clock, ManualClock, Place, Random};
 use lambent_expressions::{Item, Value};
 use lambent_identity::{Identity, MasterKey, RootKey, Wanted};
 use lambent_model_dynamodb as model;
-use lambent_store::{Db, KeyRange, ScanOptions, StoreError};
+use lambent_store::{Db, KeyRange, MemoryEngine, ScanOptions, StoreError};
 
 use crate::change::{Origin, change};
 use crate::{Dynamo, DynamoError, DynamoParts, rows};
@@ -19,6 +19,7 @@ pub(crate) struct Bench {
     pub(crate) dynamo: Dynamo,
     pub(crate) hand: ManualClock,
     pub(crate) db: Db,
+    pub(crate) engine: MemoryEngine,
     pub(crate) work: PlatformWork,
     clock: Clock,
     call: Call,
@@ -27,7 +28,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn new() -> Self {
         let (clock, hand) = Clock::manual(NOW_MS);
-        let db = Db::memory(clock.clone(), Random::seeded(1));
+        let engine = MemoryEngine::new();
+        let db = Db::new(Arc::new(engine.clone()), clock.clone(), Random::seeded(1));
         let root = RootKey {
             account: "000000000000".to_owned(),
             access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
@@ -44,7 +46,7 @@ impl Bench {
             random: Random::seeded(2),
             identity,
         });
-        Self { dynamo, hand, db, work, clock, call }
+        Self { dynamo, hand, db, engine, work, clock, call }
     }
 
     /// A request of this moment.
@@ -123,6 +125,14 @@ impl Bench {
             Ok::<_, StoreError>(txn.scan(range, ScanOptions::rows(10_000)).await?.rows.len())
         };
         self.db.read(scan).await.unwrap()
+    }
+
+    /// When the changes that streams tell of were made.
+    pub(crate) async fn record_times(&self) -> Vec<i64> {
+        let range = &KeyRange::prefix(b"dynamodb/stream/");
+        let read = |txn| async move { crate::stamped::read(&txn, range, 1_000, usize::MAX, false).await };
+        let records = self.db.read(read).await.unwrap().records;
+        records.iter().map(|record| crate::stamped::time_of(&record.bytes).unwrap()).collect()
     }
 
     async fn change(&self, table: &str, id: Value, new: Option<Item>) {

@@ -4,17 +4,14 @@
 //! other in one next transaction: each sees what the one before did, and all share one commit. So a counter that 64
 //! clients raise takes 64 updates with each sync of the disk, and none of them meets a conflict.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
 use lambent_api::Proof;
 use lambent_base::Place;
 use lambent_expressions::Item;
-use lambent_model_dynamodb::errors::{request_limit_exceeded, resource_not_found_exception};
+use lambent_model_dynamodb::errors::{resource_not_found_exception, throttling_exception};
 use lambent_store::{Db, StoreError, Txn};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -24,20 +21,23 @@ use crate::keys::ItemKey;
 use crate::table::{Stored, Table};
 use crate::{Dynamo, DynamoError, rows};
 
+mod hot;
 #[cfg(test)]
 mod tests;
 
-/// How many writes may wait for one item.
-const QUEUE_MAX: usize = 4_096;
-/// How many of them one transaction runs, and how many bytes of items (before and after) end it.
-const BATCH_MAX: usize = 512;
+pub(crate) use hot::Hot;
+use hot::{Entered, Waiting};
+
+/// How many bytes of items (before and after) end the transaction of those who wait.
 const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// The place of no write.
 const NOWHERE: usize = usize::MAX;
 /// How often a write looks again for a table that was made anew under it.
 const LOOKS_MAX: u32 = 4;
-/// Queues lie in so many maps, so that writers of different items seldom meet.
-const SHARDS: usize = 32;
+/// Source: API reference, "TransactWriteItems", its ThrottlingError.
+const TOO_HOT: &str = "Throughput exceeds the current capacity of your table or index. DynamoDB is automatically scaling \
+                       your table or index so please try again shortly. If exceptions persist, check if you have a hot \
+                       key: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html.";
 
 /// What a write wants of the item that it was shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,34 +58,17 @@ pub(crate) struct Written {
     pub(crate) changed: Changed,
 }
 
-/// The items that are being written, with the writes that wait for each.
-#[derive(Clone)]
-pub(crate) struct Hot(Arc<[Mutex<Queues>; SHARDS]>);
-
-type Queues = HashMap<Bytes, VecDeque<Box<dyn Waiting>>>;
-
-/// A write that waits: shown the item in each attempt, told at last.
-trait Waiting: Send {
-    fn decide(&mut self, table: &Table, old: Option<&Item>) -> Result<Wish, DynamoError>;
-    /// What came of it, if the attempt is committed.
-    fn note(&mut self, outcome: Result<Written, DynamoError>);
-    /// The attempt that was noted last is durable, or failed.
-    fn answer(self: Box<Self>, committed: Result<(), DynamoError>);
-    /// Whether nobody waits for the answer any more.
-    fn is_given_up(&self) -> bool;
-}
-
 impl Dynamo {
     /// Writes one item: `op` is shown the table and the item, and says what it wants; it runs again when somebody else
-    /// changed the item meanwhile. `key` finds the item's key in the table.
+    /// changed the item meanwhile. `key` finds the item's key in the table, `held_bytes` is what `op` holds while it waits.
     ///
-    /// Errors: ResourceNotFoundException, those of `key` and `op`, RequestLimitExceeded when too many wait for the item.
+    /// Errors: ResourceNotFoundException, those of `key` and `op`, ThrottlingException when too many wait for the item.
     pub(crate) async fn write<T, K, F>(
         &self,
         proof: &impl Proof,
         (place, name): (&Place, &str),
         key: K,
-        op: F,
+        (held_bytes, op): (usize, F),
     ) -> Result<(Written, T), DynamoError>
     where
         T: Send + 'static,
@@ -99,7 +82,7 @@ impl Dynamo {
             };
             let key = key(&table)?;
             let target = Target { id: table.id, place: table.place.clone(), name: table.name.clone(), key };
-            let (given_back, outcome) = self.write_to(self.rows.of(proof), target, op).await;
+            let (given_back, outcome) = self.write_to(self.rows.of(proof), target, (held_bytes, op)).await;
             match (given_back, outcome) {
                 (Some(again), Err(DynamoError::Moved)) => op = again,
                 (_, outcome) => return outcome,
@@ -114,14 +97,14 @@ impl Dynamo {
         &self,
         db: &Db,
         target: Target,
-        op: F,
+        (bytes, op): (usize, F),
     ) -> (Option<F>, Result<(Written, T), DynamoError>)
     where
         T: Send + 'static,
         F: FnMut(&Table, Option<&Item>) -> Result<(Wish, T), DynamoError> + Send + 'static,
     {
         let (to, answer) = oneshot::channel();
-        let mut queued = Queued { op, decided: None, outcome: None, to: Some(to) };
+        let mut queued = Queued { op, bytes, decided: None, outcome: None, to: Some(to) };
         match self.hot.enter(target.key.bytes(), queued) {
             Entered::First(given_back) => queued = given_back,
             Entered::Queued => {
@@ -132,8 +115,7 @@ impl Dynamo {
                 };
             }
             Entered::Full => {
-                let message = "Too many requests wait for this item. Try again more slowly.";
-                return (None, Err(request_limit_exceeded(message).into()));
+                return (None, Err(throttling_exception(TOO_HOT).into()));
             }
         }
         let lead = Lead { dynamo: self.clone(), db: db.clone(), target };
@@ -165,6 +147,8 @@ type Answer<T, F> = (F, Outcome<T>);
 /// A write and what comes of it.
 struct Queued<T, F> {
     op: F,
+    /// What `op` holds.
+    bytes: usize,
     decided: Option<T>,
     outcome: Option<Outcome<T>>,
     to: Option<oneshot::Sender<Answer<T, F>>>,
@@ -208,91 +192,12 @@ where
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn is_given_up(&self) -> bool {
         self.to.as_ref().is_some_and(oneshot::Sender::is_closed)
-    }
-}
-
-impl Waiting for Box<dyn Waiting> {
-    fn decide(&mut self, table: &Table, old: Option<&Item>) -> Result<Wish, DynamoError> {
-        (**self).decide(table, old)
-    }
-
-    fn note(&mut self, outcome: Result<Written, DynamoError>) {
-        (**self).note(outcome);
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), DynamoError>) {
-        (*self).answer(committed);
-    }
-
-    fn is_given_up(&self) -> bool {
-        (**self).is_given_up()
-    }
-}
-
-enum Entered<Q> {
-    /// Nobody writes the item: the caller does, and minds its queue until it is done.
-    First(Q),
-    Queued,
-    Full,
-}
-
-impl Hot {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(std::array::from_fn(|_| Mutex::default())))
-    }
-
-    fn enter<Q: Waiting + 'static>(&self, key: &Bytes, write: Q) -> Entered<Q> {
-        match self.shard(key).lock().entry(key.clone()) {
-            Entry::Vacant(free) => {
-                free.insert(VecDeque::new());
-                Entered::First(write)
-            }
-            Entry::Occupied(queue) if queue.get().len() >= QUEUE_MAX => Entered::Full,
-            Entry::Occupied(mut queue) => {
-                queue.get_mut().push_back(Box::new(write));
-                Entered::Queued
-            }
-        }
-    }
-
-    /// Those who wait longest.
-    fn next_batch(&self, key: &Bytes) -> Vec<Mutex<Box<dyn Waiting>>> {
-        let mut queues = self.shard(key).lock();
-        let Some(queue) = queues.get_mut(key) else { return Vec::new() };
-        let count = queue.len().min(BATCH_MAX);
-        queue.drain(..count).filter(|write| !write.is_given_up()).map(Mutex::new).collect()
-    }
-
-    /// Puts those back whom a transaction had no room for.
-    fn put_back(&self, key: &Bytes, writes: impl DoubleEndedIterator<Item = Box<dyn Waiting>>) {
-        let mut queues = self.shard(key).lock();
-        if let Some(queue) = queues.get_mut(key) {
-            writes.rev().for_each(|write| queue.push_front(write));
-        }
-    }
-
-    /// Frees the item, unless somebody waits for it.
-    fn leave(&self, key: &Bytes) -> bool {
-        let mut queues = self.shard(key).lock();
-        let is_free = queues.get(key).is_none_or(VecDeque::is_empty);
-        if is_free {
-            queues.remove(key);
-        }
-        is_free
-    }
-
-    fn abandon(&self, key: &Bytes) {
-        let abandoned = self.shard(key).lock().remove(key);
-        drop(abandoned);
-    }
-
-    fn shard(&self, key: &Bytes) -> &Mutex<Queues> {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let at = hasher.finish() % SHARDS as u64;
-        &self.0[usize::try_from(at).expect("there are few shards")]
     }
 }
 
@@ -331,25 +236,23 @@ impl Lead {
         stopped_at: &AtomicUsize,
     ) -> Result<usize, DynamoError> {
         let (dynamo, target) = (&self.dynamo, &self.target);
-        self.db
-            .run(|txn| async move {
-                stopped_at.store(NOWHERE, Ordering::Relaxed);
-                let table = dynamo.table(&txn, &target.place, &target.name).await?;
-                if table.id != target.id {
-                    return Err(DynamoError::Moved);
+        let body = |txn: Txn| async move {
+            stopped_at.store(NOWHERE, Ordering::Relaxed);
+            let table = dynamo.table(&txn, &target.place, &target.name).await?;
+            if table.id != target.id {
+                return Err(DynamoError::Moved);
+            }
+            let mut bytes = 0;
+            for (index, write) in writes.iter().enumerate().filter(|(index, _)| !refused.contains(index)) {
+                let stepped = dynamo.step(&txn, &table, &target.key, write).await;
+                bytes += stepped.inspect_err(|_| stopped_at.store(index, Ordering::Relaxed))?;
+                if bytes >= BATCH_BYTES_MAX {
+                    return Ok(index + 1);
                 }
-                let mut bytes = 0;
-                for (index, write) in writes.iter().enumerate().filter(|(index, _)| !refused.contains(index))
-                {
-                    let stepped = dynamo.step(&txn, &table, &target.key, write).await;
-                    bytes += stepped.inspect_err(|_| stopped_at.store(index, Ordering::Relaxed))?;
-                    if bytes >= BATCH_BYTES_MAX {
-                        return Ok(index + 1);
-                    }
-                }
-                Ok(writes.len())
-            })
-            .await
+            }
+            Ok(writes.len())
+        };
+        if writes.len() == 1 { rows::run_whole(&self.db, body).await } else { self.db.run(body).await }
     }
 
     /// Runs each write in a transaction of its own.

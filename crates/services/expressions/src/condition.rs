@@ -9,7 +9,7 @@ use crate::functions;
 use crate::parser::Grammar;
 use crate::path::Path;
 use crate::placeholders::Placeholders;
-use crate::{Invalid, Item, Value};
+use crate::{Invalid, Item, Value, value_bytes};
 
 /// The parameter that a condition came in: messages name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,14 @@ impl Operand {
             Self::Size(inner) => inner.add_paths(paths),
         }
     }
+
+    fn value_bytes(&self) -> usize {
+        match self {
+            Self::Path(_) => 0,
+            Self::Value(value) => value_bytes(value),
+            Self::Size(inner) => inner.value_bytes(),
+        }
+    }
 }
 
 /// What has to hold.
@@ -181,6 +189,25 @@ impl Condition {
                 .is_some_and(|found| matches!(&**name, Value::S(name) if found.type_name() == name.as_str())),
             Self::BeginsWith(operand, start) => both(operand, start, item, functions::begins_with),
             Self::Contains(operand, part) => both(operand, part, item, functions::contains),
+        }
+    }
+
+    /// The bytes of the values in it, each as often as it is there.
+    pub fn value_bytes(&self) -> usize {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::value_bytes).sum(),
+            Self::Not(part) => part.value_bytes(),
+            Self::Exists(_) | Self::NotExists(_) => 0,
+            Self::HasType(operand, _) => operand.value_bytes(),
+            Self::Compare(_, one, two) | Self::BeginsWith(one, two) | Self::Contains(one, two) => {
+                one.value_bytes() + two.value_bytes()
+            }
+            Self::Between(operand, low, high) => {
+                [operand, low, high].into_iter().map(Operand::value_bytes).sum()
+            }
+            Self::In(operand, others) => {
+                operand.value_bytes() + others.iter().map(Operand::value_bytes).sum::<usize>()
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::parser::{Grammar, parse};
 use crate::path::Path;
 use crate::placeholders::Placeholders;
 use crate::projection::Projection;
-use crate::{Invalid, Item, Value, apply, update_parser};
+use crate::{Invalid, Item, Value, apply, update_parser, value_bytes};
 
 /// Where a new value comes from. All of it is read from the item as it was before the update.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,17 @@ impl Source {
             Self::IfNotExists(_, other) => other.static_type(),
             Self::Append(..) => Some("L"),
             Self::Plus(..) | Self::Minus(..) => Some("N"),
+        }
+    }
+
+    fn value_bytes(&self) -> usize {
+        match self {
+            Self::Path(_) => 0,
+            Self::Value(value) => value_bytes(value),
+            Self::IfNotExists(_, other) => other.value_bytes(),
+            Self::Append(one, two) | Self::Plus(one, two) | Self::Minus(one, two) => {
+                one.value_bytes() + two.value_bytes()
+            }
         }
     }
 
@@ -131,6 +142,16 @@ impl Update {
             }
         }
         paths
+    }
+
+    /// The bytes of the values in it, each as often as it is there.
+    pub fn value_bytes(&self) -> usize {
+        let of_change = |action: &Action| match &action.change {
+            Change::Set(source) => source.value_bytes(),
+            Change::Remove => 0,
+            Change::Add(value) | Change::Delete(value) => value_bytes(value),
+        };
+        self.actions.iter().map(of_change).sum()
     }
 
     /// What `UPDATED_OLD` shows of the item before, and `UPDATED_NEW` of the item after.

@@ -15,7 +15,7 @@ use lambent_store::{StoreError, Txn};
 use super::capacity::{Direction, Spent, report};
 use super::checks::{self, KEY_MISMATCH, KeyIn};
 use super::collections;
-use super::spending::spent;
+use super::spending::{is_exceeded, spent};
 use super::write::{Action, ItemWrite, check_size};
 use crate::table::Table;
 use crate::{Dynamo, DynamoError, names, rows};
@@ -117,7 +117,7 @@ impl Dynamo {
         group: &[At],
         metrics: Option<&ReturnItemCollectionMetrics>,
     ) -> Result<Vec<(Spent, Collection)>, DynamoError> {
-        let written = self.rows.of(call).run(|txn| async move {
+        let body = |txn: Txn| async move {
             let mut all = Vec::with_capacity(group.len());
             for (table, at) in group {
                 let Wanted { place, table, writes, .. } = &wanted[*table];
@@ -126,8 +126,9 @@ impl Dynamo {
                 all.push((table, spent, collection));
             }
             Ok::<Vec<(Arc<Table>, Spent, Collection)>, DynamoError>(all)
-        });
-        let written = written.await?;
+        };
+        let db = self.rows.of(call);
+        let written = if group.len() == 1 { rows::run_whole(db, body).await? } else { db.run(body).await? };
         for (table, spent, _) in &written {
             self.charge(table, spent, Direction::Write);
         }
@@ -173,7 +174,7 @@ fn check(table: &Table, write: &ItemWrite) -> Result<(), Invalid> {
 /// Whether the same may work later.
 fn is_passing(error: &DynamoError) -> bool {
     match error {
-        DynamoError::Refused(error) => error.code == "ProvisionedThroughputExceededException",
+        DynamoError::Refused(error) => is_exceeded(error),
         DynamoError::Store(error) => matches!(error, StoreError::Contended { .. }),
         _ => false,
     }

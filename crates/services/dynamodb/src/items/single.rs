@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::capacity::{Direction, report};
 use super::collections;
-use super::spending::spent;
-use super::write::ItemWrite;
+use super::spending::{spent, toll_of_refusal};
+use super::write::{ItemWrite, Refusal};
 use crate::table::Table;
 use crate::writes::{Wish, Written};
 use crate::{Dynamo, DynamoError, names};
@@ -15,6 +15,7 @@ use lambent_model_dynamodb::{
     ConsumedCapacity, ItemCollectionMetrics, ReturnConsumedCapacity, ReturnItemCollectionMetrics,
     ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
+use parking_lot::Mutex;
 
 /// What a request about one item says besides what to write.
 #[derive(Clone, Copy)]
@@ -46,9 +47,14 @@ impl Dynamo {
     ) -> Result<Told, DynamoError> {
         let (place, name) = names::table_ref(call, single.table_name)?;
         let (dynamo, shared) = (self.clone(), Arc::clone(write));
+        // Each attempt says what its refusal costs, and the last one counts.
+        let toll = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&toll);
         let op = move |table: &Table, old: Option<&Item>| {
+            *told.lock() = None;
             dynamo.admit(table, None, Direction::Write)?;
-            let new = shared.outcome(table, old).inspect_err(|_| dynamo.charge_refused(table, old))?;
+            let refused = |_: &Refusal| *told.lock() = toll_of_refusal(table, old);
+            let new = shared.outcome(table, old).inspect_err(refused)?;
             dynamo.admit_indexes(table, old, new.as_deref())?;
             let wish = match new {
                 Some(new) => Wish::Put(new.into_owned()),
@@ -58,7 +64,12 @@ impl Dynamo {
             Ok((wish, ()))
         };
         let key = |table: &Table| Ok(write.key(table)?);
-        let (written, ()) = self.write(call, (&place, &name), key, op).await?;
+        let written = self.write(call, (&place, &name), key, (write.held_bytes(), op)).await;
+        let (written, ()) = written.inspect_err(|_| {
+            if let Some(toll) = toll.lock().take() {
+                self.take(toll);
+            }
+        })?;
         let Written { table, old, new, changed } = written;
         let spent = spent(&table, &changed);
         self.charge(&table, &spent, Direction::Write);

@@ -6,8 +6,10 @@ use lambent_store::{ScanOptions, Txn};
 use proptest::prelude::*;
 
 use crate::change::projected;
-use crate::testing::{Bench, item};
+use crate::testing::Bench;
 use crate::{DynamoError, keys, rows};
+
+mod bounds;
 
 const TABLE: &str = "songs";
 
@@ -46,48 +48,6 @@ fn op() -> impl Strategy<Value = Op> {
         2 => key().prop_map(|key| Op::Delete { key }),
         1 => (key(), key(), 0..3u8).prop_map(|(put, delete, kind)| Op::Both { put, delete, kind }),
     ]
-}
-
-#[tokio::test]
-async fn a_batch_deletes_more_than_one_transaction_holds() {
-    let bench = Bench::new().await;
-    let stream = model::StreamSpecification {
-        stream_enabled: true,
-        stream_view_type: Some("NEW_AND_OLD_IMAGES".into()),
-    };
-    bench.table(TABLE, Some(stream)).await;
-    let on_demand = model::UpdateTableInput {
-        table_name: TABLE.to_owned(),
-        billing_mode: Some("PAY_PER_REQUEST".into()),
-        ..Default::default()
-    };
-    bench.dynamo.update_table(&bench.call(), on_demand).await.unwrap();
-    let recovery = model::UpdateContinuousBackupsInput {
-        table_name: TABLE.to_owned(),
-        point_in_time_recovery_specification: model::PointInTimeRecoverySpecification {
-            point_in_time_recovery_enabled: true,
-            recovery_period_in_days: None,
-        },
-    };
-    bench.dynamo.update_continuous_backups(&bench.call(), recovery).await.unwrap();
-    let ids: Vec<String> = (0..25).map(|id| id.to_string()).collect();
-    for id in &ids {
-        bench.put(TABLE, item(id, &"v".repeat(400_000))).await;
-    }
-    let delete = |id: &String| model::WriteRequest {
-        delete_request: Some(model::DeleteRequest {
-            key: [("id".to_owned(), model::AttributeValue { s: Some(id.clone()), ..Default::default() })]
-                .into(),
-        }),
-        ..Default::default()
-    };
-    let input = model::BatchWriteItemInput {
-        request_items: [(TABLE.to_owned(), ids.iter().map(delete).collect())].into(),
-        ..Default::default()
-    };
-    let output = bench.dynamo.batch_write_item(&bench.call(), input).await.unwrap();
-    assert!(output.unprocessed_items.is_none_or(|left| left.is_empty()));
-    assert_eq!(bench.items(TABLE).await, Vec::<Item>::new());
 }
 
 proptest! {

@@ -1,5 +1,5 @@
-//! Provisioned throughput: what a table's or an index's owner set is what it gives, with what was left of the last five
-//! minutes on top. In the memory of each node.
+//! Throughput that a table's or an index's owner set, provisioned or as an on-demand maximum, is what it gives, with what was
+//! left of the last five minutes on top. In the memory of each node.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const BURST: Duration = Duration::from_secs(300);
 /// How many buckets there are before those that are full are let go: a full one is as good as none.
 const BUCKETS_MAX: usize = 10_000;
 
-/// The buckets of every table and index that is provisioned. Cheap to clone.
+/// The buckets of every table and index that has such bounds. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Throttle {
     clock: Clock,
@@ -37,7 +37,7 @@ impl Throttle {
         Self { clock, buckets: Arc::default() }
     }
 
-    /// Whether there is capacity left of what is provisioned, `rate` units a second, for the table or index `id`.
+    /// Whether there is capacity left of `rate` units a second for the table or index `id`.
     pub(crate) fn has_room(&self, id: u64, direction: Direction, rate: u64) -> bool {
         let now = self.clock.monotonic();
         let mut buckets = self.buckets.lock();

@@ -34,7 +34,11 @@ impl Reason {
     }
 
     pub(crate) fn throttled(refused: &ApiError) -> Self {
-        Self { code: "ProvisionedThroughputExceeded", message: Some(refused.message.clone()), item: None }
+        let code = match &*refused.code {
+            "ThrottlingException" => "ThrottlingError",
+            _ => "ProvisionedThroughputExceeded",
+        };
+        Self { code, message: Some(refused.message.clone()), item: None }
     }
 
     pub(crate) fn collection_too_large(refused: &ApiError) -> Self {

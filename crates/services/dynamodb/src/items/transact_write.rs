@@ -16,12 +16,13 @@ use lambent_store::{StoreError, Txn};
 use super::capacity::{Consistency, Direction, Spent, read_units, report};
 use super::parameters::Ways;
 use super::single::tells_old;
-use super::spending::spent;
+use super::spending::{is_exceeded, spent};
 use super::tokens::Token;
 use super::transact::{Reason, TRANSACTION_BYTES_MAX, canceled, once_each, too_large};
 use super::write::{Action, ItemWrite, check_size};
 use super::{checks, collections};
 use crate::change::{Changed, Origin, change};
+use crate::error::validation;
 use crate::keys::ItemKey;
 use crate::table::{Stored, Table};
 use crate::{Dynamo, DynamoError, names, rows};
@@ -96,12 +97,17 @@ impl Dynamo {
         {
             return Err(too_large().into());
         }
-        let done = self.rows.of(call).run(|txn| self.transact_in(txn, parts, token, metrics)).await;
+        let body = |txn| self.transact_in(txn, parts, token, metrics);
+        let done = rows::run_whole(self.rows.of(call), body).await;
         let done = done.map_err(|error| match error {
             DynamoError::Store(StoreError::Contended { .. }) => {
                 canceled(&vec![Reason::conflict(); parts.len()]).into()
             }
-            DynamoError::Store(StoreError::TransactionTooLarge { .. }) => too_large().into(),
+            DynamoError::Store(StoreError::TransactionTooLarge { at_most, .. }) => validation(format!(
+                "The items of the transaction, with their rows in indexes and their images in streams and logs, are \
+                 more than {at_most} bytes: write fewer of them at once"
+            ))
+            .into(),
             error => error,
         })?;
         for (table, spent, _) in &done.parts {
@@ -212,11 +218,10 @@ impl Dynamo {
 fn reason<T>(done: &Result<T, DynamoError>) -> Result<Reason, DynamoError> {
     match done {
         Ok(_) => Ok(Reason::none()),
-        Err(DynamoError::Refused(refused)) => match &*refused.code {
-            "ProvisionedThroughputExceededException" => Ok(Reason::throttled(refused)),
-            "ItemCollectionSizeLimitExceededException" => Ok(Reason::collection_too_large(refused)),
-            _ => Err(refused.clone().into()),
-        },
+        Err(DynamoError::Refused(refused)) if is_exceeded(refused) => Ok(Reason::throttled(refused)),
+        Err(DynamoError::Refused(refused)) if refused.code == "ItemCollectionSizeLimitExceededException" => {
+            Ok(Reason::collection_too_large(refused))
+        }
         Err(error) => Err(error.clone()),
     }
 }

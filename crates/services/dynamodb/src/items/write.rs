@@ -142,6 +142,15 @@ impl ItemWrite {
         })
     }
 
+    /// How many bytes of the request it holds, as they count in items.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let update = match &self.action {
+            Action::Update(_, update) => update.as_ref().map_or(0, Update::value_bytes),
+            _ => 0,
+        };
+        item_bytes(self.key_attributes()) + update + self.condition.as_ref().map_or(0, Condition::value_bytes)
+    }
+
     /// Whether something is written, if the condition is met.
     pub(crate) fn writes(&self) -> bool {
         !matches!(self.action, Action::Check(_))

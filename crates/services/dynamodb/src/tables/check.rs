@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use lambent_model_dynamodb::{
-    AttributeDefinition, GlobalSecondaryIndex, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection,
-    ProjectionType, ProvisionedThroughput, ScalarAttributeType,
+    AttributeDefinition, GlobalSecondaryIndex, KeySchemaElement, KeyType, LocalSecondaryIndex,
+    OnDemandThroughput, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
 };
 use lambent_wire::ApiError;
 
@@ -73,6 +73,24 @@ pub(crate) fn bounded(throughput: &ProvisionedThroughput) -> Result<(i64, i64), 
         }
     }
     Ok((read, write))
+}
+
+/// Maximums of an on-demand table or index. Source: API reference, "OnDemandThroughput": 1 or more, or -1 for none.
+pub(crate) fn maximums(asked: Option<&OnDemandThroughput>) -> Result<(), ApiError> {
+    let Some(asked) = asked else { return Ok(()) };
+    let named = [
+        (asked.max_read_request_units, "MaxReadRequestUnits"),
+        (asked.max_write_request_units, "MaxWriteRequestUnits"),
+    ];
+    for (units, name) in named {
+        if units.is_some_and(|units| units < -1 || units == 0 || units > UNITS_MAX) {
+            return Err(validation(format!(
+                "Given value {} for {name} is out of bounds",
+                units.unwrap_or(0)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The key of a table or an index.
@@ -213,6 +231,7 @@ pub(crate) fn globals(
         let key = key(&index.key_schema, definitions)?;
         let projected = projection(&index.projection)?;
         let units = index_units(name, mode, index.provisioned_throughput.as_ref())?;
+        maximums(index.on_demand_throughput.as_ref())?;
         is_new(name, names)?;
         checked.push((key, projected, units));
     }

@@ -79,6 +79,7 @@ impl Dynamo {
         }
         let now_ms = self.clock.unix_ms();
         let limits = input.on_demand_throughput.as_ref();
+        check::maximums(limits)?;
         let warm = input.warm_throughput.as_ref();
         Ok(Table {
             id: self.random.u64(),

@@ -203,6 +203,11 @@ fn check_input(input: &UpdateTableInput) -> Result<(), ApiError> {
     if let Some(asked) = &input.provisioned_throughput {
         check::bounded(asked)?;
     }
+    check::maximums(input.on_demand_throughput.as_ref())?;
+    for update in updates {
+        check::maximums(update.update.as_ref().and_then(|one| one.on_demand_throughput.as_ref()))?;
+        check::maximums(update.create.as_ref().and_then(|one| one.on_demand_throughput.as_ref()))?;
+    }
     let mut seen = HashSet::new();
     for update in updates {
         let Some(name) = index_of(update) else {
