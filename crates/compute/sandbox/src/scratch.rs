@@ -34,7 +34,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 /// The host's device manager may look at a device that is new or was written to, and keep what it saw in the cache; it
 /// does so once, and not while we hold the device's lock. A process that another thread forked a moment ago has our mount
 /// open, too, until it closes what it was born with: for that it gets as many pauses.
-const UNDISTURBED_ATTEMPTS: usize = 50;
+const UNDISTURBED_ATTEMPTS: usize = 250;
 /// Below this a file system has hardly room for its own tables.
 const BYTES_PER_INODE: &str = "65536";
 

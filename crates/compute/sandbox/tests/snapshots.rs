@@ -106,12 +106,15 @@ impl Bench {
         std::fs::write(dir.path().join("code/app.py"), code).unwrap();
         open_for_all(dir.path());
         open_for_all(&dir.path().join("code"));
+        // Its own: other tests of this process start theirs meanwhile.
+        copy_bootstraps(&dir.path().join("bootstraps"));
         Self { dir, sandbox }
     }
 
     /// A runtime that has its function and is about to load it.
     fn begin(&self) -> (Started, Snapshot, Api) {
-        let (started, snapshot) = self.sandbox.prepare_snapshot(&python()).unwrap();
+        let (started, snapshot) =
+            self.sandbox.prepare_snapshot(&python(self.dir.path().join("bootstraps"))).unwrap();
         let bind = Bind::required(self.dir.path().join("code"), "/var/task");
         let assignment = Assignment {
             binds: vec![bind],
@@ -146,22 +149,24 @@ fn open_for_all(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A kind of environments that are forked from a Python.
-fn python() -> Shell {
+fn copy_bootstraps(to: &Path) {
+    let from = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../runtimes/bootstraps");
+    std::fs::create_dir_all(to.join("packages")).unwrap();
+    for file in ["zygote.py", "bootstrap.py", "snapshot.py", "packages/snapshot_restore_py.py"] {
+        std::fs::copy(from.join(file.trim_start_matches("packages/")), to.join(file)).unwrap();
+    }
+    open_for_all(to);
+}
+
+/// A kind of environments that are forked from a Python with these bootstraps.
+fn python(bootstraps: PathBuf) -> Shell {
     let found = std::process::Command::new("python3")
         .args(["-c", "import sys; print(sys.base_prefix); print(sys.executable.rsplit('/')[-1])"])
         .output()
         .unwrap();
     let text = String::from_utf8(found.stdout).unwrap();
     let (prefix, name) = text.trim().split_once('\n').unwrap();
-    let bootstraps = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../runtimes/bootstraps");
-    let copied = std::env::temp_dir().join(format!("lambent-bootstraps-{}", std::process::id()));
-    std::fs::create_dir_all(copied.join("packages")).unwrap();
-    for file in ["zygote.py", "bootstrap.py", "snapshot.py", "packages/snapshot_restore_py.py"] {
-        std::fs::copy(bootstraps.join(file.trim_start_matches("packages/")), copied.join(file)).unwrap();
-    }
-    open_for_all(&copied);
-    let mut binds = vec![Bind::required(copied, "/var/rapid")];
+    let mut binds = vec![Bind::required(bootstraps, "/var/rapid")];
     let mut links = Vec::new();
     if prefix == "/usr" {
         for folder in ["bin", "lib", "lib64"] {
