@@ -21,7 +21,21 @@ pub struct Connection {
     kept_bytes_max: usize,
     /// The answer to come has a length but no body.
     asked_for_head: bool,
+    /// The server has said that its last answer is the last.
+    ends: bool,
 }
+
+/// The connection ended before a byte of the answer had come: what was asked for may have been done or not.
+#[derive(Debug)]
+pub struct Unanswered(&'static str);
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the server closed the connection before it had answered: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unanswered {}
 
 /// An answer whose body was read to its end.
 #[derive(Debug, Default)]
@@ -65,13 +79,22 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES], filled: 0, kept_bytes_max, asked_for_head: false })
+        let buffer = vec![0; BUFFER_BYTES];
+        Ok(Self { stream, buffer, filled: 0, kept_bytes_max, asked_for_head: false, ends: false })
+    }
+
+    /// Whether the server has announced that it answers no more on this connection.
+    pub fn has_ended(&self) -> bool {
+        self.ends
     }
 
     /// Sends a request, or a part of one.
     pub fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         self.asked_for_head |= bytes.starts_with(b"HEAD ");
-        self.stream.write_all(bytes).context("could not send the request")
+        match self.stream.write_all(bytes) {
+            Err(error) if is_closed(&error) => bail!(Unanswered("the request could not be sent")),
+            sent => sent.context("could not send the request"),
+        }
     }
 
     /// Reads one answer into `answer`, whose memory is used again.
@@ -84,13 +107,17 @@ impl Connection {
             if room.is_empty() {
                 bail!("the answer's head has more than {BUFFER_BYTES} bytes");
             }
-            match self.stream.read(room).context("could not read the answer")? {
-                0 => bail!("the server closed the connection before it had answered"),
-                read => self.filled += read,
+            match self.stream.read(room) {
+                Ok(0) if self.filled == 0 => bail!(Unanswered("it ended")),
+                Err(error) if self.filled == 0 && is_closed(&error) => bail!(Unanswered("it was reset")),
+                Ok(0) => bail!("the server closed the connection within the head of its answer"),
+                Ok(read) => self.filled += read,
+                Err(error) => return Err(error).context("could not read the answer"),
             }
         };
         answer.head.clear();
         answer.head.extend_from_slice(&self.buffer[..head]);
+        self.ends = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let has_body = !std::mem::take(&mut self.asked_for_head);
         (answer.status, answer.length) = parse(&self.buffer[..head], has_body)?;
         answer.body.clear();
@@ -123,6 +150,11 @@ impl Connection {
         self.receive(&mut answer)?;
         Ok(answer)
     }
+}
+
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }
 
 /// Status and length of the body; the answer to HEAD has none, whatever length it names.

@@ -5,5 +5,5 @@
 mod connection;
 mod requests;
 
-pub use connection::{Answer, Connection};
+pub use connection::{Answer, Connection, Unanswered};
 pub use requests::{ACCESS_KEY_ID, Api, FORM, REGION, Request, SECRET_ACCESS_KEY, encoded};

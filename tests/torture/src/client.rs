@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lambent_base::Clock;
-use lambent_test_client::{Answer, Api, Connection, Request};
+use lambent_test_client::{Answer, Api, Connection, Request, Unanswered};
 
 /// A load that nothing has ended by then will not end.
 const LOAD_MAX: Duration = Duration::from_secs(240);
 /// More than any answer of the load has.
 const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A connection that was not used for so long is not used again: the server closes it after 30 s (its
+/// `HEADER_READ_TIMEOUT`), and a request may meet that.
+const UNUSED_MAX: Duration = Duration::from_secs(20);
 
 /// What became of a request.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub(crate) struct Terms {
     pub(crate) acknowledged: Arc<AtomicUsize>,
 }
 
-/// Answers with a status of 500 or more.
+/// Answers with a status of 500 or more, and connections that the server closed instead of answering.
 #[derive(Debug, Default)]
 pub(crate) struct ServerErrors {
     /// During the server's fault.
@@ -74,6 +78,10 @@ pub(crate) struct Client {
     address: SocketAddr,
     clock: Clock,
     connection: Connection,
+    /// It failed.
+    is_cut: bool,
+    /// When it was used last, in monotonic time.
+    used: Duration,
     terms: Terms,
     /// When a load must have ended, in monotonic time.
     deadline: Duration,
@@ -89,6 +97,8 @@ impl Client {
             address,
             clock: clock.clone(),
             connection,
+            is_cut: false,
+            used: clock.monotonic(),
             terms: Terms::default(),
             deadline: clock.monotonic() + LOAD_MAX,
             lost: false,
@@ -130,12 +140,16 @@ impl Client {
         let api = Api { address: self.address, clock: &self.clock };
         let bytes = api.signed(request)?;
         let began_in_fault = self.terms.fault.load(Ordering::SeqCst);
-        let exchanged = self.connection.exchange(&bytes);
+        let exchanged = self.exchange(&bytes);
         let is_excused = began_in_fault || self.terms.fault.load(Ordering::SeqCst);
         let answer = match exchanged {
             Ok(answer) => answer,
             Err(_) if is_excused => {
                 self.lost = true;
+                return Ok(Told::Unknown);
+            }
+            Err(error) if error.is::<Unanswered>() => {
+                self.note_server_error(request, &format!("{error:#}"), false);
                 return Ok(Told::Unknown);
             }
             Err(error) => {
@@ -151,20 +165,33 @@ impl Client {
                 Told::Done(answer)
             }
             500.. => {
-                self.note_server_error(request, &answer, is_excused);
+                self.note_server_error(request, &answer.text(), is_excused);
                 Told::Unknown
             }
             _ => Told::Refused(answer),
         })
     }
 
-    fn note_server_error(&mut self, request: Request<'_>, answer: &Answer, is_excused: bool) {
+    /// Asks, on a new connection where the old one has ended or may end.
+    fn exchange(&mut self, bytes: &[u8]) -> anyhow::Result<Answer> {
+        let unused = self.clock.monotonic().saturating_sub(self.used);
+        if self.is_cut || self.connection.has_ended() || unused > UNUSED_MAX {
+            self.connection = Connection::keeping(self.address, KEPT_BYTES_MAX)?;
+            self.is_cut = false;
+        }
+        let exchanged = self.connection.exchange(bytes);
+        self.is_cut = exchanged.is_err();
+        self.used = self.clock.monotonic();
+        exchanged
+    }
+
+    fn note_server_error(&mut self, request: Request<'_>, answer: &str, is_excused: bool) {
         if is_excused {
             self.server_errors.excused += 1;
             return;
         }
         self.server_errors.unexcused += 1;
-        let text = || format!("{} {}: {}", request.method, request.target, answer.text());
+        let text = || format!("{} {}: {}", request.method, request.target, answer);
         self.server_errors.first.get_or_insert_with(text);
     }
 
@@ -172,7 +199,7 @@ impl Client {
     pub(crate) fn ask(&mut self, request: Request<'_>) -> anyhow::Result<Answer> {
         let api = Api { address: self.address, clock: &self.clock };
         let what = || format!("{} {}", request.method, request.target);
-        self.connection.exchange(&api.signed(request)?).with_context(what)
+        self.exchange(&api.signed(request)?).with_context(what)
     }
 
     /// Asks for something that must succeed.
@@ -232,7 +259,61 @@ pub(crate) fn bare_etag(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
     use super::*;
+
+    const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    const LAST: &str = "HTTP/1.1 503 Busy\r\nConnection: close\r\ncontent-length: 0\r\n\r\n";
+
+    /// A client of a server that says these things, one on each connection, and closes it then.
+    fn client(says: &'static [&'static str]) -> (Client, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            for text in says {
+                let (mut stream, _) = listener.accept().unwrap();
+                let (mut bytes, mut filled) = ([0; 4096], 0);
+                while !bytes[..filled].ends_with(b"\r\n\r\n") {
+                    filled += stream.read(&mut bytes[filled..]).unwrap();
+                }
+                stream.write_all(text.as_bytes()).unwrap();
+            }
+        });
+        (Client::open(address, &Clock::system()).unwrap(), server)
+    }
+
+    #[test]
+    fn the_announced_end_of_a_connection_is_no_failure() {
+        let (mut client, _) = client(&[LAST, DONE]);
+        assert!(matches!(client.attempt(s3("PUT", "/b/k")).unwrap(), Told::Unknown));
+        assert!(matches!(client.attempt(s3("PUT", "/b/k")).unwrap(), Told::Done(_)));
+        assert_eq!((client.lost, client.server_errors.unexcused), (false, 1));
+    }
+
+    #[test]
+    fn a_connection_that_ends_without_an_answer_is_a_server_error_of_unknown_outcome() {
+        let (mut client, _) = client(&["", DONE]);
+        assert!(matches!(client.attempt(s3("PUT", "/b/k")).unwrap(), Told::Unknown));
+        assert!(matches!(client.attempt(s3("PUT", "/b/k")).unwrap(), Told::Done(_)));
+        let error = client.server_errors.bound(0).unwrap_err().to_string();
+        assert!(
+            error.contains("PUT /b/k: the server closed the connection before it had answered"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn half_an_answer_and_a_refused_connection_are_failures() {
+        let (mut client, server) = client(&["HTTP/1.1 200 OK\r\n"]);
+        let error = format!("{:#}", client.attempt(s3("PUT", "/b/k")).unwrap_err());
+        assert!(error.contains("within the head"), "{error}");
+        server.join().unwrap();
+        let error = format!("{:#}", client.attempt(s3("PUT", "/b/k")).unwrap_err());
+        assert!(error.contains("could not connect"), "{error}");
+    }
 
     #[test]
     fn elements_are_found() {
