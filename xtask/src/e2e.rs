@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 pub(crate) fn suites(options: &Options) -> anyhow::Result<Tally> {
     let binary = match &options.binary {
         Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
-        None => build()?,
+        None => build()?.join("lambent"),
     };
     let home = home()?;
     let python = python_environment()?;
@@ -112,10 +112,15 @@ fn parse(arguments: &[String]) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-fn build() -> anyhow::Result<PathBuf> {
-    let package = ["--package", "lambent", "--features", "wasm"];
-    tools::run(tools::cargo(&["build", "--locked", "--profile", "ci"]).args(package))?;
-    Ok(tools::target_dir().join("ci/lambent"))
+/// Builds the server, with everything that it can do, and the torture, each with the `ci` profile; gives the folder.
+///
+/// In one build, since two would compile most libraries twice: cargo unites the features that are asked for at once.
+/// What the server gets by it, as `cargo tree --edges features` shows, are nix's `ioctl`, which makes macros for
+/// fuser, and the default features of anyhow and indexmap, which it uses with `std` anyway: nothing that it calls.
+pub(crate) fn build() -> anyhow::Result<PathBuf> {
+    let packages = ["--package=lambent", "--package=lambent-torture", "--features=lambent/wasm"];
+    tools::run(tools::cargo(&["build", "--locked", "--profile", "ci"]).args(packages))?;
+    Ok(tools::target_dir().join("ci"))
 }
 
 /// Builds the function on AWS's Rust runtime. By itself, so that its libraries' features are not those of the server.
@@ -220,7 +225,18 @@ fn js_suite(home: &Path, binary: &Path, runtimes: &Path, arguments: &[String]) -
     copy_files(&tools::root().join("tests/e2e-js"), &folder)?;
     let mut node = Command::new("node");
     node.current_dir(&folder).args(["--test", "--test-reporter=spec"]).args(arguments);
-    run_counted(node.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes))
+    node.env("LAMBENT_BIN", binary).env(RUNTIMES, runtimes);
+    let first = run_counted(&mut node)?;
+    if first.failed == 0 {
+        return Ok(first);
+    }
+    // pytest does so by itself, with what failed.
+    println!("js suite once more");
+    let again = run_counted(&mut node)?;
+    if again.failed == 0 {
+        println!("FLAKY: the js suite failed, and passed when it was run once more: a defect to mend");
+    }
+    Ok(again)
 }
 
 /// Installs the JavaScript SDK; gives the folder.

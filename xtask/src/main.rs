@@ -13,6 +13,7 @@ mod test;
 mod tidy;
 mod tools;
 mod torture;
+mod unit;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND [ARGUMENTS]

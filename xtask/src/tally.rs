@@ -1,7 +1,8 @@
 //! How many tests a runner says passed and failed, read from its closing lines.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 
@@ -20,6 +21,15 @@ impl Tally {
         Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
     }
 
+    /// With a failure if the runner failed and named none.
+    pub(crate) fn ended_with(mut self, command: &Command, status: ExitStatus) -> Self {
+        if !status.success() && self.failed == 0 {
+            println!("`{}` ended with {status}", tools::words_of(command));
+            self.failed = 1;
+        }
+        self
+    }
+
     /// What a single check counts as.
     pub(crate) fn of_check(succeeded: bool) -> Self {
         Self { passed: u64::from(succeeded), failed: u64::from(!succeeded) }
@@ -30,37 +40,41 @@ impl Tally {
 ///
 /// A runner that fails without naming a failed test (it could not be built, it crashed) counts as one failure.
 pub(crate) fn run_counted(command: &mut Command) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    let status = run_shown(command, |line| tally = tally.plus(of_line(line)))?;
+    Ok(tally.ended_with(command, status))
+}
+
+/// Runs a program, shows its output as it comes, and gives each line of it away.
+pub(crate) fn run_shown(
+    command: &mut Command,
+    on_line: impl FnMut(&str) + Send,
+) -> anyhow::Result<ExitStatus> {
     let words = tools::words_of(command);
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().with_context(|| format!("could not start `{words}`"))?;
     let stdout = child.stdout.take().expect("stdout is piped");
     let stderr = child.stderr.take().expect("stderr is piped");
-    let from_stderr = std::thread::spawn(move || show_and_count(stderr));
-    let from_stdout = show_and_count(stdout);
-    let from_stderr = from_stderr.join().expect("the reader does not panic");
-    let status = child.wait().with_context(|| format!("could not wait for `{words}`"))?;
-    let mut tally = from_stdout.plus(from_stderr);
-    if !status.success() && tally.failed == 0 {
-        println!("`{words}` ended with {status}");
-        tally.failed = 1;
-    }
-    Ok(tally)
+    let on_line = Mutex::new(on_line);
+    std::thread::scope(|scope| {
+        scope.spawn(|| show(stderr, &on_line));
+        show(stdout, &on_line);
+    });
+    child.wait().with_context(|| format!("could not wait for `{words}`"))
 }
 
-fn show_and_count(output: impl Read) -> Tally {
-    let mut tally = Tally::default();
+fn show(output: impl Read, on_line: &Mutex<impl FnMut(&str)>) {
     for line in BufReader::new(output).split(b'\n') {
         // An output that can no longer be read has ended.
         let Ok(line) = line else { break };
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
-        tally = tally.plus(of_line(&line));
+        on_line.lock().unwrap_or_else(PoisonError::into_inner)(&line);
     }
-    tally
 }
 
 /// What one line adds: the closing lines of nextest, cargo's own harness, pytest and node's runner.
-fn of_line(line: &str) -> Tally {
+pub(crate) fn of_line(line: &str) -> Tally {
     let line = line.trim().trim_matches('=').trim();
     let counts = if let Some((_, counts)) = line.split_once("tests run: ").or(line.split_once("test run: ")) {
         if line.starts_with("Summary") { counts } else { "" }

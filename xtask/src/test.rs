@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::bail;
 use lambent_base::Clock;
 
-use crate::tally::{Tally, run_counted};
-use crate::{e2e, fuzz, tidy, tools, torture};
+use crate::tally::Tally;
+use crate::{e2e, fuzz, tidy, tools, torture, unit};
 
 /// What one step came to.
 struct Outcome {
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     step("generated code", &mut || {
         check(&mut tools::cargo(&["run", "--quiet", "--package", "xtask", "--", "models", "--check"]))
     });
-    step("unit tests", &mut || run_counted(&mut unit_tests()));
+    step("unit tests", &mut unit::run);
     step("fuzzing", &mut || fuzz::quick().map(|()| Tally::of_check(true)));
     step("end to end", &mut || e2e::suites(&e2e::Options::default()));
     step("torture", &mut || torture::run(&[]).map(|()| Tally::of_check(true)));
@@ -52,19 +52,6 @@ fn check(command: &mut Command) -> anyhow::Result<Tally> {
 
 fn clippy() -> Command {
     tools::cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
-}
-
-/// nextest where it is installed (it runs tests in parallel processes), else cargo's own runner. A test that fails is run
-/// once more, as those of other languages are: on a machine that does other things, too, a process may come late. The runner
-/// names what needed it.
-fn unit_tests() -> Command {
-    let has_nextest = tools::succeeds(&mut tools::cargo(&["nextest", "--version"]));
-    match has_nextest {
-        true => {
-            tools::cargo(&["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--retries", "1"])
-        }
-        false => tools::cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]),
-    }
 }
 
 fn report(outcomes: &[Outcome]) -> anyhow::Result<()> {

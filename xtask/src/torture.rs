@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use crate::tools;
+use crate::{e2e, tools};
 
 const USAGE: &str = "\
 usage: cargo xtask torture [--rounds N] [--seed S] [--only kill|power|nodes] [--without-power]
@@ -36,16 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
             other => bail!("`{other}` is not an argument of `torture`\n{USAGE}"),
         }
     }
-    let mut build = tools::cargo(&[
-        "build",
-        "--locked",
-        "--profile",
-        "ci",
-        "--package=lambent",
-        "--package=lambent-torture",
-    ]);
-    tools::run(&mut build)?;
-    let built = tools::target_dir().join("ci");
+    let built = e2e::build()?;
     // Below the target folder: a temporary folder may be in memory.
     let folder = tools::target_dir().join("torture");
     let mut torture = std::process::Command::new(built.join("lambent-torture"));
