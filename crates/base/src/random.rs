@@ -71,10 +71,16 @@ impl Random {
         let mut raw: [u8; 16] = self.identifier();
         raw[6] = (raw[6] & 0x0f) | 0x40;
         raw[8] = (raw[8] & 0x3f) | 0x80;
-        let mut text = crate::text::hex(&raw);
+        let digits = crate::text::hex(&raw);
+        let mut text = String::with_capacity(digits.len() + HYPHENS.len());
+        let mut rest = digits.as_str();
         for at in HYPHENS {
-            text.insert(at, '-');
+            let (part, others) = rest.split_at(at - text.len());
+            text.push_str(part);
+            text.push('-');
+            rest = others;
         }
+        text.push_str(rest);
         text
     }
 

@@ -38,12 +38,10 @@ pub(crate) fn is_own(host: &str, domain: &str) -> bool {
 /// root's dot (RFC 1034, section 3.1): one that only looks different must not be taken for another.
 fn below(host: &str, domain: &str) -> Option<String> {
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let name = normal(host.split(':').next().unwrap_or(host));
-    Some(name.strip_suffix(&normal(domain))?.strip_suffix('.')?.to_owned())
-}
-
-fn normal(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
+    let name = host.split(':').next().unwrap_or(host).trim_end_matches('.');
+    let domain = domain.trim_end_matches('.');
+    let (below, end) = name.split_at_checked(name.len().checked_sub(domain.len() + 1)?)?;
+    end.strip_prefix('.')?.eq_ignore_ascii_case(domain).then(|| below.to_ascii_lowercase())
 }
 
 /// The path-style form of a virtual-hosted request's URI.

@@ -231,8 +231,8 @@ impl Inner {
             // The account and region are known once the signature is.
             place: Place { account: String::new(), region: self.config.region.clone() },
             time_ms: self.clock.unix_ms(),
-            source_ip: arrival.peer.ip().to_canonical().to_string(),
-            endpoint: format!("{}://{}", arrival.scheme(), hosts::host_of(parts)),
+            source_ip: arrival.address(),
+            endpoint: [arrival.scheme().as_str(), "://", hosts::host_of(parts)].concat(),
             trace: trace_of(parts),
             client: Client {
                 is_secure: arrival.is_secure(),
