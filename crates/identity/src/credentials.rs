@@ -30,6 +30,6 @@ impl Identity {
 
     /// The owner's account itself.
     pub fn root_caller(&self) -> Caller {
-        Caller::root(&self.root.account, &self.root.access_key_id)
+        self.root_caller.clone()
     }
 }

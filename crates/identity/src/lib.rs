@@ -77,6 +77,7 @@ pub struct Identity {
     clock: Clock,
     random: Random,
     root: RootKey,
+    root_caller: Caller,
     master: MasterKey,
     /// What is sealed with each request has keys of its own: how often one key may seal is bounded.
     tokens: MasterKey,
@@ -98,6 +99,7 @@ impl Identity {
             db,
             clock,
             random,
+            root_caller: Caller::root(&root.account, &root.access_key_id),
             root,
             master,
             sets: RwLock::default(),
