@@ -264,10 +264,12 @@ impl Witness for Audit {
 fn chunks_of<'a>(events: &'a [Event], home: &'a str) -> Result<Vec<Chunk>, AuditError> {
     let mut filling: BTreeMap<(Events, &'a str), Chunk> = BTreeMap::new();
     let mut full = Vec::new();
+    // One for all: they are some hundred bytes each, and grow in steps.
+    let mut json = Vec::new();
     for event in events {
         for account in event.accounts(home) {
             let Some(told) = event.for_account(account, home) else { continue };
-            let json = fitting(&told)?;
+            fit(&told, &mut json)?;
             for of in Events::places(event.who.account != account, told.is_denied()) {
                 let place = (of, account);
                 if let Some(chunk) = filling.get(&place)
@@ -284,10 +286,14 @@ fn chunks_of<'a>(events: &'a [Event], home: &'a str) -> Result<Vec<Chunk>, Audit
     Ok(full)
 }
 
-fn fitting(event: &Event) -> Result<Vec<u8>, AuditError> {
-    let json = serde_json::to_vec(event)?;
-    if json.len() + 2 <= CHUNK_BYTES {
-        return Ok(json);
+/// Writes an event as JSON, with so many of its decisions that it fits into a row.
+fn fit(event: &Event, json: &mut Vec<u8>) -> Result<(), AuditError> {
+    let mut write = |event: &Event| {
+        json.clear();
+        serde_json::to_writer(&mut *json, event).map(|()| json.len() + 2 <= CHUNK_BYTES)
+    };
+    if write(event)? {
+        return Ok(());
     }
     let mut event = event.clone();
     // Halves of a bounded list: it ends, at the latest with one decision, which fits.
@@ -295,13 +301,13 @@ fn fitting(event: &Event) -> Result<Vec<u8>, AuditError> {
         // A no is worth more than a yes.
         event.decisions.sort_by_key(|decided| decided.is_allowed);
         event.decisions.truncate(event.decisions.len() / 2);
-        let json = serde_json::to_vec(&event)?;
-        if json.len() + 2 <= CHUNK_BYTES {
-            return Ok(json);
+        if write(&event)? {
+            return Ok(());
         }
     }
     event.decisions.iter_mut().for_each(|decided| decided.statements.clear());
-    Ok(serde_json::to_vec(&event)?)
+    write(&event)?;
+    Ok(())
 }
 
 impl Chunk {
