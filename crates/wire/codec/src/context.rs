@@ -97,7 +97,10 @@ impl ReadContext {
         if let Kind::Map(member, _) = frame.shape.kind {
             self.check_string_of(member.target, key);
         }
-        self.top().at = At::Key(key.to_owned());
+        let frame = self.top();
+        if let At::EntryKey(key) = std::mem::replace(&mut frame.at, At::Start) {
+            frame.at = At::Key(key);
+        }
     }
 
     /// Closes the innermost structure, list or map and checks it as a whole.
