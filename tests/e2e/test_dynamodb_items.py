@@ -505,6 +505,62 @@ def test_a_transaction_with_the_same_token_is_done_once(dynamodb, new_table):
     assert dynamodb.get_item(TableName=table, Key={"pk": s("counter")})["Item"]["v"] == n(1)
 
 
+def test_a_transaction_of_four_megabytes_is_done_whatever_follows_from_it(dynamodb, new_table):
+    """With four indexes that hold all, and both images in a stream, its rows are more than 24 MB."""
+    table = new_table(
+        globals=[index(f"by-{number}", "g") for number in range(4)],
+        attributes=[("g", "S")],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    for letter in "ab":
+        rest = {"g": s(letter), "v": s(letter * 400_000)}
+        puts = [{"Put": {"TableName": table, "Item": {"pk": s(str(id)), **rest}}} for id in range(10)]
+        dynamodb.transact_write_items(TransactItems=puts)
+    found = dynamodb.query(
+        TableName=table,
+        IndexName="by-3",
+        Select="COUNT",
+        KeyConditionExpression="g = :b",
+        ExpressionAttributeValues={":b": s("b")},
+    )
+    assert found["Count"] == 3, "a page of them"
+    assert dynamodb.get_item(TableName=table, Key={"pk": s("9")})["Item"]["v"] == s("b" * 400_000)
+    dynamodb.transact_write_items(
+        TransactItems=[{"Delete": {"TableName": table, "Key": {"pk": s(str(id))}}} for id in range(10)]
+    )
+    assert dynamodb.scan(TableName=table)["Count"] == 0
+
+
+def test_a_global_index_may_have_keys_of_several_attributes(dynamodb, new_table):
+    keys = [("cup", "HASH"), ("league", "HASH"), ("stage", "RANGE"), ("pitch", "RANGE")]
+    many = index("many", "cup")
+    many["KeySchema"] = [{"AttributeName": name, "KeyType": kind} for name, kind in keys]
+    table = new_table(globals=[many], attributes=[("cup", "S"), ("league", "S"), ("stage", "N"), ("pitch", "S")])
+    for id, league, stage, pitch in [("a", "north", 2, "x"), ("b", "north", 10, "y"), ("c", "south", 2, "x")]:
+        item = {"pk": s(id), "cup": s("1999"), "league": s(league), "stage": n(stage), "pitch": s(pitch)}
+        dynamodb.put_item(TableName=table, Item=item)
+    dynamodb.put_item(TableName=table, Item={"pk": s("d"), "cup": s("1999"), "league": s("north")})
+
+    def found(condition, **values):
+        answer = dynamodb.query(
+            TableName=table,
+            IndexName="many",
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+        )
+        return [item["pk"]["S"] for item in answer["Items"]]
+
+    partition = {"c": s("1999"), "l": s("north")}
+    assert found("cup = :c AND league = :l", **partition) == ["a", "b"]
+    assert found("cup = :c AND league = :l AND stage > :s", s=n(2), **partition) == ["b"]
+    assert found("cup = :c AND league = :l AND stage = :s AND pitch = :p", s=n(2), p=s("x"), **partition) == ["a"]
+    for wrong in ["cup = :c AND stage = :l", "cup = :c AND league = :l AND pitch = :l"]:
+        with pytest.raises(ClientError, match="ValidationException"):
+            found(wrong, **partition)
+    shown = dynamodb.describe_table(TableName=table)["Table"]["GlobalSecondaryIndexes"][0]
+    assert shown["KeySchema"] == many["KeySchema"] and shown["ItemCount"] == 3
+
+
 def test_transfers_keep_the_sum(dynamodb, new_table):
     """Eight clients move money between four accounts, each move a transaction, and one reads all four at once."""
     table = new_table()

@@ -59,7 +59,7 @@ pub(crate) struct ItemKey(Bytes);
 impl ItemKey {
     pub(crate) fn new(table: u64, partition: &Value, sort: Option<&Value>) -> Self {
         let mut key = head(ITEM, table, hash_of(partition));
-        push_partition(&mut key, partition);
+        push_partition(&mut key, &[partition]);
         if let Some(sort) = sort {
             ordered::push(sort, &mut key);
         }
@@ -99,23 +99,21 @@ pub(crate) fn items(table: u64) -> KeyRange {
 /// The rows of the partition in a table: its items, in the order of their sort keys.
 pub(crate) fn item_partition(table: u64, partition: &Value) -> Vec<u8> {
     let mut key = head(ITEM, table, hash_of(partition));
-    push_partition(&mut key, partition);
+    push_partition(&mut key, &[partition]);
     key
 }
 
 /// The beginning of the keys of an index's partition.
-pub(crate) fn index_partition(index: u64, partition: &Value) -> Vec<u8> {
-    let mut key = head(INDEX, index, hash_of(partition));
+pub(crate) fn index_partition(index: u64, partition: &[&Value]) -> Vec<u8> {
+    let mut key = head(INDEX, index, hash_of_all(partition));
     push_partition(&mut key, partition);
     key
 }
 
 /// The key of an item in an index.
-pub(crate) fn index_row(index: u64, partition: &Value, sort: Option<&Value>, item: &ItemKey) -> Vec<u8> {
+pub(crate) fn index_row(index: u64, partition: &[&Value], sort: &[&Value], item: &ItemKey) -> Vec<u8> {
     let mut key = index_partition(index, partition);
-    if let Some(sort) = sort {
-        ordered::push(sort, &mut key);
-    }
+    sort.iter().for_each(|value| ordered::push(value, &mut key));
     push_bounded(&mut key, item.own_part());
     key
 }
@@ -199,7 +197,7 @@ pub(crate) fn bytes(id: u64) -> Key {
 /// How many bytes an item collection has.
 pub(crate) fn collection(table: u64, partition: &Value) -> Key {
     let mut key = Vec::new();
-    push_partition(&mut key, partition);
+    push_partition(&mut key, &[partition]);
     Key::new(COLLECTION).u64(table).raw(&key)
 }
 
@@ -271,9 +269,16 @@ fn by_hash(prefix: &[u8], id: u64, from: u16, to: Option<u16>) -> KeyRange {
     }
 }
 
-fn push_partition(key: &mut Vec<u8>, partition: &Value) {
+/// The hash of a partition key of several attributes; of one, its own.
+fn hash_of_all(partition: &[&Value]) -> u16 {
+    const TURN: u32 = 5;
+    let hashes = partition.iter().map(|value| hash_of(value));
+    hashes.reduce(|all, next| all.rotate_left(TURN) ^ next).unwrap_or_default()
+}
+
+fn push_partition(key: &mut Vec<u8>, partition: &[&Value]) {
     let start = key.len();
-    ordered::push(partition, key);
+    partition.iter().for_each(|value| ordered::push(value, key));
     if key.len() - start > PART_BYTES_MAX {
         let digest = digest::digest(&digest::SHA256, &key[start..]);
         key.truncate(start);

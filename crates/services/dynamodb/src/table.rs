@@ -87,6 +87,11 @@ pub(crate) struct KeySchema {
     pub(crate) hash: KeyAttribute,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) range: Option<KeyAttribute>,
+    /// Further attributes of the partition and of the sort key, as global indexes may have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) more_hashes: Vec<KeyAttribute>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) more_ranges: Vec<KeyAttribute>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -302,7 +307,22 @@ impl KeyAttribute {
 impl KeySchema {
     /// The key's attributes, partition key first.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = &KeyAttribute> {
-        std::iter::once(&self.hash).chain(&self.range)
+        self.hashes().chain(self.ranges())
+    }
+
+    /// The attributes that make the partition key: one, but in some global indexes.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = &KeyAttribute> {
+        std::iter::once(&self.hash).chain(&self.more_hashes)
+    }
+
+    /// The attributes that make the sort key, the first one sorting first.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = &KeyAttribute> {
+        self.range.iter().chain(&self.more_ranges)
+    }
+
+    /// Whether partition and sort key have one attribute at most.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.more_hashes.is_empty() && self.more_ranges.is_empty()
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -356,12 +376,12 @@ impl Index {
     /// What this index holds of an item: `None` where the item is not in it (a key attribute missing, of another type, empty
     /// or too long: items may be older than the index).
     pub(crate) fn row_key(&self, item: &Item, key: &ItemKey) -> Option<Vec<u8>> {
-        let partition = self.key.hash.of(item).filter(|value| may_be_key(value, true))?;
-        let sort = match &self.key.range {
-            Some(range) => Some(range.of(item).filter(|value| may_be_key(value, false))?),
-            None => None,
-        };
-        Some(crate::keys::index_row(self.id, partition, sort, key))
+        let partition: Vec<&Value> = self.key.hashes().map(|hash| hash.of(item)).collect::<Option<_>>()?;
+        let sort: Vec<&Value> = self.key.ranges().map(|range| range.of(item)).collect::<Option<_>>()?;
+        if !may_be_key(&partition, true) || !may_be_key(&sort, false) {
+            return None;
+        }
+        Some(crate::keys::index_row(self.id, &partition, &sort, key))
     }
 
     /// Whether an attribute is held by this index.

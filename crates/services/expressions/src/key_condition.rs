@@ -61,32 +61,44 @@ impl RangeTest {
     }
 }
 
-/// One or two tests, each of another attribute.
+/// Tests, each of another attribute: one or two, or more of an index whose key has more attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyCondition {
     tests: Vec<(String, RangeTest)>,
 }
 
 impl KeyCondition {
-    /// Reads a KeyConditionExpression. AWS reads a request's other expressions before it looks at what this one says: where
+    /// Reads a KeyConditionExpression for a key of one or two attributes. AWS reads a request's other expressions before it looks at what this one says: where
     /// there are others, parse a [`Condition`] of [`Kind::KeyCondition`], then them, then [`Self::from_condition`].
     pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self, Invalid> {
-        Self::from_condition(&Condition::parse(Kind::KeyCondition, text, placeholders)?)
+        let keys = Self::from_condition(&Condition::parse(Kind::KeyCondition, text, placeholders)?)?;
+        keys.expect_few()?;
+        Ok(keys)
     }
 
     /// The tests that `condition` consists of.
     pub fn from_condition(condition: &Condition) -> Result<Self, Invalid> {
         let mut tests = Vec::new();
         add_tests(condition, &mut tests)?;
-        Self::new(tests)
+        Ok(Self::new(tests))
     }
 
-    /// Made of tests, of which there may be one or two.
-    pub fn new(tests: Vec<(String, RangeTest)>) -> Result<Self, Invalid> {
-        match tests.len() {
-            1 | 2 => Ok(Self { tests }),
+    /// Made of tests. How many there may be depends on the key, see [`Self::expect_few`].
+    pub fn new(tests: Vec<(String, RangeTest)>) -> Self {
+        Self { tests }
+    }
+
+    /// Refuses more tests than a key of one or two attributes has room for.
+    pub fn expect_few(&self) -> Result<(), Invalid> {
+        match self.tests.len() {
+            1 | 2 => Ok(()),
             _ => Err(Invalid::new("Conditions can be of length 1 or 2 only")),
         }
+    }
+
+    /// The attributes that are tested.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tests.iter().map(|(name, _)| name.as_str())
     }
 
     /// The test of the attribute `name`.

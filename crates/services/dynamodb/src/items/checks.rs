@@ -45,6 +45,7 @@ pub(crate) fn item(table: &Table, item: &Item) -> Result<(), Invalid> {
                 index_key(index, attribute, value, is_hash)?;
             }
         }
+        fitting_together(index, item)?;
     }
     Ok(())
 }
@@ -145,6 +146,7 @@ pub(crate) fn updated_index_keys(table: &Table, old: Option<&Item>, new: &Item) 
             }
             fitting(value, is_hash)?;
         }
+        fitting_together(index, new)?;
     }
     Ok(())
 }
@@ -179,7 +181,7 @@ pub(crate) fn is_nested<'a>(paths: impl IntoIterator<Item = &'a Path>, name: &st
 
 /// The attributes of a key, and whether each is the partition key.
 pub(crate) fn parts(key: &KeySchema) -> impl Iterator<Item = (&KeyAttribute, bool)> {
-    std::iter::once((&key.hash, true)).chain(key.range.as_ref().map(|range| (range, false)))
+    key.hashes().map(|hash| (hash, true)).chain(key.ranges().map(|range| (range, false)))
 }
 
 /// Global indexes come first, as AWS looks at them.
@@ -236,17 +238,33 @@ fn empty_kind(value: &Value) -> Option<&'static str> {
     }
 }
 
-/// Whether a value may be the key of an index: items with others are not in it.
-pub(crate) fn may_be_key(value: &Value, is_hash: bool) -> bool {
-    empty_kind(value).is_none() && fitting(value, is_hash).is_ok()
+/// Whether values may be the partition key, or the sort key, of an index: items with others are not in it.
+pub(crate) fn may_be_key(values: &[&Value], is_hash: bool) -> bool {
+    values.iter().all(|value| empty_kind(value).is_none()) && fitting_all(values, is_hash).is_ok()
+}
+
+/// Keys of several attributes are as long as those of one may be.
+fn fitting_together(index: &Index, item: &Item) -> Result<(), Invalid> {
+    if index.key.is_simple() {
+        return Ok(());
+    }
+    let hashes: Vec<&Value> = index.key.hashes().filter_map(|hash| item.get(&hash.name)).collect();
+    let ranges: Vec<&Value> = index.key.ranges().filter_map(|range| item.get(&range.name)).collect();
+    fitting_all(&hashes, true)?;
+    fitting_all(&ranges, false)
 }
 
 fn fitting(value: &Value, is_hash: bool) -> Result<(), Invalid> {
-    let bytes = match value {
+    fitting_all(&[value], is_hash)
+}
+
+fn fitting_all(values: &[&Value], is_hash: bool) -> Result<(), Invalid> {
+    let bytes_of = |value: &&Value| match value {
         Value::S(text) => text.len(),
         Value::B(bytes) => bytes.len(),
-        _ => return Ok(()),
+        _ => 0,
     };
+    let bytes: usize = values.iter().map(bytes_of).sum();
     // AWS's own sentence lacks the blank.
     if is_hash && bytes > HASH_KEY_BYTES_MAX {
         Err(Invalid::new(format!(

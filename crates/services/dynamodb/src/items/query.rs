@@ -1,12 +1,9 @@
 //! Query.
 
 use lambent_api::Call;
-use lambent_expressions::{
-    Condition, Invalid, Item, KeyCondition, Kind, Placeholders, RangeTest, Value, item_to_wire, legacy,
-    ordered,
-};
+use lambent_expressions::{Condition, Invalid, Item, KeyCondition, Kind, Placeholders, item_to_wire, legacy};
 use lambent_model_dynamodb::{QueryInput, QueryOutput};
-use lambent_store::{KeyRange, Txn, prefix_end};
+use lambent_store::{KeyRange, Txn};
 
 use super::capacity::{Consistency, Direction, report};
 use super::checks::{self, KeyIn};
@@ -14,9 +11,10 @@ use super::page::{self, Found, Reading};
 use super::parameters::Ways;
 use super::scan::index_of;
 use super::select::Selection;
+use super::span::Span;
 use super::start;
 use crate::table::{Index, Table};
-use crate::{Dynamo, DynamoError, keys, names};
+use crate::{Dynamo, DynamoError, names};
 
 /// A query that was read from a request.
 pub(crate) struct Plan {
@@ -74,8 +72,8 @@ impl Dynamo {
         plan: &Plan,
     ) -> Result<Found, DynamoError> {
         let index = index_of(table, plan.index.as_deref(), plan.consistency)?;
-        let hash = check_keys(table, index, plan)?;
-        check_start(table, index, plan, hash)?;
+        let span = check_keys(table, index, plan)?;
+        check_start(table, index, plan, &span)?;
         let projection = plan.selection.projection.as_ref();
         let filter = plan.filter.as_ref().map(|filter| &filter.condition);
         checks::scalar_keys(table, |name| {
@@ -87,7 +85,7 @@ impl Dynamo {
             filter.is_some_and(|filter| checks::is_nested(filter.paths(), name))
         })?;
         self.admit(table, index, Direction::Read)?;
-        let range = range(table, index, plan, hash)?;
+        let range = range(table, index, plan, &span)?;
         let reading = Reading {
             table,
             index,
@@ -129,6 +127,10 @@ fn read(input: &mut QueryInput) -> Result<Plan, Invalid> {
         Some(keys) => KeyCondition::from_condition(&keys)?,
         None => legacy::key_conditions(input.key_conditions.take().unwrap_or_default())?,
     };
+    // Of a table AWS says so before it looks for it.
+    if input.index_name.is_none() {
+        keys.expect_few()?;
+    }
     let has_index = input.index_name.is_some();
     let selection = Selection::new(input.select.take(), projected.or(projection), by_expression, has_index)?;
     Ok(Plan {
@@ -164,11 +166,14 @@ fn ways(input: &QueryInput) -> Result<(), Invalid> {
     .check()
 }
 
-/// Checks the key condition, and the start key's shape with it, attribute by attribute; gives the partition.
-fn check_keys<'a>(table: &Table, index: Option<&Index>, plan: &'a Plan) -> Result<&'a Value, Invalid> {
+/// Checks the key condition, and the start key's shape with it, attribute by attribute; gives what it spans.
+fn check_keys<'a>(table: &Table, index: Option<&Index>, plan: &'a Plan) -> Result<Span<'a>, Invalid> {
     let schema = index.map_or(&table.key, |index| &index.key);
     if plan.start.as_ref().is_some_and(|start| start.len() != start::attributes(table, index)) {
         return Err(start::invalid());
+    }
+    if schema.is_simple() {
+        plan.keys.expect_few()?;
     }
     let count = schema.attributes().count();
     for (attribute, is_hash) in checks::parts(schema) {
@@ -178,29 +183,32 @@ fn check_keys<'a>(table: &Table, index: Option<&Index>, plan: &'a Plan) -> Resul
             }
             checks::key_part(start, attribute, is_hash, KeyIn::Request)?;
         }
-        plan.keys.check(&attribute.name, attribute.kind.name(), is_hash, count)?;
+        // In a key of many attributes those that nothing is said of are looked at below.
+        if schema.is_simple() || is_hash || plan.keys.test_of(&attribute.name).is_some() {
+            plan.keys.check(&attribute.name, attribute.kind.name(), is_hash, count)?;
+        }
     }
-    match plan.keys.test_of(&schema.hash.name) {
-        Some(RangeTest::Eq(value)) => Ok(value),
-        _ => Err(Invalid::new("Query key condition not supported")),
-    }
+    Span::of(schema, &plan.keys)
 }
 
 /// Checks that the start key is one of what the query is about.
-fn check_start(table: &Table, index: Option<&Index>, plan: &Plan, hash: &Value) -> Result<(), Invalid> {
+fn check_start(table: &Table, index: Option<&Index>, plan: &Plan, span: &Span<'_>) -> Result<(), Invalid> {
     let Some(start) = &plan.start else { return Ok(()) };
     start::check_table_part(table, start)?;
     let schema = index.map_or(&table.key, |index| &index.key);
-    let same_partition = schema.hash.of(start) == Some(hash);
-    let range = schema.range.as_ref().and_then(|range| Some((range, plan.keys.test_of(&range.name)?)));
-    let refused = match range {
-        None if same_partition => return Ok(()),
-        None => "The provided starting key is outside query boundaries based on provided conditions",
-        Some((range, test)) if !range.of(start).is_some_and(|value| test.matches(value)) => {
-            "The provided starting key does not match the range key predicate"
-        }
-        Some(_) if same_partition => return Ok(()),
-        Some(_) => "The query can return at most one row and cannot be restarted",
+    let same_partition =
+        schema.hashes().zip(&span.partition).all(|(hash, value)| hash.of(start) == Some(*value));
+    let tests = schema.ranges().filter_map(|range| Some((range, plan.keys.test_of(&range.name)?)));
+    let met: Vec<bool> =
+        tests.map(|(range, test)| range.of(start).is_some_and(|value| test.matches(value))).collect();
+    let refused = if met.contains(&false) {
+        "The provided starting key does not match the range key predicate"
+    } else if same_partition {
+        return Ok(());
+    } else if met.is_empty() {
+        "The provided starting key is outside query boundaries based on provided conditions"
+    } else {
+        "The query can return at most one row and cannot be restarted"
     };
     Err(Invalid::new(refused))
 }
@@ -220,53 +228,9 @@ fn check_filter(table: &Table, index: Option<&Index>, plan: &Plan) -> Result<(),
 }
 
 /// The rows to read.
-fn range(table: &Table, index: Option<&Index>, plan: &Plan, hash: &Value) -> Result<KeyRange, Invalid> {
-    let schema = index.map_or(&table.key, |index| &index.key);
-    let test = schema.range.as_ref().and_then(|range| plan.keys.test_of(&range.name));
-    let range = partition_range(table, index, hash, test);
+fn range(table: &Table, index: Option<&Index>, plan: &Plan, span: &Span<'_>) -> Result<KeyRange, Invalid> {
+    let range = span.range(table, index);
     let Some(start) = &plan.start else { return Ok(range) };
     let row = start::row(table, index, start)?;
     Ok(if plan.reverse { range.before(&row) } else { range.after(&row) })
-}
-
-/// The rows of a partition, or those whose sort keys pass the test.
-pub(crate) fn partition_range(
-    table: &Table,
-    index: Option<&Index>,
-    hash: &Value,
-    test: Option<&RangeTest>,
-) -> KeyRange {
-    let partition = match index {
-        None => keys::item_partition(table.id, hash),
-        Some(index) => keys::index_partition(index.id, hash),
-    };
-    match test {
-        None => KeyRange::prefix(&partition),
-        Some(test) => sorted_range(&partition, test),
-    }
-}
-
-/// The part of a partition whose sort keys pass the test.
-fn sorted_range(partition: &[u8], test: &RangeTest) -> KeyRange {
-    let at = |value: &Value| {
-        let mut key = partition.to_vec();
-        ordered::push(value, &mut key);
-        key
-    };
-    let all = KeyRange::prefix(partition);
-    match test {
-        RangeTest::Eq(value) => KeyRange::prefix(&at(value)),
-        RangeTest::Lt(value) => KeyRange::new(all.start, at(value)),
-        RangeTest::Le(value) => KeyRange::new(all.start, prefix_end(&at(value))),
-        RangeTest::Gt(value) => KeyRange::new(prefix_end(&at(value)), all.end),
-        RangeTest::Ge(value) => KeyRange::new(at(value), all.end),
-        RangeTest::Between(low, high) => KeyRange::new(at(low), prefix_end(&at(high))),
-        RangeTest::BeginsWith(start) => {
-            let mut key = partition.to_vec();
-            ordered::push_prefix(start, &mut key);
-            KeyRange::prefix(&key)
-        }
-        // No key passes what cannot be looked up; the key condition's own check has said so.
-        RangeTest::NotIndexable => KeyRange::new("", ""),
-    }
 }

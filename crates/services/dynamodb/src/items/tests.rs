@@ -10,6 +10,7 @@ use crate::testing::Bench;
 use crate::{DynamoError, keys, rows};
 
 mod bounds;
+mod many;
 
 const TABLE: &str = "songs";
 
@@ -92,12 +93,22 @@ async fn create(bench: &Bench) {
             key_schema: vec![element("pk", "HASH"), element("at", "RANGE")],
             projection: projection("ALL"),
         }]),
-        global_secondary_indexes: Some(vec![model::GlobalSecondaryIndex {
-            index_name: "all".to_owned(),
-            key_schema: vec![element("kind", "HASH"), element("at", "RANGE")],
-            projection: projection("KEYS_ONLY"),
-            ..model::GlobalSecondaryIndex::default()
-        }]),
+        global_secondary_indexes: Some(vec![
+            model::GlobalSecondaryIndex {
+                index_name: "all".to_owned(),
+                key_schema: vec![element("kind", "HASH"), element("at", "RANGE")],
+                projection: projection("KEYS_ONLY"),
+                ..model::GlobalSecondaryIndex::default()
+            },
+            model::GlobalSecondaryIndex {
+                index_name: "many".to_owned(),
+                key_schema: [("kind", "HASH"), ("pk", "HASH"), ("at", "RANGE"), ("sk", "RANGE")]
+                    .map(|(name, kind)| element(name, kind))
+                    .to_vec(),
+                projection: projection("ALL"),
+                ..model::GlobalSecondaryIndex::default()
+            },
+        ]),
         ..model::CreateTableInput::default()
     };
     bench.dynamo.create_table(&bench.call(), input).await.unwrap();

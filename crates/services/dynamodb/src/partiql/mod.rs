@@ -14,8 +14,8 @@ mod transaction;
 mod writes;
 
 use lambent_expressions::ordered::Kind;
-use lambent_expressions::partiql::{self, KeyNames, Statement};
-use lambent_expressions::{Invalid, Value, from_wire};
+use lambent_expressions::partiql::{self, Branch, KeyNames, Statement, branches};
+use lambent_expressions::{Condition, Invalid, Value, from_wire};
 use lambent_model_dynamodb::AttributeValue;
 
 use crate::table::{KeyAttribute, KeyKind, KeySchema};
@@ -24,6 +24,14 @@ use crate::table::{KeyAttribute, KeyKind, KeySchema};
 pub(crate) fn read(statement: &str, parameters: Option<&[AttributeValue]>) -> Result<Statement, Invalid> {
     let values = parameters.unwrap_or_default().iter().cloned().map(from_wire);
     partiql::parse(statement, values.collect::<Result<Vec<Value>, Invalid>>()?)
+}
+
+/// The partitions that a condition names; `None` where it is about all items, or the key has many attributes.
+pub(crate) fn reads(
+    condition: Option<&Condition>,
+    schema: &KeySchema,
+) -> Result<Option<Vec<Branch>>, Invalid> {
+    if schema.is_simple() { branches(condition, key_names(schema)) } else { Ok(None) }
 }
 
 /// The attributes of a key, as statements are planned by.

@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use lambent_expressions::partiql::{Branch, Order, Select, branches};
+use lambent_expressions::partiql::{Branch, Order, Select};
 use lambent_expressions::{Condition, Invalid, Item, RangeTest};
 use lambent_store::{KeyRange, Txn};
 
 use super::token::Next;
-use super::{columns, key_names};
-use crate::items::{Consistency, Direction, Reading, Spent, index_of, partition_range, read_page, start};
+use super::{columns, reads};
+use crate::items::{Consistency, Direction, Reading, Span, Spent, index_of, read_page, start};
 use crate::table::{Index, KeySchema, Table};
 use crate::{Dynamo, DynamoError, keys};
 
@@ -46,7 +46,7 @@ impl<'a> Plan<'a> {
         let schema = index.map_or(&table.key, |index| &index.key);
         let filter = select.condition.as_ref();
         check_order(&select.order, filter, schema)?;
-        let reads = branches(filter, key_names(schema))?;
+        let reads = reads(filter, schema)?;
         let mut plan = Self {
             table,
             index,
@@ -111,7 +111,7 @@ impl<'a> Plan<'a> {
         match &self.reads {
             Some(reads) => {
                 let read = reads.get(usize::from(at))?;
-                Some(partition_range(self.table, self.index, &read.hash, read.range.as_ref()))
+                Some(Span::new(&read.hash, read.range.as_ref()).range(self.table, self.index))
             }
             None if at > 0 => None,
             None => Some(match self.index {
@@ -205,7 +205,7 @@ fn check_order(order: &[Order], condition: Option<&Condition>, schema: &KeySchem
             part.attribute
         )));
     }
-    match branches(condition, key_names(schema))? {
+    match reads(condition, schema)? {
         Some(_) => Ok(()),
         None => Err(Invalid::new(
             "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",

@@ -11,6 +11,9 @@ use lambent_wire::ApiError;
 use crate::error::validation;
 use crate::table::{BillingMode, KeyAttribute, KeyKind, KeySchema, Projected};
 
+/// The most attributes of a global index's partition key, and of its sort key. Source: developer guide, "Multi-attribute
+/// keys pattern".
+const KEY_PARTS_MAX: usize = 4;
 /// The most indexes that a table has. Source: developer guide, "Quotas".
 pub(crate) const GLOBALS_MAX: usize = 20;
 const LOCALS_MAX: usize = 5;
@@ -93,30 +96,17 @@ pub(crate) fn maximums(asked: Option<&OnDemandThroughput>) -> Result<(), ApiErro
     Ok(())
 }
 
-/// The key of a table or an index.
+/// The key of a table or a local index: a partition key, and perhaps a sort key.
 pub(crate) fn key(
     elements: &[KeySchemaElement],
     definitions: &[AttributeDefinition],
 ) -> Result<KeySchema, ApiError> {
-    let names: Vec<&str> = elements.iter().map(|element| element.attribute_name.as_str()).collect();
-    let defined: Vec<&str> = definitions.iter().map(|one| one.attribute_name.as_str()).collect();
-    if names.iter().any(|name| !defined.contains(name)) {
-        return Err(invalid(format!(
-            "Some index key attributes are not defined in AttributeDefinitions. Keys: [{}], AttributeDefinitions: [{}]",
-            names.join(", "),
-            defined.join(", ")
-        )));
-    }
-    if names.len() > 1 && names[0] == names[1] {
+    all_defined(elements, definitions)?;
+    if elements.len() > 1 && elements[0].attribute_name == elements[1].attribute_name {
         return Err(validation(
             "Both the Hash Key and the Range Key element in the KeySchema have the same name",
         ));
     }
-    let attribute = |element: &KeySchemaElement| {
-        let definition = definitions.iter().find(|one| one.attribute_name == element.attribute_name);
-        let definition = definition.expect("all names are defined, as was checked above");
-        KeyAttribute { name: element.attribute_name.clone(), kind: kind(&definition.attribute_type) }
-    };
     match elements {
         [hash, ..] if hash.key_type != KeyType::Hash => {
             Err(validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type"))
@@ -124,12 +114,71 @@ pub(crate) fn key(
         [_, range, ..] if range.key_type != KeyType::Range => {
             Err(validation("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"))
         }
-        [hash] => Ok(KeySchema { hash: attribute(hash), range: None }),
-        [hash, range] => Ok(KeySchema { hash: attribute(hash), range: Some(attribute(range)) }),
+        [_] | [_, _] => Ok(schema(elements, definitions)),
         _ => Err(validation(
             "1 validation error detected: Value at 'keySchema' failed to satisfy constraint: Member must have length \
              less than or equal to 2",
         )),
+    }
+}
+
+/// The key of a global index: up to four attributes make the partition key, and up to four the sort key.
+pub(crate) fn global_key(
+    elements: &[KeySchemaElement],
+    definitions: &[AttributeDefinition],
+) -> Result<KeySchema, ApiError> {
+    let hashes = elements.iter().filter(|element| element.key_type == KeyType::Hash).count();
+    let same = matches!(elements, [one, two] if one.attribute_name == two.attribute_name);
+    if same || (elements.len() <= 2 && hashes < 2) {
+        return key(elements, definitions);
+    }
+    all_defined(elements, definitions)?;
+    let mut names = HashSet::new();
+    if let Some(twice) = elements.iter().find(|element| !names.insert(&element.attribute_name)) {
+        return Err(invalid(format!("Duplicate attribute in the KeySchema: {}", twice.attribute_name)));
+    }
+    if elements.iter().take(hashes).any(|element| element.key_type != KeyType::Hash) {
+        return Err(validation("Invalid KeySchema: HASH key types must come before RANGE key types"));
+    }
+    if hashes == 0 || hashes > KEY_PARTS_MAX || elements.len() - hashes > KEY_PARTS_MAX {
+        return Err(validation(format!(
+            "Invalid KeySchema: a global secondary index has 1 to {KEY_PARTS_MAX} HASH and up to {KEY_PARTS_MAX} RANGE key \
+             types"
+        )));
+    }
+    Ok(schema(elements, definitions))
+}
+
+/// Errors: an attribute that has no definition.
+fn all_defined(elements: &[KeySchemaElement], definitions: &[AttributeDefinition]) -> Result<(), ApiError> {
+    let names: Vec<&str> = elements.iter().map(|element| element.attribute_name.as_str()).collect();
+    let defined: Vec<&str> = definitions.iter().map(|one| one.attribute_name.as_str()).collect();
+    if names.iter().all(|name| defined.contains(name)) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "Some index key attributes are not defined in AttributeDefinitions. Keys: [{}], AttributeDefinitions: [{}]",
+        names.join(", "),
+        defined.join(", ")
+    )))
+}
+
+/// The key of elements that were checked: defined, and with a partition key first.
+fn schema(elements: &[KeySchemaElement], definitions: &[AttributeDefinition]) -> KeySchema {
+    let attribute = |element: &KeySchemaElement| {
+        let definition = definitions.iter().find(|one| one.attribute_name == element.attribute_name);
+        let definition = definition.expect("all names are defined, as was checked before");
+        KeyAttribute { name: element.attribute_name.clone(), kind: kind(&definition.attribute_type) }
+    };
+    let of = |key_type: KeyType| {
+        elements.iter().filter(move |element| element.key_type == key_type).map(attribute)
+    };
+    let (mut hashes, mut ranges) = (of(KeyType::Hash), of(KeyType::Range));
+    KeySchema {
+        hash: hashes.next().expect("a partition key is there, as was checked before"),
+        range: ranges.next(),
+        more_hashes: hashes.collect(),
+        more_ranges: ranges.collect(),
     }
 }
 
@@ -228,7 +277,7 @@ pub(crate) fn globals(
     let mut checked = Vec::new();
     for index in indexes {
         let name = &index.index_name;
-        let key = key(&index.key_schema, definitions)?;
+        let key = global_key(&index.key_schema, definitions)?;
         let projected = projection(&index.projection)?;
         let units = index_units(name, mode, index.provisioned_throughput.as_ref())?;
         maximums(index.on_demand_throughput.as_ref())?;

@@ -213,8 +213,8 @@ pub(crate) fn key_schema(key: &KeySchema) -> Vec<KeySchemaElement> {
         attribute_name: attribute.name.clone(),
         key_type,
     };
-    let range = key.range.iter().map(|range| element(range, KeyType::Range));
-    std::iter::once(element(&key.hash, KeyType::Hash)).chain(range).collect()
+    let ranges = key.ranges().map(|range| element(range, KeyType::Range));
+    key.hashes().map(|hash| element(hash, KeyType::Hash)).chain(ranges).collect()
 }
 
 fn projection(projected: &Projected) -> Projection {

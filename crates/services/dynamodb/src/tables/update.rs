@@ -151,7 +151,7 @@ impl Dynamo {
         }
         let definitions = definitions.unwrap_or_default();
         same_types(table, definitions)?;
-        let key = check::key(&create.key_schema, definitions)?;
+        let key = check::global_key(&create.key_schema, definitions)?;
         let keys: Vec<&KeySchema> =
             [&table.key, &key].into_iter().chain(table.indexes().map(|index| &index.key)).collect();
         check::all_used(definitions, keys.into_iter(), true)?;

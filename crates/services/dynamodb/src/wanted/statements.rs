@@ -2,7 +2,7 @@
 
 use lambent_api::{ApiError, BoxFuture};
 use lambent_base::Place;
-use lambent_expressions::partiql::{Statement, Verb, branches, named_key};
+use lambent_expressions::partiql::{Statement, Verb, named_key};
 use lambent_expressions::{Condition, Item, Update, Value, to_wire};
 use lambent_identity::Wanted;
 use lambent_model_dynamodb::{
@@ -11,7 +11,7 @@ use lambent_model_dynamodb::{
 
 use crate::Dynamo;
 use crate::error::validation;
-use crate::partiql::{key_names, read};
+use crate::partiql::{key_names, read, reads};
 use crate::table::KeySchema;
 use crate::wanted::items::{Asked, EVERY_KEY, capacity, selected};
 use crate::wanted::{Resource, key_text};
@@ -89,7 +89,7 @@ async fn wanted(dynamo: &Dynamo, statement: &Statement, place: &Place) -> Result
     let mut is_narrowed = false;
     match statement {
         Statement::Select(select) | Statement::Exists(select) => {
-            let reads = schema.and_then(|schema| branches(select.condition.as_ref(), key_names(schema)).ok());
+            let reads = schema.and_then(|schema| reads(select.condition.as_ref(), schema).ok());
             let reads = reads.flatten();
             is_scan = reads.is_none();
             asked.leading.extend(reads.into_iter().flatten().map(|read| text(read.hash)));

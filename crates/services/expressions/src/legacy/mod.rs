@@ -40,7 +40,7 @@ pub fn filter(
 /// What `KeyConditions` says.
 pub fn key_conditions(conditions: BTreeMap<String, Wire>) -> Result<KeyCondition, Invalid> {
     let tests = conditions.into_iter().map(|(name, one)| Ok((name, conditions::range_test(one)?)));
-    KeyCondition::new(tests.collect::<Result<_, Invalid>>()?)
+    Ok(KeyCondition::new(tests.collect::<Result<_, Invalid>>()?))
 }
 
 /// What `AttributesToGet` lists.

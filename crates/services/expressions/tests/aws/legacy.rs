@@ -198,9 +198,9 @@ fn filters_hold_or_do_not() {
 #[test]
 fn key_conditions_are_one_or_two() {
     let want = "Conditions can be of length 1 or 2 only";
-    assert_eq!(legacy::key_conditions(BTreeMap::new()).unwrap_err().0, want);
+    assert_eq!(legacy::key_conditions(BTreeMap::new()).unwrap().expect_few().unwrap_err().0, want);
     let all = ["a", "b", "c"].map(|name| (name.to_owned(), comparison("NULL", None)));
-    assert_eq!(legacy::key_conditions(BTreeMap::from(all)).unwrap_err().0, want);
+    assert_eq!(legacy::key_conditions(BTreeMap::from(all)).unwrap().expect_few().unwrap_err().0, want);
     let keys = legacy::key_conditions(of_a(comparison("NULL", None))).unwrap();
     assert_eq!(keys.test_of("a"), Some(&RangeTest::NotIndexable));
     let want = "Attempted conditional constraint is not an indexable operation";
