@@ -1,6 +1,7 @@
 //! BatchGetItem.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lambent_api::Call;
 use lambent_base::Place;
@@ -13,6 +14,7 @@ use lambent_store::Txn;
 use super::capacity::{Consistency, Direction, Spent, read_units, report};
 use super::checks::{self, KEY_MISMATCH, KeyIn};
 use super::parameters::Ways;
+use crate::table::Table;
 use crate::{Dynamo, DynamoError, names, rows};
 
 /// How many items one request may name. Source: API reference, BatchGetItem.
@@ -54,7 +56,8 @@ impl Dynamo {
             unprocessed_keys: Some(BTreeMap::new()),
             consumed_capacity: None,
         };
-        for (wanted, got) in wanted.iter().zip(got) {
+        for (wanted, (table, got)) in wanted.iter().zip(got) {
+            self.charge(&table, &got.spent, Direction::Read);
             let consumed = report(level.as_ref(), &wanted.name, &got.spent, None);
             if let Some(consumed) = consumed {
                 output.consumed_capacity.get_or_insert_default().push(consumed);
@@ -69,7 +72,7 @@ impl Dynamo {
         Ok(output)
     }
 
-    async fn get_all(&self, txn: Txn, wanted: &[Wanted<'_>]) -> Result<Vec<Got>, DynamoError> {
+    async fn get_all(&self, txn: Txn, wanted: &[Wanted<'_>]) -> Result<Vec<(Arc<Table>, Got)>, DynamoError> {
         let mut tables = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let table = self.table(&txn, &wanted.place, &wanted.table).await?;
@@ -87,7 +90,8 @@ impl Dynamo {
         for (wanted, table) in wanted.iter().zip(&tables) {
             let mut got = Got::default();
             for (at, key) in wanted.keys.iter().enumerate() {
-                if let Err(error) = self.admit(table, None, Direction::Read) {
+                // Taken when all was read: this may run again.
+                if let Err(error) = self.admit_further_read(table, got.spent.table) {
                     refused = Some(error);
                     got.left.push(at);
                     continue;
@@ -100,21 +104,20 @@ impl Dynamo {
                 let item = rows::item(&txn, &key).await?.map(|stored| stored.item);
                 let item_bytes = item.as_ref().map_or(0, item_bytes);
                 let spent = Spent::of_table(read_units(item_bytes, wanted.consistency));
-                self.charge(table, &spent, Direction::Read);
-                got.spent.add(&spent);
                 bytes += item_bytes;
                 if bytes > ANSWER_BYTES_MAX && item.is_some() {
                     got.left.push(at);
                     continue;
                 }
+                got.spent.add(&spent);
                 got.items.extend(item.map(|item| wanted.projected(item)));
             }
-            all.push(got);
+            all.push((Arc::clone(table), got));
         }
         // When nothing could be read, the whole is refused.
         match refused {
             Some(error)
-                if wanted.iter().zip(&all).all(|(wanted, got)| got.left.len() == wanted.keys.len()) =>
+                if wanted.iter().zip(&all).all(|(wanted, (_, got))| got.left.len() == wanted.keys.len()) =>
             {
                 Err(error.into())
             }

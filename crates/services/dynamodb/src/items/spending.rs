@@ -45,6 +45,17 @@ impl Dynamo {
         }
     }
 
+    /// Whether the table has capacity left for one more read of a request that has yet to take `units` for others.
+    /// Errors: as [`Self::admit`].
+    pub(crate) fn admit_further_read(&self, table: &Table, units: f64) -> Result<(), ApiError> {
+        match rate(table, &table.throughput, Direction::Read) {
+            Some(rate) if !self.throttle.has_room_after(table.id, Direction::Read, rate, units) => {
+                Err(exceeded(table, None, Direction::Read))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the global indexes that a change writes to have capacity left.
     /// Errors: as [`Self::admit`].
     pub(crate) fn admit_indexes(

@@ -39,14 +39,19 @@ impl Throttle {
 
     /// Whether there is capacity left of `rate` units a second for the table or index `id`.
     pub(crate) fn has_room(&self, id: u64, direction: Direction, rate: u64) -> bool {
+        self.has_room_after(id, direction, rate, 0.0)
+    }
+
+    /// The same when so many units have yet to be taken.
+    pub(crate) fn has_room_after(&self, id: u64, direction: Direction, rate: u64, taken: f64) -> bool {
         let now = self.clock.monotonic();
         let mut buckets = self.buckets.lock();
         match buckets.get_mut(&(id, direction)) {
             Some(bucket) => {
                 bucket.fill(now, rate);
-                bucket.units > 0.0
+                bucket.units > taken
             }
-            None => true,
+            None => taken == 0.0 || Bucket::full(now, rate).units > taken,
         }
     }
 

@@ -262,3 +262,27 @@ async fn a_maximum_is_one_unit_at_least() {
         assert!(refused.message.ends_with("is out of bounds"), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn a_batch_reads_as_much_as_there_is_capacity_for() {
+    let bench = Bench::new().await;
+    let input = model::CreateTableInput { on_demand_throughput: Some(limits(1, -1)), ..on_demand(0) };
+    bench.dynamo.create_table(&bench.call(), input).await.unwrap();
+    let ids = ["a", "b", "c", "d", "e"];
+    for id in ids {
+        bench.put_sized(id, 396).await.unwrap();
+    }
+    let keys = ids.map(|id| Wire::from([("id".to_owned(), text(id))])).into();
+    let asked = model::KeysAndAttributes { keys, consistent_read: Some(true), ..Default::default() };
+    let input = model::BatchGetItemInput {
+        request_items: [(TABLE.to_owned(), asked)].into(),
+        return_consumed_capacity: Some("TOTAL".into()),
+    };
+    let output = bench.dynamo.batch_get_item(&bench.call(), input.clone()).await.unwrap();
+    // Each takes 99 of the 300 units that there are, and the last one is a debt.
+    assert_eq!(output.responses.unwrap()[TABLE].len(), 4);
+    assert_eq!(output.unprocessed_keys.unwrap()[TABLE].keys.len(), 1);
+    assert_eq!(output.consumed_capacity.unwrap()[0].capacity_units, Some(396.0));
+    let refused = ApiError::from(bench.dynamo.batch_get_item(&bench.call(), input).await.unwrap_err());
+    assert_eq!(refused.code, "ThrottlingException");
+}
