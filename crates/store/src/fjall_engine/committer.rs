@@ -11,6 +11,7 @@ use lambent_base::Clock;
 
 use super::high_water::HighWater;
 use super::queue::{Reply, Verdict, Waiting};
+use super::recent::Recent;
 use super::space::Space;
 use super::tree::Tree;
 use crate::active::ActiveReads;
@@ -25,6 +26,7 @@ use crate::window::Window;
 pub(super) struct Committer {
     pub(super) tree: Arc<Tree>,
     pub(super) reads: Arc<ActiveReads>,
+    pub(super) recent: Arc<Recent>,
     pub(super) wakes: Arc<Wakes>,
     pub(super) high_water: HighWater,
     pub(super) space: Space,
@@ -41,6 +43,9 @@ pub(super) struct Committer {
 /// A batch in the making.
 struct Batch<'a> {
     tree: &'a Tree,
+    recent: &'a Recent,
+    /// The newest version that is visible: that before the batch.
+    visible: u64,
     rows: Rows,
     /// The version of the first commit.
     first: u64,
@@ -51,9 +56,16 @@ struct Batch<'a> {
 impl Committer {
     /// Decides a batch; gives what is to be answered.
     pub(super) fn decide(&mut self, waiting: Vec<Waiting>) -> Vec<(Reply, Verdict)> {
-        let tree = self.tree.clone();
-        let mut batch =
-            Batch { tree: &tree, rows: Rows::new(), first: 0, ids: Vec::new(), topics: Vec::new() };
+        let (tree, recent) = (self.tree.clone(), self.recent.clone());
+        let mut batch = Batch {
+            tree: &tree,
+            recent: &recent,
+            visible: self.version,
+            rows: Rows::new(),
+            first: 0,
+            ids: Vec::new(),
+            topics: Vec::new(),
+        };
         let broken = self.broken.clone().or_else(|| self.space.look().err());
         self.window.trim(self.reads.oldest());
         let mut decided = Vec::with_capacity(waiting.len());
@@ -66,11 +78,12 @@ impl Committer {
             decided.push((reply, id, verdict));
         }
         let Batch { rows, first, ids, topics, .. } = batch;
+        let often_read = self.forget(&rows);
         let written = if ids.is_empty() { Ok(()) } else { self.write(rows, first, &ids) };
         if let Err(failure) = &written {
             self.fail(failure);
         } else {
-            self.publish(&topics);
+            self.publish(&topics, often_read);
         }
         let answer = |(reply, id, verdict): (Reply, TxnId, Verdict)| {
             let unknown = verdict.is_ok() && written.is_err();
@@ -109,7 +122,16 @@ impl Committer {
         self.high_water.mark(self.version, now)
     }
 
-    fn publish(&mut self, topics: &[Bytes]) {
+    /// Before any of these rows is visible: lets go of what was kept of them; gives those that were kept.
+    fn forget(&self, rows: &Rows) -> Rows {
+        let kept = rows.iter().filter(|(key, _)| self.recent.forget(key, self.version));
+        kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn publish(&mut self, topics: &[Bytes], often_read: Rows) {
+        for (key, value) in often_read {
+            self.recent.put(&key, self.version, value.as_ref());
+        }
         self.reads.publish(self.version);
         self.wakes.wake(topics);
     }
@@ -133,11 +155,24 @@ impl Committer {
     }
 }
 
+impl Batch<'_> {
+    /// What stands there without this batch.
+    fn before(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(known) = self.recent.get(key, self.visible) {
+            return Ok(known);
+        }
+        let row = self.tree.get(key)?;
+        // A counter, which the next commits will ask for, too.
+        self.recent.put(key, self.visible, row.as_ref());
+        Ok(row)
+    }
+}
+
 impl Before for Batch<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.rows.get(key) {
             Some(value) => Ok(value.clone()),
-            None => self.tree.get(key),
+            None => self.before(key),
         }
     }
 

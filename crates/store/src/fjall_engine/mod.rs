@@ -13,6 +13,7 @@ mod journal;
 mod manifest;
 mod probe;
 mod queue;
+mod recent;
 mod space;
 mod tree;
 
@@ -35,6 +36,7 @@ use crate::window::Window;
 use committer::Committer;
 use high_water::HighWater;
 use queue::Queue;
+use recent::Recent;
 use space::Space;
 use tree::Tree;
 
@@ -65,6 +67,7 @@ pub struct FjallEngine {
     queue: Arc<Queue>,
     wakes: Arc<Wakes>,
     reads: Arc<ActiveReads>,
+    recent: Arc<Recent>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
     // The tree is let go before the lock.
     tree: Arc<Tree>,
@@ -82,6 +85,7 @@ struct FjallExport {
 struct FjallSnapshot {
     guard: ReadGuard,
     snapshot: fjall::Snapshot,
+    recent: Arc<Recent>,
     tree: Arc<Tree>,
     _lock: Arc<DataLock>,
 }
@@ -116,9 +120,11 @@ impl FjallEngine {
             )));
         }
         let (wakes, reads) = (Arc::<Wakes>::default(), ActiveReads::new(version));
+        let recent = Arc::<Recent>::default();
         let committer = Committer {
             tree: tree.clone(),
             reads: reads.clone(),
+            recent: recent.clone(),
             wakes: wakes.clone(),
             high_water,
             space: Space::open(directory, options.reserve_bytes)?,
@@ -135,7 +141,7 @@ impl FjallEngine {
         let thread = std::thread::Builder::new().name("store-committer".to_owned());
         let thread = thread.spawn(move || working.run());
         let thread = thread.map_err(|e| StoreError::io("start the committer of", directory, e))?;
-        Ok(Self { queue, wakes, reads, committer: Mutex::new(Some(thread)), tree, lock })
+        Ok(Self { queue, wakes, reads, recent, committer: Mutex::new(Some(thread)), tree, lock })
     }
 }
 
@@ -159,8 +165,9 @@ impl Engine for FjallEngine {
         // In this order: the version may be older than the data, never newer.
         let guard = self.reads.open();
         let snapshot = self.tree.snapshot();
-        let (tree, lock) = (self.tree.clone(), self.lock.clone());
-        let opened: Arc<dyn Snapshot> = Arc::new(FjallSnapshot { guard, snapshot, tree, _lock: lock });
+        let (recent, tree, lock) = (self.recent.clone(), self.tree.clone(), self.lock.clone());
+        let opened: Arc<dyn Snapshot> =
+            Arc::new(FjallSnapshot { guard, snapshot, recent, tree, _lock: lock });
         Box::pin(std::future::ready(Ok(opened)))
     }
 
@@ -204,7 +211,7 @@ impl Snapshot for FjallSnapshot {
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
-        Box::pin(std::future::ready(self.tree.get_at(&self.snapshot, key)))
+        Box::pin(std::future::ready(self.row(key)))
     }
 
     fn scan<'a>(
@@ -231,6 +238,17 @@ impl Snapshot for FjallExport {
         options: ScanOptions,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         Box::pin(std::future::ready(self.tree.scan_at(&self.snapshot, range, options)))
+    }
+}
+
+impl FjallSnapshot {
+    fn row(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(known) = self.recent.get(key, self.guard.version) {
+            return Ok(known);
+        }
+        let row = self.tree.get_at(&self.snapshot, key)?;
+        self.recent.put(key, self.guard.version, row.as_ref());
+        Ok(row)
     }
 }
 

@@ -296,6 +296,7 @@ mod tests {
         let committer = Committer {
             tree: Arc::new(Tree::open(&directory.join("tree"), 1024 * 1024).unwrap()),
             reads: ActiveReads::new(0),
+            recent: Arc::default(),
             wakes: Arc::default(),
             high_water: HighWater::open(directory, false).unwrap().0,
             space: Space::open(directory, 0).unwrap(),

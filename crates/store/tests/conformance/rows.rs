@@ -7,6 +7,7 @@ conformance!(
     own_writes_are_read,
     failed_closures_write_nothing,
     a_snapshot_does_not_move,
+    a_snapshot_shows_its_time_whoever_reads_since,
     range_deletes_hit_rows_and_own_writes,
     cleared_ranges_are_empty,
     read_transactions_cannot_write,
@@ -62,6 +63,31 @@ async fn a_snapshot_does_not_move(db: Db) {
         .await;
         assert_eq!(txn.get(b"k").await?.as_deref(), Some(&b"1"[..]));
         assert_eq!(txn.get(b"l").await?, None);
+        Ok::<_, StoreError>(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn a_snapshot_shows_its_time_whoever_reads_since(db: Db) {
+    write(&db, |txn| txn.put(b"k", b"1")).await;
+    assert_eq!(get(&db, b"later").await, None);
+    let others = &db;
+    db.read(|txn| async move {
+        assert_eq!(txn.get(b"open").await?, None);
+        for value in [b"2", b"3"] {
+            write(others, |txn| {
+                txn.put(b"k", value);
+                txn.put(b"later", value);
+            })
+            .await;
+            for key in [&b"k"[..], b"later", b"k"] {
+                assert_eq!(get(others, key).await.as_deref(), Some(&value[..]));
+            }
+        }
+        assert_eq!(txn.get(b"k").await?.as_deref(), Some(&b"1"[..]));
+        assert_eq!(txn.get(b"later").await?, None);
+        assert_eq!(get(others, b"k").await.as_deref(), Some(&b"3"[..]));
         Ok::<_, StoreError>(())
     })
     .await
