@@ -122,7 +122,7 @@ impl Committer {
         self.high_water.mark(self.version, now)
     }
 
-    /// Before any of these rows is visible: lets go of what was kept of them; gives those that were kept.
+    /// Before any of these rows is visible: lets go of what was kept of them; gives those that are asked for.
     fn forget(&self, rows: &Rows) -> Rows {
         let kept = rows.iter().filter(|(key, _)| self.recent.forget(key, self.version));
         kept.map(|(key, value)| (key.clone(), value.clone())).collect()

@@ -7,11 +7,12 @@
 //!   since, in any state that a snapshot may show by now;
 //! - after that, a snapshot from before the batch may put nothing here: whether it shows the batch is not known.
 //!
-//! Rows that were here when they were overwritten are wanted often: the committer puts what became of them back, once it is
-//! visible.
+//! Rows that were asked for while they were here are wanted often: where such a one is overwritten, the committer puts what
+//! became of it back, once it is visible.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -42,11 +43,12 @@ struct Shard {
     written: u64,
 }
 
-#[derive(Clone)]
 struct Row {
     since: u64,
     /// `None` where there is no row.
     value: Option<Bytes>,
+    /// Whether it was asked for since it is here.
+    is_used: AtomicBool,
 }
 
 impl Recent {
@@ -56,7 +58,7 @@ impl Recent {
         {
             let shard = shard.read();
             if let Some(row) = shard.young.get(key) {
-                return (row.since <= version).then(|| row.value.clone());
+                return row.at(version);
             }
             if !shard.old.contains_key(key) {
                 return None;
@@ -64,7 +66,7 @@ impl Recent {
         }
         let mut shard = shard.write();
         let (key, row) = shard.old.remove_entry(key)?;
-        let value = (row.since <= version).then(|| row.value.clone());
+        let value = row.at(version);
         shard.insert(key, row);
         value
     }
@@ -75,23 +77,24 @@ impl Recent {
             return;
         }
         // Copied: what fjall gives is a part of a larger block.
-        let row = Row { since: version, value: value.map(|value| Bytes::copy_from_slice(value)) };
+        let value = value.map(|value| Bytes::copy_from_slice(value));
+        let row = Row { since: version, value, is_used: AtomicBool::new(false) };
         let mut shard = self.shard(key).write();
         if version >= shard.written {
             shard.insert(Bytes::copy_from_slice(key), row);
         }
     }
 
-    /// Forgets a key that a batch up to `version` is about to write; says whether it was here.
+    /// Forgets a key that a batch up to `version` is about to write; says whether it was here and asked for.
     pub(super) fn forget(&self, key: &[u8], version: u64) -> bool {
         let mut shard = self.shard(key).write();
         shard.written = shard.written.max(version);
-        let old = shard.old.remove(key);
-        let young = shard.young.remove_entry(key);
-        if let Some((key, row)) = &young {
-            shard.young_bytes -= row.bytes(key);
-        }
-        old.is_some() || young.is_some()
+        let Some((key, row)) = shard.young.remove_entry(key) else {
+            return shard.old.remove(key).is_some_and(|row| row.is_used.into_inner());
+        };
+        shard.young_bytes -= row.bytes(&key);
+        shard.old.remove(&key);
+        row.is_used.into_inner()
     }
 
     fn shard(&self, key: &[u8]) -> &RwLock<Shard> {
@@ -115,6 +118,16 @@ impl Shard {
 }
 
 impl Row {
+    /// What a snapshot of `version` shows of it, if that is known.
+    fn at(&self, version: u64) -> Option<Option<Bytes>> {
+        (self.since <= version).then(|| {
+            if !self.is_used.load(Ordering::Relaxed) {
+                self.is_used.store(true, Ordering::Relaxed);
+            }
+            self.value.clone()
+        })
+    }
+
     fn bytes(&self, key: &[u8]) -> usize {
         ENTRY_BYTES + key.len() + self.value.as_ref().map_or(0, Bytes::len)
     }
@@ -146,6 +159,7 @@ mod tests {
     fn a_reader_from_before_a_write_keeps_nothing_after_it() {
         let recent = Recent::default();
         recent.put(KEY, 5, value("a").as_ref());
+        assert_eq!(recent.get(KEY, 5), Some(value("a")));
         assert!(recent.forget(KEY, 6));
         assert_eq!(recent.get(KEY, 9), None);
         recent.put(KEY, 5, value("a").as_ref());
@@ -153,7 +167,16 @@ mod tests {
         recent.put(KEY, 6, value("b").as_ref());
         assert_eq!(recent.get(KEY, 6), Some(value("b")));
         assert_eq!(recent.get(KEY, 5), None);
-        assert!(!recent.forget(b"never read", 7));
+        assert!(!recent.forget(b"other", 7));
+    }
+
+    #[test]
+    fn rows_that_nobody_asks_for_are_not_put_back() {
+        let recent = Recent::default();
+        recent.put(KEY, 5, value("a").as_ref());
+        assert_eq!(recent.get(KEY, 4), None);
+        assert!(!recent.forget(KEY, 6));
+        assert_eq!(recent.get(KEY, 6), None);
     }
 
     #[test]
