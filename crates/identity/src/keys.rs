@@ -29,6 +29,8 @@
 use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 
 pub(crate) const PREFIX: &[u8] = b"identity/1";
+/// Woken when a revision rises.
+pub(crate) const REVISED: &[u8] = b"identity/revised";
 
 pub(crate) fn role(account: &str, name: &str) -> Key {
     Key::new(PREFIX).str(account).str("role").str(name)

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lambent_store::Txn;
+use lambent_store::{Txn, Watch};
 use parking_lot::RwLock;
 
 use crate::plan::Plan;
@@ -46,7 +46,7 @@ impl Identity {
         arn: &str,
         who: PrincipalName<'_>,
     ) -> Result<Arc<PolicySet>, IdentityError> {
-        let revision = self.db.read(|txn| async move { revision(&txn, who.account).await }).await?;
+        let revision = self.revision(who.account).await?;
         let known = self.sets.read().get(arn).cloned();
         if let Some(known) = known.filter(|known| known.revision == revision) {
             return Ok(known);
@@ -59,6 +59,22 @@ impl Identity {
         sets.insert(arn.to_owned(), Arc::clone(&set));
         Ok(set)
     }
+
+    /// A number that is another one after every change that decisions on an account's principals depend on.
+    pub async fn revision(&self, account: &str) -> Result<i64, IdentityError> {
+        self.db.read(|txn| async move { revision(&txn, account).await }).await
+    }
+
+    /// Wakes after every commit that made [`Identity::revision`] of some account another one.
+    pub fn changes(&self) -> Watch {
+        self.db.watch(keys::REVISED)
+    }
+}
+
+/// Says that decisions on the account's principals are to be made anew.
+pub(crate) fn raise(txn: &Txn, account: &str) {
+    txn.add(&keys::revision(account), 1);
+    txn.on_commit(keys::REVISED);
 }
 
 impl PolicySet {

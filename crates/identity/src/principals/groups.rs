@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::attachments::{self, PrincipalKind, PrincipalName};
 use super::lists::Counted;
 use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Principals, Rename, inline, limits};
-use crate::{IdentityError, keys};
+use crate::{IdentityError, keys, policy_set};
 
 /// A group as it is stored; who is in it stands in rows of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ impl Principals<'_> {
                 txn.delete(&keys::group(account, name));
                 txn.delete(&keys::group_name(account, &group.id));
                 Counted::Groups.one_less(&txn, account);
-                txn.add(&keys::revision(account), 1);
+                policy_set::raise(&txn, account);
                 Ok(())
             })
             .await
@@ -200,6 +200,6 @@ pub(crate) fn put_group(txn: &Txn, group: &Group) -> Result<(), IdentityError> {
     let row = serde_json::to_vec(group).map_err(|error| IdentityError::Damaged(error.to_string()))?;
     txn.put(&keys::group(&group.account, &group.name), &row);
     txn.put(&keys::group_name(&group.account, &group.id), group.name.as_bytes());
-    txn.add(&keys::revision(&group.account), 1);
+    policy_set::raise(txn, &group.account);
     Ok(())
 }

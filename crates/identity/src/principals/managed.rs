@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::aws_managed::{self, AWS, AwsManaged};
 use super::lists::Counted;
 use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Principals, UsageCount, limits, tags};
-use crate::{IdentityError, Policy, keys};
+use crate::{IdentityError, Policy, keys, policy_set};
 
 /// A managed policy as it is stored; its documents lie in rows of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,7 +165,7 @@ impl Principals<'_> {
                 txn.delete_range(&versions);
                 txn.delete(&keys::managed_policy(account, &policy.name));
                 Counted::Policies.one_less(&txn, account);
-                txn.add(&keys::revision(account), 1);
+                policy_set::raise(&txn, account);
                 Ok(())
             })
             .await
@@ -494,7 +494,7 @@ fn put_version(
 fn put_policy(txn: &Txn, policy: &ManagedPolicy) -> Result<(), IdentityError> {
     let row = serde_json::to_vec(policy).map_err(|error| IdentityError::Damaged(error.to_string()))?;
     txn.put(&keys::managed_policy(&policy.account, &policy.name), &row);
-    txn.add(&keys::revision(&policy.account), 1);
+    policy_set::raise(txn, &policy.account);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::lists::Counted;
 use super::managed::{Missing, load_policy};
 use super::pins::Holder;
 use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Pins, Principals, inline, tags};
-use crate::{IdentityError, Policy, keys};
+use crate::{IdentityError, Policy, keys, policy_set};
 
 /// Bounds on roles. Source: IAM User Guide, "IAM and AWS STS quotas".
 pub mod limits {
@@ -307,7 +307,7 @@ pub(crate) fn put_role(txn: &Txn, role: &Role) -> Result<(), IdentityError> {
         return Err(IdentityError::PolicyTooLarge { kind, name, max: limits::INLINE_POLICIES_CHARS_MAX });
     }
     txn.put(&keys::role(&role.account, &role.name), &row);
-    txn.add(&keys::revision(&role.account), 1);
+    policy_set::raise(txn, &role.account);
     Ok(())
 }
 
@@ -325,7 +325,7 @@ pub(crate) fn remove_role(txn: &Txn, role: &Role) {
     txn.delete(&keys::role_use(&role.account, &role.id));
     txn.delete(&keys::principal_id(&role.id));
     Counted::Roles.one_less(txn, &role.account);
-    txn.add(&keys::revision(&role.account), 1);
+    policy_set::raise(txn, &role.account);
 }
 
 fn role_principal(role: &Role) -> PrincipalName<'_> {

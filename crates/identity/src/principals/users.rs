@@ -14,7 +14,7 @@ use super::{
     ID_ALPHABET, ID_LENGTH, Kind, Listed, Principals, access_keys, inline, limits, members,
     service_credentials, tags,
 };
-use crate::{IdentityError, keys};
+use crate::{IdentityError, keys, policy_set};
 
 /// A user as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -173,7 +173,7 @@ impl Principals<'_> {
                 txn.delete(&keys::user(account, name));
                 txn.delete(&keys::principal_id(&user.id));
                 Counted::Users.one_less(&txn, account);
-                txn.add(&keys::revision(account), 1);
+                policy_set::raise(&txn, account);
                 Ok(())
             })
             .await
@@ -262,6 +262,6 @@ fn put_holder(txn: &Txn, user: &User) -> Result<(), IdentityError> {
 pub(crate) fn put_user(txn: &Txn, user: &User) -> Result<(), IdentityError> {
     let row = serde_json::to_vec(user).map_err(|error| IdentityError::Damaged(error.to_string()))?;
     txn.put(&keys::user(&user.account, &user.name), &row);
-    txn.add(&keys::revision(&user.account), 1);
+    policy_set::raise(txn, &user.account);
     Ok(())
 }
