@@ -99,7 +99,7 @@ impl Dispatcher {
         let due_ms = i64::try_from(heads.later_due_ms).unwrap_or(i64::MAX);
         Self {
             watch: owner.db.watch(&keys::topic(queue)),
-            work: Arc::new(Work { owner, deliverers }),
+            work: Arc::new(Work::new(owner, deliverers)),
             stop,
             ready: keys::ready(queue).range().starting_at(&keys::ready_from(queue, heads.ready_version)),
             put_off: PutOff::new(queue, due_ms),

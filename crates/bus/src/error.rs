@@ -2,7 +2,6 @@
 
 use lambent_store::{KeyError, StoreError};
 
-use crate::event::MAX_PAYLOAD_BYTES;
 use crate::queues::QUEUES_MAX;
 
 /// Every failure of the outbox.
@@ -10,8 +9,8 @@ use crate::queues::QUEUES_MAX;
 pub enum BusError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("an event may have {MAX_PAYLOAD_BYTES} bytes, got {length}")]
-    PayloadTooLarge { length: usize },
+    #[error("an event may have {limit} bytes, got {length}")]
+    PayloadTooLarge { length: usize, limit: usize },
     /// Bytes that the outbox wrote do not read back as an event.
     #[error("an event cannot be read: {0}")]
     Unreadable(String),

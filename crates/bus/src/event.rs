@@ -9,12 +9,15 @@ use bytes::Bytes;
 use lambent_base::Arn;
 use serde::{Deserialize, Serialize};
 
-use crate::deliver::FUNCTION;
+use crate::deliver::{DESTINATION, FUNCTION};
 use crate::error::BusError;
 use crate::ports::Caller;
 
 /// The longest payload: Lambda's limit for asynchronous events, and as much for what an invocation record adds to one.
 pub const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
+/// The longest payload of what functions hand on: the record of a batch that was given up carries the event of a synchronous
+/// invocation, and some members beside it.
+pub const MAX_HANDED_ON_BYTES: usize = 6 * 1024 * 1024 + 64 * 1024;
 /// Payloads up to here stay in the event's row.
 pub(crate) const INLINE_PAYLOAD_BYTES: usize = 32 * 1024;
 /// How much of an error's text is kept.
@@ -40,6 +43,11 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
+    /// How long the payload may be.
+    pub(crate) fn payload_max(&self) -> usize {
+        if self.kind == DESTINATION { MAX_HANDED_ON_BYTES } else { MAX_PAYLOAD_BYTES }
+    }
+
     /// An asynchronous invocation of a function, with Lambda's own retries.
     pub fn for_function(function: Arn, caller: Caller, payload: Bytes) -> Self {
         Self {
@@ -127,6 +135,9 @@ pub(crate) struct Header {
     max_age_ms: u64,
     /// The id of the body row, when the payload is not in this one.
     pub(crate) body: Option<[u8; 16]>,
+    /// Whether that has more than [`MAX_PAYLOAD_BYTES`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_long: bool,
     /// When it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) died_ms: Option<i64>,
@@ -159,6 +170,7 @@ impl Header {
             max_delay_ms: millis(event.retry.max_delay),
             max_age_ms: millis(event.retry.max_age),
             body,
+            is_long: event.payload.len() > MAX_PAYLOAD_BYTES,
             died_ms: None,
         }
     }

@@ -75,6 +75,15 @@ impl Nodes {
         }
     }
 
+    /// Lets another node have the lease of that name, if this one holds it.
+    pub async fn give_away(&self, txn: &Txn, name: &str) -> Result<(), BusError> {
+        if read(txn, name).await?.is_some_and(|row| row.node == self.id()) {
+            txn.delete(&keys::lease(name));
+            txn.on_commit(keys::FREED_TOPIC);
+        }
+        Ok(())
+    }
+
     /// Removes the lease of that name, as what it was for is gone: in the transaction that removes that.
     pub fn forget_lease(txn: &Txn, name: &str) {
         txn.delete(&keys::lease(name));

@@ -35,7 +35,7 @@ pub use deliver::{
     Attempt, DESTINATION, Deliver, DeliverToFunctions, DeliverToTargets, Delivery, End, FUNCTION,
 };
 pub use error::BusError;
-pub use event::{Event, MAX_PAYLOAD_BYTES, NewEvent, RetryPolicy};
+pub use event::{Event, MAX_HANDED_ON_BYTES, MAX_PAYLOAD_BYTES, NewEvent, RetryPolicy};
 pub use leases::Lease;
 pub use nodes::{NodeId, Nodes};
 pub use outbox::{Backlog, Outbox};

@@ -103,6 +103,12 @@ impl Nodes {
         Ok(txn.get(&keys::node(id)).await?.is_some())
     }
 
+    /// The nodes at work, this one too, as this transaction sees them.
+    pub async fn all(txn: &Txn) -> Result<Vec<NodeId>, StoreError> {
+        let page = txn.scan(&keys::nodes(), ScanOptions::rows(NODES_MAX).keys_only()).await?;
+        Ok(page.rows.iter().filter_map(|(key, _)| keys::read_node(key)).collect())
+    }
+
     /// Says that this node is alive, and looks for those that are not, until it is dropped; ends at once where there can
     /// be no others.
     pub async fn run(&self) {

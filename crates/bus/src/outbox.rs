@@ -9,7 +9,7 @@ use lambent_store::{Db, KeyRange, ScanOptions, StoreError, Txn, put_large};
 
 use crate::deliver::Deliver;
 use crate::error::BusError;
-use crate::event::{Header, INLINE_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, NewEvent, encode};
+use crate::event::{Header, INLINE_PAYLOAD_BYTES, NewEvent, encode};
 use crate::keys;
 use crate::nodes::Nodes;
 use crate::workers::Workers;
@@ -46,9 +46,9 @@ impl Outbox {
     ///
     /// Errors: `PayloadTooLarge`; `Store` to be handed on to [`Db::run`].
     pub async fn put(&self, txn: &Txn, event: NewEvent) -> Result<String, BusError> {
-        let length = event.payload.len();
-        if length > MAX_PAYLOAD_BYTES {
-            return Err(BusError::PayloadTooLarge { length });
+        let (length, limit) = (event.payload.len(), event.payload_max());
+        if length > limit {
+            return Err(BusError::PayloadTooLarge { length, limit });
         }
         let request_id = event.request_id.clone().unwrap_or_else(|| self.random.uuid());
         let now_ms = self.clock.unix_ms();

@@ -160,10 +160,12 @@ pub enum InvokeError {
     /// The function set off itself, again and again.
     #[error("function {0} was invoked {1} times by what it did itself, and was stopped")]
     Recursive(Arn, u32),
-    /// No attempt will ever succeed as things are: the function is for another processor, its runtime is not to be had, the
-    /// event says no tenant.
+    /// No attempt will ever succeed as things are, as when the event says no tenant.
     #[error("function {0} cannot be run: {1}")]
     CannotRun(Arn, String),
+    /// The same on this node: another one may have the processor or the runtime that the function wants.
+    #[error("function {0} cannot be run here: {1}")]
+    CannotRunHere(Arn, String),
     /// The function is being created or updated: try again later.
     #[error("function {0} is not ready: {1}")]
     NotReady(Arn, String),

@@ -10,7 +10,7 @@ use lambent_store::{Db, KeyRange, ScanOptions, Txn, delete_large};
 use crate::backoff;
 use crate::deliver::{Attempt, Delivery, End};
 use crate::error::BusError;
-use crate::event::{Header, MAX_PAYLOAD_BYTES, NewEvent, RetryPolicy, decode, encode};
+use crate::event::{Header, NewEvent, RetryPolicy, decode, encode};
 use crate::heads;
 use crate::keys;
 use crate::leases::Lease;
@@ -182,7 +182,7 @@ impl Owner {
 /// Whether an event can be put at all. One that cannot must not keep the event that it follows from unsettled, or that would
 /// be delivered again at every start.
 fn is_within_bounds(event: &NewEvent) -> bool {
-    let (bytes, limit) = (event.payload.len(), MAX_PAYLOAD_BYTES);
+    let (bytes, limit) = (event.payload.len(), event.payload_max());
     if bytes > limit {
         tracing::error!(target_arn = %event.target, bytes, limit, "what follows from an event is too large, and lost");
     }

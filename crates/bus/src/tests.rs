@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use crate::ports::{Caller, Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, PortError};
 use crate::room::{KEPT_FOR_OTHERS, MAX_IN_FLIGHT};
 use crate::{
-    Backlog, BusError, Deliver, DeliverToFunctions, Delivery, Event, FUNCTION, MAX_PAYLOAD_BYTES, NewEvent,
-    Nodes, Outbox, RetryPolicy, Workers,
+    Backlog, BusError, DESTINATION, Deliver, DeliverToFunctions, Delivery, Event, FUNCTION,
+    MAX_HANDED_ON_BYTES, MAX_PAYLOAD_BYTES, NewEvent, Nodes, Outbox, RetryPolicy, Workers,
 };
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -76,7 +76,8 @@ impl Fixture {
     /// Starts workers as a process does that has just joined.
     async fn deliver_to(&self, target: Arc<dyn Deliver>) -> Workers {
         let nodes = Nodes::join(self.outbox.db.clone(), Random::system()).await.unwrap();
-        self.outbox.start(&nodes, HashMap::from([(FUNCTION.to_owned(), target)])).await.unwrap()
+        let deliverers = [FUNCTION, DESTINATION].map(|kind| (kind.to_owned(), target.clone()));
+        self.outbox.start(&nodes, HashMap::from(deliverers)).await.unwrap()
     }
 
     async fn put(&self, event: NewEvent) -> String {
@@ -123,9 +124,10 @@ fn event(payload: &[u8]) -> NewEvent {
 async fn committed_events_are_delivered_once_and_removed() {
     let fixture = fixture();
     let (workers, mut events) = fixture.start(|_| Some(Delivery::Done)).await;
-    let long = vec![7; MAX_PAYLOAD_BYTES];
-    for payload in [&b"{}"[..], b"", &long] {
-        let request_id = fixture.put(event(payload)).await;
+    let (long, longest) = (vec![7; MAX_PAYLOAD_BYTES], vec![7; MAX_HANDED_ON_BYTES]);
+    for payload in [&b"{}"[..], b"", &long, &longest] {
+        let kind = if payload.len() > MAX_PAYLOAD_BYTES { DESTINATION } else { FUNCTION };
+        let request_id = fixture.put(NewEvent { kind: kind.to_owned(), ..event(payload) }).await;
         let delivered = events.recv().await.unwrap();
         assert_eq!(delivered.request_id, request_id);
         assert!(delivered.payload == payload);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_store::{KeyRange, get_large};
+use tokio::sync::Semaphore;
 
 use crate::deliver::{Attempt, Deliver, Delivery};
 use crate::error::BusError;
@@ -18,6 +19,9 @@ use crate::settle::Owner;
 pub(crate) const FIRST_STORE_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const MAX_STORE_PAUSE: Duration = Duration::from_secs(10);
 
+/// How many events with long payloads are delivered at once: what they have is in memory meanwhile.
+const LONG_AT_ONCE: usize = 8;
+
 /// By the kind of events that they take.
 pub(crate) type Deliverers = HashMap<String, Arc<dyn Deliver>>;
 
@@ -25,11 +29,18 @@ pub(crate) type Deliverers = HashMap<String, Arc<dyn Deliver>>;
 pub(crate) struct Work {
     pub(crate) owner: Owner,
     pub(crate) deliverers: Deliverers,
+    long: Semaphore,
 }
 
 impl Work {
+    pub(crate) fn new(owner: Owner, deliverers: Deliverers) -> Self {
+        Self { owner, deliverers, long: Semaphore::new(LONG_AT_ONCE) }
+    }
+
     /// Delivers the event in a row, and settles it.
     pub(crate) async fn deliver(&self, key: &Bytes, row: &Bytes) -> Result<(), BusError> {
+        let is_long = decode(row).is_ok_and(|(header, _)| header.is_long);
+        let _permit = if is_long { self.long.acquire().await.ok() } else { None };
         let attempt = match self.load(row).await {
             Ok(event) => match self.deliverers.get(&event.kind) {
                 Some(deliverer) => deliverer.attempt(&event).await,

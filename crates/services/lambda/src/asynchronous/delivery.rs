@@ -103,7 +103,7 @@ impl Lambda {
             return Err(InvokeError::NotReady(function, "it is being created, or could not be".to_owned()));
         };
         if let Some(problem) = loaded.foreign_architecture() {
-            return Err(InvokeError::CannotRun(function, problem));
+            return Err(InvokeError::CannotRunHere(function, problem));
         }
         if let Err(error) = tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref()) {
             return Err(InvokeError::CannotRun(function, error.message));
@@ -142,7 +142,7 @@ impl Lambda {
                 })
             }
             Err(PoolError::Throttled(_)) => Err(InvokeError::Throttled(function)),
-            Err(PoolError::RuntimeUnavailable(why)) => Err(InvokeError::CannotRun(function, why)),
+            Err(PoolError::RuntimeUnavailable(why)) => Err(InvokeError::CannotRunHere(function, why)),
             Err(error) => Err(InvokeError::Platform(error.to_string())),
         }
     }
@@ -221,8 +221,8 @@ fn retry_of(config: &EventInvokeRow, own: RetryPolicy) -> RetryPolicy {
 fn from_bus(error: BusError) -> LambdaError {
     match error {
         BusError::Store(error) => LambdaError::Store(error),
-        BusError::PayloadTooLarge { length } => {
-            errors::payload_too_large(length, "Event", lambent_bus::MAX_PAYLOAD_BYTES).into()
+        BusError::PayloadTooLarge { length, limit } => {
+            errors::payload_too_large(length, "Event", limit).into()
         }
         other => LambdaError::Event(other.to_string()),
     }

@@ -64,7 +64,9 @@ impl Follow for HandOn {
             (End::Refused, Some(Err(InvokeError::NoConcurrency(_)))) => "ZeroReservedConcurrency",
             (End::Refused, Some(Err(InvokeError::Recursive(..)))) => "RecursiveInvocation",
             // AWS has no word for it, as it lets no such function be made; the response says why.
-            (End::Refused, Some(Err(InvokeError::CannotRun(..)))) => "RetriesExhausted",
+            (End::Refused, Some(Err(InvokeError::CannotRun(..) | InvokeError::CannotRunHere(..)))) => {
+                "RetriesExhausted"
+            }
             // The function was never asked, or is not there: nothing of its is to be told.
             (End::Refused, _) => return Vec::new(),
         };
@@ -229,7 +231,9 @@ fn record(
 ) -> Bytes {
     let invoked = answer.and_then(|answer| answer.as_ref().ok());
     let cannot_run = match answer {
-        Some(Err(error @ InvokeError::CannotRun(..))) => Some(error.to_string()),
+        Some(Err(error @ (InvokeError::CannotRun(..) | InvokeError::CannotRunHere(..)))) => {
+            Some(error.to_string())
+        }
         _ => None,
     };
     let name = &hand_on.function;

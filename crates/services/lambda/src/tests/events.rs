@@ -252,7 +252,7 @@ async fn what_can_never_run_is_given_up_at_once_with_its_reason() {
     let letters = cloud.lambda.parts.outbox.dead_letters(None, None, 9).await.unwrap();
     let mut whys: Vec<_> = letters.iter().map(|letter| letter.event.last_error.clone().unwrap()).collect();
     whys.sort();
-    assert!(whys[0].contains(&format!("cannot be run: The function is for {foreign}")), "{whys:?}");
+    assert!(whys[0].contains(&format!("cannot be run here: The function is for {foreign}")), "{whys:?}");
     assert!(whys[1].contains("Add a valid tenant ID") && whys.len() == 2, "{whys:?}");
 }
 
