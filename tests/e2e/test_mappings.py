@@ -1,5 +1,6 @@
 """Streams of tables are brought to functions: in order, at least once, whatever happens in between."""
 
+import itertools
 import json
 import time
 
@@ -12,6 +13,7 @@ import packages
 from cloud import eventually
 from mapped import Mapped, gone, wait_for
 from recorded import event
+from test_audit import events
 
 
 @pytest.fixture
@@ -85,6 +87,18 @@ def test_a_poisoned_item_goes_to_a_bucket(s3, bucket, joined):
     assert (info["batchSize"], info["streamArn"]) == (1, m.stream)
     assert info["startSequenceNumber"] == info["endSequenceNumber"]
     assert told["payload"]["Records"][0]["dynamodb"]["NewImage"]["n"] == {"N": "2"}
+
+
+def test_a_bucket_gets_the_whole_of_a_long_batch(s3, bucket, awslambda, joined):
+    destination = {"OnFailure": {"Destination": f"arn:aws:s3:::{bucket}"}}
+    m = joined(Enabled=False, BatchSize=8, MaximumRetryAttempts=0, DestinationConfig=destination)
+    for number in range(8):
+        m.put("one", number, poison={"S": "x" * 390_000})
+    awslambda.update_event_source_mapping(UUID=m.uuid, Enabled=True)
+    (told,) = discarded(s3, bucket, 1).values()
+    records = told["payload"]["Records"]
+    assert told["DDBStreamBatchInfo"]["batchSize"] == len(records) == 8
+    assert all(len(record["dynamodb"]["NewImage"]["poison"]["S"]) == 390_000 for record in records)
 
 
 def test_a_batch_that_fails_is_bisected(awslambda, logs, deploy, joined):
@@ -193,6 +207,33 @@ def test_the_functions_role_decides(iam, awslambda, deploy, joined, unique):
         "Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on "
         "your stream in IAM."
     )
+
+
+def test_a_role_that_lost_its_policy_is_asked_now_and_then(cloud, iam, awslambda, deploy, joined, unique):
+    everything = [{"Effect": "Allow", "Action": ["dynamodb:*", "logs:*"], "Resource": "*"}]
+    name = unique("role")
+    m = joined(function=deploy(mapped.NOTES, Role=conftest.make_role(iam, name, everything)), ParallelizationFactor=10)
+    m.put("one", 0)
+    m.until(0)
+    iam.delete_role_policy(RoleName=name, PolicyName="inline")
+
+    changes = itertools.count(1000)
+
+    def is_refused():
+        m.put("one", next(changes))
+        result = awslambda.get_event_source_mapping(UUID=m.uuid)["LastProcessingResult"]
+        return result.startswith("PROBLEM: The function's execution role may not call dynamodb:GetRecords on")
+
+    eventually(is_refused)
+    for number in range(1, 40):
+        m.put(f"key-{number}", number)
+    # Forty lanes, of which each has something to do.
+    denied = [one for one in events(cloud, "--denied", "--principal", name) if one["eventName"] == "GetRecords"]
+    assert 1 <= len(denied) <= 3, denied
+    iam.put_role_policy(
+        RoleName=name, PolicyName="inline", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": everything})
+    )
+    m.until(*range(40))
 
 
 def test_nothing_is_lost_when_the_cloud_is_killed(own_cloud):

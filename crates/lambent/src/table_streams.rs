@@ -1,15 +1,20 @@
 //! Streams of tables as sources of event source mappings.
 
+use std::time::Duration;
+
 use lambent_api::BoxFuture;
 use lambent_base::Arn;
 use lambent_dynamodb::Position;
-use lambent_dynamodb::streams::{FoundStream, ReadError, StreamName, StreamReader, to_event};
+use lambent_dynamodb::streams::{FoundStream, RETENTION, ReadError, StreamName, StreamReader, to_event};
 use lambent_mappings::source::{BatchInfo, From, Page, Record, Shard, SourceError, StreamSource, Wanted};
 use lambent_store::Watch;
 
 /// What a role must be allowed. Source: Lambda Developer Guide, "Process DynamoDB records with Lambda".
 const ACTIONS: [&str; 4] =
     ["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream", "dynamodb:ListStreams"];
+
+/// So long before records are deleted a batch of them is given up: what became of it is to be told with what they were.
+const TRIM_MARGIN: Duration = Duration::from_secs(60);
 
 /// The streams of DynamoDB's tables.
 pub(crate) struct TableStreams(pub(crate) StreamReader);
@@ -30,6 +35,8 @@ impl TableStreams {
         };
         let mut read = self.0.read(&stream, shard, from, wanted.most).await;
         if let Err(ReadError::Trimmed { first }) = read {
+            let (arn, id) = (wanted.stream, wanted.shard);
+            tracing::warn!(%arn, id, "records were deleted before a function had them");
             read = self.0.read(&stream, shard, first, wanted.most).await;
         }
         let read = match read {
@@ -57,6 +64,10 @@ impl TableStreams {
 impl StreamSource for TableStreams {
     fn permissions(&self, stream: &Arn) -> Vec<(&'static str, String)> {
         ACTIONS.iter().map(|action| (*action, stream.to_string())).collect()
+    }
+
+    fn retention(&self) -> Duration {
+        RETENTION - TRIM_MARGIN
     }
 
     fn batch_info(&self) -> BatchInfo {

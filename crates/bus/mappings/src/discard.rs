@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambent_base::Arn;
 use lambent_bus::ports::Caller;
-use lambent_bus::{DESTINATION, MAX_PAYLOAD_BYTES, NewEvent, RetryPolicy};
+use lambent_bus::{DESTINATION, MAX_HANDED_ON_BYTES, NewEvent, RetryPolicy};
 use serde_json::{Value, json};
 
 use crate::event::{millis, seconds};
@@ -59,7 +59,7 @@ pub(crate) fn record(
     // Buckets get the batch itself, too.
     let with_payload = target.service == "s3";
     let payload = with_payload.then(|| body(discarded, info, Some(event)));
-    let payload = payload.filter(|payload| payload.len() <= MAX_PAYLOAD_BYTES);
+    let payload = payload.filter(|payload| payload.len() <= MAX_HANDED_ON_BYTES);
     Some(NewEvent {
         kind: DESTINATION.to_owned(),
         target,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::error::MappingError;
+use crate::room::{HELD_BYTES_MAX, Room};
 use crate::source::{From, MappedFunctions, SourceError, Sources, StreamSource};
 use crate::{Mapping, Start, keys, rows};
 
@@ -51,13 +52,38 @@ pub(crate) struct Inner {
     pub(crate) stop: watch::Sender<bool>,
     /// How many mappings have lanes.
     pub(crate) serving: watch::Sender<usize>,
+    pub(crate) room: Arc<Room>,
+    /// How often something was kept: for tests, which wait for what is.
+    pub(crate) steps: watch::Sender<u64>,
+}
+
+impl Inner {
+    pub(crate) fn stepped(&self) {
+        self.steps.send_modify(|steps| *steps += 1);
+    }
 }
 
 impl Mappings {
     pub fn new(parts: MappingsParts) -> Self {
+        Self::with_room(parts, Room::new(HELD_BYTES_MAX))
+    }
+
+    pub(crate) fn with_room(parts: MappingsParts, room: Arc<Room>) -> Self {
         let MappingsParts { db, nodes, outbox, clock, random, sources, functions, runs } = parts;
-        let (stop, serving) = (watch::Sender::new(false), watch::Sender::new(0));
-        Self(Arc::new(Inner { db, nodes, outbox, clock, random, sources, functions, runs, stop, serving }))
+        Self(Arc::new(Inner {
+            db,
+            nodes,
+            outbox,
+            clock,
+            random,
+            sources,
+            functions,
+            runs,
+            stop: watch::Sender::new(false),
+            serving: watch::Sender::new(0),
+            room,
+            steps: watch::Sender::new(0),
+        }))
     }
 
     /// Begins no further batch, and waits some seconds for those under way.

@@ -6,6 +6,7 @@
 //! | `mapping/lane/` uuid, shard, index of the lane | [`crate::rows::LaneRow`], JSON, a large value: position, retries, window |
 //! | `mapping/holder/` uuid | 8 random bytes of the worker whose transactions count |
 //! | `mapping/result/` uuid | text: how the last batch ended |
+//! | `mapping/unable/` uuid | which nodes cannot run the function, JSON, see [`crate::unable`] |
 //!
 //! Topics: `mapping/changed` for all mappings, `mapping/row/` uuid for one.
 
@@ -16,6 +17,7 @@ const ROW: &[u8] = b"mapping/row/";
 const LANE: &[u8] = b"mapping/lane/";
 const HOLDER: &[u8] = b"mapping/holder/";
 const RESULT: &[u8] = b"mapping/result/";
+const UNABLE: &[u8] = b"mapping/unable/";
 /// Woken when a mapping was made, changed or removed.
 pub(crate) const CHANGED: &[u8] = b"mapping/changed";
 
@@ -64,6 +66,10 @@ pub(crate) fn holder(uuid: &str) -> Key {
 
 pub(crate) fn result(uuid: &str) -> Key {
     Key::new(RESULT).str(uuid)
+}
+
+pub(crate) fn unable(uuid: &str) -> Key {
+    Key::new(UNABLE).str(uuid)
 }
 
 /// The lease of a mapping.

@@ -10,7 +10,10 @@
 //! records from stream and queue-based event sources", "Process DynamoDB records with Lambda".
 #![forbid(unsafe_code)]
 
+mod batch;
 mod check;
+mod checkpoint;
+mod closing;
 mod discard;
 mod engine;
 mod error;
@@ -20,10 +23,13 @@ mod keys;
 mod lane;
 mod outcome;
 mod reader;
+mod room;
 mod rows;
 pub mod source;
+mod standing;
 #[cfg(test)]
 mod tests;
+mod unable;
 mod window;
 mod worker;
 

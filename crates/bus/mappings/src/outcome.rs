@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::source::Record;
 
+/// How a mapping says that the last batch was done.
+pub(crate) const OK: &str = "OK";
+
 /// How a batch ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
@@ -20,8 +23,12 @@ pub(crate) enum Outcome {
         response: Response,
     },
     Failed(Response),
-    /// The function was not run: that is no attempt.
+    /// The function was not run: that is no attempt. It may be soon.
     Busy(String),
+    /// Likewise, until somebody changes something.
+    Stopped(String),
+    /// This node cannot run it.
+    NotHere(String),
 }
 
 /// What the record of a batch that is given up says of the function's last answer.
@@ -44,7 +51,9 @@ pub(crate) fn judge(
             tracing::debug!(%error, "a batch cannot be run");
             return Outcome::Failed(Response::default());
         }
-        Err(error) => return Outcome::Busy(error.to_string()),
+        Err(InvokeError::CannotRunHere(_, why)) => return Outcome::NotHere(why.clone()),
+        Err(error) if error.is_retriable() => return Outcome::Busy(error.to_string()),
+        Err(error) => return Outcome::Stopped(error.to_string()),
     };
     let response = Response {
         executed_version: Some(invoked.executed_version.clone()),
@@ -119,7 +128,7 @@ mod tests {
             Outcome::DoneBefore { index: 1, .. } => "before 1",
             Outcome::DoneBefore { .. } => "before 2",
             Outcome::Failed(_) => "failed",
-            Outcome::Busy(_) => "busy",
+            Outcome::Busy(_) | Outcome::Stopped(_) | Outcome::NotHere(_) => "not run",
         }
     }
 
@@ -159,6 +168,10 @@ mod tests {
         let function: lambent_base::Arn = "arn:aws:lambda:us-east-1:000000000000:function:f".parse().unwrap();
         let busy = judge(&Err(InvokeError::Throttled(function.clone())), &records(), false, false);
         assert!(matches!(busy, Outcome::Busy(_)));
+        let stopped = judge(&Err(InvokeError::NoConcurrency(function.clone())), &records(), false, false);
+        assert!(matches!(stopped, Outcome::Stopped(_)));
+        let cannot_run = InvokeError::CannotRunHere(function.clone(), "arm64".to_owned());
+        assert_eq!(judge(&Err(cannot_run), &records(), false, false), Outcome::NotHere("arm64".to_owned()));
         let failed = judge(&Err(InvokeError::CannotRun(function, String::new())), &records(), false, false);
         assert!(matches!(failed, Outcome::Failed(_)));
     }

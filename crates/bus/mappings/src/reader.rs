@@ -8,6 +8,7 @@ use lambent_patterns::Pattern;
 
 use crate::error::MappingError;
 use crate::event::bytes_of;
+use crate::room::Share;
 use crate::source::{Lane, Record, StreamSource, Wanted};
 
 /// How many records are asked for at once.
@@ -24,6 +25,9 @@ pub(crate) struct Reader {
     filters: Vec<Pattern>,
     ahead: VecDeque<Record>,
     ahead_bytes: usize,
+    /// Of the batch that was taken last.
+    taken_bytes: usize,
+    share: Share,
     /// Everything before it was read.
     read_to: String,
     is_over: bool,
@@ -53,13 +57,12 @@ pub(crate) enum Fill {
 }
 
 impl Reader {
+    /// A reader of some of a shard's keys, from its beginning on.
     pub(crate) fn new(
         source: Arc<dyn StreamSource>,
-        stream: Arn,
-        shard: String,
-        lane: Lane,
+        (stream, shard, lane): (Arn, String, Lane),
         filters: Vec<Pattern>,
-        from: String,
+        share: Share,
     ) -> Self {
         Self {
             source,
@@ -69,18 +72,41 @@ impl Reader {
             filters,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
-            read_to: from,
+            taken_bytes: 0,
+            share,
+            read_to: String::new(),
             is_over: false,
         }
     }
 
-    /// Reads until a batch is full or nothing more is there for now.
+    /// Reads from this position on, and lets go of what was read.
+    pub(crate) fn begin_at(&mut self, position: &str) {
+        self.ahead = VecDeque::new();
+        (self.ahead_bytes, self.taken_bytes, self.is_over) = (0, 0, false);
+        position.clone_into(&mut self.read_to);
+        self.share.set(0);
+    }
+
+    /// The batch that was taken last is done with.
+    pub(crate) fn let_go(&mut self) {
+        self.taken_bytes = 0;
+        self.share.set(self.ahead_bytes);
+    }
+
+    /// Reads until a batch is full, nothing more is there for now, or there is no room for more.
     pub(crate) async fn fill(&mut self, bounds: &Bounds<'_>) -> Result<Fill, MappingError> {
         loop {
             if let Some(fill) = self.is_enough(bounds) {
                 return Ok(fill);
             }
-            if self.is_over || self.ahead_bytes >= AHEAD_BYTES_MAX || self.read().await? {
+            if !self.is_over {
+                if self.ahead.is_empty() {
+                    self.share.wait_for_page().await;
+                } else if self.ahead_bytes >= AHEAD_BYTES_MAX || !self.share.has_page() {
+                    return Ok(Fill::Full);
+                }
+            }
+            if self.is_over || self.read().await? {
                 let fill = match (self.ahead.is_empty(), self.is_over) {
                     (true, true) => Fill::Over,
                     (true, false) => Fill::Empty,
@@ -108,21 +134,14 @@ impl Reader {
     pub(crate) fn take(&mut self, bounds: &Bounds<'_>) -> (Vec<Record>, String) {
         let (count, _) = self.fitting(bounds);
         let records: Vec<Record> = self.ahead.drain(..count).collect();
-        self.ahead_bytes -= records.iter().map(bytes_of).sum::<usize>();
+        self.taken_bytes = records.iter().map(bytes_of).sum();
+        self.ahead_bytes -= self.taken_bytes;
         let end = match records.last() {
             _ if self.ahead.is_empty() => self.passed().to_owned(),
             Some(last) => last.next.clone(),
             None => bounds.end.unwrap_or_default().to_owned(),
         };
         (records, end)
-    }
-
-    /// Puts records back that were taken, to be taken again.
-    pub(crate) fn put_back(&mut self, records: Vec<Record>) {
-        for record in records.into_iter().rev() {
-            self.ahead_bytes += bytes_of(&record);
-            self.ahead.push_front(record);
-        }
     }
 
     /// Before this, nothing is left that was read.
@@ -164,13 +183,15 @@ impl Reader {
             lane: self.lane,
             most: READ_MAX,
         };
-        let page = self.source.read(wanted).await?;
+        let page = self.source.read(wanted).await;
+        let page = page.inspect_err(|_| self.share.set(self.ahead_bytes + self.taken_bytes))?;
         for record in page.records {
             if self.lets_pass(&record) {
                 self.ahead_bytes += bytes_of(&record);
                 self.ahead.push_back(record);
             }
         }
+        self.share.set(self.ahead_bytes + self.taken_bytes);
         self.read_to = page.next;
         self.is_over = page.is_over;
         Ok(page.is_last || page.is_over)

@@ -114,6 +114,9 @@ pub(crate) struct Segment {
 pub(crate) struct WindowRow {
     /// In milliseconds since 1970.
     pub(crate) start_ms: i64,
+    /// As the settings were when it was opened.
+    #[serde(default)]
+    pub(crate) length_s: u32,
     /// JSON, as the function gave it last.
     pub(crate) state: String,
     /// Whether it ends before its time: its state is too long, or the shard is over.
@@ -221,12 +224,18 @@ impl Mapping {
         Ok(true)
     }
 
+    /// Keeps how the last batch ended, or why there is none.
+    pub(crate) fn put_result(&self, txn: &Txn, result: &str) {
+        txn.put(&keys::result(&self.uuid), result.as_bytes());
+    }
+
     /// Removes all that is kept of it.
     pub(crate) async fn remove(&self, txn: &Txn) -> Result<(), MappingError> {
         for (shard, index, _) in lanes(txn, &self.uuid).await? {
             LaneRow::delete(txn, &self.uuid, &shard, index).await?;
         }
         txn.delete(&keys::holder(&self.uuid));
+        txn.delete(&keys::unable(&self.uuid));
         txn.delete(&keys::result(&self.uuid));
         txn.delete(&keys::row(&self.place(), &self.uuid));
         lambent_bus::Nodes::forget_lease(txn, &keys::lease(&self.uuid));

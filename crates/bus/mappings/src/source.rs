@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_base::{Arn, BoxFuture};
@@ -17,11 +18,15 @@ use lambent_bus::ports::{InvokeFunction, PortError};
 use lambent_store::Watch;
 use parking_lot::RwLock;
 use serde_json::Value;
+use tokio::sync::watch;
 
 /// Streams of one service: implemented by that service, found by its name in the ARN.
 pub trait StreamSource: Send + Sync {
     /// What a function's role must be allowed to have a stream read for it: actions and resources, as policies name them.
     fn permissions(&self, stream: &Arn) -> Vec<(&'static str, String)>;
+
+    /// How long records can be read at least: those of batches that are older are given up, if nothing gives them up before.
+    fn retention(&self) -> Duration;
 
     /// What tells of a batch in the record that is kept of it when it is given up.
     fn batch_info(&self) -> BatchInfo;
@@ -155,6 +160,14 @@ impl Sources {
 
 /// The functions that sources are mapped to: implemented by `lambda`.
 pub trait MappedFunctions: InvokeFunction {
+    /// What a function is, and what decisions on its role depend on, in brief: another text when [`MappedFunctions::may_read`]
+    /// may say something else.
+    fn basis<'a>(&'a self, function: &'a Arn) -> BoxFuture<'a, Result<String, PortError>>;
+
+    /// Changes when a function or what roles may do has changed: [`MappedFunctions::basis`] may be another one, and what
+    /// could not be run may be.
+    fn changes(&self) -> watch::Receiver<u64>;
+
     /// Whether the role of a function may do all of this for the mapping with this ARN: actions and resources.
     fn may_read<'a>(
         &'a self,

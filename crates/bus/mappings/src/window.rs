@@ -24,29 +24,35 @@ pub(crate) struct Invocation {
 }
 
 /// When the window of a record begins.
-pub(crate) fn start_of(arrived_ms: i64, window_s: u32) -> i64 {
+fn start_of(arrived_ms: i64, window_s: u32) -> i64 {
     let length = length_ms(window_s);
     arrived_ms.div_euclid(length) * length
 }
 
-pub(crate) fn length_ms(window_s: u32) -> i64 {
+fn length_ms(window_s: u32) -> i64 {
     i64::from(window_s.max(1)) * 1000
 }
 
 impl WindowRow {
-    pub(crate) fn new(start_ms: i64) -> Self {
-        Self { start_ms, state: EMPTY.to_owned(), is_early: false, attempts: 0 }
+    /// The window that a record belongs to.
+    pub(crate) fn of(arrived_ms: i64, length_s: u32) -> Self {
+        let start_ms = start_of(arrived_ms, length_s);
+        Self { start_ms, length_s, state: EMPTY.to_owned(), is_early: false, attempts: 0 }
+    }
+
+    pub(crate) fn end_ms(&self) -> i64 {
+        self.start_ms + length_ms(self.length_s)
     }
 
     /// When it is closed by the clock.
-    pub(crate) fn closes_ms(&self, window_s: u32) -> i64 {
-        self.start_ms + length_ms(window_s) + GRACE_MS
+    pub(crate) fn closes_ms(&self) -> i64 {
+        self.end_ms() + GRACE_MS
     }
 
-    pub(crate) fn invocation(&self, window_s: u32, is_final: bool) -> Invocation {
+    pub(crate) fn invocation(&self, is_final: bool) -> Invocation {
         Invocation {
             start_ms: self.start_ms,
-            end_ms: self.start_ms + length_ms(window_s),
+            end_ms: self.end_ms(),
             state: self.state.clone(),
             is_final,
             is_early: self.is_early,

@@ -61,12 +61,16 @@ impl Inner {
         };
         let mapping = &mapping;
         if mapping.phase == Phase::Deleting {
-            return self.db.run(|txn| async move { mapping.remove(&txn).await }).await;
+            let removed = self.db.run(|txn| async move { mapping.remove(&txn).await }).await;
+            self.stepped();
+            return removed;
         }
         if mapping.is_enabled {
             return self.serve(mapping.clone(), changed).await;
         }
-        if self.db.run(|txn| async move { mapping.settle(&txn).await }).await? {
+        let is_current = self.db.run(|txn| async move { mapping.settle(&txn).await }).await?;
+        self.stepped();
+        if is_current {
             changed.changed().await;
         }
         Ok(())
@@ -90,9 +94,10 @@ impl Inner {
             Err(error) => return self.stand_still(&mapping, &error, changed).await,
         };
         let (stop, stopped) = watch::channel(false);
-        let _counted = Counted::new(&self.serving);
+        let counted = Counted::new(&self.serving);
         let (mapping, holder) = (Arc::new(mapping), self.random.bytes());
-        let common = Common { engine: self.clone(), mapping, holder, function, stop: stopped };
+        let (engine, standing) = (self.clone(), Arc::default());
+        let common = Common { engine, mapping, holder, function, standing, stop: stopped };
         let mut serving = Serving {
             common,
             source,
@@ -105,7 +110,7 @@ impl Inner {
         let mut stopping = self.stop.subscribe();
         let served = tokio::select! {
             served = serving.run(changed) => served,
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => Ok(()),
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => Ok(None),
         };
         // Whatever is under way ends first: so no two revisions are at work on one lane.
         stop.send_replace(true);
@@ -114,7 +119,11 @@ impl Inner {
                 tracing::error!(%error, "a lane of an event source mapping failed");
             }
         }
-        served
+        drop(counted);
+        match served? {
+            Some(why) => self.hand_over(&serving.common, &why, changed).await,
+            None => Ok(()),
+        }
     }
 
     /// Says that the filters cannot be read, and waits for others: without them the function would be given what it must
@@ -130,11 +139,13 @@ impl Inner {
         let kept = self.db.run(|txn| async move {
             let is_current = mapping.settle(&txn).await?;
             if is_current {
-                txn.put(&keys::result(&mapping.uuid), problem.as_bytes());
+                mapping.put_result(&txn, problem);
             }
             Ok::<_, MappingError>(is_current)
         });
-        if kept.await? {
+        let is_current = kept.await?;
+        self.stepped();
+        if is_current {
             changed.changed().await;
         }
         Ok(())
@@ -169,23 +180,25 @@ struct Serving {
 }
 
 impl Serving {
-    /// Returns when the mapping's row is another one.
-    async fn run(&mut self, changed: &mut Watch) -> Result<(), MappingError> {
+    /// Returns when the mapping's row is another one, or with the reason when this node cannot run the function.
+    async fn run(&mut self, changed: &mut Watch) -> Result<Option<String>, MappingError> {
         while self.begin_lanes().await? {
             loop {
                 tokio::select! {
-                    () = changed.changed() => if !self.is_current().await? { return Ok(()) },
+                    () = changed.changed() => if !self.is_current().await? { return Ok(None) },
                     Some(ended) = self.lanes.join_next() => {
                         let (shard, index, ended) = ended?;
                         self.running.remove(&(shard, index));
-                        ended?;
+                        if let End::NotHere(why) = ended? {
+                            return Ok(Some(why));
+                        }
                         // What comes after the shard may begin.
                         break;
                     }
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn is_current(&self) -> Result<bool, MappingError> {
@@ -225,8 +238,9 @@ impl Serving {
         // The watch begins before the first look.
         let more = self.source.watch(&self.stream, shard).await?;
         let lane = Lane { index, count: row.count };
-        let (source, stream, from) = (self.source.clone(), self.stream.clone(), row.position.clone());
-        let reader = Reader::new(source, stream, shard.to_owned(), lane, self.filters.clone(), from);
+        let of = (self.stream.clone(), shard.to_owned(), lane);
+        let share = self.common.engine.room.share();
+        let reader = Reader::new(self.source.clone(), of, self.filters.clone(), share);
         let task = LaneTask::new(self.common.clone(), reader, row, more);
         let shard = shard.to_owned();
         self.lanes.spawn(async move { (shard, index, task.run().await) });
@@ -249,7 +263,9 @@ impl Serving {
             }
             arrange(&txn, mapping, shards).await.map(Some)
         });
-        claimed.await
+        let claimed = claimed.await;
+        engine.stepped();
+        claimed
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Lambda {
     pub(crate) compile_slots: tokio::sync::Semaphore,
     /// The functions that the pool keeps provisioned environments of: account, region, name.
     pub(crate) provisioned: tokio::sync::Mutex<BTreeSet<(String, String, String)>>,
+    /// Changes when a function or what decides on its role has, and what was known of it is forgotten.
+    pub(crate) changes: tokio::sync::watch::Sender<u64>,
     live: Mutex<Vec<LiveCode>>,
 }
 
@@ -84,6 +86,7 @@ impl Lambda {
             unpack_slots: tokio::sync::Semaphore::new(UNPACKINGS_MAX),
             compile_slots: tokio::sync::Semaphore::new(COMPILATIONS_MAX),
             provisioned: tokio::sync::Mutex::default(),
+            changes: tokio::sync::watch::Sender::new(0),
             live: Mutex::default(),
         })
     }
@@ -93,9 +96,10 @@ impl Lambda {
         self.remove_leftovers().await?;
         // The watches begin here, so that nothing committed after this is missed.
         let changed = self.own_db().watch(keys::CHANGED);
+        let revised = self.parts.identity.changes();
         let unused = self.own_db().watch(keys::UNUSED);
         self.mind_provisioned();
-        tokio::spawn(clear_on_change(Arc::downgrade(self), changed));
+        tokio::spawn(clear_on_change(Arc::downgrade(self), changed, revised));
         tokio::spawn(crate::code::folders::tidy_on_change(Arc::downgrade(self), unused));
         Ok(())
     }
@@ -328,12 +332,22 @@ fn succeeded(what: &'static str, result: Result<(), LambdaError>) -> bool {
     result.is_ok()
 }
 
-async fn clear_on_change(lambda: Weak<Lambda>, mut changed: lambent_store::Watch) {
+async fn clear_on_change(
+    lambda: Weak<Lambda>,
+    mut changed: lambent_store::Watch,
+    mut revised: lambent_store::Watch,
+) {
     loop {
-        changed.changed().await;
+        let is_function = tokio::select! {
+            () = changed.changed() => true,
+            () = revised.changed() => false,
+        };
         let Some(lambda) = lambda.upgrade() else { return };
-        lambda.cache.clear();
-        lambda.policies.clear();
-        lambda.urls.clear();
+        if is_function {
+            lambda.cache.clear();
+            lambda.policies.clear();
+            lambda.urls.clear();
+        }
+        lambda.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 }

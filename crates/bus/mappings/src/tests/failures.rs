@@ -1,21 +1,31 @@
 use lambent_bus::ports::InvokeError;
 use serde_json::{Value, json};
 
-use super::fakes::{World, numbers, settings, until};
+use super::fakes::{RETENTION, World, numbers, settings, until};
 use crate::Settings;
 
 const BUCKET: &str = "arn:aws:s3:::failed";
 
 /// What was put into the outbox.
-async fn told(world: &World) -> Vec<Value> {
+pub(super) async fn told(world: &World) -> Vec<Value> {
     let range = &lambent_store::KeyRange::prefix(b"bus/ready/");
     let read = world.db.read(|txn| async move { txn.scan(range, Default::default()).await });
     let rows = read.await.unwrap().rows;
-    let bodies = rows.iter().map(|(_, row)| {
+    let mut told = Vec::new();
+    for (_, row) in rows {
         let length = usize::try_from(u32::from_be_bytes(row[..4].try_into().unwrap())).unwrap();
-        serde_json::from_slice(&row[4 + length..]).unwrap()
-    });
-    bodies.collect()
+        let head: Value = serde_json::from_slice(&row[4..4 + length]).unwrap();
+        let Some(id) = head["body"].as_array() else {
+            told.push(serde_json::from_slice(&row[4 + length..]).unwrap());
+            continue;
+        };
+        // A long one lies in a row of its own.
+        let id: Vec<u8> = id.iter().map(|byte| u8::try_from(byte.as_u64().unwrap()).unwrap()).collect();
+        let key = &[&b"bus/body/"[..], &id].concat();
+        let read = world.db.read(|txn| async move { lambent_store::get_large(&txn, key).await });
+        told.push(serde_json::from_slice(&read.await.unwrap().unwrap()).unwrap());
+    }
+    told
 }
 
 fn poisoned_by(poison: u64) -> impl Fn(&Value, usize) -> Result<Value, InvokeError> + Send + Sync + 'static {
@@ -65,7 +75,7 @@ async fn retries_are_counted_across_a_kill() {
     world.start().await;
     world.until_handled(2).await;
     world.start().await;
-    until(|| async { world.function.batches().concat().contains(&1) }).await;
+    until(&world, || async { world.function.batches().concat().contains(&1) }).await;
     let told = &told(&world).await[0];
     assert_eq!(told["requestContext"]["approximateInvokeCount"], 3);
 }
@@ -78,7 +88,7 @@ async fn a_bisected_batch_loses_one_record() {
     let on_failure = Some(BUCKET.to_owned());
     world.map(Settings { bisects: true, retries_max: 0, on_failure, ..settings(8) }).await;
     world.start().await;
-    until(|| async { world.function.batches().concat().contains(&9) }).await;
+    until(&world, || async { world.function.batches().concat().contains(&9) }).await;
     let batches = world.function.batches();
     let expected: [&[u64]; 8] =
         [&[0, 1, 2, 3, 4, 5, 6, 7], &[0, 1, 2, 3], &[4, 5, 6, 7], &[4, 5], &[6, 7], &[6], &[7], &[8, 9]];
@@ -98,7 +108,7 @@ async fn partial_failures_go_on_from_the_first() {
     });
     world.map(Settings { reports_item_failures: true, ..settings(4) }).await;
     world.start().await;
-    until(|| async { world.function.batches().concat().contains(&5) }).await;
+    until(&world, || async { world.function.batches().concat().contains(&5) }).await;
     let expected: [&[u64]; 5] = [&[0, 1, 2, 3], &[2, 3], &[2, 3], &[2, 3], &[4, 5]];
     assert_eq!(world.function.batches(), expected);
 }
@@ -129,7 +139,7 @@ async fn a_busy_function_costs_no_attempts() {
         world.map(Settings { retries_max: 0, on_failure: Some(BUCKET.to_owned()), ..settings(1) }).await;
     world.start().await;
     world.until_handled(3).await;
-    until(|| async { world.state(&mapping).await.unwrap().1 == "OK" }).await;
+    until(&world, || async { world.state(&mapping).await.unwrap().1 == "OK" }).await;
     assert!(told(&world).await.is_empty());
 }
 
@@ -164,7 +174,7 @@ async fn nothing_is_lost_and_nothing_is_passed_over() {
         world.map(settings).await;
         world.start().await;
         let done = |world: &World| world.function.batches().last().is_some_and(|last| last.contains(&29));
-        until(|| async { done(&world) && told(&world).await.len() == poisons.len() }).await;
+        until(&world, || async { done(&world) && told(&world).await.len() == poisons.len() }).await;
         let lost: Vec<String> = told(&world)
             .await
             .iter()
@@ -178,4 +188,50 @@ async fn nothing_is_lost_and_nothing_is_passed_over() {
             next = next.max(number + 1);
         }
     }
+}
+
+/// AWS's buckets get the whole of what the function was sent.
+#[tokio::test]
+async fn a_bucket_gets_batches_of_six_megabytes() {
+    let mut world = World::new();
+    world.stream.put("a", 0..3, 1).await;
+    world.stream.text.lock().push_str(&"x".repeat(1_900_000));
+    world.function.answers(|_, _| Ok(Value::from("boom")));
+    world.map(Settings { retries_max: 0, on_failure: Some(BUCKET.to_owned()), ..settings(3) }).await;
+    world.start().await;
+    until(&world, || async { !told(&world).await.is_empty() }).await;
+    let told = &told(&world).await[0];
+    assert_eq!(numbers(&told["payload"]), [0, 1, 2]);
+    assert_eq!(told["payload"]["Records"][2]["text"].as_str().unwrap().len(), 1_900_000);
+}
+
+#[tokio::test]
+async fn what_stops_a_function_is_not_asked_again_and_again() {
+    let mut world = World::new();
+    world.stream.put("a", 0..8, 8).await;
+    let function: lambent_base::Arn = "arn:aws:lambda:us-east-1:000000000000:function:f".parse().unwrap();
+    world.function.answers(move |_, _| Err(InvokeError::NoConcurrency(function.clone())));
+    let mapping = world.map(settings(10)).await;
+    world.start().await;
+    until(&world, || async { world.state(&mapping).await.unwrap().1.starts_with("PROBLEM: function arn:") })
+        .await;
+    // As often as it is tried until the pauses are longer than this test: a change makes it try at once.
+    world.function.answers(|_, _| Ok(Value::Null));
+    world.function.change("has some");
+    until(&world, || async { world.state(&mapping).await.unwrap().1 == "OK" }).await;
+    assert_eq!(world.function.batches().last().unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn what_the_stream_forgets_soon_is_told_of() {
+    let mut world = World::new();
+    world.stream.put("a", 0..3, 1).await;
+    let day_ms = i64::try_from(RETENTION.as_millis()).unwrap();
+    world.stream.shards.lock()[0].records[..2].iter_mut().for_each(|record| record.1 -= day_ms);
+    world.map(Settings { on_failure: Some(BUCKET.to_owned()), ..settings(10) }).await;
+    world.start().await;
+    assert_eq!(world.until_handled(1).await, [[2]]);
+    let told = &told(&world).await[0];
+    assert_eq!(told["requestContext"]["condition"], "RecordAgeExceeded");
+    assert_eq!(told["FakeBatchInfo"]["batchSize"], 2);
 }

@@ -1,17 +1,20 @@
 //! A stream and a function in memory, and an engine between them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_base::{Arn, BoxFuture, Clock, Place, Random};
 use lambent_bus::ports::{Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, PortError};
 use lambent_bus::{Nodes, Outbox};
-use lambent_store::{Db, StoreError, Watch};
+use lambent_store::{Db, MemoryEngine, StoreError, Watch};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::room::{HELD_BYTES_MAX, Room};
 use crate::rows::{self, LaneRow};
 use crate::source::{
     BatchInfo, From, Lane, MappedFunctions, Page, Reading, Record, Shard, SourceError, Sources, StreamSource,
@@ -22,6 +25,7 @@ use crate::{Mapping, Mappings, MappingsParts, Phase, Settings, Start, starts};
 pub(super) const STREAM: &str = "arn:aws:fake:us-east-1:000000000000:stream/s";
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 const TOPIC: &[u8] = b"fake";
+pub(super) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -37,10 +41,12 @@ pub(super) struct FakeStream {
     pub(super) db: Db,
     pub(super) clock: Clock,
     pub(super) shards: Mutex<Vec<FakeShard>>,
+    /// What each record says beside its number, if anything.
+    pub(super) text: Mutex<String>,
 }
 
 impl FakeStream {
-    async fn wake(&self) {
+    pub(super) async fn wake(&self) {
         let woken = self.db.read(|txn| async move {
             txn.on_commit(TOPIC);
             Ok::<_, StoreError>(())
@@ -89,7 +95,12 @@ impl FakeStream {
                     sequence: format!("seq-{number}"),
                     next: page.next.clone(),
                     arrived_ms: *arrived_ms,
-                    json: json!({ "n": number, "key": key }).to_string().into(),
+                    json: match &self.text.lock()[..] {
+                        "" => json!({ "n": number, "key": key }),
+                        text => json!({ "n": number, "key": key, "text": text }),
+                    }
+                    .to_string()
+                    .into(),
                 });
             }
         }
@@ -101,6 +112,10 @@ impl FakeStream {
 impl StreamSource for FakeStream {
     fn permissions(&self, stream: &Arn) -> Vec<(&'static str, String)> {
         vec![("fake:Read", stream.to_string())]
+    }
+
+    fn retention(&self) -> Duration {
+        RETENTION
     }
 
     fn batch_info(&self) -> BatchInfo {
@@ -139,11 +154,37 @@ pub(super) struct FakeFunction {
     pub(super) events: Mutex<Vec<Value>>,
     pub(super) answer: Mutex<Answer>,
     pub(super) refused: Mutex<Option<String>>,
+    /// How often it was asked whether its role may read.
+    pub(super) asked: AtomicUsize,
+    /// What it is.
+    pub(super) basis: Mutex<String>,
+    changes: watch::Sender<u64>,
+    /// How many events it has.
+    noted: watch::Sender<u64>,
     /// Taken while it runs.
     pub(super) gate: tokio::sync::Semaphore,
 }
 
 impl FakeFunction {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            events: Mutex::default(),
+            answer: Mutex::new(Box::new(|_, _| Ok(Value::Null))),
+            refused: Mutex::default(),
+            asked: AtomicUsize::default(),
+            basis: Mutex::default(),
+            changes: watch::Sender::new(0),
+            noted: watch::Sender::new(0),
+            gate: tokio::sync::Semaphore::new(1_000),
+        })
+    }
+
+    /// Says that it, or what its role may do, is another one.
+    pub(super) fn change(&self, basis: &str) {
+        basis.clone_into(&mut self.basis.lock());
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
     pub(super) fn answers(
         &self,
         answer: impl Fn(&Value, usize) -> Result<Value, InvokeError> + Send + Sync + 'static,
@@ -170,6 +211,7 @@ impl InvokeFunction for FakeFunction {
                 events.push(event.clone());
                 events.len() - 1
             };
+            self.noted.send_modify(|noted| *noted += 1);
             let _permit = self.gate.acquire().await.unwrap();
             let answer = (self.answer.lock())(&event, nth)?;
             let function_error = answer.is_string().then(|| "Unhandled".to_owned());
@@ -184,12 +226,21 @@ impl InvokeFunction for FakeFunction {
 }
 
 impl MappedFunctions for FakeFunction {
+    fn basis<'a>(&'a self, _function: &'a Arn) -> BoxFuture<'a, Result<String, PortError>> {
+        Box::pin(std::future::ready(Ok(self.basis.lock().clone())))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     fn may_read<'a>(
         &'a self,
         _mapping: &'a Arn,
         _function: &'a Arn,
         _wanted: &'a [(&'static str, String)],
     ) -> BoxFuture<'a, Result<Reading, PortError>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let reading = match &*self.refused.lock() {
             Some(why) => Reading::Refused(why.clone()),
             None => Reading::Allowed { role_arn: "arn:aws:iam::000000000000:role/r".to_owned() },
@@ -215,31 +266,43 @@ pub(super) struct World {
     sources: Arc<Sources>,
     random: Random,
     clock: Clock,
+    /// For so many bytes of records.
+    pub(super) room: usize,
     running: Option<(Mappings, JoinHandle<()>)>,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let (clock, random) = (Clock::system(), Random::seeded(7));
-        let db = Db::memory(clock.clone(), random.clone());
-        let stream = Arc::new(FakeStream { db: db.clone(), clock: clock.clone(), shards: Mutex::default() });
+        Self::on(Db::memory(clock.clone(), random.clone()), clock, random)
+    }
+
+    /// The same as one of the nodes of a store.
+    pub(super) fn of(engine: &MemoryEngine, seed: u64) -> Self {
+        let (clock, random) = (Clock::system(), Random::seeded(seed));
+        Self::on(Db::new(Arc::new(engine.clone()), clock.clone(), random.clone()), clock, random)
+    }
+
+    fn on(db: Db, clock: Clock, random: Random) -> Self {
+        let stream = Arc::new(FakeStream {
+            db: db.clone(),
+            clock: clock.clone(),
+            shards: Mutex::default(),
+            text: Mutex::default(),
+        });
         stream.add("a", &[]);
         let sources = Arc::new(Sources::default());
         sources.add("fake", stream.clone());
-        let function = Arc::new(FakeFunction {
-            events: Mutex::default(),
-            answer: Mutex::new(Box::new(|_, _| Ok(Value::Null))),
-            refused: Mutex::default(),
-            gate: tokio::sync::Semaphore::new(1_000),
-        });
+        let function = FakeFunction::new();
         let outbox = Outbox::new(db.clone(), clock.clone(), random.clone());
-        Self { db, stream, function, outbox, sources, random, clock, running: None }
+        let room = HELD_BYTES_MAX;
+        Self { db, stream, function, outbox, sources, random, clock, room, running: None }
     }
 
     /// Starts the engine, after what ran before was killed.
     pub(super) async fn start(&mut self) {
         self.kill().await;
-        let mappings = Mappings::new(MappingsParts {
+        let parts = MappingsParts {
             db: self.db.clone(),
             nodes: Nodes::join(self.db.clone(), self.random.clone()).await.unwrap(),
             outbox: self.outbox.clone(),
@@ -248,7 +311,8 @@ impl World {
             sources: self.sources.clone(),
             functions: self.function.clone(),
             runs: Arc::new(NoBill),
-        });
+        };
+        let mappings = Mappings::with_room(parts, Room::new(self.room));
         let runs = mappings.clone();
         self.running = Some((mappings, tokio::spawn(async move { runs.run().await })));
     }
@@ -328,7 +392,7 @@ impl World {
     }
 
     pub(super) async fn until_handled(&self, count: usize) -> Vec<Vec<u64>> {
-        until(|| async { self.function.batches().iter().map(Vec::len).sum::<usize>() >= count }).await;
+        until(self, || async { self.function.batches().iter().map(Vec::len).sum::<usize>() >= count }).await;
         self.function.batches()
     }
 }
@@ -341,10 +405,22 @@ impl Drop for World {
     }
 }
 
-pub(super) async fn until<F: Future<Output = bool>>(mut probe: impl FnMut() -> F) {
+/// Looks again whenever the function was run, or the engine has kept something.
+pub(super) async fn until<F: Future<Output = bool>>(world: &World, mut probe: impl FnMut() -> F) {
+    let mut noted = world.function.noted.subscribe();
+    let mut steps = world.running.as_ref().map(|(mappings, _)| mappings.0.steps.subscribe());
     let waited = tokio::time::timeout(PATIENCE, async {
         while !probe().await {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            let stepped = async {
+                match &mut steps {
+                    Some(steps) => steps.changed().await.expect("the engine is there"),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                noted = noted.changed() => noted.expect("the function is there"),
+                () = stepped => {}
+            }
         }
     });
     waited.await.expect("it came in time");

@@ -1,3 +1,7 @@
+use std::sync::atomic::Ordering;
+
+use lambent_bus::ports::InvokeError;
+use lambent_store::MemoryEngine;
 use serde_json::Value;
 
 use super::fakes::{World, settings, until};
@@ -28,7 +32,7 @@ async fn a_killed_engine_goes_on_where_it_was() {
         world.kill().await;
     }
     world.start().await;
-    until(|| async { world.function.batches().concat().contains(&59) }).await;
+    until(&world, || async { world.function.batches().concat().contains(&59) }).await;
     let mut seen = world.function.batches().concat();
     // Again, perhaps, but never before its turn.
     let mut next = 0;
@@ -39,7 +43,7 @@ async fn a_killed_engine_goes_on_where_it_was() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen, (0..60).collect::<Vec<_>>());
-    until(|| async { world.state(&mapping).await == Some(("Enabled", "OK".to_owned())) }).await;
+    until(&world, || async { world.state(&mapping).await == Some(("Enabled", "OK".to_owned())) }).await;
 }
 
 #[tokio::test]
@@ -69,7 +73,7 @@ async fn a_filter_that_cannot_be_read_lets_nothing_pass() {
     let mapping = &mut world.map(Settings { filters: vec!["{".to_owned()], ..settings(10) }).await;
     world.start().await;
     world.stream.put("a", 0..3, 1).await;
-    until(|| async {
+    until(&world, || async {
         let state = world.state(mapping).await;
         state.is_some_and(|(state, result)| state == "Enabled" && result.starts_with("PROBLEM: The filter"))
     })
@@ -112,7 +116,7 @@ async fn keys_keep_their_order_when_lanes_run_at_once() {
     world.function.gate.forget_permits(1_000);
     world.start().await;
     // Four lanes wait in the function at once.
-    until(|| async { world.function.batches().len() == 4 }).await;
+    until(&world, || async { world.function.batches().len() == 4 }).await;
     world.function.gate.add_permits(1_000);
     let check = |seen: Vec<u64>| {
         for key in 0..13 {
@@ -130,7 +134,7 @@ async fn keys_keep_their_order_when_lanes_run_at_once() {
     // Another number of lanes loses nothing.
     world.change(mapping, |mapping| mapping.settings.parallelization_factor = 3).await;
     world.stream.put("a", 200..260, 13).await;
-    until(|| async {
+    until(&world, || async {
         let mut seen = world.function.batches().concat();
         seen.sort_unstable();
         seen.dedup();
@@ -166,19 +170,19 @@ async fn a_mapping_is_disabled_enabled_and_deleted() {
     let mapping = &mut world.map(settings(10)).await;
     assert_eq!(world.state(mapping).await, Some(("Creating", "No records processed".to_owned())));
     world.start().await;
-    until(|| async { world.state(mapping).await.unwrap().0 == "Enabled" }).await;
+    until(&world, || async { world.state(mapping).await.unwrap().0 == "Enabled" }).await;
     world.stream.put("a", 0..3, 1).await;
     world.until_handled(3).await;
     let disable =
         |mapping: &mut crate::Mapping| (mapping.is_enabled, mapping.phase) = (false, Phase::Disabling);
     world.change(mapping, disable).await;
-    until(|| async { world.state(mapping).await.unwrap().0 == "Disabled" }).await;
+    until(&world, || async { world.state(mapping).await.unwrap().0 == "Disabled" }).await;
     world.stream.put("a", 3..6, 1).await;
     world.change(mapping, |mapping| (mapping.is_enabled, mapping.phase) = (true, Phase::Enabling)).await;
     assert_eq!(world.until_handled(6).await.concat(), [0, 1, 2, 3, 4, 5]);
-    until(|| async { world.state(mapping).await.unwrap().0 == "Enabled" }).await;
+    until(&world, || async { world.state(mapping).await.unwrap().0 == "Enabled" }).await;
     world.change(mapping, |mapping| mapping.phase = Phase::Deleting).await;
-    until(|| async { world.state(mapping).await.is_none() }).await;
+    until(&world, || async { world.state(mapping).await.is_none() }).await;
     assert_eq!(world.rows().await, 0);
 }
 
@@ -189,10 +193,98 @@ async fn nobody_reads_what_the_role_may_not() {
     let mapping = world.map(settings(10)).await;
     world.stream.put("a", 0..3, 1).await;
     world.start().await;
-    until(|| async { world.state(&mapping).await.unwrap().1 == "PROBLEM: not allowed" }).await;
+    until(&world, || async { world.state(&mapping).await.unwrap().1 == "PROBLEM: not allowed" }).await;
     assert_eq!(world.function.batches().len(), 0);
     *world.function.refused.lock() = None;
+    world.function.change("a role that may");
     assert_eq!(world.until_handled(3).await.concat(), [0, 1, 2]);
+}
+
+/// Each question is a decision, and each decision a line of the audit log.
+#[tokio::test]
+async fn a_role_is_asked_once_for_all_lanes_until_something_changes() {
+    let mut world = World::new();
+    *world.function.refused.lock() = Some("PROBLEM: not allowed".to_owned());
+    world.stream.add("b", &[]);
+    let mapping = world.map(Settings { parallelization_factor: 5, ..settings(10) }).await;
+    world.stream.put("a", 0..30, 30).await;
+    world.start().await;
+    until(&world, || async { world.state(&mapping).await.unwrap().1 == "PROBLEM: not allowed" }).await;
+    let asked = || world.function.asked.load(Ordering::Relaxed);
+    assert_eq!(asked(), 1);
+    // Something else has changed.
+    *world.function.refused.lock() = Some("PROBLEM: not at all".to_owned());
+    world.function.change("");
+    world.stream.put("b", 30..60, 30).await;
+    tokio::task::yield_now().await;
+    assert_eq!(asked(), 1);
+    world.function.change("another role");
+    until(&world, || async { world.state(&mapping).await.unwrap().1 == "PROBLEM: not at all" }).await;
+    assert_eq!(asked(), 2);
+    *world.function.refused.lock() = None;
+    world.function.change("a role that may");
+    world.until_handled(60).await;
+    assert_eq!(asked(), 3);
+}
+
+/// Lanes that have little room together all come to their end.
+#[tokio::test]
+async fn lanes_share_the_room_of_their_node() {
+    let mut world = World::new();
+    world.room = 0;
+    for shard in ["b", "c", "d"] {
+        world.stream.add(shard, &[]);
+    }
+    world.stream.text.lock().push_str(&"x".repeat(10_000));
+    world.map(Settings { batching_window_s: 300, parallelization_factor: 2, ..settings(1_000) }).await;
+    for (shard, first) in [("a", 0), ("b", 200), ("c", 400), ("d", 600)] {
+        world.stream.put(shard, first..first + 200, 2).await;
+    }
+    world.start().await;
+    // Nobody sits on what the others wait for until the window of its batch is over.
+    let mut seen = world.until_handled(600).await.concat();
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.len() >= 600, "{}", seen.len());
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_run_a_function_lets_another_have_it() {
+    let engine = MemoryEngine::new().shared();
+    let (mut one, mut other) = (World::of(&engine, 1), World::of(&engine, 2));
+    for world in [&one, &other] {
+        world.stream.put("a", 0..3, 1).await;
+    }
+    one.function.answers(|_, _| {
+        let function = "arn:aws:lambda:us-east-1:000000000000:function:f".parse().unwrap();
+        Err(InvokeError::CannotRunHere(function, "It is for arm64.".to_owned()))
+    });
+    let mapping = one.map(settings(10)).await;
+    one.start().await;
+    let problem = "PROBLEM: No node can run the function. It is for arm64.";
+    until(&one, || async { one.state(&mapping).await.unwrap().1 == problem }).await;
+    // One that comes gets it.
+    other.start().await;
+    assert_eq!(other.until_handled(3).await, [[0, 1, 2]]);
+    until(&other, || async { other.state(&mapping).await.unwrap().1 == "OK" }).await;
+}
+
+/// Also without another node, and without a pause that is over.
+#[tokio::test]
+async fn a_function_that_no_node_could_run_is_run_when_it_can_be() {
+    let mut world = World::new();
+    world.stream.put("a", 0..3, 1).await;
+    world.function.answers(|_, _| {
+        let function = "arn:aws:lambda:us-east-1:000000000000:function:f".parse().unwrap();
+        Err(InvokeError::CannotRunHere(function, "It is for arm64.".to_owned()))
+    });
+    let mapping = world.map(settings(10)).await;
+    world.start().await;
+    until(&world, || async { world.state(&mapping).await.unwrap().1.starts_with("PROBLEM: No node can") })
+        .await;
+    world.function.answers(|_, _| Ok(Value::Null));
+    world.function.change("x86_64");
+    until(&world, || async { world.state(&mapping).await.unwrap().1 == "OK" }).await;
 }
 
 #[tokio::test]
@@ -219,7 +311,7 @@ async fn an_engine_that_is_stopped_does_nothing_twice() {
     world.function.gate.forget_permits(1_000);
     for turn in 0..3 {
         world.start().await;
-        until(|| async { world.function.batches().len() > turn }).await;
+        until(&world, || async { world.function.batches().len() > turn }).await;
         let function = world.function.clone();
         // Its batch is under way when it is told to stop.
         tokio::join!(world.stop(), async move { function.gate.add_permits(1) });

@@ -24,6 +24,7 @@ pub use read::{FoundStream, ReadError, Records};
 pub use reader::StreamReader;
 pub(crate) use record::record;
 pub use record::{ChangeRecord, EventName};
+pub use rows::RETENTION;
 pub(crate) use rows::{begin, end, find};
 pub use service::service;
 pub(crate) use spec::{update, wanted};

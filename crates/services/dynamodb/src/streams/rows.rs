@@ -1,5 +1,7 @@
 //! What is stored of a stream: made when a table's stream is turned on, kept for a day longer than it is on.
 
+use std::time::Duration;
+
 use lambent_base::{Place, Random};
 use lambent_store::Txn;
 use lambent_wire::Timestamp;
@@ -10,6 +12,7 @@ use crate::DynamoError;
 use crate::table::{BillingMode, KeySchema, StreamSpec, StreamView, Table};
 
 /// How long records can be read, and a stream that is over.
+pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const RETENTION_MS: i64 = 24 * 3600 * 1000;
 /// Shards of a stream whose table takes as much as comes.
 const SHARDS_ON_DEMAND: u16 = 4;

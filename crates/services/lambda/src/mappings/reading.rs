@@ -1,13 +1,17 @@
 //! What the engine asks of functions: whether their roles may read a source, and where what they could not handle may go.
 
-use lambent_base::{Arn, BoxFuture};
+use std::sync::Arc;
+
+use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::ports::{InvokeError, PortError};
 use lambent_identity::{Circumstances, IdentityError, ResourceFacts, Wanted};
 use lambent_mappings::source::{MappedFunctions, Reading, SourceError, StreamSource};
 use lambent_mappings::{Mapping, Start, starts};
 use lambent_model_lambda::DestinationConfig;
+use tokio::sync::watch;
 
 use crate::errors::{self, LambdaError};
+use crate::functions::cache::{Draw, Loaded};
 use crate::functions::spec::SERVICE_PRINCIPAL;
 use crate::lambda::Lambda;
 use crate::mappings::{from_engine, uuid_of};
@@ -110,6 +114,21 @@ impl Lambda {
 }
 
 impl MappedFunctions for Lambda {
+    fn basis<'a>(&'a self, function: &'a Arn) -> BoxFuture<'a, Result<String, PortError>> {
+        Box::pin(async move {
+            let Some(loaded) = self.mapped(function).await? else { return Ok(String::new()) };
+            let revision = self.parts.identity.revision(&function.account).await;
+            let revision = revision.map_err(|error| PortError(error.to_string()))?;
+            let Loaded { phase, architecture, role, spec, .. } = &*loaded;
+            let reserved = spec.as_ref().and_then(|spec| spec.reserved_concurrency);
+            Ok(format!("{phase:?} {architecture:?} {role:?} {reserved:?} {revision}"))
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     fn may_read<'a>(
         &'a self,
         mapping: &'a Arn,
@@ -117,12 +136,7 @@ impl MappedFunctions for Lambda {
         wanted: &'a [(&'static str, String)],
     ) -> BoxFuture<'a, Result<Reading, PortError>> {
         Box::pin(async move {
-            let place =
-                lambent_base::Place { account: function.account.clone(), region: function.region.clone() };
-            let name = FunctionName::parse(&function.to_string(), None, &place);
-            let name = name.map_err(|error| PortError(error.message))?;
-            let loaded = self.load(&name).await.map_err(|error| PortError(error.to_string()))?;
-            let Some(role_arn) = loaded.and_then(|loaded| loaded.role.clone()) else {
+            let Some(role_arn) = self.mapped(function).await?.and_then(|loaded| loaded.role.clone()) else {
                 let gone = InvokeError::NoSuchFunction(function.clone());
                 return Ok(Reading::Refused(format!("PROBLEM: {gone}")));
             };
@@ -132,6 +146,17 @@ impl MappedFunctions for Lambda {
                 Some(why) => Reading::Refused(why),
             })
         })
+    }
+}
+
+impl Lambda {
+    /// The function of a mapping; of the two versions of an alias always the same.
+    async fn mapped(&self, function: &Arn) -> Result<Option<Arc<Loaded>>, PortError> {
+        let place = Place { account: function.account.clone(), region: function.region.clone() };
+        let arn = function.to_string();
+        let name = FunctionName::parse(&arn, None, &place).map_err(|error| PortError(error.message))?;
+        let loaded = self.load_drawn(&name, Draw::Attempt(&arn, 0)).await;
+        loaded.map_err(|error| PortError(error.to_string()))
     }
 }
 
