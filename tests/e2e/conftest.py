@@ -14,9 +14,32 @@ TRUST = {
 }
 
 
+# Files whose tests need the same thing, of which there is one on a machine, and would wait for each other.
+TOGETHER = {"test_care": "postgres", "test_nodes": "postgres"}
+# Files that take a minute or more, most of it waiting: begun first, so that no worker is left with one at the end.
+LONG = ("test_s3_notifications", "test_nodes", "test_care", "test_lambda_clients", "test_durability")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Workers (`-n`) take whole files, in order: what a file's tests share is made once, and tests build on others."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            name = nodeid.split("::")[0].removesuffix(".py")
+            return TOGETHER.get(name, name)
+
+    return Files(config, log)
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
-    """The one cloud that most tests share; each test names its own buckets and functions."""
+    """The one cloud that most tests share (of each worker, with `-n`); each test names its own buckets and functions."""
     cloud = Cloud(tmp_path_factory.mktemp("cloud"))
     cloud.start()
     yield cloud
