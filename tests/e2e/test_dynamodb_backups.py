@@ -152,6 +152,25 @@ def test_a_table_is_restored_to_a_moment(dynamodb, table, unique):
         dynamodb.delete_table(TableName=name)
 
 
+def test_a_deleted_table_comes_back(dynamodb, table, unique):
+    recover(dynamodb, table)
+    before = items(dynamodb, table)
+    dynamodb.delete_table(TableName=table)
+    assert not dynamodb.list_backups(TableName=table)["BackupSummaries"]
+    listed = dynamodb.list_backups(TableName=table, BackupType="SYSTEM")["BackupSummaries"]
+    assert [one["BackupName"] for one in listed] == [f"{table}$DeletedTableBackup"]
+    arn = listed[0]["BackupArn"]
+    details = dynamodb.describe_backup(BackupArn=arn)["BackupDescription"]["BackupDetails"]
+    assert details["BackupType"] == "SYSTEM" and details["BackupStatus"] == "AVAILABLE"
+    kept = details["BackupExpiryDateTime"] - details["BackupCreationDateTime"]
+    assert kept == datetime.timedelta(days=35)
+    dynamodb.restore_table_from_backup(TargetTableName=table, BackupArn=arn)
+    active(dynamodb, table)
+    assert items(dynamodb, table) == before
+    dynamodb.delete_backup(BackupArn=arn)
+    assert not dynamodb.list_backups(TableName=table, BackupType="ALL")["BackupSummaries"]
+
+
 def test_indexes_come_along_or_stay(dynamodb, unique):
     name = unique("table")
     index = {

@@ -45,9 +45,9 @@ def export(dynamodb, table, bucket, **more):
     return eventually(ended, timeout_s=60)
 
 
-def imported(dynamodb, table, bucket, prefix, format="DYNAMODB_JSON", **more):
-    begun = dynamodb.import_table(
-        S3BucketSource={"S3Bucket": bucket, "S3KeyPrefix": prefix},
+def import_table(dynamodb, table, bucket=None, prefix=None, format="DYNAMODB_JSON", source=None, **more):
+    return dynamodb.import_table(
+        S3BucketSource=source or {"S3Bucket": bucket, "S3KeyPrefix": prefix},
         InputFormat=format,
         TableCreationParameters={
             "TableName": table,
@@ -57,6 +57,10 @@ def imported(dynamodb, table, bucket, prefix, format="DYNAMODB_JSON", **more):
         },
         **more,
     )["ImportTableDescription"]
+
+
+def imported(dynamodb, table, *arguments, **more):
+    begun = import_table(dynamodb, table, *arguments, **more)
     assert begun["ImportStatus"] == "IN_PROGRESS"
 
     def ended():
@@ -173,16 +177,7 @@ def test_imports_go_on_after_a_crash(own_cloud):
             json.dumps({"Item": {"id": {"S": f"{file}-{number}"}, "pad": {"S": "x" * 500}}}) for number in range(3000)
         ]
         s3.put_object(Bucket="bucket", Key=f"in/{file}.json", Body="\n".join(lines).encode())
-    begun = dynamodb.import_table(
-        S3BucketSource={"S3Bucket": "bucket", "S3KeyPrefix": "in/"},
-        InputFormat="DYNAMODB_JSON",
-        TableCreationParameters={
-            "TableName": "target",
-            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "BillingMode": "PAY_PER_REQUEST",
-        },
-    )["ImportTableDescription"]
+    begun = import_table(dynamodb, "target", "bucket", "in/")
     seen = lambda: own_cloud.client("dynamodb").describe_import(ImportArn=begun["ImportArn"])["ImportTableDescription"]
     eventually(lambda: seen()["ImportedItemCount"] > 0)
     own_cloud.kill()

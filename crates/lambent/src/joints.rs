@@ -171,8 +171,9 @@ impl Buckets for TablesInS3 {
         &'a self,
         InNameOf { caller, context }: &'a InNameOf,
         object: &'a TableObject,
+        etag: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Body, ApiError>> {
-        Box::pin(self.0.get((context.clone(), caller), at(object)))
+        Box::pin(self.0.get((context.clone(), caller), at(object), etag))
     }
 
     fn list<'a>(
@@ -183,7 +184,8 @@ impl Buckets for TablesInS3 {
     ) -> BoxFuture<'a, Result<Vec<ListedObject>, ApiError>> {
         Box::pin(async move {
             let listed = self.0.list((context.clone(), caller), at(prefix), after).await?;
-            Ok(listed.into_iter().map(|one| ListedObject { key: one.key, bytes: one.bytes }).collect())
+            let listed = listed.into_iter();
+            Ok(listed.map(|one| ListedObject { key: one.key, bytes: one.bytes, etag: one.etag }).collect())
         })
     }
 }

@@ -373,6 +373,22 @@ impl Table {
 }
 
 impl Index {
+    /// A global index that is ready, with no rows.
+    pub(crate) fn new(id: u64, name: String, key: KeySchema, projection: Projected) -> Self {
+        let (status, throughput) = (IndexState::Active, Throughput::default());
+        Self { id, name, key, projection, status, is_local: false, throughput }
+    }
+
+    /// The same index of another table, with no rows.
+    pub(crate) fn anew(&self, id: u64) -> Self {
+        let (is_local, throughput) = (self.is_local, self.throughput.clone());
+        Self {
+            is_local,
+            throughput,
+            ..Self::new(id, self.name.clone(), self.key.clone(), self.projection.clone())
+        }
+    }
+
     /// What this index holds of an item: `None` where the item is not in it (a key attribute missing, of another type, empty
     /// or too long: items may be older than the index).
     pub(crate) fn row_key(&self, item: &Item, key: &ItemKey) -> Option<Vec<u8>> {

@@ -21,6 +21,8 @@ pub struct ObjectClient {
 pub struct ListedObject {
     pub key: String,
     pub bytes: i64,
+    /// Without quotes.
+    pub etag: String,
 }
 
 /// An object, or the beginning of the keys of several.
@@ -60,13 +62,14 @@ impl ObjectClient {
         Ok(output.e_tag.unwrap_or_default().trim_matches('"').to_owned())
     }
 
-    /// The bytes of a whole object, streamed.
+    /// The bytes of a whole object, streamed; where an ETag is given, only if the object still has that.
     ///
     /// Errors: those of GetObject.
     pub async fn get(
         &self,
         (context, caller): (CallContext, &Caller),
         object: ObjectAt<'_>,
+        etag: Option<&str>,
     ) -> Result<Body, ApiError> {
         let wanted = Wanted::new("s3:GetObject", object_arn(object.bucket, object.key));
         let call = self.decide(context, caller, wanted).await?;
@@ -74,6 +77,7 @@ impl ObjectClient {
             bucket: object.bucket.to_owned(),
             key: object.key.to_owned(),
             expected_bucket_owner: object.expected_owner.map(str::to_owned),
+            if_match: etag.map(|etag| format!("\"{etag}\"")),
             ..GetObjectRequest::default()
         };
         Ok(self.s3.get_object(&call, input).await?.1)
@@ -99,7 +103,11 @@ impl ObjectClient {
         let call = self.decide(context, caller, wanted).await?;
         let listed = self.s3.list_objects_v2(&call, input).await?.contents.unwrap_or_default();
         let objects = listed.into_iter().filter_map(|object| {
-            Some(ListedObject { key: object.key?, bytes: object.size.unwrap_or_default() })
+            Some(ListedObject {
+                key: object.key?,
+                bytes: object.size.unwrap_or_default(),
+                etag: object.e_tag.unwrap_or_default().trim_matches('"').to_owned(),
+            })
         });
         Ok(objects.collect())
     }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::Place;
-use lambent_store::{Db, KeyRange, ScanOptions, Txn, delete_large, delete_read, put_large, put_over};
+use lambent_store::{Db, KeyRange, ScanOptions, Txn, delete_large, put_large, put_over};
 use serde::{Deserialize, Serialize};
 
 use super::restore::Restore;
 use super::{journal, keys, on_demand};
-use crate::jobs::{self, Job, Step, Task};
+use crate::jobs::{self, Job, Step, Task, fewer};
 use crate::keys::ItemKey;
 use crate::stamped::{self, Position};
 use crate::table::Table;
 use crate::transfers::export_job::Export;
-use crate::{Dynamo, DynamoError, rows};
+use crate::{Dynamo, DynamoError, rows, transfers};
 
 /// How many rows one step copies or undoes, and how many bytes of them it reads.
 const STEP_ROWS: usize = 500;
@@ -76,9 +76,9 @@ pub(crate) fn begin(
     let log = journal::hold(txn, table, &dynamo.random, copy)?;
     stamped::put(txn, &keys::fence(copy), b"");
     let Place { account, region } = table.place.clone();
-    let table = table.name.clone();
-    let task = Copy { account, region, table, copy, log, moment, undoing: false, then };
-    jobs::put(txn, &dynamo.random, Task::Copy(task));
+    let name = table.name.clone();
+    let task = Copy { account, region, table: name, copy, log, moment, undoing: false, then };
+    jobs::put(txn, &dynamo.random, &table.place.account, Task::Copy(task));
     Ok(())
 }
 
@@ -87,9 +87,19 @@ impl Copy {
         if let (Moment::Time(at_ms), false) = (self.moment, self.undoing) {
             let left_ms = at_ms + SETTLED_AFTER_MS - dynamo.clock.unix_ms();
             if left_ms > 0 {
-                tokio::time::sleep(Duration::from_millis(left_ms.unsigned_abs())).await;
+                return Ok(Step::Later(Duration::from_millis(left_ms.unsigned_abs())));
             }
         }
+        let mut rows = STEP_ROWS;
+        loop {
+            match self.take(dynamo, db, job, rows).await {
+                Err(error) => rows = fewer(rows, error)?,
+                taken => return taken,
+            }
+        }
+    }
+
+    async fn take(&self, dynamo: &Dynamo, db: &Db, job: &Job, rows: usize) -> Result<Step, DynamoError> {
         let place = &self.place();
         let step = db.run(|txn| async move {
             if !job.is_mine(&txn).await? {
@@ -100,23 +110,68 @@ impl Copy {
                 |table: &Arc<Table>| table.log.as_ref().is_some_and(|log| log.copies.contains(&self.copy));
             // Nobody deletes a table that is held; but a check may have mended it away.
             let Some(table) = table.filter(is_it) else {
-                job.turn_to(&txn, Task::DropCopy(DropCopy { copy: self.copy }));
+                self.fail(dynamo, &txn, job, super::table_is_gone()).await?;
                 return Ok(Step::More);
             };
             if !self.undoing {
-                if !self.copy_some(&txn, &table, job).await? {
+                if !self.copy_some(&txn, &table, job, rows).await? {
                     job.turn_to(&txn, Task::Copy(Self { undoing: true, ..self.clone() }));
                 }
                 return Ok(Step::More);
             }
-            if self.undo_some(&txn, &table, job).await? {
+            if self.undo_some(&txn, &table, job, rows).await? {
                 return Ok(Step::More);
             }
             self.end(&txn, &table, job).await
         });
         let step = step.await?;
-        dynamo.known.forget(place, &self.table);
+        self.forget(dynamo);
         Ok(step)
+    }
+
+    /// Ends a copy that cannot be made: the backup goes, the new table goes, the export shows why.
+    pub(crate) async fn give_up(
+        &self,
+        dynamo: &Dynamo,
+        db: &Db,
+        job: &Job,
+        why: &DynamoError,
+    ) -> Result<(), DynamoError> {
+        db.run(|txn| async move {
+            match job.is_mine(&txn).await? {
+                true => self.fail(dynamo, &txn, job, transfers::failure(why)).await,
+                false => Ok(()),
+            }
+        })
+        .await?;
+        self.forget(dynamo);
+        Ok(())
+    }
+
+    async fn fail(
+        &self,
+        dynamo: &Dynamo,
+        txn: &Txn,
+        job: &Job,
+        failure: (String, String),
+    ) -> Result<(), DynamoError> {
+        match &self.then {
+            Then::Backup(id) => txn.delete(&keys::backup(&self.place(), id)),
+            Then::Restore(restore) => restore.remove_table(dynamo, txn).await?,
+            Then::Export(export) => export.keep_failure(dynamo, txn, failure).await?,
+        }
+        journal::release_named(&dynamo.known, txn, (&self.place(), &self.table), self.copy).await?;
+        job.turn_to(txn, Task::DropCopy(DropCopy { copy: self.copy }));
+        txn.frees_space();
+        Ok(())
+    }
+
+    /// The rows of tables may have changed.
+    fn forget(&self, dynamo: &Dynamo) {
+        dynamo.known.forget(&self.place(), &self.table);
+        if let Then::Restore(restore) = &self.then {
+            restore.forget(dynamo);
+        }
     }
 
     fn place(&self) -> Place {
@@ -124,14 +179,14 @@ impl Copy {
     }
 
     /// Copies the next items; `false` when there are no more.
-    async fn copy_some(&self, txn: &Txn, table: &Table, job: &Job) -> Result<bool, DynamoError> {
+    async fn copy_some(&self, txn: &Txn, table: &Table, job: &Job, rows: usize) -> Result<bool, DynamoError> {
         let items = crate::keys::items(table.id);
         let range = match job.cursor()? {
             Some(after) => items.after(&after),
             None => items,
         };
         // Whatever changes meanwhile is undone: no need to depend on it.
-        let page = txn.scan_snapshot(&range, ScanOptions::rows(STEP_ROWS).max_bytes(STEP_BYTES)).await?;
+        let page = txn.scan_snapshot(&range, ScanOptions::rows(rows).max_bytes(STEP_BYTES)).await?;
         // A row in chunks is as long as its mark to a scan.
         let (mut bytes, mut last, mut is_more) = (0, None, page.more.is_some());
         for (key, row) in &page.rows {
@@ -150,14 +205,14 @@ impl Copy {
     }
 
     /// Undoes the next changes, the last first; `false` when there are no more.
-    async fn undo_some(&self, txn: &Txn, table: &Table, job: &Job) -> Result<bool, DynamoError> {
+    async fn undo_some(&self, txn: &Txn, table: &Table, job: &Job, rows: usize) -> Result<bool, DynamoError> {
         let prefix = keys::journal(self.log);
         let range = stamped::range_from(&prefix, self.first_undone(txn).await?);
         let range: KeyRange = match job.cursor()? {
             Some(before) => range.before(&before),
             None => range,
         };
-        let page = stamped::read(txn, &range, STEP_ROWS, STEP_BYTES, true).await?;
+        let page = stamped::read(txn, &range, rows, STEP_BYTES, true).await?;
         for record in &page.records {
             let undo = journal::read(record)?;
             if matches!(self.moment, Moment::Time(at_ms) if undo.at_ms <= at_ms) {
@@ -226,19 +281,15 @@ pub(crate) async fn first_since(txn: &Txn, prefix: &[u8], at_ms: i64) -> Result<
 
 impl DropCopy {
     pub(crate) async fn step(&self, db: &Db, job: &Job) -> Result<Step, DynamoError> {
-        let range = &keys::copy(self.copy);
+        let ranges = &[&[(keys::copy(self.copy), true)][..], &transfers::keys::of_copy(self.copy)].concat();
         db.run(|txn| async move {
             if !job.is_mine(&txn).await? {
                 return Ok(Step::Done);
             }
-            let options = ScanOptions::rows(STEP_ROWS).max_bytes(STEP_BYTES);
-            let page = txn.scan_snapshot(range, options).await?;
-            for (key, row) in &page.rows {
-                delete_read(&txn, key, Some(row))?;
-            }
-            txn.frees_space();
-            if page.more.is_some() {
-                return Ok(Step::More);
+            for (range, is_large) in ranges {
+                if jobs::remove(&txn, range, *is_large).await? {
+                    return Ok(Step::More);
+                }
             }
             txn.delete_range(&keys::fence(self.copy).range());
             job.finish(&txn);

@@ -3,16 +3,16 @@
 //! A record is a version byte, a byte of marks, the time (`i64` big-endian, milliseconds since 1970), and an item: the old
 //! image, or the key alone where there was no item.
 
-use lambent_base::Random;
+use lambent_base::{Place, Random};
 use lambent_expressions::{Item, decode_item, encode_item};
 use lambent_store::Txn;
 use serde::{Deserialize, Serialize};
 
 use super::keys;
-use crate::DynamoError;
 use crate::rows;
 use crate::stamped::{self, Stamped};
 use crate::table::{Log, Status, Table};
+use crate::{DynamoError, TablesKnown};
 
 const VERSION: u8 = 1;
 const WAS_THERE: u8 = 1;
@@ -26,6 +26,13 @@ pub(crate) struct LogRow {
     pub(crate) account: String,
     pub(crate) region: String,
     pub(crate) table: String,
+}
+
+impl LogRow {
+    pub(crate) fn of(table: &Table) -> Self {
+        let (account, region) = (table.place.account.clone(), table.place.region.clone());
+        Self { account, region, table: table.name.clone() }
+    }
 }
 
 /// One change, undone.
@@ -73,9 +80,7 @@ pub(crate) fn begin(txn: &Txn, table: &mut Table, random: &Random) -> u64 {
         return log.id;
     }
     let id = random.u64();
-    let (account, region) = (table.place.account.clone(), table.place.region.clone());
-    let row = LogRow { account, region, table: table.name.clone() };
-    txn.put(&keys::log(id), &rows::encode(&row));
+    txn.put(&keys::log(id), &rows::encode(&LogRow::of(table)));
     txn.on_commit(keys::SWEEP_TOPIC);
     table.log = Some(Log { id, copies: Vec::new() });
     id
@@ -108,6 +113,21 @@ pub(crate) fn release(txn: &Txn, table: &mut Table, copy: u64) {
         log.copies.retain(|one| *one != copy);
     }
     end(txn, table);
+}
+
+/// Like [`release`], of a table that may be gone, and whose row this writes.
+pub(crate) async fn release_named(
+    known: &TablesKnown,
+    txn: &Txn,
+    (place, name): (&Place, &str),
+    copy: u64,
+) -> Result<(), DynamoError> {
+    if let Some(table) = rows::find_table(known, txn, place, name).await? {
+        let mut table = (*table).clone();
+        release(txn, &mut table, copy);
+        rows::put_table(txn, &table);
+    }
+    Ok(())
 }
 
 /// Refuses to delete a table that is being copied or filled.

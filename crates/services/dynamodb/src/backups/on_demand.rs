@@ -20,7 +20,7 @@ use super::keys;
 use super::restore::Restore;
 use super::target::{self, Overrides};
 use crate::error::validation;
-use crate::jobs::{self, Task};
+use crate::jobs::{self, Clear, Task};
 use crate::table::{Restored, Status, Table};
 use crate::tables::{Shown, counted, describe, key_schema};
 use crate::{Dynamo, DynamoError, names, rows};
@@ -34,9 +34,12 @@ const SCAN_ROWS: usize = 200;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BackupRow {
     pub(crate) name: String,
-    /// Names the items in the store.
+    /// Names the items in the store: a copy, or for a system backup the table that was deleted.
     pub(crate) copy: u64,
     pub(crate) created_ms: i64,
+    /// When a system backup is over; other backups never are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_ms: Option<i64>,
     /// Whether the copy is made.
     #[serde(default)]
     pub(crate) available: bool,
@@ -75,6 +78,7 @@ impl Dynamo {
                 name: backup.clone(),
                 copy,
                 created_ms,
+                expires_ms: None,
                 available: false,
                 table,
                 items,
@@ -113,7 +117,8 @@ impl Dynamo {
                 return Err(backup_in_use_exception(message).into());
             }
             txn.delete(&keys::backup(&name.place, &name.id));
-            jobs::put(&txn, &self.random, Task::DropCopy(DropCopy { copy: row.copy }));
+            drop_items(self, &txn, &name.place.account, &row);
+            txn.frees_space();
             Ok::<_, DynamoError>(row)
         };
         let row = self.rows.of(call).run(delete).await?;
@@ -131,7 +136,6 @@ impl Dynamo {
     ) -> Result<ListBackupsOutput, DynamoError> {
         let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LISTED_MAX);
         let limit = limit.clamp(1, LISTED_MAX);
-        let own = matches!(input.backup_type, None | Some(BackupTypeFilter::User | BackupTypeFilter::All));
         let table = input.table_name.as_deref().map(|name| names::table_ref(call, name)).transpose()?;
         let all = keys::backups(call.place());
         let range = match input.exclusive_start_backup_arn.as_deref() {
@@ -141,13 +145,13 @@ impl Dynamo {
         let (range, input, table) = (&range, &input, &table);
         let list = |txn: Txn| async move {
             let mut found = Vec::new();
-            let mut left = own.then(|| range.clone());
+            let mut left = Some(range.clone());
             while let Some(range) = left {
                 let page = txn.scan_snapshot(&range, ScanOptions::rows(SCAN_ROWS)).await?;
                 for (key, row) in &page.rows {
                     let row: BackupRow = rows::decode("a backup", row)?;
                     let is_of = table.as_ref().is_none_or(|(_, name)| row.table.name == **name);
-                    if !is_of || !is_between(&row, input) {
+                    if !is_of || !is_between(&row, input) || !is_wanted(&row, input.backup_type.as_ref()) {
                         continue;
                     }
                     if found.len() == limit {
@@ -194,8 +198,9 @@ impl Dynamo {
                 target::make(self, &txn, (place, target_name), &row.table, restored, overrides).await?;
             row.restoring.push(table.id);
             txn.put(&keys::backup(&name.place, &name.id), &rows::encode(&row));
-            let task = restore_of(&table, row.copy, Some(name.id.clone()));
-            jobs::put(&txn, &self.random, Task::Restore(task));
+            let task =
+                Restore { of_table: row.is_system(), ..restore_of(&table, row.copy, Some(name.id.clone())) };
+            jobs::put(&txn, &self.random, &place.account, Task::Restore(task));
             shown(&txn, &table).await
         };
         let description = self.rows.of(call).run(restore).await?;
@@ -211,7 +216,7 @@ pub(super) async fn shown(txn: &Txn, table: &Table) -> Result<TableDescription, 
 
 pub(super) fn restore_of(table: &Table, copy: u64, backup: Option<String>) -> Restore {
     let Place { account, region } = table.place.clone();
-    Restore { account, region, table: table.name.clone(), table_id: table.id, copy, backup }
+    Restore { account, region, table: table.name.clone(), table_id: table.id, copy, of_table: false, backup }
 }
 
 /// The backup's copy is made.
@@ -274,6 +279,34 @@ fn backup_arn(row: &BackupRow, id: &str) -> String {
     format!("{}/backup/{id}", row.table.arn)
 }
 
+/// Has the items of a backup removed that is not there any more.
+pub(super) fn drop_items(dynamo: &Dynamo, txn: &Txn, account: &str, row: &BackupRow) {
+    let task = match row.is_system() {
+        true => Task::Clear(Clear::table(row.copy, Vec::new())),
+        false => Task::DropCopy(DropCopy { copy: row.copy }),
+    };
+    jobs::put(txn, &dynamo.random, account, task);
+}
+
+impl BackupRow {
+    /// Whether a deleted table left it.
+    pub(crate) fn is_system(&self) -> bool {
+        self.expires_ms.is_some()
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.is_system() { "SYSTEM" } else { "USER" }
+    }
+}
+
+fn is_wanted(row: &BackupRow, kind: Option<&BackupTypeFilter>) -> bool {
+    match kind {
+        None => row.kind() == "USER",
+        Some(BackupTypeFilter::All) => true,
+        Some(kind) => row.kind() == kind.as_str(),
+    }
+}
+
 fn is_between(row: &BackupRow, input: &ListBackupsInput) -> bool {
     let (from, to) = (input.time_range_lower_bound, input.time_range_upper_bound);
     from.is_none_or(|from| row.created_ms >= from.as_ms()) && to.is_none_or(|to| row.created_ms < to.as_ms())
@@ -287,11 +320,11 @@ fn details(row: &BackupRow, id: &str) -> BackupDetails {
     BackupDetails {
         backup_arn: backup_arn(row, id),
         backup_creation_date_time: Timestamp::from_ms(row.created_ms),
-        backup_expiry_date_time: None,
+        backup_expiry_date_time: row.expires_ms.map(Timestamp::from_ms),
         backup_name: row.name.clone(),
         backup_size_bytes: Some(row.bytes),
         backup_status: status(row).into(),
-        backup_type: "USER".into(),
+        backup_type: row.kind().into(),
     }
 }
 
@@ -299,11 +332,11 @@ fn summary(row: &BackupRow, id: &str) -> BackupSummary {
     BackupSummary {
         backup_arn: Some(backup_arn(row, id)),
         backup_creation_date_time: Some(Timestamp::from_ms(row.created_ms)),
-        backup_expiry_date_time: None,
+        backup_expiry_date_time: row.expires_ms.map(Timestamp::from_ms),
         backup_name: Some(row.name.clone()),
         backup_size_bytes: Some(row.bytes),
         backup_status: Some(status(row).into()),
-        backup_type: Some("USER".into()),
+        backup_type: Some(row.kind().into()),
         table_arn: Some(row.table.arn.clone()),
         table_id: Some(row.table.uuid.clone()),
         table_name: Some(row.table.name.clone()),

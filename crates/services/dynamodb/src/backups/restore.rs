@@ -1,7 +1,5 @@
 //! The job that fills a new table with a copy.
 
-use std::sync::Arc;
-
 use lambent_base::Place;
 use lambent_expressions::decode_item;
 use lambent_store::{Db, ScanOptions, Txn, load_large};
@@ -10,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::copy::DropCopy;
 use super::{keys, on_demand};
 use crate::change::{Origin, change};
-use crate::jobs::{Job, Step, Task};
+use crate::jobs::{Job, Step, Task, fewer};
 use crate::table::{Status, Table};
-use crate::{Dynamo, DynamoError, rows};
+use crate::{Dynamo, DynamoError, rows, tables};
 
 /// How many items one step takes, and about how many bytes it writes: each index writes an item again.
 const STEP_ROWS: usize = 200;
@@ -26,6 +24,9 @@ pub(crate) struct Restore {
     pub(crate) table: String,
     pub(crate) table_id: u64,
     pub(crate) copy: u64,
+    /// Whether the items are those of a deleted table, whose number `copy` is.
+    #[serde(default)]
+    pub(crate) of_table: bool,
     /// The backup that the copy is of, in the same account and region; a copy of none is dropped in the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) backup: Option<String>,
@@ -33,16 +34,25 @@ pub(crate) struct Restore {
 
 impl Restore {
     pub(crate) async fn step(&self, dynamo: &Dynamo, db: &Db, job: &Job) -> Result<Step, DynamoError> {
-        let place = &Place { account: self.account.clone(), region: self.region.clone() };
-        let at_ms = dynamo.clock.unix_ms();
+        let mut rows = STEP_ROWS;
+        loop {
+            match self.take(dynamo, db, job, rows).await {
+                Err(error) => rows = fewer(rows, error)?,
+                taken => return taken,
+            }
+        }
+    }
+
+    async fn take(&self, dynamo: &Dynamo, db: &Db, job: &Job, rows: usize) -> Result<Step, DynamoError> {
+        let place = &self.place();
         let step = db.run(|txn| async move {
             if !job.is_mine(&txn).await? {
                 return Ok(Step::Done);
             }
             let table = rows::find_table(&dynamo.known, &txn, place, &self.table).await?;
-            let is_it = |table: &Arc<Table>| table.id == self.table_id;
-            if let Some(table) = table.filter(is_it) {
-                if self.fill_some(&txn, &table, job, at_ms).await? {
+            if let Some(table) = table.filter(|table| table.id == self.table_id) {
+                // Each attempt bears its own time: some that read the table's changes count on their being recent.
+                if self.fill_some(&txn, &table, job, (rows, dynamo.clock.unix_ms())).await? {
                     return Ok(Step::More);
                 }
                 let mut table = (*table).clone();
@@ -52,32 +62,78 @@ impl Restore {
                 }
                 rows::put_table(&txn, &table);
             }
-            match &self.backup {
-                Some(backup) => {
-                    on_demand::restored(&txn, place, backup, self.table_id).await?;
-                    job.finish(&txn);
-                    Ok::<_, DynamoError>(Step::Done)
-                }
-                None => {
-                    job.turn_to(&txn, Task::DropCopy(DropCopy { copy: self.copy }));
-                    Ok(Step::More)
-                }
-            }
+            self.end(&txn, job).await
         });
         let step = step.await?;
-        dynamo.known.forget(place, &self.table);
+        self.forget(dynamo);
         Ok(step)
     }
 
+    /// Ends a restore that comes to nothing: the table goes again.
+    pub(crate) async fn give_up(&self, dynamo: &Dynamo, db: &Db, job: &Job) -> Result<(), DynamoError> {
+        db.run(|txn| async move {
+            if job.is_mine(&txn).await? {
+                self.remove_table(dynamo, &txn).await?;
+                self.end(&txn, job).await?;
+            }
+            Ok::<_, DynamoError>(())
+        })
+        .await?;
+        self.forget(dynamo);
+        Ok(())
+    }
+
+    /// Removes the table that was to be filled.
+    pub(super) async fn remove_table(&self, dynamo: &Dynamo, txn: &Txn) -> Result<(), DynamoError> {
+        let table = rows::find_table(&dynamo.known, txn, &self.place(), &self.table).await?;
+        match table.filter(|table| table.id == self.table_id) {
+            Some(table) => tables::remove(dynamo, txn, &table, dynamo.clock.unix_ms()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The table's row may have changed.
+    pub(super) fn forget(&self, dynamo: &Dynamo) {
+        dynamo.known.forget(&self.place(), &self.table);
+    }
+
+    fn place(&self) -> Place {
+        Place { account: self.account.clone(), region: self.region.clone() }
+    }
+
+    /// The backup may go its own ways again; a copy that is of none is dropped.
+    async fn end(&self, txn: &Txn, job: &Job) -> Result<Step, DynamoError> {
+        match &self.backup {
+            Some(backup) => {
+                on_demand::restored(txn, &self.place(), backup, self.table_id).await?;
+                job.finish(txn);
+                Ok(Step::Done)
+            }
+            None => {
+                job.turn_to(txn, Task::DropCopy(DropCopy { copy: self.copy }));
+                Ok(Step::More)
+            }
+        }
+    }
+
     /// Puts the next items into the table; `false` when there are no more.
-    async fn fill_some(&self, txn: &Txn, table: &Table, job: &Job, at_ms: i64) -> Result<bool, DynamoError> {
-        let items = keys::copy(self.copy);
+    async fn fill_some(
+        &self,
+        txn: &Txn,
+        table: &Table,
+        job: &Job,
+        (rows, at_ms): (usize, i64),
+    ) -> Result<bool, DynamoError> {
+        let items = match self.of_table {
+            true => crate::keys::items(self.copy),
+            false => keys::copy(self.copy),
+        };
         let range = match job.cursor()? {
             Some(after) => items.after(&after),
             None => items,
         };
         let bytes_max = STEP_BYTES / (1 + table.indexes().count());
-        let page = txn.scan_snapshot(&range, ScanOptions::rows(STEP_ROWS).max_bytes(bytes_max)).await?;
+        let page = txn.scan_snapshot(&range, ScanOptions::rows(rows).max_bytes(bytes_max)).await?;
         // A row in chunks is as long as its mark to a scan.
         let (mut bytes, mut last, mut is_more) = (0, None, page.more.is_some());
         for (key, row) in &page.rows {

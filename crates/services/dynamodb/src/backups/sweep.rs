@@ -1,5 +1,5 @@
-//! The sweeper of journals: lets go of changes that nothing can be restored with any more. It sleeps for an hour while there
-//! is a journal, and for ever while there is none.
+//! The sweeper of journals: lets go of changes that nothing can be restored with any more, and of system backups that are
+//! over. It sleeps for an hour while there is a journal or such a backup, and for ever while there is none.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Dynamo {
     /// Deletes what is due; `false` when there is no journal left.
     pub(super) async fn sweep_journals(&self, work: &PlatformWork) -> Result<bool, DynamoError> {
         let db = self.rows.of_platform(work);
-        let mut is_any = false;
+        let mut is_any = self.sweep_backups(work).await?;
         let mut left = Some(keys::all_logs());
         while let Some(range) = left {
             let range = &range;

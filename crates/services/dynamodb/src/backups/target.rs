@@ -84,8 +84,7 @@ pub(super) async fn make(
     }
     table.globals.retain(|index| index.status != IndexState::Deleting);
     for index in table.locals.iter_mut().chain(&mut table.globals) {
-        index.id = dynamo.random.u64();
-        index.status = IndexState::Active;
+        *index = index.anew(dynamo.random.u64());
     }
     rows::put_table(txn, &table);
     Ok(table)

@@ -165,3 +165,65 @@ async fn journals_are_kept_as_long_as_they_are_asked_for() {
     bench.put("source", item("a", "3")).await;
     bench.no_rows(&["dynamodb/journal"]).await;
 }
+
+#[tokio::test]
+async fn a_deleted_table_can_be_restored_for_35_days() {
+    let bench = Bench::new().await;
+    bench.table("plain", None).await;
+    bench.drop_table("plain").await.unwrap();
+    bench.table("source", None).await;
+    bench.recovery("source", true).await;
+    bench.put("source", item("a", &long("a"))).await;
+    bench.put("source", item("b", "")).await;
+    let before = bench.items("source").await;
+    bench.drop_table("source").await.unwrap();
+    bench.dynamo.finish_jobs().await;
+    let list = async |kind: Option<&str>| {
+        let input = model::ListBackupsInput { backup_type: kind.map(Into::into), ..Default::default() };
+        bench.dynamo.list_backups(&bench.call(), input).await.unwrap().backup_summaries.unwrap()
+    };
+    assert!(list(None).await.is_empty() && list(Some("USER")).await.is_empty());
+    assert_eq!(list(Some("ALL")).await.len(), 1);
+    let listed = list(Some("SYSTEM")).await.remove(0);
+    assert_eq!(listed.backup_name.as_deref(), Some("source$DeletedTableBackup"));
+    let expires_ms = bench.now_ms() + 35 * 86_400_000;
+    assert_eq!(listed.backup_expiry_date_time, Some(Timestamp::from_ms(expires_ms)));
+    let arn = listed.backup_arn.unwrap();
+    // A new table of the same name has nothing to do with it.
+    bench.table("source", None).await;
+    bench.restore_backup(&arn, "target").await.unwrap();
+    bench.dynamo.finish_jobs().await;
+    assert!(bench.items("target").await == before);
+    bench.hand.advance(Duration::from_millis(35 * 86_400_000 - 1));
+    assert!(bench.dynamo.sweep_journals(&bench.work).await.unwrap());
+    assert_eq!(list(Some("SYSTEM")).await.len(), 1);
+    bench.hand.advance(Duration::from_millis(1));
+    // It stays as long as it is in use.
+    bench.restore_backup(&arn, "late").await.unwrap();
+    assert!(bench.dynamo.sweep_journals(&bench.work).await.unwrap());
+    bench.dynamo.finish_jobs().await;
+    assert!(bench.items("late").await == before);
+    assert!(!bench.dynamo.sweep_journals(&bench.work).await.unwrap());
+    assert!(list(Some("SYSTEM")).await.is_empty());
+    for table in ["source", "target", "late"] {
+        bench.drop_table(table).await.unwrap();
+    }
+    bench.dynamo.finish_jobs().await;
+    bench.no_rows(&["dynamodb/", "\u{0}"]).await;
+}
+
+#[tokio::test]
+async fn a_system_backup_can_be_deleted() {
+    let bench = Bench::new().await;
+    bench.table("source", None).await;
+    bench.recovery("source", true).await;
+    bench.put("source", item("a", &long("a"))).await;
+    bench.drop_table("source").await.unwrap();
+    let input = model::ListBackupsInput { backup_type: Some("SYSTEM".into()), ..Default::default() };
+    let listed = bench.dynamo.list_backups(&bench.call(), input).await.unwrap().backup_summaries.unwrap();
+    bench.drop_backup(listed[0].backup_arn.as_ref().unwrap()).await.unwrap();
+    bench.dynamo.finish_jobs().await;
+    bench.hand.advance(Duration::from_secs(36 * 86_400));
+    assert!(!bench.dynamo.sweep_journals(&bench.work).await.unwrap());
+    bench.no_rows(&["dynamodb/"]).await;
+}

@@ -9,7 +9,7 @@ use lambent_expressions::item_bytes;
 use lambent_store::{Db, ScanOptions, Txn};
 use serde::{Deserialize, Serialize};
 
-use super::{Job, Step};
+use super::{Job, Step, fewer};
 use crate::change::fill;
 use crate::keys::ItemKey;
 use crate::table::{Index, IndexState, Table};
@@ -17,8 +17,6 @@ use crate::{Dynamo, DynamoError, keys, rows};
 
 /// How many items one step looks at, at most: the fewer, the less it meets writers.
 const STEP_ROWS: usize = if cfg!(test) { 3 } else { 200 };
-/// How many it looks at where writers left it no peace, or the items were too large for one transaction.
-const FEW_ROWS: usize = 3;
 /// How many bytes of items one step reads.
 const STEP_BYTES: usize = 512 * 1024;
 
@@ -33,9 +31,12 @@ pub(crate) struct Backfill {
 
 impl Backfill {
     pub(super) async fn step(&self, dynamo: &Dynamo, db: &Db, job: &Job) -> Result<Step, DynamoError> {
-        match self.take(dynamo, db, job, STEP_ROWS).await {
-            Err(error) if error.asks_for_less() => self.take(dynamo, db, job, FEW_ROWS).await,
-            taken => taken,
+        let mut rows = STEP_ROWS;
+        loop {
+            match self.take(dynamo, db, job, rows).await {
+                Err(error) => rows = fewer(rows, error)?,
+                taken => return taken,
+            }
         }
     }
 

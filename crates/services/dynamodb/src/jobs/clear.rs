@@ -33,6 +33,11 @@ impl Clear {
         Self { table: Some(table), indexes, of: None }
     }
 
+    /// Of a deleted table's indexes alone.
+    pub(crate) fn indexes(indexes: Vec<u64>) -> Self {
+        Self { table: None, indexes, of: None }
+    }
+
     /// Of one index of a table that stays.
     pub(crate) fn index(place: &Place, table: &str, index: u64) -> Self {
         let of = (place.account.clone(), place.region.clone(), table.to_owned());
@@ -88,7 +93,7 @@ impl Clear {
 
 /// Removes the first rows of a range; `false` when there are none. Nobody else writes there any more, so it does not
 /// depend on what it reads.
-async fn remove(txn: &Txn, range: &KeyRange, is_large: bool) -> Result<bool, DynamoError> {
+pub(crate) async fn remove(txn: &Txn, range: &KeyRange, is_large: bool) -> Result<bool, DynamoError> {
     let page = txn
         .scan_snapshot(range, ScanOptions { max_bytes: STEP_BYTES, ..ScanOptions::rows(STEP_ROWS) })
         .await?;

@@ -51,6 +51,24 @@ pub(crate) fn records(stream: u64) -> KeyRange {
     Key::new(STREAM).u64(stream).range()
 }
 
+/// The records of all shards of all streams.
+pub(crate) fn all_records() -> KeyRange {
+    KeyRange::prefix(STREAM)
+}
+
+/// The stream and the shard in the key of a record's part, or of a shard's beginning.
+pub(crate) fn read_shard(key: &[u8]) -> Result<(u64, u16), KeyError> {
+    let mut reader = KeyReader::new(key, STREAM).or_else(|_| KeyReader::new(key, TRIMMED))?;
+    let stream = reader.u64()?;
+    let shard = reader.rest().first_chunk().ok_or(KeyError::Short)?;
+    Ok((stream, u16::from_be_bytes(*shard)))
+}
+
+/// Where the shards of all streams begin.
+pub(crate) fn all_starts() -> KeyRange {
+    KeyRange::prefix(TRIMMED)
+}
+
 pub(crate) fn trimmed(stream: u64, shard: u16) -> Key {
     Key::new(TRIMMED).u64(stream).raw(&shard.to_be_bytes())
 }

@@ -6,7 +6,7 @@
 
 mod api;
 mod iterators;
-mod keys;
+pub(crate) mod keys;
 mod names;
 mod read;
 mod reader;
@@ -22,10 +22,10 @@ mod wire;
 pub use names::StreamName;
 pub use read::{FoundStream, ReadError, Records};
 pub use reader::StreamReader;
-pub(crate) use record::record;
 pub use record::{ChangeRecord, EventName};
+pub(crate) use record::{decode as decode_record, record, shard_of};
 pub use rows::RETENTION;
-pub(crate) use rows::{begin, end, find};
+pub(crate) use rows::{StreamRow, begin, end, find};
 pub use service::service;
 pub(crate) use spec::{update, wanted};
 pub use wire::to_event;

@@ -13,8 +13,7 @@ use super::describe::{Shown, describe};
 use crate::error::validation;
 use crate::settings::checked_tags;
 use crate::table::{
-    Billing, BillingMode, Encryption, Index, IndexState, KeySchema, Projected, Status, Table, TableClass,
-    Throughput,
+    Billing, BillingMode, Encryption, Index, KeySchema, Projected, Status, Table, TableClass, Throughput,
 };
 use crate::{Dynamo, DynamoError, names, policies, rows, streams};
 
@@ -150,13 +149,8 @@ impl Dynamo {
 
     fn local_indexes(&self, checked: Vec<(String, KeySchema, Projected)>) -> Vec<Index> {
         let index = |(name, key, projection)| Index {
-            id: self.random.u64(),
-            name,
-            key,
-            projection,
-            status: IndexState::Active,
             is_local: true,
-            throughput: Throughput::default(),
+            ..Index::new(self.random.u64(), name, key, projection)
         };
         checked.into_iter().map(index).collect()
     }
@@ -166,18 +160,10 @@ impl Dynamo {
         index: &model::GlobalSecondaryIndex,
         (key, projection, units): (KeySchema, Projected, (i64, i64)),
     ) -> Index {
+        let (limits, warm) = (index.on_demand_throughput.as_ref(), index.warm_throughput.as_ref());
         Index {
-            id: self.random.u64(),
-            name: index.index_name.clone(),
-            key,
-            projection,
-            status: IndexState::Active,
-            is_local: false,
-            throughput: throughput(
-                units,
-                index.on_demand_throughput.as_ref(),
-                index.warm_throughput.as_ref(),
-            ),
+            throughput: throughput(units, limits, warm),
+            ..Index::new(self.random.u64(), index.index_name.clone(), key, projection)
         }
     }
 }

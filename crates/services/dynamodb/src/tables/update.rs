@@ -113,7 +113,7 @@ impl Dynamo {
                 index: index.id,
             };
             table.globals.push(index);
-            jobs::put(txn, &self.random, Task::Backfill(task));
+            jobs::put(txn, &self.random, &table.place.account, Task::Backfill(task));
         }
         if let Some(change) = &update.update {
             let index = index_mut(table, &change.index_name)?;
@@ -134,7 +134,7 @@ impl Dynamo {
                 return Err(resource_in_use_exception(message).into());
             }
             index.status = IndexState::Deleting;
-            jobs::put(txn, &self.random, Task::Clear(Clear::index(&place, &name, index.id)));
+            jobs::put(txn, &self.random, &place.account, Task::Clear(Clear::index(&place, &name, index.id)));
         }
         Ok(())
     }
@@ -167,13 +167,9 @@ impl Dynamo {
         }
         let (limits, warm) = (create.on_demand_throughput.as_ref(), create.warm_throughput.as_ref());
         Ok(Index {
-            id: self.random.u64(),
-            name: name.clone(),
-            key,
-            projection,
             status: IndexState::Creating,
-            is_local: false,
             throughput: throughput(units, limits, warm),
+            ..Index::new(self.random.u64(), name.clone(), key, projection)
         })
     }
 }

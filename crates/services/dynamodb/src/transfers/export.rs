@@ -11,13 +11,13 @@ use lambent_model_dynamodb::{
     DescribeExportInput, DescribeExportOutput, ExportDescription, ExportSummary,
     ExportTableToPointInTimeInput, ExportTableToPointInTimeOutput, ListExportsInput, ListExportsOutput,
 };
-use lambent_store::{ScanOptions, Txn};
+use lambent_store::{Key, ScanOptions, Txn};
 use lambent_wire::{ApiError, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::asker::{self, Asker};
 use super::export_job::{Export, Window};
-use super::tokens::{self, Use};
+use super::tokens::{Begun, Request};
 use super::{ObjectName, keys};
 use crate::backups::continuous::earliest_ms;
 use crate::backups::copy::{self, Moment, Then};
@@ -73,34 +73,39 @@ impl Dynamo {
         check(&input)?;
         let (place, name) = &names::table_ref(call, &input.table_arn)?;
         let (now_ms, copy, asker) = (call.time_ms(), self.random.u64(), &Asker::of(call)?);
+        let token = input.client_token.clone().unwrap_or_else(|| self.random.uuid());
+        let (request, input) = (&Request::new(place, token, &input, now_ms), &input);
         let id = &format!("{now_ms:014}-{:08x}", copy >> 32);
-        let token = &input.client_token.clone().unwrap_or_else(|| self.random.uuid());
         // Whether the export is possible is found out before anything is written to the bucket.
-        let (moment, window) = {
-            let read = |txn: Txn| async move { rows::find_table(&self.known, &txn, place, name).await };
-            let table = self.rows.of(call).read(read).await?.ok_or_else(|| no_table(name))?;
-            moment(&table, &input, now_ms)?
+        let claim = |txn: Txn| async move {
+            if let Some((id, row)) = request.look::<ExportRow>(&txn).await? {
+                return Ok(Claim::Begun(id, Box::new(row)));
+            }
+            let table = rows::find_table(&self.known, &txn, place, name).await?;
+            let table = table.ok_or_else(|| no_table(name))?;
+            let (moment, window) = moment(&table, input, now_ms)?;
+            let id = request.claim::<ExportRow>(&txn, id).await?;
+            Ok::<_, DynamoError>(Claim::New(id, moment, window))
         };
-        let row = &new_row(&input, (token, now_ms), (moment, window));
+        let (id, moment, window) = match self.rows.of(call).run(claim).await? {
+            Claim::New(id, moment, window) => (&id.clone(), moment, window),
+            Claim::Begun(id, row) => return Ok(begun(&row, &id)),
+        };
+        let row = &new_row(input, (&request.token, now_ms), (moment, window));
         let started = row.object(id, "_started");
         let who = asker::of_request(call);
         let put = self.buckets()?.put(&who, &started, "binary/octet-stream", bytes::Bytes::new());
         put.await.map_err(super::refused)?;
-        let input = &input;
         let begin = |txn: Txn| async move {
-            match tokens::take(&txn, (place, "export"), (token, input), id, now_ms).await? {
-                Use::New => {}
-                Use::Again(id) => {
-                    let row = find(&txn, place, &id).await?;
-                    return row.map(|row| (id, row)).ok_or_else(|| not_found(&input.table_arn).into());
-                }
-                Use::Other => {
-                    let message = "There was a conflict when writing to the specified S3 bucket: the client token was used for another export";
-                    return Err(export_conflict_exception(message).into());
-                }
+            // The same request may have come twice at once.
+            if let Some(begun) = request.look::<ExportRow>(&txn).await? {
+                return Ok(begun);
             }
+            request.keep::<ExportRow>(&txn, id).await?;
             let table = rows::find_table(&self.known, &txn, place, name).await?;
             let mut table = (*table.ok_or_else(|| no_table(name))?).clone();
+            // Its changes may not be kept any more.
+            self::moment(&table, input, now_ms)?;
             let row =
                 ExportRow { table_uuid: table.uuid.clone(), table_arn: table.arn.clone(), ..row.clone() };
             txn.put(&keys::export(place, id), &rows::encode(&row));
@@ -114,7 +119,7 @@ impl Dynamo {
         };
         let (id, row) = self.rows.of(call).run(begin).await?;
         self.known.forget(place, name);
-        Ok(ExportTableToPointInTimeOutput { export_description: Some(describe(&row, &id)) })
+        Ok(begun(&row, &id))
     }
 
     pub(crate) async fn describe_export(
@@ -174,9 +179,37 @@ impl Dynamo {
     }
 }
 
+/// What the token of a request says.
+enum Claim {
+    /// It was sent before.
+    Begun(String, Box<ExportRow>),
+    /// It is new: the export's id, and what it is to show.
+    New(String, Moment, Option<Window>),
+}
+
+impl Begun for ExportRow {
+    const KIND: &'static str = "export";
+    const ROW: &'static str = "an export";
+
+    fn key(place: &Place, id: &str) -> Key {
+        keys::export(place, id)
+    }
+
+    fn conflict() -> ApiError {
+        export_conflict_exception(
+            "There was a conflict when writing to the specified S3 bucket: the client token was used for another export",
+        )
+    }
+}
+
 impl ExportRow {
     pub(super) fn arn(&self, id: &str) -> String {
         format!("{}/export/{id}", self.table_arn)
+    }
+
+    /// The same export, which came to nothing: FailureCode and FailureMessage.
+    pub(super) fn failed(self, failure: (String, String), now_ms: i64) -> Self {
+        Self { failure: Some(failure), ended_ms: Some(now_ms), ..self }
     }
 
     pub(super) fn status(&self) -> &'static str {
@@ -324,6 +357,10 @@ fn describe(row: &ExportRow, id: &str) -> ExportDescription {
         table_arn: Some(row.table_arn.clone()),
         table_id: Some(row.table_uuid.clone()),
     }
+}
+
+fn begun(row: &ExportRow, id: &str) -> ExportTableToPointInTimeOutput {
+    ExportTableToPointInTimeOutput { export_description: Some(describe(row, id)) }
 }
 
 fn not_found(arn: &str) -> ApiError {

@@ -7,14 +7,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use lambent_base::Place;
 use lambent_expressions::{Item, decode_item, encode_item, item_bytes};
-use lambent_store::{Db, ScanOptions, Txn, delete_large, get_large, load_large, put_large};
+use lambent_store::{Db, ScanOptions, Txn, get_large, load_large, put_large};
 use lambent_wire::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::asker::Asker;
 use super::export::{self, ExportRow};
-use super::{keys, manifest};
+use super::{ObjectName, keys, manifest};
 use crate::backups::copy::{self, DropCopy};
 use crate::backups::{self, journal};
 use crate::jobs::{Job, Step, Task};
@@ -52,7 +52,7 @@ pub(crate) struct Window {
 /// A line of the list of files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FileLine {
+pub(crate) struct FileLine {
     pub(super) item_count: u64,
     pub(super) md5_checksum: String,
     pub(super) etag: String,
@@ -67,6 +67,15 @@ struct Lines {
     bytes: usize,
     last: Option<Bytes>,
     is_more: bool,
+}
+
+/// How far the export came. The number of the next file moves with the rest, so that a node which lost the job writes nothing
+/// but what that file has anyway.
+struct Cursor {
+    phase: Phase,
+    number: u64,
+    /// A key of the store, or nothing.
+    after: Vec<u8>,
 }
 
 /// A phase of the job: the cursor begins with it.
@@ -84,30 +93,61 @@ impl Export {
         let Some(row) = row else { return self.end(dynamo, db, job, None).await };
         match self.write(dynamo, db, job, row.clone()).await {
             Ok(step) => Ok(step),
-            Err(DynamoError::Refused(refusal)) if refusal.status < SERVER_ERRORS => {
-                let failure = Some(super::failure(refusal));
-                let row = ExportRow { failure, ended_ms: Some(dynamo.clock.unix_ms()), ..row };
+            Err(error) if is_final(&error) => {
+                let row = row.failed(super::failure(&error), dynamo.clock.unix_ms());
                 self.end(dynamo, db, job, Some(row)).await
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn write(&self, dynamo: &Dynamo, db: &Db, job: &Job, row: ExportRow) -> Result<Step, DynamoError> {
-        let (phase, after) = match job.cursor()?.as_deref().and_then(<[u8]>::split_first) {
-            Some((0, after)) => (Phase::Gathering, after.to_vec()),
-            Some((_, after)) => (Phase::Writing, after.to_vec()),
-            None if row.window.is_some() => (Phase::Gathering, Vec::new()),
-            None => (Phase::Writing, Vec::new()),
-        };
-        if let (Phase::Gathering, Some(window)) = (phase, row.window) {
-            return self.gather(dynamo, db, job, (window, &after)).await;
+    /// Ends an export that came to nothing.
+    pub(crate) async fn give_up(
+        &self,
+        dynamo: &Dynamo,
+        db: &Db,
+        job: &Job,
+        why: &DynamoError,
+    ) -> Result<(), DynamoError> {
+        let place = &self.place();
+        let row = db.read(|txn| async move { export::find(&txn, place, &self.id).await }).await?;
+        let row = row.map(|row| row.failed(super::failure(why), dynamo.clock.unix_ms()));
+        self.end(dynamo, db, job, row).await.map(drop)
+    }
+
+    /// The copy could not be made.
+    pub(crate) async fn keep_failure(
+        &self,
+        dynamo: &Dynamo,
+        txn: &Txn,
+        failure: (String, String),
+    ) -> Result<(), DynamoError> {
+        let place = &self.place();
+        if let Some(row) = export::find(txn, place, &self.id).await? {
+            let row = row.failed(failure, dynamo.clock.unix_ms());
+            txn.put(&keys::export(place, &self.id), &rows::encode(&row));
         }
-        let files = &keys::files(self.copy);
-        let written = db.read(|txn| async move {
-            Ok::<_, DynamoError>(txn.scan_snapshot(files, ScanOptions::default()).await?.rows.len())
-        });
-        let number = u64::try_from(written.await?).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Writes one of the export's objects, and gives its ETag.
+    pub(super) async fn put_object(
+        &self,
+        dynamo: &Dynamo,
+        object: &ObjectName,
+        kind: &str,
+        body: Bytes,
+    ) -> Result<String, DynamoError> {
+        let who = self.asker.again(dynamo);
+        dynamo.buckets()?.put(&who, object, kind, body).await.map_err(super::of_bucket)
+    }
+
+    async fn write(&self, dynamo: &Dynamo, db: &Db, job: &Job, row: ExportRow) -> Result<Step, DynamoError> {
+        let at = Cursor::of(job, &row)?;
+        if let (Phase::Gathering, Some(window)) = (at.phase, row.window) {
+            return self.gather(dynamo, db, job, (window, &at.after)).await;
+        }
+        let (number, after) = (at.number, at.after);
         let lines = self.lines(dynamo, db, &row, &after).await?;
         if lines.items > 0 || number == 0 {
             return self.put_file(dynamo, db, job, &row, number, lines).await;
@@ -139,8 +179,7 @@ impl Export {
         let body =
             compressed(&lines.text).map_err(|error| DynamoError::Refused(ApiError::internal(&error)))?;
         let md5_checksum = manifest::md5(&body);
-        let who = self.asker.again(dynamo);
-        let etag = dynamo.buckets()?.put(&who, &object, "application/gzip", body.into()).await?;
+        let etag = self.put_object(dynamo, &object, "application/gzip", body.into()).await?;
         let line = FileLine { item_count: lines.items, md5_checksum, etag, data_file_s3_key: object.key };
         let (line, lines, place) = (&line, &lines, &self.place());
         db.run(|txn| async move {
@@ -154,7 +193,7 @@ impl Export {
             txn.put(&keys::file(self.copy, number), &rows::encode(line));
             // What comes after the last one has no items, and ends the job.
             let last = lines.last.clone().unwrap_or_default();
-            job.advance(&txn, &[&[Phase::Writing as u8], &last[..]].concat());
+            job.advance(&txn, &Cursor::bytes(Phase::Writing, number + 1, &last));
             Ok(Step::More)
         })
         .await
@@ -270,9 +309,9 @@ impl Export {
             match page.records.last().filter(|_| !page.is_last) {
                 Some(last) => {
                     let last = stamped::last_key(&prefix, last);
-                    job.advance(&txn, &[&[Phase::Gathering as u8], &last[..]].concat());
+                    job.advance(&txn, &Cursor::bytes(Phase::Gathering, 0, &last));
                 }
-                None => job.advance(&txn, &[Phase::Writing as u8]),
+                None => job.advance(&txn, &Cursor::bytes(Phase::Writing, 0, &[])),
             }
             Ok(Step::More)
         })
@@ -290,7 +329,8 @@ impl Export {
         Ok(put_large(txn, &key, &delta.encode()).await?)
     }
 
-    /// Nothing is left to do but to clean up; the export's row is written if it is there.
+    /// Writes down what the export came to, and with it that nothing is left to do but to clean up: were that done before, the
+    /// export might come to something else meanwhile.
     async fn end(
         &self,
         dynamo: &Dynamo,
@@ -303,29 +343,37 @@ impl Export {
             if !job.is_mine(&txn).await? {
                 return Ok(Step::Done);
             }
-            let deltas = keys::deltas(self.copy);
-            let page = txn.scan_snapshot(&deltas, ScanOptions::rows(SCAN_ROWS).keys_only()).await?;
-            for (key, _) in &page.rows {
-                delete_large(&txn, key).await?;
-            }
-            if page.more.is_some() {
-                return Ok(Step::More);
-            }
             if let Some(row) = row {
                 txn.put(&keys::export(place, &self.id), &rows::encode(row));
             }
-            if let Some(table) = rows::find_table(&dynamo.known, &txn, place, &self.table).await? {
-                let mut table = (*table).clone();
-                journal::release(&txn, &mut table, self.copy);
-                rows::put_table(&txn, &table);
-            }
-            txn.delete_range(&keys::files(self.copy));
+            journal::release_named(&dynamo.known, &txn, (place, &self.table), self.copy).await?;
             job.turn_to(&txn, Task::DropCopy(DropCopy { copy: self.copy }));
+            txn.frees_space();
             Ok::<_, DynamoError>(Step::More)
         });
         let step = step.await?;
         dynamo.known.forget(place, &self.table);
         Ok(step)
+    }
+}
+
+impl Cursor {
+    fn of(job: &Job, row: &ExportRow) -> Result<Self, DynamoError> {
+        let Some(cursor) = job.cursor()? else {
+            let phase = if row.window.is_some() { Phase::Gathering } else { Phase::Writing };
+            return Ok(Self { phase, number: 0, after: Vec::new() });
+        };
+        let read = || {
+            let (phase, rest) = cursor.split_first()?;
+            let (number, after) = rest.split_first_chunk()?;
+            let phase = if *phase == Phase::Gathering as u8 { Phase::Gathering } else { Phase::Writing };
+            Some(Self { phase, number: u64::from_be_bytes(*number), after: after.to_vec() })
+        };
+        read().ok_or_else(|| DynamoError::Row { what: "an export", why: "its cursor is damaged".to_owned() })
+    }
+
+    fn bytes(phase: Phase, number: u64, after: &[u8]) -> Vec<u8> {
+        [&[phase as u8][..], &number.to_be_bytes(), after].concat()
     }
 }
 
@@ -351,6 +399,11 @@ struct Delta {
     written_ms: i64,
     was_there: bool,
     item: Item,
+}
+
+/// Whether a changed item can be read.
+pub(crate) fn check_delta(row: &[u8]) -> Result<(), DynamoError> {
+    Delta::read(row).map(drop)
 }
 
 impl Delta {
@@ -384,6 +437,11 @@ impl Delta {
         }
         line
     }
+}
+
+/// Whether trying again will not help.
+pub(super) fn is_final(error: &DynamoError) -> bool {
+    matches!(error, DynamoError::Refused(refusal) if refusal.status < SERVER_ERRORS)
 }
 
 fn gone() -> DynamoError {

@@ -10,14 +10,14 @@ use lambent_model_dynamodb::{
     CreateTableInput, DescribeImportInput, DescribeImportOutput, ImportSummary, ImportTableDescription,
     ImportTableInput, ImportTableOutput, ListImportsInput, ListImportsOutput, TableCreationParameters,
 };
-use lambent_store::{ScanOptions, Txn};
+use lambent_store::{Key, ScanOptions, Txn};
 use lambent_wire::{ApiError, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::asker::{self, Asker};
 use super::import_job::Import;
 use super::intake::Format;
-use super::tokens::{self, Use};
+use super::tokens::{Begun, Request};
 use super::{ObjectName, keys};
 use crate::backups::target;
 use crate::error::validation;
@@ -77,39 +77,21 @@ impl Dynamo {
         table.status = Status::Creating;
         let (now_ms, asker) = (call.time_ms(), &Asker::of(call)?);
         let id = &format!("{now_ms:014}-{:08x}", table.id >> 32);
-        let token = &input.client_token.clone().unwrap_or_else(|| self.random.uuid());
-        let source = &input.s3_bucket_source;
-        self.look(call, source).await?;
-        let row = &ImportRow {
-            token: token.clone(),
-            bucket: source.s3_bucket.clone(),
-            bucket_owner: source.s3_bucket_owner.clone(),
-            prefix: source.s3_key_prefix.clone(),
-            format,
-            packed,
-            started_ms: now_ms,
-            ended_ms: None,
-            failure: None,
-            failed: false,
-            read: 0,
-            imported: 0,
-            errors: 0,
-            bytes: 0,
-            table,
-        };
-        let (place, input) = (&row.table.place, &input);
+        let token = input.client_token.clone().unwrap_or_else(|| self.random.uuid());
+        let place = &table.place.clone();
+        let (request, input) = (&Request::new(place, token, &input, now_ms), &input);
+        let look = |txn: Txn| async move { request.look::<ImportRow>(&txn).await };
+        if let Some((id, row)) = self.rows.of(call).read(look).await? {
+            return Ok(ImportTableOutput { import_table_description: describe(&row, &id) });
+        }
+        self.look(call, &input.s3_bucket_source).await?;
+        let row = &new_row(input, (&request.token, now_ms), (format, packed), table);
         let begin = |txn: Txn| async move {
-            match tokens::take(&txn, (place, "import"), (token, input), id, now_ms).await? {
-                Use::New => {}
-                Use::Again(id) => {
-                    let row = find(&txn, place, &id).await?;
-                    return row.map(|row| (id.clone(), row)).ok_or_else(|| not_found(&id).into());
-                }
-                Use::Other => {
-                    let message = "There was a conflict: the client token was used for another import";
-                    return Err(import_conflict_exception(message).into());
-                }
+            // The same request may have come twice at once.
+            if let Some(begun) = request.look::<ImportRow>(&txn).await? {
+                return Ok(begun);
             }
+            request.keep::<ImportRow>(&txn, id).await?;
             let table = &row.table;
             if rows::find_table(&self.known, &txn, place, &table.name).await?.is_some() {
                 return Err(resource_in_use_exception(format!("Table already exists: {}", table.name)).into());
@@ -118,7 +100,7 @@ impl Dynamo {
             txn.put(&keys::import(place, id), &rows::encode(row));
             let Place { account, region } = place.clone();
             let task = Import { account, region, id: id.clone(), asker: asker.clone() };
-            jobs::put(&txn, &self.random, Task::Import(task));
+            jobs::put(&txn, &self.random, &place.account, Task::Import(task));
             Ok::<_, DynamoError>((id.clone(), row.clone()))
         };
         let (id, row) = self.rows.of(call).run(begin).await?;
@@ -189,9 +171,22 @@ impl Dynamo {
         let listed = self.buckets()?.list(who, &prefix, None).await;
         if let Some(first) = listed.map_err(super::refused)?.into_iter().next() {
             let first = ObjectName { key: first.key, ..prefix };
-            self.buckets()?.get(who, &first).await.map_err(super::refused)?;
+            self.buckets()?.get(who, &first, None).await.map_err(super::refused)?;
         }
         Ok(())
+    }
+}
+
+impl Begun for ImportRow {
+    const KIND: &'static str = "import";
+    const ROW: &'static str = "an import";
+
+    fn key(place: &Place, id: &str) -> Key {
+        keys::import(place, id)
+    }
+
+    fn conflict() -> ApiError {
+        import_conflict_exception("There was a conflict: the client token was used for another import")
     }
 }
 
@@ -217,6 +212,32 @@ impl ImportRow {
 pub(super) async fn find(txn: &Txn, place: &Place, id: &str) -> Result<Option<ImportRow>, DynamoError> {
     let row = txn.get(&keys::import(place, id)).await?;
     row.map(|row| rows::decode("an import", &row)).transpose()
+}
+
+fn new_row(
+    input: &ImportTableInput,
+    (token, now_ms): (&str, i64),
+    (format, packed): (Format, bool),
+    table: Table,
+) -> ImportRow {
+    let source = &input.s3_bucket_source;
+    ImportRow {
+        table,
+        token: token.to_owned(),
+        bucket: source.s3_bucket.clone(),
+        bucket_owner: source.s3_bucket_owner.clone(),
+        prefix: source.s3_key_prefix.clone(),
+        format,
+        packed,
+        started_ms: now_ms,
+        ended_ms: None,
+        failure: None,
+        failed: false,
+        read: 0,
+        imported: 0,
+        errors: 0,
+        bytes: 0,
+    }
 }
 
 fn create_input(parameters: TableCreationParameters) -> CreateTableInput {

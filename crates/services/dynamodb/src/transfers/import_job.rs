@@ -1,7 +1,9 @@
 //! The job that fills a new table from the objects of a bucket.
 //!
-//! Objects are read one after the other, and their items written in batches; each batch moves the job's cursor (the object,
-//! and how many of its records are done) in its own transaction. After a crash the object is read again up to there.
+//! It first notes which objects there are, each with its ETag: what is put there later is not imported, and an object that
+//! is written over ends the import. Then objects are read one after the other, and their items written in batches; each
+//! batch moves the job's cursor (the object, and how many of its records are done) in its own transaction. After a crash
+//! the object is read again up to there.
 
 use lambent_base::Place;
 use lambent_expressions::{Item, item_bytes};
@@ -10,23 +12,23 @@ use lambent_wire::ApiError;
 use serde::{Deserialize, Serialize};
 
 use super::asker::Asker;
+use super::export_job::is_final;
 use super::import::{self, ImportRow};
 use super::intake::{Intake, Record};
-use super::{ListedObject, keys};
+use super::{ListedObject, ObjectName, keys};
 use crate::change::{Origin, change};
 use crate::items::{check_size, checks};
-use crate::jobs::{self, Clear, Job, Step, Task};
+use crate::jobs::{self, Job, Step, fewer};
 use crate::table::{Status, Table};
-use crate::{Dynamo, DynamoError, rows};
+use crate::{Dynamo, DynamoError, rows, tables};
 
 /// How many records one transaction writes, and about how many bytes: each index writes an item again.
 const BATCH_RECORDS: usize = 200;
 const BATCH_BYTES: usize = 1 << 20;
 /// How much of an object is unpacked at once: packed well, it is a thousand times as much.
 const PIECE_BYTES: usize = 4 << 10;
-/// The records of an object that is done.
-const ALL: u64 = u64::MAX;
-const SERVER_ERRORS: u16 = 500;
+/// The most objects of an import. Source: Developer Guide, "Import format quotas and validation".
+const OBJECTS_MAX: u64 = 50_000;
 
 /// An import.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,19 +39,27 @@ pub(crate) struct Import {
     pub(crate) asker: Asker,
 }
 
-/// How far an import came.
-struct Cursor {
-    key: String,
-    /// Records of the object that are done.
-    done: u64,
+/// An object that is to be imported, as the import found it when it began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SourceRow {
+    pub(crate) key: String,
+    pub(crate) bytes: i64,
+    pub(crate) etag: String,
 }
 
-/// Records that are written together.
+/// How far an import came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Cursor {
+    /// Looks for objects: so many are noted, and further ones come after this key.
+    Listing { noted: u64, after: Option<String> },
+    /// Reads objects: the number of one, and how many of its records are done.
+    Reading { number: u64, done: u64 },
+}
+
+/// Records that are written together: the item, or none where the record is none.
 #[derive(Default)]
 struct Batch {
-    items: Vec<Item>,
-    records: u64,
-    errors: i64,
+    records: Vec<Option<Item>>,
     bytes: usize,
 }
 
@@ -57,20 +67,30 @@ impl Import {
     pub(crate) async fn step(&self, dynamo: &Dynamo, db: &Db, job: &Job) -> Result<Step, DynamoError> {
         let place = &self.place();
         let row = db.read(|txn| async move { import::find(&txn, place, &self.id).await }).await?;
-        let Some(row) = row else {
-            return self.end(dynamo, db, job, None).await;
+        let Some(row) = row.filter(|row| row.ended_ms.is_none()) else {
+            return self.clean_up(db, job).await;
         };
-        match self.next_object(dynamo, db, job, &row).await {
+        match self.go_on(dynamo, db, job, &row).await {
             Ok(true) => Ok(Step::More),
-            Ok(false) => {
-                let row = db.read(|txn| async move { import::find(&txn, place, &self.id).await }).await?;
-                self.end(dynamo, db, job, row.map(|row| row.ended(dynamo, None))).await
-            }
-            Err(DynamoError::Refused(refusal)) if refusal.status < SERVER_ERRORS => {
-                let failure = Some(super::failure(refusal));
-                self.end(dynamo, db, job, Some(row.ended(dynamo, failure))).await
-            }
+            Ok(false) => self.end(dynamo, db, None).await,
+            Err(error) if is_final(&error) => self.end(dynamo, db, Some(super::failure(&error))).await,
             Err(error) => Err(error),
+        }
+    }
+
+    /// Ends an import that came to nothing.
+    pub(crate) async fn give_up(
+        &self,
+        dynamo: &Dynamo,
+        db: &Db,
+        job: &Job,
+        why: &DynamoError,
+    ) -> Result<(), DynamoError> {
+        let place = &self.place();
+        let row = db.read(|txn| async move { import::find(&txn, place, &self.id).await }).await?;
+        match row.filter(|row| row.ended_ms.is_none()) {
+            Some(_) => self.end(dynamo, db, Some(super::failure(why))).await.map(drop),
+            None => self.clean_up(db, job).await.map(drop),
         }
     }
 
@@ -78,95 +98,110 @@ impl Import {
         Place { account: self.account.clone(), region: self.region.clone() }
     }
 
-    /// Reads the next object; `false` when there is none.
-    async fn next_object(
-        &self,
-        dynamo: &Dynamo,
-        db: &Db,
-        job: &Job,
-        row: &ImportRow,
-    ) -> Result<bool, DynamoError> {
-        let cursor = job.cursor()?.map(|cursor| Cursor::read(&cursor)).transpose()?;
-        let (object, done) = match cursor {
-            Some(Cursor { key, done }) if done != ALL => (ListedObject { key, bytes: 0 }, done),
-            cursor => {
-                let prefix = row.object(row.prefix.clone().unwrap_or_default());
-                let after = cursor.map(|cursor| cursor.key);
-                let listed =
-                    dynamo.buckets()?.list(&self.asker.again(dynamo), &prefix, after.as_deref()).await?;
-                match listed.into_iter().next() {
-                    Some(first) => (first, 0),
-                    None => return Ok(false),
-                }
+    /// Notes some objects, or reads the next one; `false` when there is none.
+    async fn go_on(&self, dynamo: &Dynamo, db: &Db, job: &Job, row: &ImportRow) -> Result<bool, DynamoError> {
+        let (number, done) = match Cursor::of(job)? {
+            Cursor::Listing { noted, after } => {
+                return self.note(dynamo, db, job, row, (noted, after)).await.map(|()| true);
             }
+            Cursor::Reading { number, done } => (number, done),
         };
-        self.read_object(dynamo, db, job, row, (object, done)).await?;
-        Ok(true)
+        let key = &keys::source(&self.place(), &self.id, number);
+        let source = db.read(|txn| async move { Ok::<_, DynamoError>(txn.get(key).await?) }).await?;
+        let Some(source) = source else { return Ok(false) };
+        let source: SourceRow = rows::decode("an import's object", &source)?;
+        let (job, batch) = (job.clone(), Batch::default());
+        let writing = Writing { import: self, dynamo, db, row, job, batch, number, resume: done, seen: 0 };
+        writing.read(&source).await.map(|()| true)
     }
 
-    async fn read_object(
+    /// Notes the next objects.
+    async fn note(
         &self,
         dynamo: &Dynamo,
         db: &Db,
         job: &Job,
         row: &ImportRow,
-        (object, done): (ListedObject, u64),
+        (noted, after): (u64, Option<String>),
     ) -> Result<(), DynamoError> {
-        let name = row.object(object.key.clone());
-        let (job, batch) = (job.clone(), Batch::default());
-        let mut writing = Writing { import: self, dynamo, db, row, job, batch, resume: done, seen: 0 };
-        if !name.key.ends_with('/') {
-            let mut body = dynamo.buckets()?.get(&self.asker.again(dynamo), &name).await?;
-            let mut intake = Intake::new(&row.table, row.format.clone(), row.packed);
-            let unreadable = |why: String| ApiError::client("InvalidObject", format!("{}: {why}", name.key));
-            while let Some(bytes) = body.next().await {
-                for piece in bytes?.chunks(PIECE_BYTES) {
-                    for record in intake.push(piece).map_err(unreadable)? {
-                        writing.take(&name.key, record).await?;
-                    }
-                }
-            }
-            for record in intake.finish().map_err(unreadable)? {
-                writing.take(&name.key, record).await?;
-            }
+        let prefix = row.object(row.prefix.clone().unwrap_or_default());
+        let who = self.asker.again(dynamo);
+        let listed = dynamo.buckets()?.list(&who, &prefix, after.as_deref()).await;
+        let listed = listed.map_err(super::of_bucket)?;
+        let last = listed.last().map(|last| last.key.clone());
+        // What consoles show as folders are empty objects.
+        let objects: Vec<_> = listed.into_iter().filter(|object| !object.key.ends_with('/')).collect();
+        let count = noted + u64::try_from(objects.len()).unwrap_or(u64::MAX);
+        if count > OBJECTS_MAX {
+            let message = format!("There are more than {OBJECTS_MAX} objects to import");
+            return Err(ApiError::client("LimitExceededException", message).into());
         }
-        writing.finish(&name.key, object.bytes).await
+        let moved = &match last {
+            Some(_) => Cursor::Listing { noted: count, after: last },
+            None => Cursor::Reading { number: 0, done: 0 },
+        };
+        let (objects, place) = (&objects, &self.place());
+        db.run(|txn| async move {
+            if job.is_mine(&txn).await? {
+                for (number, object) in (noted..).zip(objects) {
+                    let ListedObject { key, bytes, etag } = object.clone();
+                    let source = SourceRow { key, bytes, etag };
+                    txn.put(&keys::source(place, &self.id, number), &rows::encode(&source));
+                }
+                job.advance(&txn, &rows::encode(moved));
+            }
+            Ok(())
+        })
+        .await
     }
 
-    /// The table is ready, or goes again where the import came to nothing.
+    /// Writes down what the import came to. The table is ready, or goes again where the import came to nothing.
     async fn end(
         &self,
         dynamo: &Dynamo,
         db: &Db,
-        job: &Job,
-        row: Option<ImportRow>,
+        failure: Option<(String, String)>,
     ) -> Result<Step, DynamoError> {
-        let (place, row) = (&self.place(), &row);
-        let step = db.run(|txn| async move {
-            // The cursor may have moved since this step began: the job is read anew.
-            let Some(job) = jobs::read(&txn, job.id).await? else { return Ok(Step::Done) };
-            if let Some(row) = row {
-                txn.put(&keys::import(place, &self.id), &rows::encode(row));
-                let table = rows::find_table(&dynamo.known, &txn, place, &row.table.name).await?;
-                if let Some(table) = table.filter(|table| table.id == row.table.id) {
-                    if row.failed {
-                        txn.delete(&crate::keys::table(place, &table.name));
-                        txn.on_commit(crate::keys::TABLES_TOPIC);
-                        let indexes = table.indexes().map(|index| index.id).collect();
-                        jobs::put(&txn, &dynamo.random, Task::Clear(Clear::table(table.id, indexes)));
-                    } else {
-                        rows::put_table(&txn, &Table { status: Status::Active, ..(*table).clone() });
-                    }
+        let (place, failure) = (&self.place(), &failure);
+        let name = db.run(|txn| async move {
+            // Another node may have ended it.
+            let row = import::find(&txn, place, &self.id).await?.filter(|row| row.ended_ms.is_none());
+            let Some(row) = row else { return Ok(None) };
+            let now_ms = dynamo.clock.unix_ms();
+            let mut row = row.ended(failure.clone(), now_ms);
+            let table = rows::find_table(&dynamo.known, &txn, place, &row.table.name).await?;
+            match table.filter(|table| table.id == row.table.id) {
+                Some(table) if row.failed => tables::remove(dynamo, &txn, &table, now_ms).await?,
+                Some(table) => {
+                    rows::put_table(&txn, &Table { status: Status::Active, ..(*table).clone() });
                 }
+                None if row.failed => {}
+                None => row = row.ended(Some(super::failure(&gone())), now_ms),
+            }
+            txn.put(&keys::import(place, &self.id), &rows::encode(&row));
+            txn.frees_space();
+            Ok::<_, DynamoError>(Some(row.table.name))
+        });
+        if let Some(name) = name.await? {
+            dynamo.known.forget(place, &name);
+        }
+        Ok(Step::More)
+    }
+
+    /// What an import that has ended leaves behind goes, and the job with it.
+    async fn clean_up(&self, db: &Db, job: &Job) -> Result<Step, DynamoError> {
+        let sources = &keys::sources(&self.place(), &self.id);
+        db.run(|txn| async move {
+            if !job.is_mine(&txn).await? {
+                return Ok(Step::Done);
+            }
+            if jobs::remove(&txn, sources, false).await? {
+                return Ok(Step::More);
             }
             job.finish(&txn);
-            Ok::<_, DynamoError>(Step::Done)
-        });
-        let step = step.await?;
-        if let Some(row) = row {
-            dynamo.known.forget(place, &row.table.name);
-        }
-        Ok(step)
+            Ok(Step::Done)
+        })
+        .await
     }
 }
 
@@ -179,103 +214,156 @@ struct Writing<'a> {
     /// As the store has it now.
     job: Job,
     batch: Batch,
+    number: u64,
     /// How many records were done before.
     resume: u64,
     seen: u64,
 }
 
 impl Writing<'_> {
-    async fn take(&mut self, key: &str, record: Record) -> Result<(), DynamoError> {
-        self.seen += 1;
-        if self.seen <= self.resume {
-            return Ok(());
+    /// Reads the object, and writes its items.
+    async fn read(mut self, source: &SourceRow) -> Result<(), DynamoError> {
+        let name = self.row.object(source.key.clone());
+        let who = self.import.asker.again(self.dynamo);
+        let body = self.dynamo.buckets()?.get(&who, &name, Some(&source.etag)).await;
+        let mut body = body.map_err(|error| not_as_it_was(error, &name))?;
+        let mut intake = Intake::new(&self.row.table, self.row.format.clone(), self.row.packed);
+        // The rest of an object that cannot be read is passed over, as on AWS.
+        while let Some(bytes) = body.next().await.filter(|_| !intake.is_over()) {
+            for piece in bytes?.chunks(PIECE_BYTES) {
+                if !self.take(intake.push(piece)).await? {
+                    return Ok(());
+                }
+            }
         }
-        self.batch.add(&self.row.table, record);
+        if self.take(intake.finish()).await? { self.finish(source).await } else { Ok(()) }
+    }
+
+    /// Takes records in, and writes them where they are enough; `false` when another node works on the import.
+    async fn take(&mut self, records: Vec<Record>) -> Result<bool, DynamoError> {
         let bytes_max = BATCH_BYTES / (1 + self.row.table.indexes().count());
-        if usize::try_from(self.batch.records).unwrap_or(usize::MAX) >= BATCH_RECORDS
-            || self.batch.bytes >= bytes_max
-        {
-            self.write(key, self.seen, 0).await?;
+        for record in records {
+            self.seen += 1;
+            if self.seen <= self.resume {
+                continue;
+            }
+            self.batch.add(&self.row.table, record);
+            let is_full = self.batch.records.len() >= BATCH_RECORDS || self.batch.bytes >= bytes_max;
+            if is_full && !self.write().await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what is left, and that the object is done.
+    async fn finish(mut self, source: &SourceRow) -> Result<(), DynamoError> {
+        if self.write().await? {
+            let next = Cursor::Reading { number: self.number + 1, done: 0 };
+            self.write_some(&[], &next, source.bytes).await?;
         }
         Ok(())
     }
 
-    async fn finish(mut self, key: &str, object_bytes: i64) -> Result<(), DynamoError> {
-        self.write(key, ALL, object_bytes).await
+    /// Writes the batch, in several transactions where it is more than one holds.
+    async fn write(&mut self) -> Result<bool, DynamoError> {
+        let records = std::mem::take(&mut self.batch).records;
+        let (mut left, mut at_once) = (&records[..], records.len());
+        while !left.is_empty() {
+            let (some, rest) = left.split_at(at_once.min(left.len()));
+            let done = self.seen - u64::try_from(rest.len()).unwrap_or(u64::MAX);
+            match self.write_some(some, &Cursor::Reading { number: self.number, done }, 0).await {
+                Ok(true) => left = rest,
+                Ok(false) => return Ok(false),
+                Err(error) => at_once = fewer(some.len(), error)?,
+            }
+        }
+        Ok(true)
     }
 
-    /// Writes the batch, and that the object's records up to it are done.
-    async fn write(&mut self, key: &str, done: u64, object_bytes: i64) -> Result<(), DynamoError> {
-        let batch = std::mem::take(&mut self.batch);
-        let moved = self.job.moved(&Cursor { key: key.to_owned(), done }.bytes());
-        let (job, moved_to, batch, import) = (&self.job, &moved, &batch, self.import);
-        let (place, at_ms, dynamo) = (&import.place(), self.dynamo.clock.unix_ms(), self.dynamo);
+    /// Writes records, and that the import came so far; `false` when another node works on it.
+    async fn write_some(
+        &mut self,
+        records: &[Option<Item>],
+        cursor: &Cursor,
+        object_bytes: i64,
+    ) -> Result<bool, DynamoError> {
+        let moved = self.job.moved(&rows::encode(cursor));
+        let (job, moved_to, import, dynamo) = (&self.job, &moved, self.import, self.dynamo);
+        let place = &import.place();
         let write = |txn: Txn| async move {
-            let row = import::find(&txn, place, &import.id).await?;
-            let (true, Some(mut row)) = (job.is_mine(&txn).await?, row) else { return Err(overtaken()) };
+            let row = import::find(&txn, place, &import.id).await?.filter(|row| row.ended_ms.is_none());
+            let (true, Some(mut row)) = (job.is_mine(&txn).await?, row) else { return Ok(false) };
             let table = rows::find_table(&dynamo.known, &txn, place, &row.table.name).await?;
-            let table = table.filter(|table| table.id == row.table.id).ok_or_else(overtaken)?;
-            for item in &batch.items {
+            let table = table.filter(|table| table.id == row.table.id).ok_or_else(gone)?;
+            // Each attempt bears its own time: some that read the table's changes count on their being recent.
+            let at_ms = dynamo.clock.unix_ms();
+            for item in records.iter().flatten() {
                 let Ok(key) = table.key_of(item) else { continue };
                 let old = rows::item(&txn, &key).await?;
                 change(&txn, &table, &key, old.as_ref(), Some(item), Origin::User, at_ms).await?;
             }
-            row.read += i64::try_from(batch.records).unwrap_or(i64::MAX);
-            row.imported += i64::try_from(batch.items.len()).unwrap_or(i64::MAX);
-            row.errors += batch.errors;
+            let items = records.iter().flatten().count();
+            row.read += signed(records.len());
+            row.imported += signed(items);
+            row.errors += signed(records.len() - items);
             row.bytes += object_bytes;
             txn.put(&keys::import(place, &import.id), &rows::encode(&row));
             moved_to.keep(&txn);
-            Ok::<_, DynamoError>(())
+            Ok::<_, DynamoError>(true)
         };
-        self.db.run(write).await?;
-        self.job = moved;
-        Ok(())
+        let is_written = self.db.run(write).await?;
+        if is_written {
+            self.job = moved;
+        }
+        Ok(is_written)
     }
 }
 
 impl Batch {
     fn add(&mut self, table: &Table, record: Record) {
-        self.records += 1;
         let is_valid = |item: &Item| checks::item(table, item).is_ok() && check_size(item).is_ok();
         let item = record.ok().filter(is_valid);
-        match item {
-            Some(item) => {
-                self.bytes += item_bytes(&item);
-                self.items.push(item);
-            }
-            None => self.errors += 1,
-        }
+        self.bytes += item.as_ref().map_or(0, item_bytes);
+        self.records.push(item);
     }
 }
 
 impl ImportRow {
-    fn ended(self, dynamo: &Dynamo, failure: Option<(String, String)>) -> Self {
+    fn ended(self, failure: Option<(String, String)>, now_ms: i64) -> Self {
         let failed = failure.is_some();
         let invalid = || {
             let message = "Some of the items failed validation checks and were not imported.";
             ("ItemValidationError".to_owned(), message.to_owned())
         };
         let failure = failure.or_else(|| (self.errors > 0).then(invalid));
-        Self { ended_ms: Some(dynamo.clock.unix_ms()), failure, failed, ..self }
+        Self { ended_ms: Some(now_ms), failure, failed, ..self }
     }
 }
 
 impl Cursor {
-    fn bytes(&self) -> Vec<u8> {
-        [&self.done.to_be_bytes()[..], self.key.as_bytes()].concat()
-    }
-
-    fn read(bytes: &[u8]) -> Result<Self, DynamoError> {
-        let read = || {
-            let (done, key) = bytes.split_first_chunk()?;
-            Some(Self { done: u64::from_be_bytes(*done), key: String::from_utf8(key.to_vec()).ok()? })
-        };
-        read().ok_or_else(|| DynamoError::Row { what: "an import", why: "its cursor is damaged".to_owned() })
+    fn of(job: &Job) -> Result<Self, DynamoError> {
+        match job.cursor()? {
+            Some(cursor) => rows::decode("an import's cursor", &cursor),
+            None => Ok(Self::Listing { noted: 0, after: None }),
+        }
     }
 }
 
-/// Another node works on the job, or somebody removed it: this step ends, and the job is looked at again.
-fn overtaken() -> DynamoError {
-    DynamoError::Row { what: "an import", why: "another node works on it".to_owned() }
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// What is said of an object that the bucket does not give: also when it was written over since the import began.
+fn not_as_it_was(error: ApiError, object: &ObjectName) -> DynamoError {
+    let message = match &*error.code {
+        "PreconditionFailed" => "it was written over while it was imported; import again".to_owned(),
+        _ => error.message,
+    };
+    super::of_bucket(ApiError { message: format!("{}: {message}", object.key), ..error })
+}
+
+fn gone() -> DynamoError {
+    let message = "The table was removed while it was filled";
+    lambent_model_dynamodb::errors::table_not_found_exception(message).into()
 }

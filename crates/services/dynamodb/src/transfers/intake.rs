@@ -40,6 +40,7 @@ pub(super) struct Intake<'a> {
     /// Of the record that is not complete yet.
     at: At,
     header: Option<Vec<String>>,
+    is_over: bool,
 }
 
 /// A record: the item, or why it is none.
@@ -52,41 +53,64 @@ impl<'a> Intake<'a> {
             Format::DynamoDbJson => None,
         };
         let unpacking = is_packed.then(|| MultiGzDecoder::new(Vec::new()));
-        Self { table, format, unpacking, pending: Vec::new(), scanned: 0, at: At::Start, header }
+        let (pending, at) = (Vec::new(), At::Start);
+        Self { table, format, unpacking, pending, scanned: 0, at, header, is_over: false }
     }
 
     /// Takes the next bytes, and gives the records that they complete. A piece should be small: it may be much when
-    /// unpacked.
-    ///
-    /// Errors: what makes the rest of the object unreadable.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Record>, String> {
-        match &mut self.unpacking {
-            None => self.pending.extend_from_slice(bytes),
-            Some(unpacking) => {
-                unpacking.write_all(bytes).map_err(|error| format!("the object is no GZIP file: {error}"))?;
-                self.pending.append(unpacking.get_mut());
-            }
+    /// unpacked. What makes the rest of the object unreadable is the last record.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Record> {
+        if self.is_over {
+            return Vec::new();
         }
-        self.complete()
+        let Some(unpacking) = &mut self.unpacking else {
+            self.pending.extend_from_slice(bytes);
+            return self.complete();
+        };
+        let unpacked = unpacking.write_all(bytes);
+        self.pending.append(unpacking.get_mut());
+        let records = self.complete();
+        match unpacked {
+            Ok(()) => records,
+            Err(error) => self.end_with(records, format!("the object is no GZIP file: {error}")),
+        }
+    }
+
+    /// Whether the rest of the object cannot be read.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// The last record, which needs no end mark.
-    pub(super) fn finish(mut self) -> Result<Vec<Record>, String> {
-        if let Some(unpacking) = self.unpacking.take() {
-            let rest = unpacking.finish().map_err(|error| format!("the GZIP file ends early: {error}"))?;
-            self.pending.extend_from_slice(&rest);
+    pub(super) fn finish(mut self) -> Vec<Record> {
+        if self.is_over {
+            return Vec::new();
+        }
+        if let Some(mut unpacking) = self.unpacking.take() {
+            let unpacked = unpacking.try_finish();
+            self.pending.append(unpacking.get_mut());
+            if let Err(error) = unpacked {
+                let records = self.complete();
+                return self.end_with(records, format!("the GZIP file ends early: {error}"));
+            }
         }
         if self.pending.last().is_some_and(|last| *last != b'\n') {
             self.pending.push(b'\n');
         }
-        let mut records = self.complete()?;
-        if !self.pending.is_empty() {
+        let mut records = self.complete();
+        if !self.pending.is_empty() && !self.is_over {
             records.push(Err("the last record has a quotation mark that is not closed".to_owned()));
         }
-        Ok(records)
+        records
     }
 
-    fn complete(&mut self) -> Result<Vec<Record>, String> {
+    fn end_with(&mut self, mut records: Vec<Record>, why: String) -> Vec<Record> {
+        self.is_over = true;
+        records.push(Err(why));
+        records
+    }
+
+    fn complete(&mut self) -> Vec<Record> {
         let (mut records, mut start) = (Vec::new(), 0);
         let delimiter = match self.format {
             Format::Csv { delimiter, .. } => Some(char::from(delimiter)),
@@ -107,9 +131,9 @@ impl<'a> Intake<'a> {
         self.pending.drain(..start);
         self.scanned = self.pending.len();
         if self.pending.len() > RECORD_BYTES_MAX {
-            return Err(format!("a record has more than {RECORD_BYTES_MAX} bytes"));
+            return self.end_with(records, format!("a record has more than {RECORD_BYTES_MAX} bytes"));
         }
-        Ok(records)
+        records
     }
 
     /// Reads a record; none for an empty line and for the header.

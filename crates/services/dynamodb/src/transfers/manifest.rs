@@ -32,8 +32,7 @@ pub(super) async fn put(
     for (name, body) in [("manifest-files", lines), ("manifest-summary", summary.into_bytes())] {
         for (ending, kind, body) in [("md5", "text/plain", md5(&body).into_bytes()), ("json", JSON, body)] {
             let object = row.object(&export.id, &format!("{name}.{ending}"));
-            let who = export.asker.again(dynamo);
-            dynamo.buckets()?.put(&who, &object, kind, Bytes::from(body)).await?;
+            export.put_object(dynamo, &object, kind, Bytes::from(body)).await?;
         }
     }
     Ok(row)

@@ -8,17 +8,23 @@ pub(crate) mod export_job;
 mod import;
 pub(crate) mod import_job;
 mod intake;
-mod keys;
+pub(crate) mod keys;
 mod manifest;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
+pub(crate) use export::ExportRow;
+pub(crate) use export_job::{FileLine, check_delta};
+pub(crate) use import::ImportRow;
+pub(crate) use import_job::SourceRow;
 pub use parts::{Buckets, InNameOf, ListedObject, ObjectName};
+pub(crate) use tokens::Asked;
 
 use lambent_wire::ApiError;
 
+use crate::DynamoError;
 use crate::error::validation;
 
 /// What a request is told that the service which keeps objects refused.
@@ -30,7 +36,15 @@ fn refused(error: ApiError) -> ApiError {
     }
 }
 
-/// The same, of a job that failed: code and message.
-fn failure(error: ApiError) -> (String, String) {
-    (format!("S3{}", error.code), error.message)
+/// What a job is told that the service which keeps objects refused: with codes as AWS shows them.
+fn of_bucket(error: ApiError) -> DynamoError {
+    ApiError { code: format!("S3{}", error.code).into(), ..error }.into()
+}
+
+/// Why a job failed: FailureCode and FailureMessage.
+pub(crate) fn failure(why: &DynamoError) -> (String, String) {
+    match why {
+        DynamoError::Refused(refusal) => (refusal.code.clone().into_owned(), refusal.message.clone()),
+        other => ("InternalServerError".to_owned(), other.to_string()),
+    }
 }

@@ -18,8 +18,15 @@ pub trait Buckets: Send + Sync {
         bytes: Bytes,
     ) -> BoxFuture<'a, Result<String, ApiError>>;
 
-    /// The bytes of an object.
-    fn get<'a>(&'a self, who: &'a InNameOf, object: &'a ObjectName) -> BoxFuture<'a, Result<Body, ApiError>>;
+    /// The bytes of an object; where an ETag is given, only if it still has that.
+    ///
+    /// Errors: the service's own, PreconditionFailed among them.
+    fn get<'a>(
+        &'a self,
+        who: &'a InNameOf,
+        object: &'a ObjectName,
+        etag: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Body, ApiError>>;
 
     /// Some objects whose keys begin with that of `prefix` and come after `after`, in their order; none when there are no
     /// more.
@@ -52,4 +59,6 @@ pub struct ObjectName {
 pub struct ListedObject {
     pub key: String,
     pub bytes: i64,
+    /// Without quotes.
+    pub etag: String,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,12 @@ use crate::testing::{Bench, item};
 const OWNER: &str = "000000000000";
 
 #[derive(Default)]
-struct Map(Mutex<BTreeMap<String, Bytes>>);
+struct Map {
+    objects: Mutex<BTreeMap<String, Bytes>>,
+    /// What every request fails with, and how many did.
+    failure: Mutex<Option<ApiError>>,
+    refused: AtomicUsize,
+}
 
 impl Buckets for Map {
     fn put<'a>(
@@ -32,19 +38,28 @@ impl Buckets for Map {
         bytes: Bytes,
     ) -> BoxFuture<'a, Result<String, ApiError>> {
         Box::pin(async move {
-            if object.bucket != "bucket" {
-                return Err(ApiError::new("NoSuchBucket", 404, "The specified bucket does not exist"));
-            }
-            check_owner(object)?;
-            self.0.lock().insert(object.key.clone(), bytes);
-            Ok("etag".to_owned())
+            self.check(object)?;
+            let etag = etag_of(&bytes);
+            self.objects.lock().insert(object.key.clone(), bytes);
+            Ok(etag)
         })
     }
 
-    fn get<'a>(&'a self, _: &'a InNameOf, object: &'a ObjectName) -> BoxFuture<'a, Result<Body, ApiError>> {
+    fn get<'a>(
+        &'a self,
+        _: &'a InNameOf,
+        object: &'a ObjectName,
+        etag: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Body, ApiError>> {
         Box::pin(async move {
-            check_owner(object)?;
-            Ok(Body::from(self.0.lock()[&object.key].clone()))
+            self.check(object)?;
+            let objects = self.objects.lock();
+            let no_key = || ApiError::new("NoSuchKey", 404, "The specified key does not exist.");
+            let bytes = objects.get(&object.key).ok_or_else(no_key)?;
+            if etag.is_some_and(|etag| etag != etag_of(bytes)) {
+                return Err(ApiError::new("PreconditionFailed", 412, "At least one did not hold"));
+            }
+            Ok(Body::from(bytes.clone()))
         })
     }
 
@@ -55,32 +70,59 @@ impl Buckets for Map {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Vec<ListedObject>, ApiError>> {
         Box::pin(async move {
-            check_owner(prefix)?;
-            let objects = self.0.lock();
+            self.check(prefix)?;
+            let objects = self.objects.lock();
             let is_in =
                 |key: &String| key.starts_with(&prefix.key) && after.is_none_or(|after| key.as_str() > after);
             let found = objects.iter().filter(|(key, _)| is_in(key)).take(2);
-            let size = |bytes: &Bytes| i64::try_from(bytes.len()).unwrap();
-            Ok(found.map(|(key, bytes)| ListedObject { key: key.clone(), bytes: size(bytes) }).collect())
+            let listed = found.map(|(key, bytes)| ListedObject {
+                key: key.clone(),
+                bytes: i64::try_from(bytes.len()).unwrap(),
+                etag: etag_of(bytes),
+            });
+            Ok(listed.collect())
         })
     }
 }
 
-fn check_owner(object: &ObjectName) -> Result<(), ApiError> {
-    match object.expected_owner.as_deref() {
-        None | Some(OWNER) => Ok(()),
-        Some(_) => Err(ApiError::new("AccessDenied", 403, "Access Denied")),
-    }
+fn etag_of(bytes: &Bytes) -> String {
+    super::manifest::md5(bytes)
 }
 
 impl Map {
+    fn check(&self, object: &ObjectName) -> Result<(), ApiError> {
+        if let Some(failure) = &*self.failure.lock() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(failure.clone());
+        }
+        if object.bucket != "bucket" {
+            return Err(ApiError::new("NoSuchBucket", 404, "The specified bucket does not exist"));
+        }
+        match object.expected_owner.as_deref() {
+            None | Some(OWNER) => Ok(()),
+            Some(_) => Err(ApiError::new("AccessDenied", 403, "Access Denied")),
+        }
+    }
+
+    fn fail(&self, failure: Option<ApiError>) {
+        *self.failure.lock() = failure;
+    }
+
+    fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn put_text(&self, key: &str, text: &str) {
+        self.objects.lock().insert(key.to_owned(), text.to_owned().into());
+    }
+
     fn keys(&self) -> Vec<String> {
-        self.0.lock().keys().cloned().collect()
+        self.objects.lock().keys().cloned().collect()
     }
 
     /// The lines of the packed objects below a prefix.
     fn lines(&self, prefix: &str) -> Vec<Value> {
-        let objects = self.0.lock();
+        let objects = self.objects.lock();
         let packed = objects.iter().filter(|(key, _)| key.contains(prefix) && key.ends_with(".gz"));
         let mut text = String::new();
         for (_, bytes) in packed {
@@ -219,7 +261,7 @@ async fn csv_is_imported_and_bad_lines_are_counted() {
     let (bench, map) = bench().await;
     let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(b"id,v\r\na,\"one,\n\"\"two\"\"\"\r\n,empty key\nb\nc,").unwrap();
-    map.0.lock().insert("in/1.csv.gz".to_owned(), packed.finish().unwrap().into());
+    map.objects.lock().insert("in/1.csv.gz".to_owned(), packed.finish().unwrap().into());
     let mut input = import_of("target", "CSV", "in/");
     input.input_compression_type = Some("GZIP".into());
     bench.dynamo.import_table(&bench.call(), input).await.unwrap();
@@ -247,7 +289,7 @@ async fn nothing_of_a_csv_is_lost_in_silence() {
         ("open", "id,v\na,one\nb,\"two\nc,three\n", 1, 1),
         ("marked", "\u{feff}\"id\",v\na,one", 1, 0),
     ] {
-        map.0.lock().insert(format!("{table}/1.csv"), text.into());
+        map.objects.lock().insert(format!("{table}/1.csv"), text.into());
         let input = import_of(table, "CSV", &format!("{table}/"));
         let import = bench.dynamo.import_table(&bench.call(), input).await.unwrap().import_table_description;
         bench.dynamo.finish_jobs().await;
@@ -260,7 +302,7 @@ async fn nothing_of_a_csv_is_lost_in_silence() {
 #[tokio::test]
 async fn a_bucket_must_be_of_the_owner_that_is_expected() {
     let (bench, map) = bench().await;
-    map.0.lock().insert("in/1.csv".to_owned(), "id\na\n".into());
+    map.objects.lock().insert("in/1.csv".to_owned(), "id\na\n".into());
     for (owner, is_done) in [("111111111111", false), (OWNER, true)] {
         let export = model::ExportTableToPointInTimeInput {
             s3_bucket_owner: Some(owner.to_owned()),
@@ -287,20 +329,219 @@ async fn what_cannot_be_done_is_said() {
     let ion = model::ExportTableToPointInTimeInput { export_format: Some("ION".into()), ..export_of(&bench) };
     let refused = bench.dynamo.export_table_to_point_in_time(&bench.call(), ion).await.unwrap_err();
     assert!(refused.to_string().contains("Ion"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_token_is_for_one_export() {
+    let (bench, map) = bench().await;
     let with_token = |owner: Option<&str>| model::ExportTableToPointInTimeInput {
-        client_token: Some("token".to_owned()),
+        client_token: Some("token".repeat(1_000)),
         s3_bucket_owner: owner.map(str::to_owned),
         ..export_of(&bench)
     };
-    let mut arns = Vec::new();
-    for _ in 0..2 {
-        let export =
-            bench.dynamo.export_table_to_point_in_time(&bench.call(), with_token(None)).await.unwrap();
-        arns.push(export.export_description.unwrap().export_arn);
-        bench.hand.advance(Duration::from_secs(1));
+    let ask = async |owner: Option<&str>| {
+        let export = bench.dynamo.export_table_to_point_in_time(&bench.call(), with_token(owner)).await;
+        export.map(|export| export.export_description.unwrap().export_arn.unwrap())
+    };
+    // Nothing comes of a request that is refused: its token is free.
+    map.fail(Some(ApiError::new("AccessDenied", 403, "Access Denied")));
+    ask(Some(OWNER)).await.unwrap_err();
+    map.fail(None);
+    let arn = ask(None).await.unwrap();
+    // It is found also where the bucket is gone, and among any number of others.
+    for number in 0..30 {
+        let other = model::ExportTableToPointInTimeInput {
+            client_token: Some(format!("a{number}")),
+            ..export_of(&bench)
+        };
+        bench.dynamo.export_table_to_point_in_time(&bench.call(), other).await.unwrap();
     }
-    assert_eq!(arns[0], arns[1]);
-    let refused =
-        bench.dynamo.export_table_to_point_in_time(&bench.call(), with_token(Some(OWNER))).await.unwrap_err();
+    let objects = map.keys();
+    map.fail(Some(ApiError::new("NoSuchBucket", 404, "The specified bucket does not exist")));
+    bench.hand.advance(Duration::from_secs(8 * 3_600 - 1));
+    assert_eq!(ask(None).await.unwrap(), arn);
+    let refused = ask(Some(OWNER)).await.unwrap_err();
     assert!(refused.to_string().starts_with("ExportConflictException"), "{refused}");
+    map.fail(None);
+    assert_eq!(map.keys(), objects, "a request that is sent again writes nothing");
+    bench.hand.advance(Duration::from_secs(1));
+    let later = ask(Some(OWNER)).await.unwrap();
+    assert_ne!(later, arn);
+    // Those that are over go, some with each new one.
+    ask_anew(&bench).await;
+    assert_eq!(bench.rows(b"dynamodb/asked/").await, 2);
+    assert_eq!(bench.rows(b"dynamodb/asked-end/").await, 2);
+}
+
+async fn ask_anew(bench: &Bench) {
+    bench.dynamo.export_table_to_point_in_time(&bench.call(), export_of(bench)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_is_for_one_import() {
+    let (bench, map) = bench().await;
+    map.put_text("in/1.csv", "id\na\n");
+    let ask = async |prefix: &str| {
+        let input = model::ImportTableInput {
+            client_token: Some("token".to_owned()),
+            ..import_of("target", "CSV", prefix)
+        };
+        let import = bench.dynamo.import_table(&bench.call(), input).await;
+        import.map(|import| import.import_table_description.import_arn.unwrap())
+    };
+    let arn = ask("in/").await.unwrap();
+    bench.dynamo.finish_jobs().await;
+    assert_eq!(ask("in/").await.unwrap(), arn);
+    let refused = ask("in").await.unwrap_err();
+    assert!(refused.to_string().starts_with("ImportConflictException"), "{refused}");
+}
+
+async fn described(bench: &Bench, arn: &str) -> model::ExportDescription {
+    let input = model::DescribeExportInput { export_arn: arn.to_owned() };
+    bench.dynamo.describe_export(&bench.call(), input).await.unwrap().export_description.unwrap()
+}
+
+async fn imported(bench: &Bench, arn: &str) -> model::ImportTableDescription {
+    let input = model::DescribeImportInput { import_arn: arn.to_owned() };
+    bench.dynamo.describe_import(&bench.call(), input).await.unwrap().import_table_description
+}
+
+#[tokio::test]
+async fn an_export_that_failed_stays_so_when_its_bucket_is_mended() {
+    let (bench, map) = bench().await;
+    let from_ms = bench.now_ms();
+    for number in 0..1_200 {
+        bench.put("source", item(&number.to_string(), "")).await;
+    }
+    bench.hand.advance(Duration::from_secs(1_200));
+    let input = model::ExportTableToPointInTimeInput {
+        export_type: Some("INCREMENTAL_EXPORT".into()),
+        incremental_export_specification: Some(model::IncrementalExportSpecification {
+            export_from_time: Some(Timestamp::from_ms(from_ms)),
+            export_to_time: Some(Timestamp::from_ms(bench.now_ms())),
+            export_view_type: None,
+        }),
+        ..export_of(&bench)
+    };
+    let export = bench.dynamo.export_table_to_point_in_time(&bench.call(), input).await.unwrap();
+    let arn = export.export_description.unwrap().export_arn.unwrap();
+    bench.hand.advance(Duration::from_secs(60));
+    map.fail(Some(ApiError::new("AccessDenied", 403, "Access Denied")));
+    while map.refused() == 0 {
+        bench.dynamo.step_jobs().await;
+    }
+    map.fail(None);
+    bench.dynamo.finish_jobs().await;
+    let done = described(&bench, &arn).await;
+    assert_eq!(done.export_status.unwrap().as_str(), "FAILED");
+    assert_eq!(done.failure_code.as_deref(), Some("S3AccessDenied"));
+    for prefix in ["dynamodb/delta/", "dynamodb/copy/", "dynamodb/exported/"] {
+        assert_eq!(bench.rows(prefix.as_bytes()).await, 0, "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_for_a_day_is_given_up() {
+    let (bench, map) = bench().await;
+    map.put_text("in/1.csv", "id\na\n");
+    bench.put("source", item("a", "")).await;
+    let export = bench.dynamo.export_table_to_point_in_time(&bench.call(), export_of(&bench)).await.unwrap();
+    let import = bench.dynamo.import_table(&bench.call(), import_of("target", "CSV", "in/")).await.unwrap();
+    map.fail(Some(ApiError::new("InternalError", 500, "We encountered an internal error.")));
+    bench.dynamo.finish_jobs().await;
+    assert_eq!(map.refused(), 2 * usize::try_from(crate::jobs::FAILURES_MAX).unwrap());
+    let done = described(&bench, &export.export_description.unwrap().export_arn.unwrap()).await;
+    assert_eq!(done.export_status.unwrap().as_str(), "FAILED");
+    assert_eq!(done.failure_code.as_deref(), Some("S3InternalError"));
+    let done = imported(&bench, &import.import_table_description.import_arn.unwrap()).await;
+    assert_eq!(done.import_status.unwrap().as_str(), "FAILED");
+    assert_eq!(done.failure_code.as_deref(), Some("S3InternalError"));
+    // Nothing holds the tables any more.
+    for table in ["source", "target"] {
+        let input = model::DeleteTableInput { table_name: table.to_owned() };
+        assert_eq!(bench.dynamo.delete_table(&bench.call(), input).await.is_ok(), table == "source");
+    }
+    for prefix in ["dynamodb/copy/", "dynamodb/source/", "dynamodb/fence/"] {
+        assert_eq!(bench.rows(prefix.as_bytes()).await, 0, "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn an_import_is_of_the_objects_that_were_there() {
+    for (change, status, code) in [
+        (None, "COMPLETED", None),
+        (Some(("in/2.csv", "id\nc\n")), "FAILED", Some("S3PreconditionFailed")),
+        (Some(("in/3.csv", "id\nc\n")), "COMPLETED", None),
+    ] {
+        let (bench, map) = bench().await;
+        map.put_text("in/", "");
+        map.put_text("in/1.csv", "id\na\n");
+        map.put_text("in/2.csv", "id\nb\n");
+        let import =
+            bench.dynamo.import_table(&bench.call(), import_of("target", "CSV", "in/")).await.unwrap();
+        let arn = import.import_table_description.import_arn.unwrap();
+        while imported(&bench, &arn).await.imported_item_count == Some(0) {
+            bench.dynamo.step_jobs().await;
+        }
+        if let Some((key, text)) = change {
+            map.put_text(key, text);
+        }
+        bench.dynamo.finish_jobs().await;
+        let done = imported(&bench, &arn).await;
+        assert_eq!(done.import_status.unwrap().as_str(), status, "{change:?}");
+        assert_eq!(done.failure_code.as_deref(), code, "{change:?}");
+        if status == "COMPLETED" {
+            assert_eq!(bench.items("target").await.len(), 2, "{change:?}");
+        }
+        assert_eq!(bench.rows(b"dynamodb/source/").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_rest_of_an_object_that_cannot_be_read_is_passed_over() {
+    let (bench, map) = bench().await;
+    let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"id\na\nb\n").unwrap();
+    let packed = packed.finish().unwrap();
+    map.objects.lock().insert("in/1.csv".to_owned(), packed[..packed.len() - 1].to_vec().into());
+    map.objects.lock().insert("in/2.csv".to_owned(), packed.into());
+    let mut input = import_of("target", "CSV", "in/");
+    input.input_compression_type = Some("GZIP".into());
+    let import = bench.dynamo.import_table(&bench.call(), input).await.unwrap();
+    bench.dynamo.finish_jobs().await;
+    let done = imported(&bench, &import.import_table_description.import_arn.unwrap()).await;
+    assert_eq!(done.import_status.unwrap().as_str(), "COMPLETED");
+    assert_eq!((done.imported_item_count, done.error_count), (Some(4), Some(1)));
+    assert_eq!(done.failure_code.as_deref(), Some("ItemValidationError"));
+}
+
+#[tokio::test]
+async fn two_nodes_at_one_job_do_it_once() {
+    let (bench, map) = bench().await;
+    for number in 0..40 {
+        bench.put("source", item(&number.to_string(), &"x".repeat(300_000))).await;
+    }
+    let items = bench.items("source").await;
+    let export = bench.dynamo.export_table_to_point_in_time(&bench.call(), export_of(&bench)).await.unwrap();
+    bench.put("source", item("after", "")).await;
+    bench.dynamo.finish_jobs_twice().await;
+    let done = described(&bench, &export.export_description.unwrap().export_arn.unwrap()).await;
+    assert_eq!((done.export_status.unwrap().as_str(), done.item_count), ("COMPLETED", Some(40)));
+    let manifest = done.export_manifest.unwrap();
+    let folder = manifest.strip_suffix("manifest-summary.json").unwrap();
+    let files = map.objects.lock()[&format!("{folder}manifest-files.json")].clone();
+    let files: Vec<Value> =
+        files.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    assert!(files.len() > 1, "{files:?}");
+    for file in &files {
+        let object = map.objects.lock()[file["dataFileS3Key"].as_str().unwrap()].clone();
+        assert_eq!(file["md5Checksum"], super::manifest::md5(&object));
+    }
+    let mut input = import_of("target", "DYNAMODB_JSON", &format!("{folder}data/"));
+    input.input_compression_type = Some("GZIP".into());
+    let import = bench.dynamo.import_table(&bench.call(), input).await.unwrap().import_table_description;
+    bench.dynamo.finish_jobs_twice().await;
+    let done = imported(&bench, &import.import_arn.unwrap()).await;
+    assert_eq!((done.import_status.unwrap().as_str(), done.imported_item_count), ("COMPLETED", Some(40)));
+    assert!(bench.items("target").await == items);
 }

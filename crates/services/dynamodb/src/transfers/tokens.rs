@@ -1,10 +1,15 @@
 //! Client tokens: the same request again, within eight hours, is the same export or import.
+//!
+//! A token is claimed before anything is done, and with it the id of what comes of it: so a request that is sent again does
+//! the same once more, and not something else beside it. As long as nothing came of it, another request may claim it.
 
 use std::fmt::Debug;
 
 use lambent_base::{Place, text};
-use lambent_store::{ScanOptions, Txn};
+use lambent_store::{Key, KeyReader, ScanOptions, Txn};
+use lambent_wire::ApiError;
 use ring::digest;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::keys;
@@ -12,52 +17,111 @@ use crate::{DynamoError, rows};
 
 /// Source: API reference, ExportTableToPointInTime, ClientToken.
 const KEPT_MS: i64 = 8 * 3_600_000;
-/// Old tokens that one request removes.
+/// How many tokens that are over one request removes.
 const REMOVED_MAX: usize = 20;
 
 /// What a token was used for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     id: String,
     made_ms: i64,
     /// Of the whole request.
     digest: String,
 }
 
-/// What a token says of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Use {
-    New,
-    /// The same was asked for before: its id.
-    Again(String),
-    /// Something else was.
-    Other,
+/// What requests with tokens ask for: the row of an export or an import.
+pub(super) trait Begun: DeserializeOwned {
+    const KIND: &'static str;
+    const ROW: &'static str;
+
+    fn key(place: &Place, id: &str) -> Key;
+
+    /// What a request is told whose token was used for another.
+    fn conflict() -> ApiError;
 }
 
-/// Looks a token up, and keeps it for `id` if it is new. Old tokens go on the way.
-pub(super) async fn take(
-    txn: &Txn,
-    (place, what): (&Place, &str),
-    (token, request): (&str, &impl Debug),
-    id: &str,
+/// A request with a token.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    place: Place,
+    pub(super) token: String,
+    /// Of the token: keys of rows are of one length.
+    name: String,
+    digest: String,
     now_ms: i64,
-) -> Result<Use, DynamoError> {
-    let key = keys::asked(place, what, token);
-    let digest = digest::digest(&digest::SHA256, format!("{request:?}").as_bytes());
-    let digest = text::hex(digest.as_ref());
-    if let Some(row) = txn.get(&key).await? {
+}
+
+impl Request {
+    pub(super) fn new(place: &Place, token: String, input: &impl Debug, now_ms: i64) -> Self {
+        // Any text that tells two requests apart will do.
+        let (name, digest) = (digest_of(&token), digest_of(&format!("{input:?}")));
+        Self { place: place.clone(), token, name, digest, now_ms }
+    }
+
+    /// What came of the request when it was sent before, with its id.
+    ///
+    /// Errors: ExportConflictException and ImportConflictException where something came of another.
+    pub(super) async fn look<J: Begun>(&self, txn: &Txn) -> Result<Option<(String, J)>, DynamoError> {
+        let Some(asked) = self.asked::<J>(txn).await? else { return Ok(None) };
+        let Some(row) = txn.get(&J::key(&self.place, &asked.id)).await? else { return Ok(None) };
+        if asked.digest != self.digest {
+            return Err(J::conflict().into());
+        }
+        Ok(Some((asked.id, rows::decode(J::ROW, &row)?)))
+    }
+
+    /// Claims the token, where [`Request::look`] found nothing; gives the id for what is to come of it: `id`, or the one that the
+    /// same request got before.
+    pub(super) async fn claim<J: Begun>(&self, txn: &Txn, id: &str) -> Result<String, DynamoError> {
+        if let Some(asked) = self.asked::<J>(txn).await?.filter(|asked| asked.digest == self.digest) {
+            return Ok(asked.id);
+        }
+        self.keep::<J>(txn, id).await?;
+        Ok(id.to_owned())
+    }
+
+    /// Keeps the token for what has this id. Tokens that are over go on the way.
+    pub(super) async fn keep<J: Begun>(&self, txn: &Txn, id: &str) -> Result<(), DynamoError> {
+        let asked = Asked { id: id.to_owned(), made_ms: self.now_ms, digest: self.digest.clone() };
+        txn.put(&keys::asked(&self.place, J::KIND, &self.name), &rows::encode(&asked));
+        txn.put(&keys::asked_end(asked.ends_ms(), &self.place, J::KIND, &self.name), b"");
+        remove(txn, self.now_ms).await
+    }
+
+    async fn asked<J: Begun>(&self, txn: &Txn) -> Result<Option<Asked>, DynamoError> {
+        let Some(row) = txn.get(&keys::asked(&self.place, J::KIND, &self.name)).await? else {
+            return Ok(None);
+        };
         let asked: Asked = rows::decode("a client token", &row)?;
-        if asked.made_ms + KEPT_MS > now_ms {
-            return Ok(if asked.digest == digest { Use::Again(asked.id) } else { Use::Other });
-        }
+        Ok(Some(asked).filter(|asked| asked.ends_ms() > self.now_ms))
     }
-    let old = txn.scan_snapshot(&keys::all_asked(place, what), ScanOptions::rows(REMOVED_MAX)).await?;
-    for (key, row) in &old.rows {
-        let asked: Asked = rows::decode("a client token", row)?;
-        if asked.made_ms + KEPT_MS <= now_ms {
-            txn.delete(key);
-        }
+}
+
+fn digest_of(text: &str) -> String {
+    text::hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
+}
+
+impl Asked {
+    fn ends_ms(&self) -> i64 {
+        self.made_ms.saturating_add(KEPT_MS)
     }
-    txn.put(&key, &rows::encode(&Asked { id: id.to_owned(), made_ms: now_ms, digest }));
-    Ok(Use::New)
+}
+
+/// Removes some tokens that are over, of whatever account.
+async fn remove(txn: &Txn, now_ms: i64) -> Result<(), DynamoError> {
+    let over = keys::asked_ends_before(now_ms);
+    let page = txn.scan_snapshot(&over, ScanOptions::rows(REMOVED_MAX).keys_only()).await?;
+    for (end, _) in page.rows {
+        let mut reader: KeyReader<'_> = keys::read_asked_end(&end)?;
+        let place = Place { account: reader.str()?, region: reader.str()? };
+        let key = keys::asked(&place, &reader.str()?, &reader.str()?);
+        // A token may have come again since: it has a later end.
+        if let Some(row) = txn.get(&key).await?
+            && rows::decode::<Asked>("a client token", &row)?.ends_ms() <= now_ms
+        {
+            txn.delete(&key);
+        }
+        txn.delete(&end);
+    }
+    Ok(())
 }

@@ -1,4 +1,11 @@
-//! Whether the rows of tables fit together: items with their tables, indexes with their items, counters with both.
+//! Whether the rows of tables fit together: items with their tables, indexes with their items, counters with both; changes
+//! that are kept with their tables, and what is under way with the jobs that do it.
+
+mod changes;
+mod under_way;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -9,6 +16,7 @@ use lambent_care::{Findings, Mend};
 use lambent_expressions::{Item, decode_item, encode_item, item_bytes};
 use lambent_store::{Export, KeyRange, ScanOptions, StoreError};
 
+use crate::backups::copy::Then;
 use crate::change::projected;
 use crate::jobs::{Job, Task};
 use crate::keys::{self, ItemKey};
@@ -16,17 +24,31 @@ use crate::table::{Index, IndexState, Status, Table};
 
 const SERVICE: &str = "dynamodb";
 
-/// Reads all rows of tables, items, indexes and counters: whether each can be read and belongs to something, whether every
-/// index holds what its table says it must, and whether items and bytes are counted right.
+/// Reads all rows of tables, items, indexes, counters, streams, journals, backups, exports and imports: whether each can be
+/// read and belongs to something, whether every index holds what its table says it must, and whether items and bytes are
+/// counted right.
 pub async fn check(view: &Export, findings: &mut Findings) -> Result<(), StoreError> {
-    let mut check =
-        Check { view, findings, tables: HashMap::new(), indexes: HashMap::new(), leaving: HashSet::new() };
+    let mut check = Check {
+        view,
+        findings,
+        tables: HashMap::new(),
+        indexes: HashMap::new(),
+        held: Vec::new(),
+        kept: HashMap::new(),
+        copies: HashSet::new(),
+        leaving: HashSet::new(),
+        jobs: AtWork::default(),
+    };
     check.tables().await?;
     check.jobs().await?;
+    check.backups().await?;
     check.items().await?;
     check.index_rows().await?;
     check.missing().await?;
-    check.counters().await
+    check.counters().await?;
+    check.streams().await?;
+    check.journals().await?;
+    check.under_way().await
 }
 
 /// Items and bytes.
@@ -56,8 +78,29 @@ struct Check<'a> {
     findings: &'a mut Findings,
     tables: HashMap<u64, Known>,
     indexes: HashMap<u64, KnownIndex>,
+    /// The rows of tables that are kept for copies.
+    held: Vec<(Bytes, Bytes)>,
+    /// Deleted tables whose items a backup keeps.
+    kept: HashMap<u64, Arc<Table>>,
+    /// What backups keep of other tables.
+    copies: HashSet<u64>,
     /// Tables and indexes whose rows a job removes.
     leaving: HashSet<u64>,
+    jobs: AtWork,
+}
+
+/// Account, region and id.
+type Named = (String, String, String);
+
+/// What jobs work on.
+#[derive(Default)]
+struct AtWork {
+    copies: HashSet<u64>,
+    /// Tables that are filled.
+    tables: HashSet<u64>,
+    backups: HashSet<Named>,
+    exports: HashSet<Named>,
+    imports: HashSet<Named>,
 }
 
 impl Check<'_> {
@@ -67,7 +110,12 @@ impl Check<'_> {
             let page = self.view.page(&range, ScanOptions::default()).await?;
             for (key, row) in &page.rows {
                 match serde_json::from_slice::<Table>(row) {
-                    Ok(table) => self.know(Arc::new(table)),
+                    Ok(table) => {
+                        if table.log.as_ref().is_some_and(|log| !log.copies.is_empty()) {
+                            self.held.push((key.clone(), row.clone()));
+                        }
+                        self.know(Arc::new(table));
+                    }
                     Err(why) => self.unreadable("table", key, row, &why),
                 }
             }
@@ -90,17 +138,52 @@ impl Check<'_> {
     }
 
     async fn jobs(&mut self) -> Result<(), StoreError> {
-        let mut left = Some(keys::jobs());
+        self.each(keys::jobs(), |check, key, row| match serde_json::from_slice::<Job>(row) {
+            Ok(job) => check.at_work(job.task),
+            Err(why) => check.unreadable("a job of tables", key, row, &why),
+        })
+        .await
+    }
+
+    fn at_work(&mut self, task: Task) {
+        let named = |account: String, region: String, id: String| (account, region, id);
+        match task {
+            Task::Clear(clear) => self.leaving.extend(clear.table.iter().chain(&clear.indexes)),
+            Task::Copy(copy) => {
+                self.jobs.copies.insert(copy.copy);
+                match copy.then {
+                    Then::Backup(id) => drop(self.jobs.backups.insert(named(copy.account, copy.region, id))),
+                    Then::Restore(restore) => self.at_work(Task::Restore(restore)),
+                    Then::Export(export) => self.at_work(Task::Export(*export)),
+                }
+            }
+            Task::Restore(restore) => {
+                self.jobs.copies.insert(restore.copy);
+                self.jobs.tables.insert(restore.table_id);
+            }
+            Task::Export(export) => {
+                self.jobs.copies.insert(export.copy);
+                self.jobs.exports.insert(named(export.account, export.region, export.id));
+            }
+            Task::Import(import) => {
+                self.jobs.imports.insert(named(import.account, import.region, import.id));
+            }
+            Task::DropCopy(dropped) => drop(self.jobs.copies.insert(dropped.copy)),
+            Task::Backfill(_) => {}
+        }
+    }
+
+    /// Shows every row of a range.
+    async fn each(
+        &mut self,
+        range: KeyRange,
+        mut visit: impl FnMut(&mut Self, &Bytes, &Bytes) + Send,
+    ) -> Result<(), StoreError> {
+        let mut left = Some(range);
         while let Some(range) = left {
             let page = self.view.page(&range, ScanOptions::default()).await?;
             for (key, row) in &page.rows {
-                match serde_json::from_slice::<Job>(row) {
-                    Ok(Job { task: Task::Clear(clear), .. }) => {
-                        self.leaving.extend(clear.table.iter().chain(&clear.indexes));
-                    }
-                    Ok(_) => {}
-                    Err(why) => self.unreadable("a job of tables", key, row, &why),
-                }
+                visit(self, key, row);
             }
             left = range.rest(&page, false);
         }
@@ -126,7 +209,8 @@ impl Check<'_> {
         if self.leaving.contains(&id) {
             return;
         }
-        let Some(table) = self.tables.get(&id).map(|known| Arc::clone(&known.table)) else {
+        let table = self.tables.get(&id).map(|known| &known.table).or_else(|| self.kept.get(&id));
+        let Some(table) = table.map(Arc::clone) else {
             return self.findings.stray(SERVICE, "an item is in no table", (key, row));
         };
         let item = match self.decoded(key, row).await {
@@ -135,9 +219,9 @@ impl Check<'_> {
         };
         if table.key_of(&item).ok().is_none_or(|own| own.as_bytes() != &key[..]) {
             let what = format!("an item of table {} lies under another key than its own", table.name);
-            return self.findings.problem(SERVICE, what, Vec::new());
+            return self.problem(what);
         }
-        let known = self.tables.get_mut(&id).expect("it was found above");
+        let Some(known) = self.tables.get_mut(&id) else { return };
         known.tally.add(&item);
         let key = ItemKey::found(key.clone());
         for index in table.indexes().filter(|index| index.row_key(&item, &key).is_some()) {
@@ -286,27 +370,28 @@ impl Check<'_> {
     }
 
     async fn stray_counters(&mut self, range: KeyRange) -> Result<(), StoreError> {
-        let mut left = Some(range);
-        while let Some(range) = left {
-            let page = self.view.page(&range, ScanOptions::default()).await?;
-            for (key, row) in &page.rows {
-                let is_known = |id: u64| {
-                    self.tables.contains_key(&id)
-                        || self.indexes.contains_key(&id)
-                        || self.leaving.contains(&id)
-                };
-                if !keys::owner(key).is_some_and(is_known) {
-                    self.findings.stray(SERVICE, "a counter of no table and no index", (key, row));
-                }
+        self.each(range, |check, key, row| {
+            let is_known = |id: u64| {
+                check.tables.contains_key(&id)
+                    || check.kept.contains_key(&id)
+                    || check.indexes.contains_key(&id)
+                    || check.leaving.contains(&id)
+            };
+            if !keys::owner(key).is_some_and(is_known) {
+                check.findings.stray(SERVICE, "a counter of no table and no index", (key, row));
             }
-            left = range.rest(&page, false);
-        }
-        Ok(())
+        })
+        .await
     }
 
     async fn decoded(&self, key: &Bytes, row: &Bytes) -> Result<Item, String> {
         let whole = self.view.load_large(key, row).await.map_err(|why| why.to_string())?;
         decode_item(&whole).map_err(|why| why.to_string())
+    }
+
+    /// Something is wrong that nothing but a person can mend.
+    fn problem(&mut self, what: String) {
+        self.findings.problem(SERVICE, what, Vec::new());
     }
 
     fn unreadable(&mut self, kind: &str, key: &Bytes, row: &Bytes, why: &dyn Display) {
