@@ -50,6 +50,9 @@ pub(crate) struct UpArgs {
     /// Suffix of host names, as in http://BUCKET.s3.DOMAIN
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN_DEFAULT)]
     pub(crate) domain: String,
+    /// A further name of this cloud, as a load balancer's or a container's; may be given several times
+    #[arg(long = "host-name", value_name = "NAME")]
+    pub(crate) host_names: Vec<String>,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
     /// Make a new root key and master key, where the old ones are known to others; sessions end, and other nodes must not run

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::authenticate::{Claim, Meant};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, limits, pipeline};
+use crate::{Inner, limits};
 
 pub(crate) const PREFIX: &str = "/_lambent/";
 /// Answered without a signature.
@@ -70,7 +70,7 @@ pub(crate) async fn answer(
     if parts.uri.path() == HEALTH {
         return health(inner);
     }
-    if let Err(error) = pipeline::acceptable(parts, body.arrival) {
+    if let Err(error) = inner.acceptable(parts, body.arrival) {
         return error_response(&error);
     }
     if let Some(answer) = download(inner, parts) {

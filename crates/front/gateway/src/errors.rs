@@ -64,6 +64,17 @@ pub(crate) fn too_large(service: &str, operation: &str, max: usize) -> ApiError 
     }
 }
 
+/// A request for a host that may be anybody's.
+pub(crate) fn unknown_host(host: &str, domain: &str) -> ApiError {
+    let name = host.split(':').next().unwrap_or(host);
+    let message = format!(
+        "This cloud does not answer for the host `{host}`: it knows localhost, addresses, {domain} and what is below that. If \
+         the name is meant to be its own, start it with --host-name {name}; if buckets and function URLs are to be below it, \
+         with --domain {name}"
+    );
+    ApiError::new("UnknownHost", 421, message)
+}
+
 /// A request without TLS, from another host.
 pub(crate) fn plain_http(host: &str) -> ApiError {
     let message = format!(

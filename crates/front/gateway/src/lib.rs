@@ -26,6 +26,7 @@ mod urls;
 pub use admin::{Admin, AdminHandler, Download, DownloadHandler, RootHandler, RootPath};
 pub use door::Door;
 pub use ends::{RequestEnd, RequestEnds};
+pub use hosts::Names;
 
 use std::sync::Arc;
 
@@ -43,8 +44,8 @@ use peers::{Peers, Refusals};
 pub struct GatewayConfig {
     /// The region that the cloud answers for; credential scopes may name others.
     pub region: String,
-    /// The suffix under which buckets and function URLs are host names, as `localhost` in `photos.s3.localhost`.
-    pub domain: String,
+    /// Requests for other hosts are refused.
+    pub names: Names,
     /// With request bodies that are slow to come.
     pub patience: limits::Patience,
     /// Who may come in, and how.

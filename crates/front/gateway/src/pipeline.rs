@@ -34,10 +34,10 @@ pub(crate) async fn handle(
     let mut context = inner.context(&parts, arrival);
     let host = hosts::host_of(&parts);
     // What is below a bucket's or a function's own host is theirs.
-    if parts.uri.path().starts_with(admin::PREFIX) && hosts::is_own(host, &inner.config.domain) {
+    if parts.uri.path().starts_with(admin::PREFIX) && hosts::is_own(host, &inner.config.names) {
         return admin::answer(&inner, &parts, body, context).await;
     }
-    if let Some((id, region)) = hosts::url_of(host, &inner.config.domain) {
+    if let Some((id, region)) = hosts::url_of(host, &inner.config.names.domain) {
         return urls::answer(&inner, (&id, &region), parts, body, context).await;
     }
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
@@ -50,7 +50,7 @@ pub(crate) async fn handle(
     };
     let service = entry.service.info.signing_name;
     let mut underway = inner.underway(&request_id, service);
-    let admitted = match acceptable(&parts, arrival) {
+    let admitted = match inner.acceptable(&parts, arrival) {
         Ok(()) => inner.admit(entry, protocol, &parts, signed, body).await,
         Err(error) => Err(error),
     };
@@ -210,10 +210,27 @@ impl Inner {
         });
     }
 
+    /// Refuses what no request may be, before anything in it counts.
+    pub(crate) fn acceptable(&self, parts: &Parts, arrival: Arrival) -> Result<(), ApiError> {
+        let (host, names) = (hosts::host_of(parts), &self.config.names);
+        if !hosts::is_ours(host, names) {
+            return Err(errors::unknown_host(host, &names.domain));
+        }
+        if arrival.transport == Transport::PlainFromAfar {
+            return Err(errors::plain_http(host));
+        }
+        let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let sizes = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        if target > limits::TARGET_BYTES_MAX || target + sizes.sum::<usize>() > limits::HEAD_BYTES_MAX {
+            return Err(errors::head_too_large());
+        }
+        Ok(())
+    }
+
     /// The URI with a virtual host's bucket moved into its path; `None` when there is nothing to move.
     fn path_style(&self, parts: &Parts, signing_name: &str) -> Option<Uri> {
-        let bucket =
-            (signing_name == "s3").then(|| hosts::bucket_of(hosts::host_of(parts), &self.config.domain));
+        let bucket = (signing_name == "s3")
+            .then(|| hosts::bucket_of(hosts::host_of(parts), &self.config.names.domain));
         hosts::path_style(parts, &bucket.flatten()?)
     }
 
@@ -222,7 +239,7 @@ impl Inner {
         if signing_name != "s3" {
             return None;
         }
-        hosts::bucket_of(hosts::host_of(parts), &self.config.domain)
+        hosts::bucket_of(hosts::host_of(parts), &self.config.names.domain)
     }
 
     fn context(&self, parts: &Parts, arrival: Arrival) -> CallContext {
@@ -265,19 +282,6 @@ fn signature_of(signed: &Result<Option<SignedRequest<'_>>, AuthError>, parts: &P
 /// A header's text, for policies to ask.
 fn header(parts: &Parts, name: HeaderName) -> Option<String> {
     parts.headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// Refuses what no request may be, before anything in it counts.
-pub(crate) fn acceptable(parts: &Parts, arrival: Arrival) -> Result<(), ApiError> {
-    if arrival.transport == Transport::PlainFromAfar {
-        return Err(errors::plain_http(hosts::host_of(parts)));
-    }
-    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let sizes = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-    if target > limits::TARGET_BYTES_MAX || target + sizes.sum::<usize>() > limits::HEAD_BYTES_MAX {
-        return Err(errors::head_too_large());
-    }
-    Ok(())
 }
 
 /// The tracing header, unless it is longer than any.

@@ -14,7 +14,7 @@ use lambent_wire::ProtocolKind;
 use crate::authenticate::{Claim, Meant, SignedBody};
 use crate::body_in::Arriving;
 use crate::body_out::Outgoing;
-use crate::{Inner, limits, pipeline};
+use crate::{Inner, limits};
 
 /// What requests to function URLs are signed for, and the action as errors name it.
 const MEANT: Meant = Meant {
@@ -34,7 +34,7 @@ pub(crate) async fn answer(
 ) -> Response<Outgoing> {
     let request_id = context.request_id.clone();
     let has_body = !body.incoming.is_end_stream();
-    if let Err(error) = pipeline::acceptable(&parts, body.arrival) {
+    if let Err(error) = inner.acceptable(&parts, body.arrival) {
         return inner.refuse_url(&error, has_body, &request_id);
     }
     let found = match &inner.urls {

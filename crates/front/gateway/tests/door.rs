@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lambent_base::{Clock, Random};
 use lambent_gateway::limits::{self, Patience};
-use lambent_gateway::{Admin, Door, Gateway, GatewayConfig, Paths};
+use lambent_gateway::{Admin, Door, Gateway, GatewayConfig, Names, Paths};
 use lambent_identity::{Identity, MasterKey, RootKey};
 use lambent_sigv4::{ServiceRules, Signer, sha256};
 use lambent_store::Db;
@@ -68,7 +68,7 @@ impl Server {
         let paths = Paths { services, admin: vec![seen], ..Paths::default() };
         let config = GatewayConfig {
             region: "us-east-1".into(),
-            domain: "localhost".into(),
+            names: Names { domain: "localhost".into(), others: Vec::new() },
             patience: Patience::default(),
             door: Door { tls: Some(tls), ..door },
         };

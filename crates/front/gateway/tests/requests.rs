@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lambent_base::{Clock, ManualClock, Random};
 use lambent_gateway::limits::{self, Patience};
-use lambent_gateway::{Admin, Door, Gateway, GatewayConfig, Paths};
+use lambent_gateway::{Admin, Door, Gateway, GatewayConfig, Names, Paths};
 use lambent_identity::{Identity, MasterKey, RootKey};
 use lambent_sigv4::{ServiceRules, Signer, sha256};
 use lambent_store::Db;
@@ -58,7 +58,7 @@ impl Server {
         let paths = Paths { services, admin: vec![echo], ..Paths::default() };
         let config = GatewayConfig {
             region: "us-east-1".into(),
-            domain: "localhost".into(),
+            names: Names { domain: "localhost".into(), others: vec!["cloud.internal".into()] },
             patience,
             door: Door::default(),
         };
@@ -215,7 +215,9 @@ async fn the_platforms_own_paths_are_not_those_of_buckets_and_functions() {
     for (host, is_own) in [
         ("localhost:4566", true),
         ("127.0.0.1:4566", true),
-        ("cloud.example.org", true),
+        ("cloud.internal", true),
+        ("cloud.example.org", false),
+        ("photos.cloud.internal", false),
         ("photos.s3.localhost:4566", false),
         ("photos.localhost", false),
         ("abc.lambda-url.us-east-1.localhost", false),
@@ -224,6 +226,20 @@ async fn the_platforms_own_paths_are_not_those_of_buckets_and_functions() {
         let (status, _, body) = server.send(request.into_parts().0, "").await;
         assert_eq!(status == StatusCode::OK, is_own, "{host}: {body}");
         assert_eq!(body.contains("\"status\":\"ready\""), is_own, "{host}: {body}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_told_of_is_refused_and_says_how_to_tell() {
+    let server = Server::start().await;
+    for host in ["evil.example.org:4566", "photos.s3.example.org"] {
+        let uri = "/?Action=GetCallerIdentity&Version=2011-06-15";
+        let request = Request::get(uri).header("host", host).body(()).unwrap();
+        let (status, _, body) = server.send(request.into_parts().0, "").await;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{host}: {body}");
+        let name = host.split(':').next().unwrap();
+        assert!(body.contains("UnknownHost") && body.contains(&format!("--host-name {name}")), "{body}");
     }
     server.stop().await;
 }
