@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use lambent_base::{Clock, Random};
 use lambent_identity::{
-    Caller, CallerKind, Circumstances, Identity, MasterKey, NewPolicy, PrincipalKind, PrincipalName, Role,
-    RootKey, Wanted,
+    Caller, CallerKind, Circumstances, Identity, MasterKey, NewPolicy, PrincipalKind, Role, RootKey, Wanted,
 };
 use lambent_store::{Db, FjallEngine, FjallOptions};
 use rustix::time::{ClockId, clock_gettime};
@@ -126,19 +125,10 @@ async fn prepare(identity: &Identity, name: &str, shape: &Shape) -> Caller {
         let statements: Vec<String> = (0..STATEMENTS).map(statement).collect();
         let document = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
         let policy_name = format!("{name}-{policy}");
-        let new = NewPolicy {
-            account: ACCOUNT,
-            name: &policy_name,
-            path: "/",
-            description: None,
-            document: &document,
-            tags: &[],
-        };
+        let new =
+            NewPolicy { name: &policy_name, path: "/", description: None, document: &document, tags: &[] };
         let arn = principals.create_policy(new).await.unwrap().arn();
-        principals
-            .attach_policy(PrincipalName { account: ACCOUNT, kind: PrincipalKind::Role, name }, &arn)
-            .await
-            .unwrap();
+        principals.attach_policy(principals.named(PrincipalKind::Role, name), &arn).await.unwrap();
     }
     Caller {
         account: ACCOUNT.to_owned(),

@@ -48,7 +48,7 @@ impl Identity {
         let policy = request.policy.map(str::to_owned);
         let narrowing = Narrowing { policy, policy_arns: request.policy_arns.clone(), tags };
         let denied = |action| not_trusted(caller, action, request.role_arn);
-        let role = match self.own_principals().role_by_arn(request.role_arn).await {
+        let role = match self.role_by_arn(request.role_arn).await {
             Err(IdentityError::NoSuchRole(_)) => return Err(denied("sts:AssumeRole")),
             other => other?,
         };
@@ -70,7 +70,7 @@ impl Identity {
 
     /// Whether a service, as `lambda.amazonaws.com`, may act as a role. A role that does not exist trusts nobody.
     pub async fn service_may_assume(&self, service: &str, role_arn: &str) -> Result<bool, IdentityError> {
-        match self.own_principals().role_by_arn(role_arn).await {
+        match self.role_by_arn(role_arn).await {
             Ok(role) => self.trusts(&role, &Caller::service(service)),
             Err(IdentityError::NoSuchRole(_)) => Ok(false),
             Err(error) => Err(error),
@@ -108,7 +108,7 @@ impl Identity {
     }
 
     async fn role_that_trusts(&self, service: &str, role_arn: &str) -> Result<Role, IdentityError> {
-        let (role, caller) = (self.own_principals().role_by_arn(role_arn).await?, Caller::service(service));
+        let (role, caller) = (self.role_by_arn(role_arn).await?, Caller::service(service));
         if !self.trusts(&role, &caller)? {
             let denial = Denial::silent(&caller, "sts:AssumeRole", role_arn, PolicyKind::Trust);
             return Err(IdentityError::Denied(Box::new(denial)));

@@ -50,7 +50,8 @@ impl Identity {
 
 impl Principals<'_> {
     /// The JSON of a message that a request of this account was answered with; `None` for anything else.
-    pub fn decode_denial(self, account: &str, encoded: &str) -> Option<String> {
+    pub fn decode_denial(self, encoded: &str) -> Option<String> {
+        let account = self.account();
         if encoded.len() > ENCODED_CHARS_MAX {
             return None;
         }
@@ -76,11 +77,11 @@ mod tests {
         };
         let caller = Caller { account: ACCOUNT.to_owned(), ..caller };
         let encoded = identity.encode_denial(&caller, &at, &denial);
-        let decoded = identity.own_principals().decode_denial(ACCOUNT, &encoded).unwrap();
+        let decoded = identity.own_principals(ACCOUNT).decode_denial(&encoded).unwrap();
         let decoded: serde_json::Value = serde_json::from_str(&decoded).unwrap();
         assert_eq!((&decoded["allowed"], &decoded["explicitDeny"]), (&false.into(), &false.into()));
         assert_eq!(decoded["context"]["action"], "s3:GetObject");
-        assert!(identity.own_principals().decode_denial("111122223333", &encoded).is_none());
-        assert!(identity.own_principals().decode_denial(ACCOUNT, &encoded[1..]).is_none());
+        assert!(identity.own_principals("111122223333").decode_denial(&encoded).is_none());
+        assert!(identity.own_principals(ACCOUNT).decode_denial(&encoded[1..]).is_none());
     }
 }

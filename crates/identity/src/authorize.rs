@@ -125,7 +125,12 @@ impl Identity {
     /// Whether a trust policy lets in this caller, whatever its own policies say.
     pub(crate) fn trusts(&self, role: &Role, caller: &Caller) -> Result<bool, IdentityError> {
         let (policy, role_arn) = (role.trust()?, &role.arn());
-        let at = Circumstances { time_ms: self.clock.unix_ms(), ..Circumstances::default() };
+        let at = Circumstances {
+            // Only services are asked about here, who call within the platform.
+            is_secure: true,
+            time_ms: self.clock.unix_ms(),
+            ..Circumstances::default()
+        };
         let request = Request {
             action: "sts:assumerole",
             resource: role_arn,

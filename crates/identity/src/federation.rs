@@ -59,7 +59,7 @@ impl Principals<'_> {
         if let Some(account) = account_of_temporary(access_key_id) {
             return Ok(Some(account));
         }
-        Ok(self.access_key(access_key_id).await?.map(|(account, _)| account))
+        Ok(self.any_access_key(access_key_id).await?.map(|(account, _)| account))
     }
 }
 
@@ -92,8 +92,8 @@ mod tests {
         let (identity, hand) = identity();
         let user =
             User { account: ACCOUNT.into(), name: "anna".into(), path: "/x/".into(), ..User::default() };
-        let user = identity.own_principals().create_user(user).await.unwrap();
-        let key = identity.own_principals().create_access_key(ACCOUNT, "anna").await.unwrap().key;
+        let user = identity.own_principals(ACCOUNT).create_user(user).await.unwrap();
+        let key = identity.own_principals(ACCOUNT).create_access_key("anna").await.unwrap().key;
         let anna = identity.credential(&key.id, None).await.unwrap().caller;
         let given = identity.session_token(&leave(&anna), 43_200).unwrap();
         let caller = who(&identity, &given).await.unwrap();
@@ -101,9 +101,9 @@ mod tests {
         assert_eq!(caller.session.unwrap().expires_unix_s, given.expires_unix_s);
         let again = identity.session_token(&leave(&caller), 900);
         assert!(matches!(again, Err(IdentityError::NeedsLongTermKey(_))), "no session of a session");
-        identity.own_principals().set_access_key_active(ACCOUNT, "anna", &key.id, false).await.unwrap();
+        identity.own_principals(ACCOUNT).set_access_key_active("anna", &key.id, false).await.unwrap();
         assert!(matches!(who(&identity, &given).await, Err(IdentityError::UnknownAccessKey(_))));
-        identity.own_principals().set_access_key_active(ACCOUNT, "anna", &key.id, true).await.unwrap();
+        identity.own_principals(ACCOUNT).set_access_key_active("anna", &key.id, true).await.unwrap();
         hand.advance(Duration::from_secs(43_200));
         assert!(matches!(who(&identity, &given).await, Err(IdentityError::ExpiredSession { .. })));
     }
@@ -121,10 +121,13 @@ mod tests {
         let crossed = identity.credential("ASIAAAAAAAAAAAAAAAAA", Some(&given.session_token)).await;
         assert!(matches!(crossed, Err(IdentityError::InvalidSessionToken)));
         assert_eq!(
-            identity.own_principals().account_of_key(&given.access_key_id).await.unwrap().as_deref(),
+            identity.own_principals(ACCOUNT).account_of_key(&given.access_key_id).await.unwrap().as_deref(),
             Some(ACCOUNT)
         );
-        assert_eq!(identity.own_principals().account_of_key("AKIANOBODYSKEYAAAAAA").await.unwrap(), None);
+        assert_eq!(
+            identity.own_principals(ACCOUNT).account_of_key("AKIANOBODYSKEYAAAAAA").await.unwrap(),
+            None
+        );
     }
 
     #[tokio::test]

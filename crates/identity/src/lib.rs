@@ -44,10 +44,11 @@ pub use jwt::{Claims, KeySet, TokenError, Unverified, limits as jwt_limits};
 pub use policy::{MalformedPolicy, Policy};
 pub use principals::{
     AccessKey, AccountCounts, AccountSettings, Attachment, CredentialSelection, Group, KeyOwner, KeyUse,
-    Kind, Listed, ManagedPolicy, NewAccessKey, NewPolicy, NewServiceCredential, OidcProvider, PasswordPolicy,
-    Pins, PolicyScope, PolicySource, PolicyVersion, PrincipalKind, PrincipalName, PrincipalPolicies,
-    Principals, REPORT_LIFETIME_MS, Rename, Role, RoleName, RoleUpdate, SamlProvider, ServiceCredential,
-    SourcedPolicy, Usage, UsageCount, User, limits as quotas, role_limits as limits, service_role_name,
+    Kind, Listed, ManagedPolicy, Names, NewAccessKey, NewPolicy, NewServiceCredential, OidcProvider,
+    PasswordPolicy, Pins, PolicyScope, PolicySource, PolicyVersion, PrincipalKind, PrincipalName,
+    PrincipalPolicies, Principals, REPORT_LIFETIME_MS, Rename, Role, RoleName, RoleUpdate, SamlProvider,
+    ServiceCredential, SourcedPolicy, Usage, UsageCount, User, limits as quotas, role_limits as limits,
+    service_role_name,
 };
 pub use request::{Authorized, Circumstances, Keys, Wanted};
 pub use resource::{ResourceFacts, ResourcePolicies};

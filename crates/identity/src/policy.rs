@@ -148,13 +148,23 @@ impl Policy {
         Self::parse(text, Family::Resource(service), Strictness::Full)
     }
 
-    /// The same policy, about whom its principals meant when it was stored, and nobody who has got one of their names since.
-    pub fn pinned(&self, pins: &Pins) -> Result<Self, MalformedPolicy> {
-        if pins.is_empty() {
-            return Ok(self.clone());
-        }
-        let (text, family) = (self.text(), self.family());
+    /// Reads the policy of a resource that was taken once: it is about whom its principals meant then, and nobody who has got one
+    /// of their names since.
+    pub fn stored_resource(text: &str, service: &'static str, pins: &Pins) -> Result<Self, MalformedPolicy> {
+        Self::pinned(text, Family::Resource(service), pins)
+    }
+
+    /// Likewise a trust policy.
+    pub(crate) fn stored_trust(text: &str, pins: &Pins) -> Result<Self, MalformedPolicy> {
+        Self::pinned(text, Family::Trust, pins)
+    }
+
+    fn pinned(text: &str, family: Family, pins: &Pins) -> Result<Self, MalformedPolicy> {
         let mut statements = Self::read(text, family, Strictness::Meaning, 0)?;
+        // Without one a statement is about everybody, as those of identities are.
+        if !statements.iter().all(Statement::has_principals) {
+            return Err(MalformedPolicy::Missing("Principal"));
+        }
         statements.iter_mut().for_each(|statement| statement.pin(pins));
         Ok(Self::of(text, family, statements))
     }

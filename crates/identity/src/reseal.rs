@@ -77,8 +77,8 @@ mod tests {
         let db = Db::memory(Clock::system(), Random::system());
         let (old, new) = (identity(&db, 1), identity(&db, 2));
         let user = User { account: ACCOUNT.into(), name: "anna".into(), path: "/".into(), ..User::default() };
-        old.own_principals().create_user(user).await.unwrap();
-        let made = old.own_principals().create_access_key(ACCOUNT, "anna").await.unwrap();
+        old.own_principals(ACCOUNT).create_user(user).await.unwrap();
+        let made = old.own_principals(ACCOUNT).create_access_key("anna").await.unwrap();
         assert!(new.credential(&made.key.id, None).await.is_err());
         new.reseal(&[MasterKey::new([9; 32])]).await.unwrap();
         assert!(new.credential(&made.key.id, None).await.is_err(), "no key that opens it was given");

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Caller, CallerKind, Credential, Identity, IdentityError, Policy, RoleName, SessionFacts};
+use crate::{Caller, CallerKind, Credential, Identity, IdentityError, Policy, SessionFacts};
 
 /// What a session token is sealed for.
 const PURPOSE: &[u8] = b"session-token/2";
@@ -146,8 +146,7 @@ impl Identity {
         let policies = self.session_policies(&opened).await?;
         let caller = match &session.subject {
             Subject::Role(role) => {
-                let name = RoleName { account: &role.account, name: &role.role_name };
-                match self.own_principals().role(name).await {
+                match self.own_principals(&role.account).role(&role.role_name).await {
                     Ok(found) if found.id == role.role_id => {}
                     Ok(_) | Err(IdentityError::NoSuchRole(_)) => return Err(unknown()),
                     Err(error) => return Err(error),
@@ -176,12 +175,12 @@ impl Identity {
         else {
             return Ok(Arc::clone(&opened.policies));
         };
-        // One of several must allow, in AWS: together they are one policy.
+        // One of several must allow, in AWS: together they are one policy, to which each may bring what it denies.
         let mut texts: Vec<String> = narrowing.policy.iter().cloned().collect();
         for arn in &narrowing.policy_arns {
             match self.managed_document(subject.account(), arn).await {
                 Ok(text) => texts.push(text),
-                Err(IdentityError::NoSuch { .. }) => {}
+                Err(IdentityError::NoSuch { .. }) => return Ok([Policy::nothing()].into()),
                 Err(error) => return Err(error),
             }
         }
@@ -191,8 +190,9 @@ impl Identity {
 
     /// The text of a managed policy's default version.
     async fn managed_document(&self, account: &str, arn: &str) -> Result<String, IdentityError> {
-        let policy = self.own_principals().managed_policy(account, arn).await?;
-        Ok(self.own_principals().policy_version(account, arn, policy.default_version).await?.document)
+        let principals = self.own_principals(account);
+        let policy = principals.managed_policy(arn).await?;
+        Ok(principals.policy_version(arn, policy.default_version).await?.document)
     }
 
     /// What narrows a new session, if it may be so.
@@ -212,7 +212,7 @@ impl Identity {
             Policy::session(text)?;
         }
         for arn in &narrowing.policy_arns {
-            self.own_principals().managed_policy(account, arn).await?;
+            self.own_principals(account).managed_policy(arn).await?;
         }
         match narrowing.packed_percent() {
             percent if percent > 100 => Err(IdentityError::PackedPolicyTooLarge { percent }),

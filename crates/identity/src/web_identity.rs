@@ -48,7 +48,7 @@ impl Identity {
         let none = || IdentityError::NoSuch { kind: Kind::OidcProvider, name: address.to_owned() };
         let role: Arn = role_arn.parse().map_err(|_| none())?;
         let arn = Arn::new("iam", "", &role.account, format!("oidc-provider/{address}")).to_string();
-        let provider = self.own_principals().oidc_provider(&role.account, &arn).await?;
+        let provider = self.own_principals(&role.account).oidc_provider(&arn).await?;
         if provider.issuer() == address { Ok(provider) } else { Err(none()) }
     }
 
@@ -61,7 +61,7 @@ impl Identity {
     ) -> Result<TemporaryCredentials, IdentityError> {
         let AssumeRoleWithWebIdentity { provider, claims, .. } = request;
         let denied = || IdentityError::NotAuthorized(ACTION);
-        let role = match self.own_principals().role_by_arn(request.role_arn).await {
+        let role = match self.role_by_arn(request.role_arn).await {
             Err(IdentityError::NoSuchRole(_)) => return Err(denied()),
             other => other?,
         };

@@ -17,7 +17,7 @@ async fn role(identity: &Identity, name: &str, mut trust: serde_json::Value) -> 
         max_session_seconds: 3_600,
         ..Role::default()
     };
-    identity.own_principals().create_role(role).await.unwrap().arn()
+    identity.own_principals(ACCOUNT).create_role(role).await.unwrap().arn()
 }
 
 fn account_may(actions: &[&str]) -> serde_json::Value {
@@ -34,11 +34,11 @@ async fn acting(identity: &Identity, given: &TemporaryCredentials) -> Caller {
 
 async fn user(identity: &Identity, policy: Option<&str>) -> Caller {
     let user = User { account: ACCOUNT.into(), name: "anna".into(), path: "/".into(), ..User::default() };
-    identity.own_principals().create_user(user).await.unwrap();
+    identity.own_principals(ACCOUNT).create_user(user).await.unwrap();
     if let Some(policy) = policy {
-        identity.own_principals().put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
+        identity.own_principals(ACCOUNT).put_user_policy("anna", "p", policy).await.unwrap();
     }
-    let key = identity.own_principals().create_access_key(ACCOUNT, "anna").await.unwrap().key;
+    let key = identity.own_principals(ACCOUNT).create_access_key("anna").await.unwrap().key;
     identity.credential(&key.id, None).await.unwrap().caller
 }
 
@@ -69,7 +69,7 @@ async fn a_role_that_trusts_the_account_leaves_it_to_the_account() {
     assert!(is_denied(&identity.assume_role(&anna, request(&whole)).await));
     assert!(identity.assume_role(&anna, request(&named)).await.is_ok());
     let policy = r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}"#;
-    identity.own_principals().put_user_policy(ACCOUNT, "anna", "p", policy).await.unwrap();
+    identity.own_principals(ACCOUNT).put_user_policy("anna", "p", policy).await.unwrap();
     assert!(identity.assume_role(&anna, request(&whole)).await.is_ok());
     let missing = format!("arn:aws:iam::{ACCOUNT}:role/missing");
     let refused = identity.assume_role(&anna, request(&missing)).await;
@@ -84,11 +84,7 @@ async fn transitive_tags_go_on_and_others_do_not() {
     let second = role(&identity, "second", account_may(&actions)).await;
     let plain = role(&identity, "plain", account_may(&["sts:AssumeRole"])).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
-    identity
-        .own_principals()
-        .put_role_policy(crate::RoleName { account: ACCOUNT, name: "first" }, "p", all)
-        .await
-        .unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy("first", "p", all).await.unwrap();
     let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let tags = vec![tag("Team", "blue"), tag("Cost", "1")];
     let asked = AssumeRole { tags, transitive_tag_keys: vec!["team".to_owned()], ..request(&first) };
@@ -117,10 +113,9 @@ async fn a_chain_is_short_and_keeps_its_source_identity() {
     let first = role(&identity, "first", account_may(&actions)).await;
     let second = role(&identity, "second", account_may(&actions)).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
-    let name = |name| crate::RoleName { account: ACCOUNT, name };
-    identity.own_principals().put_role_policy(name("first"), "p", all).await.unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy("first", "p", all).await.unwrap();
     let longer = RoleUpdate { max_session_seconds: Some(7_200), ..RoleUpdate::default() };
-    identity.own_principals().update_role(name("second"), longer).await.unwrap();
+    identity.own_principals(ACCOUNT).update_role("second", longer).await.unwrap();
     let root = identity.root_caller();
     let asked = AssumeRole { source_identity: Some("anna"), ..request(&first) };
     let session = acting(&identity, &identity.assume_role(&root, asked).await.unwrap()).await;
@@ -141,11 +136,7 @@ async fn managed_session_policies_count_as_they_are_now() {
     let (identity, _hand) = identity();
     let arn = role(&identity, "r", account_may(&["sts:AssumeRole"])).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-    identity
-        .own_principals()
-        .put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all)
-        .await
-        .unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy("r", "p", all).await.unwrap();
     let managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess".to_owned();
     let asked = AssumeRole { policy_arns: vec![managed], ..request(&arn) };
     let root = identity.root_caller();
@@ -205,15 +196,11 @@ async fn session_policies_may_share_a_sid() {
     let (identity, _hand) = identity();
     let arn = role(&identity, "r", account_may(&["sts:AssumeRole"])).await;
     let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-    identity
-        .own_principals()
-        .put_role_policy(crate::RoleName { account: ACCOUNT, name: "r" }, "p", all)
-        .await
-        .unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy("r", "p", all).await.unwrap();
     let document = r#"{"Version":"2012-10-17","Statement":{"Sid":"one","Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
     let (path, tags) = ("/", &[][..]);
-    let new = crate::NewPolicy { account: ACCOUNT, name: "m", path, description: None, document, tags };
-    let managed = identity.own_principals().create_policy(new).await.unwrap().arn();
+    let new = crate::NewPolicy { name: "m", path, description: None, document, tags };
+    let managed = identity.own_principals(ACCOUNT).create_policy(new).await.unwrap().arn();
     // Without a version there are no variables.
     let inline = r#"{"Statement":[{"Sid":"one","Effect":"Allow","Action":"lambda:*","Resource":"*"},
         {"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/${aws:PrincipalType}"}]}"#;
@@ -235,9 +222,9 @@ async fn session_policies_may_share_a_sid() {
 
 /// Anna is deleted, and somebody else gets her name.
 async fn another_anna(identity: &Identity, key: &str) -> Caller {
-    let principals = identity.own_principals();
-    principals.delete_access_key(ACCOUNT, "anna", key).await.unwrap();
-    principals.delete_user(ACCOUNT, "anna").await.unwrap();
+    let principals = identity.own_principals(ACCOUNT);
+    principals.delete_access_key("anna", key).await.unwrap();
+    principals.delete_user("anna").await.unwrap();
     user(identity, None).await
 }
 
@@ -248,10 +235,10 @@ async fn a_user_made_anew_is_not_the_one_that_a_role_trusts() {
     let arn =
         role(&identity, "r", json!({ "Action": "sts:AssumeRole", "Principal": { "AWS": anna.arn } })).await;
     assert!(identity.assume_role(&anna, request(&arn)).await.is_ok());
-    let principals = identity.own_principals();
+    let principals = identity.own_principals(ACCOUNT);
     let shown = async || {
-        let role = principals.role(crate::RoleName { account: ACCOUNT, name: "r" }).await.unwrap();
-        principals.shown(&role.trust_policy, &role.trust_pins).await.unwrap()
+        let role = principals.role("r").await.unwrap();
+        principals.names().shown(&role.trust_policy, &role.trust_pins).await.unwrap()
     };
     assert!(shown().await.contains(&anna.arn));
     let new = another_anna(&identity, &anna.access_key_id).await;
@@ -259,7 +246,7 @@ async fn a_user_made_anew_is_not_the_one_that_a_role_trusts() {
     assert!(is_denied(&identity.assume_role(&new, request(&arn)).await), "she has only the name");
     let now = shown().await;
     assert!(now.contains(&format!(r#"{{"AWS":"{}"}}"#, anna.user_id)) && !now.contains(&anna.arn), "{now}");
-    let name = crate::RoleName { account: ACCOUNT, name: "r" };
+    let name = "r";
     let again = principals.update_trust_policy(name, &now).await;
     assert!(matches!(again, Err(IdentityError::MalformedPolicy(_))), "nobody has that id: {again:?}");
 }
@@ -275,8 +262,8 @@ async fn a_role_made_anew_is_not_the_one_that_another_trusts() {
         acting(&identity, &given).await
     };
     let all = r#"{"Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
-    let name = crate::RoleName { account: ACCOUNT, name: "first" };
-    let principals = identity.own_principals();
+    let name = "first";
+    let principals = identity.own_principals(ACCOUNT);
     principals.put_role_policy(name, "p", all).await.unwrap();
     assert!(identity.assume_role(&session().await, request(&second)).await.is_ok());
     principals.delete_role_policy(name, "p").await.unwrap();
@@ -296,13 +283,13 @@ async fn a_user_with_another_name_is_still_trusted() {
         "Condition": { "StringNotEquals": { "aws:PrincipalArn": anna.arn } },
     });
     let arn = role(&identity, "r", trust).await;
-    let principals = identity.own_principals();
+    let principals = identity.own_principals(ACCOUNT);
     let rename = crate::Rename { name: Some("bea"), path: None };
-    principals.update_user(ACCOUNT, "anna", rename).await.unwrap();
+    principals.update_user("anna", rename).await.unwrap();
     let bea = identity.credential(&anna.access_key_id, None).await.unwrap().caller;
     assert!(identity.assume_role(&bea, request(&arn)).await.is_ok());
-    let role = principals.role(crate::RoleName { account: ACCOUNT, name: "r" }).await.unwrap();
-    let shown = principals.shown(&role.trust_policy, &role.trust_pins).await.unwrap();
+    let role = principals.role("r").await.unwrap();
+    let shown = principals.names().shown(&role.trust_policy, &role.trust_pins).await.unwrap();
     assert!(shown.contains(&bea.arn), "{shown}");
     assert_eq!(shown.matches(&anna.arn).count(), 1, "conditions stay as they are: {shown}");
 }
@@ -323,7 +310,7 @@ async fn a_policy_may_deny_all_but_one_who_is_known_by_id() {
         max_session_seconds: 3_600,
         ..Role::default()
     };
-    let arn = identity.own_principals().create_role(role).await.unwrap().arn();
+    let arn = identity.own_principals(ACCOUNT).create_role(role).await.unwrap().arn();
     assert!(identity.assume_role(&anna, request(&arn)).await.is_ok());
     let new = another_anna(&identity, &anna.access_key_id).await;
     assert!(is_denied(&identity.assume_role(&new, request(&arn)).await), "the spared one is gone");
@@ -351,7 +338,7 @@ async fn nobody_unknown_is_trusted() {
             trust_policy: json!({ "Version": "2012-10-17", "Statement": trust }).to_string(),
             ..Role::default()
         };
-        let made = identity.own_principals().create_role(role).await;
+        let made = identity.own_principals(ACCOUNT).create_role(role).await;
         let told = made.map(drop).map_err(|error| error.to_string());
         let refused = Err(format!("Invalid principal in policy: \"AWS\":\"{name}\""));
         assert_eq!(told, if is_known { Ok(()) } else { refused }, "{name}");

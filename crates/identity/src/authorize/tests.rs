@@ -9,7 +9,7 @@ use lambent_store::Db;
 
 use crate::{
     Caller, CallerKind, Circumstances, Group, Identity, IdentityError, MasterKey, NewPolicy, Policy,
-    PrincipalKind, PrincipalName, ResourceFacts, Role, RoleName, RootKey, User, Wanted,
+    PrincipalKind, PrincipalName, ResourceFacts, Role, RootKey, User, Wanted,
 };
 
 const ACCOUNT: &str = "000000000000";
@@ -44,7 +44,7 @@ fn role(name: &str) -> Role {
     }
 }
 
-const NAME: RoleName<'static> = RoleName { account: ACCOUNT, name: "worker" };
+const NAME: &str = "worker";
 const ARN: &str = "arn:aws:iam::000000000000:role/worker";
 
 fn request(policy: Option<&str>) -> crate::AssumeRole<'_> {
@@ -64,7 +64,7 @@ async fn session(identity: &Identity) -> crate::TemporaryCredentials {
 #[tokio::test]
 async fn a_role_session_may_do_what_its_policies_allow() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let session = session(&identity).await;
     let caller =
         identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
@@ -75,7 +75,7 @@ async fn a_role_session_may_do_what_its_policies_allow() {
 
     let policy =
         r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#;
-    identity.own_principals().put_role_policy(NAME, "read", policy).await.unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy(NAME, "read", policy).await.unwrap();
     let allowed = identity.authorize(&caller, &at(), Wanted::new("s3:GetObject", object())).await.unwrap();
     assert_eq!(allowed.resource(), "arn:aws:s3:::photos/a.jpg");
     assert!(identity.authorize(&caller, &at(), Wanted::new("s3:PutObject", object())).await.is_err());
@@ -84,10 +84,10 @@ async fn a_role_session_may_do_what_its_policies_allow() {
 #[tokio::test]
 async fn each_wish_is_decided_on_by_itself() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let policy =
         r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#;
-    identity.own_principals().put_role_policy(NAME, "read", policy).await.unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy(NAME, "read", policy).await.unwrap();
     let session = session(&identity).await;
     let caller =
         identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
@@ -102,18 +102,18 @@ async fn each_wish_is_decided_on_by_itself() {
     let allowed = decisions[1].as_ref().unwrap();
     assert_eq!((allowed.action(), allowed.resource()), ("s3:GetObject", "arn:aws:s3:::photos/a"));
     assert!(matches!(&decisions[2], Err(IdentityError::Denied(_))));
-    identity.own_principals().delete_role_policy(NAME, "read").await.unwrap();
-    identity.own_principals().delete_role(NAME).await.unwrap();
+    identity.own_principals(ACCOUNT).delete_role_policy(NAME, "read").await.unwrap();
+    identity.own_principals(ACCOUNT).delete_role(NAME).await.unwrap();
     assert!(identity.authorize_each(&caller, &at(), wishes).await.is_err(), "a session without its role");
 }
 
 #[tokio::test]
 async fn what_a_resource_grants_a_role_may_still_deny() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let narrow = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
     let policy = r#"{"Statement":{"Effect":"Deny","Action":"s3:PutObject","Resource":"*"}}"#;
-    identity.own_principals().put_role_policy(NAME, "deny", policy).await.unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy(NAME, "deny", policy).await.unwrap();
     let session = identity.assume_role(&identity.root_caller(), request(Some(narrow))).await.unwrap();
     let caller =
         identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
@@ -134,9 +134,9 @@ async fn what_a_resource_grants_a_role_may_still_deny() {
 #[tokio::test]
 async fn a_session_policy_only_narrows() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let all = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
-    identity.own_principals().put_role_policy(NAME, "all", all).await.unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy(NAME, "all", all).await.unwrap();
     let narrow = r#"{"Statement":{"Effect":"Allow","Action":["s3:GetObject","iam:*"],"Resource":"*"}}"#;
     let session = identity.assume_role(&identity.root_caller(), request(Some(narrow))).await.unwrap();
     let caller =
@@ -153,11 +153,15 @@ async fn a_session_policy_only_narrows() {
 #[tokio::test]
 async fn a_role_is_decided_on_with_its_path() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
-    identity.own_principals().create_role(Role { path: "/protected/".into(), ..role("boss") }).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
+    identity
+        .own_principals(ACCOUNT)
+        .create_role(Role { path: "/protected/".into(), ..role("boss") })
+        .await
+        .unwrap();
     let policy = r#"{"Statement":[{"Effect":"Allow","Action":"iam:*","Resource":"*"},
         {"Effect":"Deny","Action":"iam:*","Resource":"arn:aws:iam::000000000000:role/protected/*"}]}"#;
-    identity.own_principals().put_role_policy(NAME, "p", policy).await.unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy(NAME, "p", policy).await.unwrap();
     let session = session(&identity).await;
     let caller =
         identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
@@ -171,11 +175,15 @@ async fn a_role_is_decided_on_with_its_path() {
 #[tokio::test]
 async fn a_new_thing_is_decided_on_where_it_will_be() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
-    identity.own_principals().create_role(Role { path: "/team/".into(), ..role("boss") }).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
+    identity
+        .own_principals(ACCOUNT)
+        .create_role(Role { path: "/team/".into(), ..role("boss") })
+        .await
+        .unwrap();
     let policy = r#"{"Statement":{"Effect":"Allow","Action":"iam:*",
         "Resource":"arn:aws:iam::000000000000:role/team/*"}}"#;
-    identity.own_principals().put_role_policy(NAME, "p", policy).await.unwrap();
+    identity.own_principals(ACCOUNT).put_role_policy(NAME, "p", policy).await.unwrap();
     let session = session(&identity).await;
     let caller =
         identity.credential(&session.access_key_id, Some(&session.session_token)).await.unwrap().caller;
@@ -231,15 +239,15 @@ async fn a_federated_user_calls_neither_iam_nor_sts() {
 #[tokio::test]
 async fn sessions_expire_and_die_with_their_role() {
     let (identity, hand) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let first = session(&identity).await;
     hand.advance(Duration::from_secs(901));
     let expired = identity.credential(&first.access_key_id, Some(&first.session_token)).await;
     assert!(matches!(expired, Err(IdentityError::ExpiredSession { .. })));
 
     let second = session(&identity).await;
-    identity.own_principals().delete_role(NAME).await.unwrap();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).delete_role(NAME).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let orphan = identity.credential(&second.access_key_id, Some(&second.session_token)).await;
     assert!(matches!(orphan, Err(IdentityError::UnknownAccessKey(_))));
 }
@@ -247,7 +255,7 @@ async fn sessions_expire_and_die_with_their_role() {
 #[tokio::test]
 async fn tokens_and_keys_of_others_are_refused() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let session = session(&identity).await;
     for (key, token) in
         [("AKIAROOT", Some(session.session_token.as_str())), (&session.access_key_id, Some("AAAA"))]
@@ -261,7 +269,7 @@ async fn tokens_and_keys_of_others_are_refused() {
 #[tokio::test]
 async fn only_trusted_services_may_assume() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     assert!(identity.service_may_assume("lambda.amazonaws.com", ARN).await.unwrap());
     assert!(!identity.service_may_assume("ec2.amazonaws.com", ARN).await.unwrap());
     assert!(
@@ -278,13 +286,12 @@ const OTHER: &str = "222222222222";
 async fn user(identity: &Identity, policy: Option<&str>, boundary: Option<&str>) -> Caller {
     let mut user = User { account: ACCOUNT.into(), name: "ann".into(), path: "/".into(), ..User::default() };
     if let Some(document) = boundary {
-        let new =
-            NewPolicy { account: ACCOUNT, name: "bound", path: "/", description: None, document, tags: &[] };
-        user.boundary = Some(identity.own_principals().create_policy(new).await.unwrap().arn());
+        let new = NewPolicy { name: "bound", path: "/", description: None, document, tags: &[] };
+        user.boundary = Some(identity.own_principals(ACCOUNT).create_policy(new).await.unwrap().arn());
     }
-    let user = identity.own_principals().create_user(user).await.unwrap();
+    let user = identity.own_principals(ACCOUNT).create_user(user).await.unwrap();
     if let Some(policy) = policy {
-        identity.own_principals().put_user_policy(ACCOUNT, "ann", "inline", policy).await.unwrap();
+        identity.own_principals(ACCOUNT).put_user_policy("ann", "inline", policy).await.unwrap();
     }
     Caller {
         arn: user.arn(),
@@ -446,7 +453,7 @@ async fn a_buckets_policy_does_not_lock_the_owners_root_out_of_itself() {
 #[tokio::test]
 async fn a_session_that_a_resource_names_needs_no_other_policy() {
     let (identity, _) = identity();
-    identity.own_principals().create_role(role("worker")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_role(role("worker")).await.unwrap();
     let logs = LOGS;
     let session = identity.assume_role(&identity.root_caller(), request(Some(logs))).await.unwrap();
     let caller =
@@ -465,15 +472,15 @@ async fn groups_and_attached_policies_speak_for_a_user_at_once() {
     let facts = || ResourceFacts { owner: Some(ACCOUNT.into()), ..ResourceFacts::default() };
     assert!(decided(&identity, &ann, facts()).await.is_err());
     let group = Group { account: ACCOUNT.into(), name: "all".into(), path: "/".into(), ..Group::default() };
-    identity.own_principals().create_group(group).await.unwrap();
-    identity.own_principals().put_group_policy(ACCOUNT, "all", "all", ALL).await.unwrap();
-    identity.own_principals().add_user_to_group(ACCOUNT, "all", "ann").await.unwrap();
+    identity.own_principals(ACCOUNT).create_group(group).await.unwrap();
+    identity.own_principals(ACCOUNT).put_group_policy("all", "all", ALL).await.unwrap();
+    identity.own_principals(ACCOUNT).add_user_to_group("all", "ann").await.unwrap();
     assert_eq!(decided(&identity, &ann, facts()).await, Ok(()));
-    identity.own_principals().delete_group_policy(ACCOUNT, "all", "all").await.unwrap();
+    identity.own_principals(ACCOUNT).delete_group_policy("all", "all").await.unwrap();
     assert!(decided(&identity, &ann, facts()).await.is_err());
     let name = PrincipalName { account: ACCOUNT, kind: PrincipalKind::User, name: "ann" };
     identity
-        .own_principals()
+        .own_principals(ACCOUNT)
         .attach_policy(name, "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
         .await
         .unwrap();

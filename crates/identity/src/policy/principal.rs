@@ -154,10 +154,11 @@ impl Principal {
 }
 
 /// Whether a statement with `NotPrincipal` is about `who`. A Deny spares only those of whom everything is named that they are:
-/// the account, the role and its session. An Allow passes by whoever is named in any way.
+/// the account, the role and its session. An Allow passes by whoever is named in any way, and whom an identity provider
+/// vouches for: those it lets in by the provider's name only, as one for everybody.
 pub(crate) fn is_not_among(named: &[Principal], who: Who<'_>, is_allow: bool) -> bool {
     if is_allow {
-        return !named.iter().any(|principal| principal.denies(who));
+        return matches!(who, Who::Caller(_)) && !named.iter().any(|principal| principal.denies(who));
     }
     let has = |is_it: &dyn Fn(&Principal) -> bool| named.iter().any(is_it);
     let anyone = has(&|principal| *principal == Principal::Anyone);

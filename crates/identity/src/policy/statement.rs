@@ -176,6 +176,10 @@ impl Statement {
         self.resources.as_ref().map_or(&[], |resources| &resources.texts)
     }
 
+    pub(super) fn has_principals(&self) -> bool {
+        self.principals.is_some()
+    }
+
     /// Users and roles among its principals.
     pub(super) fn principal_names(&self) -> impl Iterator<Item = &str> {
         let named = self.principals.iter().flat_map(|principals| &principals.named);

@@ -132,7 +132,8 @@ impl Identity {
 
 impl Principals<'_> {
     /// Makes a user's access key.
-    pub async fn create_access_key(self, account: &str, user: &str) -> Result<NewAccessKey, IdentityError> {
+    pub async fn create_access_key(self, user: &str) -> Result<NewAccessKey, IdentityError> {
+        let account = self.account();
         let (made, revision) = (self.new_key(), self.random.u64());
         let key = &made;
         let owner = self
@@ -155,7 +156,8 @@ impl Principals<'_> {
     }
 
     /// The keys of a user, oldest first.
-    pub async fn access_keys(self, account: &str, user: &str) -> Result<Vec<AccessKey>, IdentityError> {
+    pub async fn access_keys(self, user: &str) -> Result<Vec<AccessKey>, IdentityError> {
+        let account = self.account();
         self.db
             .read(|txn| async move {
                 let user = load_user(&txn, account, user).await?;
@@ -172,11 +174,11 @@ impl Principals<'_> {
     /// Lets a key be used, or not.
     pub async fn set_access_key_active(
         self,
-        account: &str,
         user: &str,
         id: &str,
         is_active: bool,
     ) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let row = load_key_of(&txn, account, user, id).await?;
@@ -185,7 +187,8 @@ impl Principals<'_> {
             .await
     }
 
-    pub async fn delete_access_key(self, account: &str, user: &str, id: &str) -> Result<(), IdentityError> {
+    pub async fn delete_access_key(self, user: &str, id: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -200,8 +203,14 @@ impl Principals<'_> {
             .await
     }
 
-    /// An access key of any account, and the account; `None` when there is none of this id.
-    pub async fn access_key(self, id: &str) -> Result<Option<(String, AccessKey)>, IdentityError> {
+    /// An access key of the account; `None` when it has none of this id.
+    pub async fn access_key(self, id: &str) -> Result<Option<AccessKey>, IdentityError> {
+        let found = self.any_access_key(id).await?.filter(|(account, _)| account == self.account());
+        Ok(found.map(|(_, key)| key))
+    }
+
+    /// An access key of any account, and the account.
+    pub(crate) async fn any_access_key(self, id: &str) -> Result<Option<(String, AccessKey)>, IdentityError> {
         if id == self.root.access_key_id {
             let owner = KeyOwner::Root;
             let key = AccessKey { id: id.to_owned(), owner, is_active: true, created_ms: 0 };
@@ -211,7 +220,8 @@ impl Principals<'_> {
     }
 
     /// The keys of an account's root, oldest first.
-    pub async fn root_access_keys(self, account: &str) -> Result<Vec<AccessKey>, IdentityError> {
+    pub async fn root_access_keys(self) -> Result<Vec<AccessKey>, IdentityError> {
+        let account = self.account();
         let ids = if account == self.root.account {
             vec![self.root.access_key_id.clone()]
         } else {
@@ -224,7 +234,7 @@ impl Principals<'_> {
         };
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            found.extend(self.access_key(&id).await?.map(|(_, key)| key));
+            found.extend(self.access_key(&id).await?);
         }
         Ok(found)
     }

@@ -58,14 +58,16 @@ impl AccountSettings {
 }
 
 impl Principals<'_> {
-    pub async fn account_settings(self, account: &str) -> Result<AccountSettings, IdentityError> {
+    pub async fn account_settings(self) -> Result<AccountSettings, IdentityError> {
+        let account = self.account();
         let key = &keys::settings(account);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
         Ok(row.map(|row| AccountSettings::from_row(&row)).transpose()?.unwrap_or_default())
     }
 
     /// Gives an account its alias, which no other account has; one that it had goes.
-    pub async fn create_account_alias(self, account: &str, alias: &str) -> Result<(), IdentityError> {
+    pub async fn create_account_alias(self, alias: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         let key = &keys::alias(alias);
         self.db
             .run(|txn| async move {
@@ -83,7 +85,8 @@ impl Principals<'_> {
             .await
     }
 
-    pub async fn delete_account_alias(self, account: &str, alias: &str) -> Result<(), IdentityError> {
+    pub async fn delete_account_alias(self, alias: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let mut settings = load(&txn, account).await?;
@@ -97,20 +100,17 @@ impl Principals<'_> {
             .await
     }
 
-    pub async fn set_password_policy(
-        self,
-        account: &str,
-        policy: PasswordPolicy,
-    ) -> Result<(), IdentityError> {
-        self.change_settings(account, |settings| {
+    pub async fn set_password_policy(self, policy: PasswordPolicy) -> Result<(), IdentityError> {
+        self.change_settings(|settings| {
             settings.password_policy = Some(policy.clone());
             Ok(())
         })
         .await
     }
 
-    pub async fn delete_password_policy(self, account: &str) -> Result<(), IdentityError> {
-        self.change_settings(account, |settings| match settings.password_policy.take() {
+    pub async fn delete_password_policy(self) -> Result<(), IdentityError> {
+        let account = self.account();
+        self.change_settings(|settings| match settings.password_policy.take() {
             Some(_) => Ok(()),
             None => Err(IdentityError::NoSuch { kind: Kind::PasswordPolicy, name: account.to_owned() }),
         })
@@ -118,8 +118,8 @@ impl Principals<'_> {
     }
 
     /// Keeps which version of session tokens the account wants: ours are the same for both.
-    pub async fn set_token_version(self, account: &str, version: u8) -> Result<(), IdentityError> {
-        self.change_settings(account, |settings| {
+    pub async fn set_token_version(self, version: u8) -> Result<(), IdentityError> {
+        self.change_settings(|settings| {
             settings.global_token_version = Some(version);
             Ok(())
         })
@@ -127,13 +127,13 @@ impl Principals<'_> {
     }
 
     /// Begins a credential report, unless there is a good one; gives whether it did.
-    pub async fn begin_credential_report(self, account: &str) -> Result<bool, IdentityError> {
+    pub async fn begin_credential_report(self) -> Result<bool, IdentityError> {
         let now_ms = self.clock.unix_ms();
-        let settings = self.account_settings(account).await?;
+        let settings = self.account_settings().await?;
         if settings.report_ms.is_some_and(|made_ms| now_ms - made_ms < REPORT_LIFETIME_MS) {
             return Ok(false);
         }
-        self.change_settings(account, |settings| {
+        self.change_settings(|settings| {
             settings.report_ms = Some(now_ms);
             Ok(())
         })
@@ -141,7 +141,8 @@ impl Principals<'_> {
         Ok(true)
     }
 
-    pub async fn account_counts(self, account: &str) -> Result<AccountCounts, IdentityError> {
+    pub async fn account_counts(self) -> Result<AccountCounts, IdentityError> {
+        let account = self.account();
         let (users, groups) = self
             .db
             .read(|txn| async move {
@@ -159,9 +160,9 @@ impl Principals<'_> {
 
     async fn change_settings(
         self,
-        account: &str,
         change: impl Fn(&mut AccountSettings) -> Result<(), IdentityError>,
     ) -> Result<(), IdentityError> {
+        let account = self.account();
         let change = &change;
         self.db
             .run(|txn| async move {

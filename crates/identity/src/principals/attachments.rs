@@ -25,9 +25,10 @@ pub enum PrincipalKind {
 /// A principal of an account by its name.
 #[derive(Clone, Copy, Debug)]
 pub struct PrincipalName<'a> {
-    pub account: &'a str,
-    pub kind: PrincipalKind,
-    pub name: &'a str,
+    /// Only a [`Principals`] makes one, of its own account.
+    pub(crate) account: &'a str,
+    pub(crate) kind: PrincipalKind,
+    pub(crate) name: &'a str,
 }
 
 /// What a principal has a managed policy for.
@@ -149,7 +150,8 @@ impl Principals<'_> {
     }
 
     /// Who uses a managed policy: groups, roles and users by name.
-    pub async fn attachments_of(self, account: &str, arn: &str) -> Result<Vec<Attachment>, IdentityError> {
+    pub async fn attachments_of(self, arn: &str) -> Result<Vec<Attachment>, IdentityError> {
+        let account = self.account();
         let mut all = Vec::new();
         let mut left = Some(keys::attachments_of(account, arn).range());
         while let Some(range) = &left {
@@ -171,12 +173,14 @@ impl Principals<'_> {
     }
 
     /// How many principals of an account use a managed policy.
-    pub async fn policy_usage(self, account: &str, arn: &str) -> Result<UsageCount, IdentityError> {
+    pub async fn policy_usage(self, arn: &str) -> Result<UsageCount, IdentityError> {
+        let account = self.account();
         Ok(self.usages_in(keys::attachments_of(account, arn)).await?.remove(arn).unwrap_or_default())
     }
 
     /// How many principals of an account use each of its managed policies, by ARN; those that nobody uses are left out.
-    pub async fn policy_usages(self, account: &str) -> Result<HashMap<String, UsageCount>, IdentityError> {
+    pub async fn policy_usages(self) -> Result<HashMap<String, UsageCount>, IdentityError> {
+        let account = self.account();
         self.usages_in(keys::attachments(account)).await
     }
 

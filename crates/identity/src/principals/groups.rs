@@ -42,8 +42,9 @@ impl Group {
 }
 
 impl Principals<'_> {
-    /// Makes a group. `id`, `created_ms` and `revision` of `group` are set here.
+    /// Makes a group. `account`, `id`, `created_ms` and `revision` of `group` are set here.
     pub async fn create_group(self, mut group: Group) -> Result<Group, IdentityError> {
+        self.account().clone_into(&mut group.account);
         group.id = format!("AGPA{}", self.random.string(ID_ALPHABET, ID_LENGTH));
         group.created_ms = self.clock.unix_ms();
         group.revision = self.random.u64();
@@ -60,18 +61,19 @@ impl Principals<'_> {
         Ok(group)
     }
 
-    pub async fn group(self, account: &str, name: &str) -> Result<Group, IdentityError> {
+    pub async fn group(self, name: &str) -> Result<Group, IdentityError> {
+        let account = self.account();
         self.db.read(|txn| async move { load_group(&txn, account, name).await }).await
     }
 
     /// A page of the groups whose path starts with `path_prefix`, by name.
     pub async fn groups(
         self,
-        account: &str,
         path_prefix: &str,
         marker: Option<&str>,
         max: usize,
     ) -> Result<Listed<Group>, IdentityError> {
+        let account = self.account();
         let all = keys::groups(account).range();
         let range = match marker {
             Some(name) => all.after(&keys::group(account, name)),
@@ -84,7 +86,8 @@ impl Principals<'_> {
     }
 
     /// Gives a group another name or path; id, policies and members stay.
-    pub async fn update_group(self, account: &str, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
+    pub async fn update_group(self, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
+        let account = self.account();
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -104,7 +107,8 @@ impl Principals<'_> {
     }
 
     /// Deletes a group without members and policies.
-    pub async fn delete_group(self, account: &str, name: &str) -> Result<(), IdentityError> {
+    pub async fn delete_group(self, name: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let group = load_group(&txn, account, name).await?;
@@ -131,37 +135,28 @@ impl Principals<'_> {
     /// Adds or replaces an inline policy.
     pub async fn put_group_policy(
         self,
-        account: &str,
         name: &str,
         policy: &str,
         document: &str,
     ) -> Result<(), IdentityError> {
-        self.change_group(account, name, |group| {
+        self.change_group(name, |group| {
             let whose = (Kind::Group, group.name.as_str());
             inline::put(&mut group.policies, whose, (policy, document), limits::GROUP_POLICIES_CHARS_MAX)
         })
         .await
     }
 
-    pub async fn delete_group_policy(
-        self,
-        account: &str,
-        name: &str,
-        policy: &str,
-    ) -> Result<(), IdentityError> {
-        self.change_group(account, name, |group| {
-            inline::remove(&mut group.policies, Kind::GroupPolicy, policy)
-        })
-        .await
+    pub async fn delete_group_policy(self, name: &str, policy: &str) -> Result<(), IdentityError> {
+        self.change_group(name, |group| inline::remove(&mut group.policies, Kind::GroupPolicy, policy)).await
     }
 
     /// Changes a group, but not its name and path.
     pub(crate) async fn change_group(
         self,
-        account: &str,
         name: &str,
         change: impl Fn(&mut Group) -> Result<(), IdentityError>,
     ) -> Result<(), IdentityError> {
+        let account = self.account();
         let change = &change;
         let revision = self.random.u64();
         self.db

@@ -77,13 +77,16 @@ impl Identity {
 impl Principals<'_> {
     /// When and where a role was last used, as far as it is written down.
     pub async fn role_use(self, role: &Role) -> Result<Option<KeyUse>, IdentityError> {
-        let key = &keys::role_use(&role.account, &role.id);
+        let key = &keys::role_use(self.account(), &role.id);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
         row.map(|row| KeyUse::from_row(&row)).transpose()
     }
 
     /// When and for what a key was last used, as far as it is written down.
     pub async fn last_use(self, access_key_id: &str) -> Result<Option<KeyUse>, IdentityError> {
+        if self.access_key(access_key_id).await?.is_none() {
+            return Ok(None);
+        }
         let key = &keys::key_use(access_key_id);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;
         row.map(|row| KeyUse::from_row(&row)).transpose()

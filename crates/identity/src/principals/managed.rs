@@ -33,7 +33,6 @@ pub struct ManagedPolicy {
 /// What CreatePolicy says of the new policy.
 #[derive(Clone, Debug)]
 pub struct NewPolicy<'a> {
-    pub account: &'a str,
     pub name: &'a str,
     pub path: &'a str,
     pub description: Option<&'a str>,
@@ -113,7 +112,7 @@ impl Principals<'_> {
         check_document(new.document)?;
         let now_ms = self.clock.unix_ms();
         let mut policy = ManagedPolicy {
-            account: new.account.to_owned(),
+            account: self.account().to_owned(),
             name: new.name.to_owned(),
             path: new.path.to_owned(),
             id: format!("ANPA{}", self.random.string(ID_ALPHABET, ID_LENGTH)),
@@ -142,12 +141,14 @@ impl Principals<'_> {
     }
 
     /// The managed policy of an ARN, of the account or of AWS.
-    pub async fn managed_policy(self, account: &str, arn: &str) -> Result<ManagedPolicy, IdentityError> {
+    pub async fn managed_policy(self, arn: &str) -> Result<ManagedPolicy, IdentityError> {
+        let account = self.account();
         self.db.read(|txn| async move { load_policy(&txn, account, arn, Missing::Policy).await }).await
     }
 
     /// Deletes a policy that nobody uses, and of which no version but the default is left.
-    pub async fn delete_policy(self, account: &str, arn: &str) -> Result<(), IdentityError> {
+    pub async fn delete_policy(self, arn: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let policy = load_own(&txn, account, arn, "DeletePolicy").await?;
@@ -174,11 +175,11 @@ impl Principals<'_> {
     /// Adds a version, and has it be the default if that is asked for.
     pub async fn create_policy_version(
         self,
-        account: &str,
         arn: &str,
         document: &str,
         is_default: bool,
     ) -> Result<PolicyVersion, IdentityError> {
+        let account = self.account();
         check_document(document)?;
         let created_ms = self.clock.unix_ms();
         let number = self
@@ -204,12 +205,8 @@ impl Principals<'_> {
     }
 
     /// One version, by its number.
-    pub async fn policy_version(
-        self,
-        account: &str,
-        arn: &str,
-        number: u64,
-    ) -> Result<PolicyVersion, IdentityError> {
+    pub async fn policy_version(self, arn: &str, number: u64) -> Result<PolicyVersion, IdentityError> {
+        let account = self.account();
         self.db
             .read(|txn| async move {
                 let policy = load_policy(&txn, account, arn, Missing::Policy).await?;
@@ -219,11 +216,8 @@ impl Principals<'_> {
     }
 
     /// All versions, the newest first.
-    pub async fn policy_versions(
-        self,
-        account: &str,
-        arn: &str,
-    ) -> Result<Vec<PolicyVersion>, IdentityError> {
+    pub async fn policy_versions(self, arn: &str) -> Result<Vec<PolicyVersion>, IdentityError> {
+        let account = self.account();
         self.db
             .read(|txn| async move {
                 let policy = load_policy(&txn, account, arn, Missing::Policy).await?;
@@ -239,12 +233,8 @@ impl Principals<'_> {
     }
 
     /// Has another version count, from the next decision on.
-    pub async fn set_default_version(
-        self,
-        account: &str,
-        arn: &str,
-        number: u64,
-    ) -> Result<(), IdentityError> {
+    pub async fn set_default_version(self, arn: &str, number: u64) -> Result<(), IdentityError> {
+        let account = self.account();
         let updated_ms = self.clock.unix_ms();
         self.db
             .run(|txn| async move {
@@ -256,12 +246,8 @@ impl Principals<'_> {
     }
 
     /// Deletes a version that is not the default.
-    pub async fn delete_policy_version(
-        self,
-        account: &str,
-        arn: &str,
-        number: u64,
-    ) -> Result<(), IdentityError> {
+    pub async fn delete_policy_version(self, arn: &str, number: u64) -> Result<(), IdentityError> {
+        let account = self.account();
         let updated_ms = self.clock.unix_ms();
         self.db
             .run(|txn| async move {
@@ -277,17 +263,12 @@ impl Principals<'_> {
             .await
     }
 
-    pub async fn tag_policy(
-        self,
-        account: &str,
-        arn: &str,
-        new: &[(String, String)],
-    ) -> Result<(), IdentityError> {
-        self.change_policy(account, arn, "TagPolicy", |policy| tags::add(&mut policy.tags, new)).await
+    pub async fn tag_policy(self, arn: &str, new: &[(String, String)]) -> Result<(), IdentityError> {
+        self.change_policy(arn, "TagPolicy", |policy| tags::add(&mut policy.tags, new)).await
     }
 
-    pub async fn untag_policy(self, account: &str, arn: &str, gone: &[String]) -> Result<(), IdentityError> {
-        self.change_policy(account, arn, "UntagPolicy", |policy| {
+    pub async fn untag_policy(self, arn: &str, gone: &[String]) -> Result<(), IdentityError> {
+        self.change_policy(arn, "UntagPolicy", |policy| {
             tags::remove(&mut policy.tags, gone);
             Ok(())
         })
@@ -297,7 +278,6 @@ impl Principals<'_> {
     /// The policies of a scope that `is_wanted`, with how much they are used: the account's own by name, then AWS's.
     pub async fn managed_policies(
         self,
-        account: &str,
         scope: PolicyScope,
         is_wanted: impl Fn(&ManagedPolicy, UsageCount) -> bool,
         marker: Option<&str>,
@@ -305,12 +285,12 @@ impl Principals<'_> {
     ) -> Result<Listed<(ManagedPolicy, UsageCount)>, IdentityError> {
         let mut all = Vec::new();
         if scope != PolicyScope::Aws {
-            all = self.own_policies(account).await?;
+            all = self.own_policies().await?;
         }
         if scope != PolicyScope::Local {
             all.extend(aws_managed::all().iter().map(ManagedPolicy::from));
         }
-        let usages = self.policy_usages(account).await?;
+        let usages = self.policy_usages().await?;
         let all = all.into_iter().map(|policy| {
             let usage = usages.get(&policy.arn()).copied().unwrap_or_default();
             // ARNs in this order would have the digits of accounts before `aws`, too, but paths before names.
@@ -323,7 +303,8 @@ impl Principals<'_> {
         Ok(Listed { items, marker: page.marker })
     }
 
-    async fn own_policies(self, account: &str) -> Result<Vec<ManagedPolicy>, IdentityError> {
+    async fn own_policies(self) -> Result<Vec<ManagedPolicy>, IdentityError> {
+        let account = self.account();
         let mut all = Vec::new();
         let mut left = Some(keys::managed_policies(account).range());
         while let Some(range) = &left {
@@ -351,11 +332,11 @@ impl Principals<'_> {
 
     async fn change_policy(
         self,
-        account: &str,
         arn: &str,
         operation: &'static str,
         change: impl Fn(&mut ManagedPolicy) -> Result<(), IdentityError>,
     ) -> Result<(), IdentityError> {
+        let account = self.account();
         let change = &change;
         self.db
             .run(|txn| async move {

@@ -9,12 +9,8 @@ use crate::{IdentityError, keys};
 
 impl Principals<'_> {
     /// Puts a user into a group; no harm when it is in it.
-    pub async fn add_user_to_group(
-        self,
-        account: &str,
-        group: &str,
-        user: &str,
-    ) -> Result<(), IdentityError> {
+    pub async fn add_user_to_group(self, group: &str, user: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -35,12 +31,8 @@ impl Principals<'_> {
             .await
     }
 
-    pub async fn remove_user_from_group(
-        self,
-        account: &str,
-        group: &str,
-        user: &str,
-    ) -> Result<(), IdentityError> {
+    pub async fn remove_user_from_group(self, group: &str, user: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -58,7 +50,8 @@ impl Principals<'_> {
     }
 
     /// The groups that a user is in, by name.
-    pub async fn groups_of_user(self, account: &str, user: &str) -> Result<Vec<Group>, IdentityError> {
+    pub async fn groups_of_user(self, user: &str) -> Result<Vec<Group>, IdentityError> {
+        let account = self.account();
         self.db
             .read(|txn| async move {
                 let user = load_user(&txn, account, user).await?;
@@ -70,11 +63,11 @@ impl Principals<'_> {
     /// A group, and a page of the users in it, by name.
     pub async fn group_with_members(
         self,
-        account: &str,
         name: &str,
         marker: Option<&str>,
         max: usize,
     ) -> Result<(Group, Listed<User>), IdentityError> {
+        let account = self.account();
         let max = max.clamp(1, limits::ITEMS_PER_PAGE_MAX);
         self.db
             .read(|txn| async move {

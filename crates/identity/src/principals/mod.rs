@@ -33,7 +33,7 @@ pub use account::{AccountCounts, AccountSettings, PasswordPolicy, REPORT_LIFETIM
 pub use attachments::{Attachment, PrincipalKind, PrincipalName, Usage, UsageCount};
 pub use documents::{PolicySource, PrincipalPolicies, SourcedPolicy};
 pub use groups::Group;
-pub use handle::Principals;
+pub use handle::{Names, Principals};
 pub use kinds::Kind;
 pub use last_used::KeyUse;
 pub use lists::Listed;

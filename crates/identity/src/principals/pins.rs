@@ -7,7 +7,7 @@ use lambent_base::Arn;
 use lambent_store::Txn;
 use serde::{Deserialize, Serialize};
 
-use super::Principals;
+use super::Names;
 use super::roles::load_role;
 use super::users::load_user;
 use crate::{IdentityError, MalformedPolicy, Policy, RoleName, keys};
@@ -49,13 +49,13 @@ impl Holder {
     }
 }
 
-impl Principals<'_> {
+impl Names<'_> {
     /// Whom the principals of a policy mean now.
     ///
     /// Errors: `MalformedPolicy` for a user or role that is not there.
     pub async fn pin(self, policy: &Policy) -> Result<Pins, IdentityError> {
         let names = &policy.principal_names();
-        let read = self.db.read(|txn| async move {
+        let read = self.identity().db.read(|txn| async move {
             let mut pins = BTreeMap::new();
             for name in names {
                 let id = id_of(&txn, name).await?.ok_or_else(|| {
@@ -71,12 +71,12 @@ impl Principals<'_> {
 
     /// The unique id of the user or role that has this ARN; `None` where there is none.
     pub async fn id_of(self, arn: &str) -> Result<Option<String>, IdentityError> {
-        self.db.read(|txn| async move { id_of(&txn, arn).await }).await
+        self.identity().db.read(|txn| async move { id_of(&txn, arn).await }).await
     }
 
     /// What a policy shows today for a user or role that it was stored with: its ARN, also a new one, and its id once it is gone.
     pub async fn name_of(self, written: &str, id: &str) -> Result<String, IdentityError> {
-        self.db.read(|txn| async move { name_of(&txn, written, id).await }).await
+        self.identity().db.read(|txn| async move { name_of(&txn, written, id).await }).await
     }
 
     /// A policy as it is shown today.
@@ -93,7 +93,7 @@ impl Principals<'_> {
         if pins.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let read = self.db.read(|txn| async move {
+        let read = self.identity().db.read(|txn| async move {
             let mut new = BTreeMap::new();
             for (written, id) in &pins.0 {
                 let name = name_of(&txn, written, id).await?;

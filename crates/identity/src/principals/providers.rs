@@ -81,12 +81,13 @@ impl SamlProvider {
 }
 
 impl Principals<'_> {
-    /// Makes an OpenID Connect provider; `created_ms` is set here.
+    /// Makes an OpenID Connect provider; `account` and `created_ms` are set here.
     pub async fn create_oidc_provider(
         self,
         mut provider: OidcProvider,
     ) -> Result<OidcProvider, IdentityError> {
         check_url(&provider.url)?;
+        self.account().clone_into(&mut provider.account);
         let given = std::mem::take(&mut provider.tags);
         tags::add(&mut provider.tags, &given)?;
         dedup(&mut provider.client_ids);
@@ -106,12 +107,14 @@ impl Principals<'_> {
         Ok(provider)
     }
 
-    pub async fn oidc_provider(self, account: &str, arn: &str) -> Result<OidcProvider, IdentityError> {
+    pub async fn oidc_provider(self, arn: &str) -> Result<OidcProvider, IdentityError> {
+        let account = self.account();
         self.db.read(|txn| async move { load_oidc(&txn, account, arn).await }).await
     }
 
     /// All of an account, by URL.
-    pub async fn oidc_providers(self, account: &str) -> Result<Vec<OidcProvider>, IdentityError> {
+    pub async fn oidc_providers(self) -> Result<Vec<OidcProvider>, IdentityError> {
+        let account = self.account();
         self.db
             .read(|txn| async move {
                 let range = keys::oidc_providers(account).range();
@@ -122,8 +125,8 @@ impl Principals<'_> {
     }
 
     /// Adds an audience; no harm when it is there.
-    pub async fn add_client_id(self, account: &str, arn: &str, id: &str) -> Result<(), IdentityError> {
-        self.change_oidc(account, arn, |provider| {
+    pub async fn add_client_id(self, arn: &str, id: &str) -> Result<(), IdentityError> {
+        self.change_oidc(arn, |provider| {
             provider.client_ids.push(id.to_owned());
             dedup(&mut provider.client_ids);
             Ok(())
@@ -132,50 +135,36 @@ impl Principals<'_> {
     }
 
     /// Takes an audience away; no harm when it is not there.
-    pub async fn remove_client_id(self, account: &str, arn: &str, id: &str) -> Result<(), IdentityError> {
-        self.change_oidc(account, arn, |provider| {
+    pub async fn remove_client_id(self, arn: &str, id: &str) -> Result<(), IdentityError> {
+        self.change_oidc(arn, |provider| {
             provider.client_ids.retain(|known| known != id);
             Ok(())
         })
         .await
     }
 
-    pub async fn set_thumbprints(
-        self,
-        account: &str,
-        arn: &str,
-        thumbprints: &[String],
-    ) -> Result<(), IdentityError> {
-        self.change_oidc(account, arn, |provider| {
+    pub async fn set_thumbprints(self, arn: &str, thumbprints: &[String]) -> Result<(), IdentityError> {
+        self.change_oidc(arn, |provider| {
             thumbprints.clone_into(&mut provider.thumbprints);
             Ok(())
         })
         .await
     }
 
-    pub async fn tag_oidc_provider(
-        self,
-        account: &str,
-        arn: &str,
-        new: &[(String, String)],
-    ) -> Result<(), IdentityError> {
-        self.change_oidc(account, arn, |provider| tags::add(&mut provider.tags, new)).await
+    pub async fn tag_oidc_provider(self, arn: &str, new: &[(String, String)]) -> Result<(), IdentityError> {
+        self.change_oidc(arn, |provider| tags::add(&mut provider.tags, new)).await
     }
 
-    pub async fn untag_oidc_provider(
-        self,
-        account: &str,
-        arn: &str,
-        gone: &[String],
-    ) -> Result<(), IdentityError> {
-        self.change_oidc(account, arn, |provider| {
+    pub async fn untag_oidc_provider(self, arn: &str, gone: &[String]) -> Result<(), IdentityError> {
+        self.change_oidc(arn, |provider| {
             tags::remove(&mut provider.tags, gone);
             Ok(())
         })
         .await
     }
 
-    pub async fn delete_oidc_provider(self, account: &str, arn: &str) -> Result<(), IdentityError> {
+    pub async fn delete_oidc_provider(self, arn: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let provider = load_oidc(&txn, account, arn).await?;
@@ -187,10 +176,10 @@ impl Principals<'_> {
 
     async fn change_oidc(
         self,
-        account: &str,
         arn: &str,
         change: impl Fn(&mut OidcProvider) -> Result<(), IdentityError>,
     ) -> Result<(), IdentityError> {
+        let account = self.account();
         let change = &change;
         self.db
             .run(|txn| async move {
@@ -201,13 +190,14 @@ impl Principals<'_> {
             .await
     }
 
-    /// Makes a SAML provider; `uuid` and `created_ms` are set here.
+    /// Makes a SAML provider; `account`, `uuid` and `created_ms` are set here.
     pub async fn create_saml_provider(
         self,
         mut provider: SamlProvider,
         metadata: &str,
     ) -> Result<SamlProvider, IdentityError> {
         check_metadata(metadata)?;
+        self.account().clone_into(&mut provider.account);
         let given = std::mem::take(&mut provider.tags);
         tags::add(&mut provider.tags, &given)?;
         provider.uuid = self.random.uuid();
@@ -228,11 +218,8 @@ impl Principals<'_> {
     }
 
     /// A SAML provider with its metadata.
-    pub async fn saml_provider(
-        self,
-        account: &str,
-        arn: &str,
-    ) -> Result<(SamlProvider, String), IdentityError> {
+    pub async fn saml_provider(self, arn: &str) -> Result<(SamlProvider, String), IdentityError> {
+        let account = self.account();
         self.db
             .read(|txn| async move {
                 let provider = load_saml(&txn, account, arn).await?;
@@ -245,7 +232,8 @@ impl Principals<'_> {
     }
 
     /// All of an account, by name.
-    pub async fn saml_providers(self, account: &str) -> Result<Vec<SamlProvider>, IdentityError> {
+    pub async fn saml_providers(self) -> Result<Vec<SamlProvider>, IdentityError> {
+        let account = self.account();
         self.db
             .read(|txn| async move {
                 let range = keys::saml_providers(account).range();
@@ -256,12 +244,8 @@ impl Principals<'_> {
     }
 
     /// Replaces the metadata.
-    pub async fn update_saml_provider(
-        self,
-        account: &str,
-        arn: &str,
-        metadata: &str,
-    ) -> Result<(), IdentityError> {
+    pub async fn update_saml_provider(self, arn: &str, metadata: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         check_metadata(metadata)?;
         self.db
             .run(|txn| async move {
@@ -272,29 +256,20 @@ impl Principals<'_> {
             .await
     }
 
-    pub async fn tag_saml_provider(
-        self,
-        account: &str,
-        arn: &str,
-        new: &[(String, String)],
-    ) -> Result<(), IdentityError> {
-        self.change_saml(account, arn, |provider| tags::add(&mut provider.tags, new)).await
+    pub async fn tag_saml_provider(self, arn: &str, new: &[(String, String)]) -> Result<(), IdentityError> {
+        self.change_saml(arn, |provider| tags::add(&mut provider.tags, new)).await
     }
 
-    pub async fn untag_saml_provider(
-        self,
-        account: &str,
-        arn: &str,
-        gone: &[String],
-    ) -> Result<(), IdentityError> {
-        self.change_saml(account, arn, |provider| {
+    pub async fn untag_saml_provider(self, arn: &str, gone: &[String]) -> Result<(), IdentityError> {
+        self.change_saml(arn, |provider| {
             tags::remove(&mut provider.tags, gone);
             Ok(())
         })
         .await
     }
 
-    pub async fn delete_saml_provider(self, account: &str, arn: &str) -> Result<(), IdentityError> {
+    pub async fn delete_saml_provider(self, arn: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let provider = load_saml(&txn, account, arn).await?;
@@ -307,10 +282,10 @@ impl Principals<'_> {
 
     async fn change_saml(
         self,
-        account: &str,
         arn: &str,
         change: impl Fn(&mut SamlProvider) -> Result<(), IdentityError>,
     ) -> Result<(), IdentityError> {
+        let account = self.account();
         let change = &change;
         self.db
             .run(|txn| async move {

@@ -11,7 +11,7 @@ use super::lists::Counted;
 use super::managed::{Missing, load_policy};
 use super::pins::Holder;
 use super::{ID_ALPHABET, ID_LENGTH, Kind, Listed, Pins, Principals, inline, tags};
-use crate::{IdentityError, Policy, keys, policy_set};
+use crate::{Identity, IdentityError, Policy, keys, policy_set};
 
 /// Bounds on roles. Source: IAM User Guide, "IAM and AWS STS quotas".
 pub mod limits {
@@ -88,7 +88,7 @@ impl Role {
 
     /// Its trust policy, as decisions want it.
     pub(crate) fn trust(&self) -> Result<Policy, IdentityError> {
-        Ok(Policy::trust(&self.trust_policy)?.pinned(&self.trust_pins)?)
+        Ok(Policy::stored_trust(&self.trust_policy, &self.trust_pins)?)
     }
 
     pub(crate) fn from_row(row: &[u8]) -> Result<Self, IdentityError> {
@@ -96,14 +96,30 @@ impl Role {
     }
 }
 
+impl Identity {
+    /// The role that an ARN names, if there is one.
+    pub(crate) async fn role_by_arn(&self, arn: &str) -> Result<Role, IdentityError> {
+        let missing = || IdentityError::NoSuchRole(arn.to_owned());
+        let parsed: Arn = arn.parse().map_err(|_| missing())?;
+        let path = parsed.resource.strip_prefix("role/").ok_or_else(missing)?;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let role = self.own_principals(&parsed.account).role(name).await.map_err(|error| match error {
+            IdentityError::NoSuchRole(_) => missing(),
+            other => other,
+        })?;
+        if role.arn() == arn { Ok(role) } else { Err(missing()) }
+    }
+}
+
 impl Principals<'_> {
-    /// Makes a role; its trust policy is checked first. `id`, `created_ms` and `revision` of `role` are set here.
+    /// Makes a role; its trust policy is checked first. `account`, `id`, `created_ms` and `revision` of `role` are set here.
     pub async fn create_role(self, mut role: Role) -> Result<Role, IdentityError> {
         if role.is_service_linked() {
             let message = format!("Paths that begin with {SERVICE_PATH} are those of service-linked roles.");
             return Err(IdentityError::InvalidInput(message));
         }
-        role.trust_pins = self.pin(&check_trust(&role.trust_policy)?).await?;
+        role.trust_pins = self.names().pin(&check_trust(&role.trust_policy)?).await?;
+        self.account().clone_into(&mut role.account);
         let given = std::mem::take(&mut role.tags);
         tags::add(&mut role.tags, &given)?;
         let taken = |role: &Role| IdentityError::Exists { kind: Kind::Role, name: role.name.clone() };
@@ -146,27 +162,15 @@ impl Principals<'_> {
         Ok(role)
     }
 
-    pub async fn role(self, name: RoleName<'_>) -> Result<Role, IdentityError> {
+    pub async fn role(self, name: &str) -> Result<Role, IdentityError> {
+        let name = RoleName { account: self.account(), name };
         let name = &name;
         self.db.read(|txn| async move { load_role(&txn, name).await }).await
     }
 
-    /// The role that an ARN names, if there is one.
-    pub async fn role_by_arn(self, arn: &str) -> Result<Role, IdentityError> {
-        let missing = || IdentityError::NoSuchRole(arn.to_owned());
-        let parsed: Arn = arn.parse().map_err(|_| missing())?;
-        let path = parsed.resource.strip_prefix("role/").ok_or_else(missing)?;
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let role =
-            self.role(RoleName { account: &parsed.account, name }).await.map_err(|error| match error {
-                IdentityError::NoSuchRole(_) => missing(),
-                other => other,
-            })?;
-        if role.arn() == arn { Ok(role) } else { Err(missing()) }
-    }
-
     /// Deletes a role without policies. Roles of services go another way.
-    pub async fn delete_role(self, name: RoleName<'_>) -> Result<(), IdentityError> {
+    pub async fn delete_role(self, name: &str) -> Result<(), IdentityError> {
+        let name = RoleName { account: self.account(), name };
         let name = &name;
         self.db
             .run(|txn| async move {
@@ -189,11 +193,11 @@ impl Principals<'_> {
     /// A page of the roles whose path starts with `path_prefix`, by name.
     pub async fn roles(
         self,
-        account: &str,
         path_prefix: &str,
         marker: Option<&str>,
         max: usize,
     ) -> Result<Listed<Role>, IdentityError> {
+        let account = self.account();
         let all = keys::roles(account).range();
         let range = match marker {
             Some(name) => all.after(&keys::role(account, name)),
@@ -206,11 +210,8 @@ impl Principals<'_> {
     }
 
     /// Changes description or length of sessions; roles of services take a description only.
-    pub async fn update_role(
-        self,
-        name: RoleName<'_>,
-        update: RoleUpdate<'_>,
-    ) -> Result<Role, IdentityError> {
+    pub async fn update_role(self, name: &str, update: RoleUpdate<'_>) -> Result<Role, IdentityError> {
+        let name = RoleName { account: self.account(), name };
         self.change(&name, |role| {
             if let Some(seconds) = update.max_session_seconds {
                 role.check_modifiable()?;
@@ -225,8 +226,9 @@ impl Principals<'_> {
     }
 
     /// Replaces the trust policy.
-    pub async fn update_trust_policy(self, name: RoleName<'_>, document: &str) -> Result<(), IdentityError> {
-        let pins = &self.pin(&check_trust(document)?).await?;
+    pub async fn update_trust_policy(self, name: &str, document: &str) -> Result<(), IdentityError> {
+        let name = RoleName { account: self.account(), name };
+        let pins = &self.names().pin(&check_trust(document)?).await?;
         self.change(&name, |role| {
             role.check_modifiable()?;
             document.clone_into(&mut role.trust_policy);
@@ -240,10 +242,11 @@ impl Principals<'_> {
     /// Adds or replaces an inline policy.
     pub async fn put_role_policy(
         self,
-        name: RoleName<'_>,
+        name: &str,
         policy: &str,
         document: &str,
     ) -> Result<(), IdentityError> {
+        let name = RoleName { account: self.account(), name };
         self.change(&name, |role| {
             role.check_modifiable()?;
             let (whose, max) = ((Kind::Role, role.name.as_str()), limits::INLINE_POLICIES_CHARS_MAX);
@@ -253,7 +256,8 @@ impl Principals<'_> {
         .map(drop)
     }
 
-    pub async fn delete_role_policy(self, name: RoleName<'_>, policy: &str) -> Result<(), IdentityError> {
+    pub async fn delete_role_policy(self, name: &str, policy: &str) -> Result<(), IdentityError> {
+        let name = RoleName { account: self.account(), name };
         self.change(&name, |role| {
             role.check_modifiable()?;
             inline::remove(&mut role.policies, Kind::RolePolicy, policy)
@@ -262,11 +266,13 @@ impl Principals<'_> {
         .map(drop)
     }
 
-    pub async fn tag_role(self, name: RoleName<'_>, new: &[(String, String)]) -> Result<(), IdentityError> {
+    pub async fn tag_role(self, name: &str, new: &[(String, String)]) -> Result<(), IdentityError> {
+        let name = RoleName { account: self.account(), name };
         self.change(&name, |role| tags::add(&mut role.tags, new)).await.map(drop)
     }
 
-    pub async fn untag_role(self, name: RoleName<'_>, gone: &[String]) -> Result<(), IdentityError> {
+    pub async fn untag_role(self, name: &str, gone: &[String]) -> Result<(), IdentityError> {
+        let name = RoleName { account: self.account(), name };
         self.change(&name, |role| {
             tags::remove(&mut role.tags, gone);
             Ok(())

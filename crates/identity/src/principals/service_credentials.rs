@@ -62,11 +62,11 @@ impl ServiceCredential {
 impl Principals<'_> {
     pub async fn create_service_credential(
         self,
-        account: &str,
         user: &str,
         service: &str,
         age_days: Option<i32>,
     ) -> Result<NewServiceCredential, IdentityError> {
+        let account = self.account();
         let created_ms = self.clock.unix_ms();
         let password = self.random.string(PASSWORD_ALPHABET, PASSWORD_LENGTH);
         let sealed = &self.seal(SERVICE_CREDENTIAL_PURPOSE, password.as_bytes());
@@ -105,14 +105,14 @@ impl Principals<'_> {
     /// A page of credentials, by user and id.
     pub async fn service_credentials(
         self,
-        account: &str,
         which: CredentialSelection<'_>,
         marker: Option<&str>,
         max: usize,
     ) -> Result<Listed<ServiceCredential>, IdentityError> {
+        let account = self.account();
         which.service.map(known).transpose()?;
         let range = match which.user {
-            Some(user) => keys::service_credentials(account, &self.user(account, user).await?.id).range(),
+            Some(user) => keys::service_credentials(account, &self.user(user).await?.id).range(),
             None => keys::all_service_credentials(account).range(),
         };
         let range = &range;
@@ -124,36 +124,29 @@ impl Principals<'_> {
 
     pub async fn set_service_credential_active(
         self,
-        account: &str,
         user: &str,
         id: &str,
         is_active: bool,
     ) -> Result<(), IdentityError> {
-        self.change_service_credential(account, user, id, |credential| credential.is_active = is_active)
-            .await?;
+        self.change_service_credential(user, id, |credential| credential.is_active = is_active).await?;
         Ok(())
     }
 
     /// Gives a credential another password; the old one is worth nothing from then on.
     pub async fn reset_service_credential(
         self,
-        account: &str,
         user: &str,
         id: &str,
     ) -> Result<NewServiceCredential, IdentityError> {
         let password = self.random.string(PASSWORD_ALPHABET, PASSWORD_LENGTH);
         let sealed = self.seal(SERVICE_CREDENTIAL_PURPOSE, password.as_bytes());
         let change = |credential: &mut ServiceCredential| credential.sealed.clone_from(&sealed);
-        let credential = self.change_service_credential(account, user, id, change).await?;
+        let credential = self.change_service_credential(user, id, change).await?;
         Ok(NewServiceCredential { credential, password })
     }
 
-    pub async fn delete_service_credential(
-        self,
-        account: &str,
-        user: &str,
-        id: &str,
-    ) -> Result<(), IdentityError> {
+    pub async fn delete_service_credential(self, user: &str, id: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let user = load_user(&txn, account, user).await?;
@@ -166,11 +159,11 @@ impl Principals<'_> {
 
     async fn change_service_credential(
         self,
-        account: &str,
         user: &str,
         id: &str,
         change: impl Fn(&mut ServiceCredential),
     ) -> Result<ServiceCredential, IdentityError> {
+        let account = self.account();
         let change = &change;
         self.db
             .run(|txn| async move {

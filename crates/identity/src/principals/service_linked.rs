@@ -13,11 +13,11 @@ impl Principals<'_> {
     /// Makes the role of a service, as `ecs.amazonaws.com`; a few services take a suffix and have several.
     pub async fn create_service_linked_role(
         self,
-        account: &str,
         service: &str,
         suffix: Option<&str>,
         description: Option<&str>,
     ) -> Result<Role, IdentityError> {
+        let account = self.account();
         let known = service_names::find(service)
             .ok_or_else(|| IdentityError::InvalidInput("Invalid service principal name".to_owned()))?;
         let role = service_role(account, known, suffix, description)?;
@@ -32,7 +32,8 @@ impl Principals<'_> {
 
     /// Deletes the role of a service, and gives the id of the task that did: no service of Lambent's holds on to one, so it
     /// is done at once.
-    pub async fn delete_service_linked_role(self, name: RoleName<'_>) -> Result<String, IdentityError> {
+    pub async fn delete_service_linked_role(self, name: &str) -> Result<String, IdentityError> {
+        let name = RoleName { account: self.account(), name };
         let (name, task) = (&name, self.random.uuid());
         let task = &task;
         self.db
@@ -51,7 +52,8 @@ impl Principals<'_> {
     }
 
     /// Whether there was such a task, the last one for its role; all are done.
-    pub async fn deletion_task(self, account: &str, id: &str) -> Result<(), IdentityError> {
+    pub async fn deletion_task(self, id: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         let role = id.rsplit('/').nth(1).unwrap_or_default();
         let key = &keys::deletion_task(account, role);
         let row = self.db.read(|txn| async move { Ok::<_, IdentityError>(txn.get(key).await?) }).await?;

@@ -41,20 +41,20 @@ async fn revision(identity: &Identity) -> Option<Vec<u8>> {
 #[tokio::test]
 async fn a_key_opens_on_every_node_until_it_is_inactive_or_gone() {
     let (here, there, _) = nodes();
-    let ann = here.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
-    let made = here.own_principals().create_access_key(ACCOUNT, "ann").await.unwrap();
+    let ann = here.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
+    let made = here.own_principals(ACCOUNT).create_access_key("ann").await.unwrap();
     let id = made.key.id.as_str();
     let credential = there.credential(id, None).await.unwrap();
     assert_eq!(credential.secret_access_key, made.secret_access_key);
     assert_eq!(credential.caller.kind, CallerKind::User { name: "ann".into() });
     assert_eq!((credential.caller.arn, credential.caller.user_id), (ann.arn(), ann.id));
 
-    here.own_principals().set_access_key_active(ACCOUNT, "ann", id, false).await.unwrap();
+    here.own_principals(ACCOUNT).set_access_key_active("ann", id, false).await.unwrap();
     let refused = there.credential(id, None).await.map(|_| ());
     assert!(matches!(refused, Err(IdentityError::UnknownAccessKey(_))), "{refused:?}");
-    here.own_principals().set_access_key_active(ACCOUNT, "ann", id, true).await.unwrap();
+    here.own_principals(ACCOUNT).set_access_key_active("ann", id, true).await.unwrap();
     assert!(there.credential(id, None).await.is_ok());
-    here.own_principals().delete_access_key(ACCOUNT, "ann", id).await.unwrap();
+    here.own_principals(ACCOUNT).delete_access_key("ann", id).await.unwrap();
     let refused = there.credential(id, None).await.map(|_| ());
     assert!(matches!(refused, Err(IdentityError::UnknownAccessKey(_))), "{refused:?}");
 }
@@ -62,40 +62,37 @@ async fn a_key_opens_on_every_node_until_it_is_inactive_or_gone() {
 #[tokio::test]
 async fn a_change_on_one_node_is_decided_on_by_the_next() {
     let (here, there, _) = nodes();
-    here.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
-    here.own_principals().create_group(group("g")).await.unwrap();
-    here.own_principals().put_group_policy(ACCOUNT, "g", "p", POLICY).await.unwrap();
-    let key = here.own_principals().create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
+    here.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
+    here.own_principals(ACCOUNT).create_group(group("g")).await.unwrap();
+    here.own_principals(ACCOUNT).put_group_policy("g", "p", POLICY).await.unwrap();
+    let key = here.own_principals(ACCOUNT).create_access_key("ann").await.unwrap().key.id;
     let may = async || {
         let caller = there.credential(&key, None).await.unwrap().caller;
         let wanted = Wanted::new("s3:GetObject", "arn:aws:s3:::b/k");
         there.authorize(&caller, &Circumstances::default(), wanted).await.is_ok()
     };
     assert!(!may().await);
-    here.own_principals().add_user_to_group(ACCOUNT, "g", "ann").await.unwrap();
+    here.own_principals(ACCOUNT).add_user_to_group("g", "ann").await.unwrap();
     assert!(may().await, "the group's policy");
-    here.own_principals().update_group(ACCOUNT, "g", Rename { name: Some("h"), path: None }).await.unwrap();
-    here.own_principals()
-        .update_user(ACCOUNT, "ann", Rename { name: Some("bea"), path: None })
-        .await
-        .unwrap();
+    here.own_principals(ACCOUNT).update_group("g", Rename { name: Some("h"), path: None }).await.unwrap();
+    here.own_principals(ACCOUNT).update_user("ann", Rename { name: Some("bea"), path: None }).await.unwrap();
     assert!(may().await, "names do not matter");
     let deny = POLICY.replace("Allow", "Deny");
-    here.own_principals().put_user_policy(ACCOUNT, "bea", "no", &deny).await.unwrap();
+    here.own_principals(ACCOUNT).put_user_policy("bea", "no", &deny).await.unwrap();
     assert!(!may().await, "the user's own deny");
-    here.own_principals().delete_user_policy(ACCOUNT, "bea", "no").await.unwrap();
+    here.own_principals(ACCOUNT).delete_user_policy("bea", "no").await.unwrap();
     assert!(may().await);
-    here.own_principals().remove_user_from_group(ACCOUNT, "h", "bea").await.unwrap();
+    here.own_principals(ACCOUNT).remove_user_from_group("h", "bea").await.unwrap();
     assert!(!may().await);
 }
 
 #[tokio::test]
 async fn no_secret_lies_open_in_the_store() {
     let (identity, _, _) = nodes();
-    identity.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
-    let key = identity.own_principals().create_access_key(ACCOUNT, "ann").await.unwrap();
+    identity.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
+    let key = identity.own_principals(ACCOUNT).create_access_key("ann").await.unwrap();
     let credential =
-        identity.own_principals().create_service_credential(ACCOUNT, "ann", "codecommit.amazonaws.com", None);
+        identity.own_principals(ACCOUNT).create_service_credential("ann", "codecommit.amazonaws.com", None);
     let secrets = [key.secret_access_key, credential.await.unwrap().password];
     let all = &keys::all();
     let rows = identity
@@ -113,52 +110,51 @@ async fn no_secret_lies_open_in_the_store() {
 #[tokio::test]
 async fn accounts_know_nothing_of_each_other() {
     let (identity, _, _) = nodes();
-    identity.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
-    identity.own_principals().create_user(user(OTHER, "ann")).await.unwrap();
-    let key = identity.own_principals().create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
-    let refused = identity.own_principals().delete_access_key(OTHER, "ann", &key).await;
+    identity.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
+    identity.own_principals(OTHER).create_user(user(OTHER, "ann")).await.unwrap();
+    let key = identity.own_principals(ACCOUNT).create_access_key("ann").await.unwrap().key.id;
+    let refused = identity.own_principals(OTHER).delete_access_key("ann", &key).await;
     assert!(matches!(refused, Err(IdentityError::NoSuch { kind: Kind::AccessKey, .. })), "{refused:?}");
-    assert!(identity.own_principals().access_keys(OTHER, "ann").await.unwrap().is_empty());
-    assert_eq!(identity.own_principals().users(OTHER, "/", None, 10).await.unwrap().items.len(), 1);
-    identity.own_principals().create_account_alias(ACCOUNT, "ours").await.unwrap();
-    let taken = identity.own_principals().create_account_alias(OTHER, "ours").await;
+    assert!(identity.own_principals(OTHER).access_keys("ann").await.unwrap().is_empty());
+    assert_eq!(identity.own_principals(OTHER).users("/", None, 10).await.unwrap().items.len(), 1);
+    identity.own_principals(ACCOUNT).create_account_alias("ours").await.unwrap();
+    let taken = identity.own_principals(OTHER).create_account_alias("ours").await;
     assert!(matches!(taken, Err(IdentityError::Exists { kind: Kind::AccountAlias, .. })), "{taken:?}");
-    identity.own_principals().create_account_alias(ACCOUNT, "renamed").await.unwrap();
-    identity.own_principals().create_account_alias(OTHER, "ours").await.unwrap();
+    identity.own_principals(ACCOUNT).create_account_alias("renamed").await.unwrap();
+    identity.own_principals(OTHER).create_account_alias("ours").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_name_is_found_only_as_it_was_written() {
     let (identity, _, _) = nodes();
-    identity.own_principals().create_user(user(ACCOUNT, "Ann")).await.unwrap();
-    let taken = identity.own_principals().create_user(user(ACCOUNT, "ann")).await;
+    identity.own_principals(ACCOUNT).create_user(user(ACCOUNT, "Ann")).await.unwrap();
+    let taken = identity.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await;
     assert!(matches!(taken, Err(IdentityError::Exists { .. })), "{taken:?}");
-    let missing = identity.own_principals().user(ACCOUNT, "ann").await;
+    let missing = identity.own_principals(ACCOUNT).user("ann").await;
     assert!(matches!(missing, Err(IdentityError::NoSuch { .. })), "{missing:?}");
 }
 
 #[tokio::test]
 async fn who_has_another_name_keeps_the_rest() {
     let (identity, _, _) = nodes();
-    let ann = identity.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
+    let ann = identity.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
     for name in ["one", "two"] {
-        identity.own_principals().create_group(group(name)).await.unwrap();
-        identity.own_principals().add_user_to_group(ACCOUNT, name, "ann").await.unwrap();
+        identity.own_principals(ACCOUNT).create_group(group(name)).await.unwrap();
+        identity.own_principals(ACCOUNT).add_user_to_group(name, "ann").await.unwrap();
     }
-    let key = identity.own_principals().create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
+    let key = identity.own_principals(ACCOUNT).create_access_key("ann").await.unwrap().key.id;
     let new = |name| Rename { name: Some(name), path: Some("/x/") };
-    identity.own_principals().update_user(ACCOUNT, "ann", new("bea")).await.unwrap();
-    identity.own_principals().update_group(ACCOUNT, "one", new("uno")).await.unwrap();
-    let groups = identity.own_principals().groups_of_user(ACCOUNT, "bea").await.unwrap();
+    identity.own_principals(ACCOUNT).update_user("ann", new("bea")).await.unwrap();
+    identity.own_principals(ACCOUNT).update_group("one", new("uno")).await.unwrap();
+    let groups = identity.own_principals(ACCOUNT).groups_of_user("bea").await.unwrap();
     assert_eq!(groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["two", "uno"]);
-    let (uno, members) =
-        identity.own_principals().group_with_members(ACCOUNT, "uno", None, 10).await.unwrap();
+    let (uno, members) = identity.own_principals(ACCOUNT).group_with_members("uno", None, 10).await.unwrap();
     assert_eq!((uno.arn(), members.marker), ("arn:aws:iam::000000000000:group/x/uno".into(), None));
     assert_eq!(members.items.iter().map(|user| &user.id).collect::<Vec<_>>(), [&ann.id]);
     let caller = identity.credential(&key, None).await.unwrap().caller;
     assert_eq!(caller.arn, "arn:aws:iam::000000000000:user/x/bea");
-    assert_eq!(identity.own_principals().users(ACCOUNT, "/", None, 10).await.unwrap().items.len(), 1);
-    assert_eq!(identity.own_principals().account_counts(ACCOUNT).await.unwrap().groups, 2);
+    assert_eq!(identity.own_principals(ACCOUNT).users("/", None, 10).await.unwrap().items.len(), 1);
+    assert_eq!(identity.own_principals(ACCOUNT).account_counts().await.unwrap().groups, 2);
 }
 
 #[tokio::test]
@@ -170,47 +166,47 @@ async fn what_decisions_depend_on_raises_the_revision() {
         assert_ne!(after, before, "{what}");
         before = after;
     };
-    identity.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
     rose("create").await;
-    identity.own_principals().create_group(group("g")).await.unwrap();
-    identity.own_principals().put_user_policy(ACCOUNT, "ann", "p", POLICY).await.unwrap();
+    identity.own_principals(ACCOUNT).create_group(group("g")).await.unwrap();
+    identity.own_principals(ACCOUNT).put_user_policy("ann", "p", POLICY).await.unwrap();
     rose("put_user_policy").await;
-    identity.own_principals().put_group_policy(ACCOUNT, "g", "p", POLICY).await.unwrap();
+    identity.own_principals(ACCOUNT).put_group_policy("g", "p", POLICY).await.unwrap();
     rose("put_group_policy").await;
-    identity.own_principals().add_user_to_group(ACCOUNT, "g", "ann").await.unwrap();
+    identity.own_principals(ACCOUNT).add_user_to_group("g", "ann").await.unwrap();
     rose("add_user_to_group").await;
-    identity.own_principals().tag_user(ACCOUNT, "ann", &[("team".into(), "a".into())]).await.unwrap();
+    identity.own_principals(ACCOUNT).tag_user("ann", &[("team".into(), "a".into())]).await.unwrap();
     rose("tag_user").await;
-    identity.own_principals().remove_user_from_group(ACCOUNT, "g", "ann").await.unwrap();
+    identity.own_principals(ACCOUNT).remove_user_from_group("g", "ann").await.unwrap();
     rose("remove_user_from_group").await;
-    identity.own_principals().delete_user_policy(ACCOUNT, "ann", "p").await.unwrap();
+    identity.own_principals(ACCOUNT).delete_user_policy("ann", "p").await.unwrap();
     rose("delete_user_policy").await;
-    identity.own_principals().delete_user(ACCOUNT, "ann").await.unwrap();
+    identity.own_principals(ACCOUNT).delete_user("ann").await.unwrap();
     rose("delete_user").await;
 }
 
 #[tokio::test]
 async fn a_use_is_written_down_once_in_a_quarter_of_an_hour() {
     let (here, there, hand) = nodes();
-    here.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
-    let id = &here.own_principals().create_access_key(ACCOUNT, "ann").await.unwrap().key.id;
-    assert_eq!(here.own_principals().last_use(id).await.unwrap(), None);
+    here.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
+    let id = &here.own_principals(ACCOUNT).create_access_key("ann").await.unwrap().key.id;
+    assert_eq!(here.own_principals(ACCOUNT).last_use(id).await.unwrap(), None);
     let used = here.note_use(id, "s3", "us-east-1").unwrap();
     here.write_use(id, &used).await.unwrap();
-    assert_eq!(there.own_principals().last_use(id).await.unwrap(), Some(used));
+    assert_eq!(there.own_principals(ACCOUNT).last_use(id).await.unwrap(), Some(used));
     hand.advance(Duration::from_secs(14 * 60));
     assert_eq!(here.note_use(id, "sts", "us-east-1"), None);
     hand.advance(Duration::from_secs(60));
     let later = here.note_use(id, "sts", "us-east-1").unwrap();
     here.write_use(id, &later).await.unwrap();
     assert_eq!(
-        here.own_principals().last_use(id).await.unwrap().map(|used| used.service),
+        here.own_principals(ACCOUNT).last_use(id).await.unwrap().map(|used| used.service),
         Some("sts".into())
     );
-    here.own_principals().delete_access_key(ACCOUNT, "ann", id).await.unwrap();
+    here.own_principals(ACCOUNT).delete_access_key("ann", id).await.unwrap();
     here.write_use(id, &later).await.unwrap();
     assert_eq!(
-        here.own_principals().last_use(id).await.unwrap(),
+        here.own_principals(ACCOUNT).last_use(id).await.unwrap(),
         None,
         "a key that is gone leaves nothing behind"
     );
@@ -222,11 +218,11 @@ async fn pages_are_full_but_for_the_last() {
     for number in 0..25 {
         let path = if number % 2 == 0 { "/even/" } else { "/" };
         let user = User { path: path.into(), ..user(ACCOUNT, &format!("user{number:02}")) };
-        identity.own_principals().create_user(user).await.unwrap();
+        identity.own_principals(ACCOUNT).create_user(user).await.unwrap();
     }
     let (mut marker, mut sizes, mut names) = (None::<String>, Vec::new(), Vec::new());
     loop {
-        let page = identity.own_principals().users(ACCOUNT, "/even/", marker.as_deref(), 5).await.unwrap();
+        let page = identity.own_principals(ACCOUNT).users("/even/", marker.as_deref(), 5).await.unwrap();
         sizes.push(page.items.len());
         names.extend(page.items.into_iter().map(|user| user.name));
         marker = page.marker;
@@ -241,18 +237,18 @@ async fn pages_are_full_but_for_the_last() {
 #[tokio::test]
 async fn there_are_as_many_as_there_may_be() {
     let (identity, _, _) = nodes();
-    identity.own_principals().create_user(user(ACCOUNT, "ann")).await.unwrap();
+    identity.own_principals(ACCOUNT).create_user(user(ACCOUNT, "ann")).await.unwrap();
     for number in 0..limits::GROUPS_MAX {
-        identity.own_principals().create_group(group(&format!("g{number}"))).await.unwrap();
+        identity.own_principals(ACCOUNT).create_group(group(&format!("g{number}"))).await.unwrap();
     }
-    let over = identity.own_principals().create_group(group("more")).await;
+    let over = identity.own_principals(ACCOUNT).create_group(group("more")).await;
     assert!(matches!(over, Err(IdentityError::Quota { quota: "GroupsPerAccount", max: 300 })), "{over:?}");
-    identity.own_principals().delete_group(ACCOUNT, "g0").await.unwrap();
-    identity.own_principals().create_group(group("more")).await.unwrap();
+    identity.own_principals(ACCOUNT).delete_group("g0").await.unwrap();
+    identity.own_principals(ACCOUNT).create_group(group("more")).await.unwrap();
     for number in 1..=limits::GROUPS_OF_USER_MAX {
-        identity.own_principals().add_user_to_group(ACCOUNT, &format!("g{number}"), "ann").await.unwrap();
+        identity.own_principals(ACCOUNT).add_user_to_group(&format!("g{number}"), "ann").await.unwrap();
     }
-    identity.own_principals().add_user_to_group(ACCOUNT, "g1", "ann").await.unwrap();
-    let over = identity.own_principals().add_user_to_group(ACCOUNT, "more", "ann").await;
+    identity.own_principals(ACCOUNT).add_user_to_group("g1", "ann").await.unwrap();
+    let over = identity.own_principals(ACCOUNT).add_user_to_group("more", "ann").await;
     assert!(matches!(over, Err(IdentityError::Quota { quota: "GroupsPerUser", max: 10 })), "{over:?}");
 }

@@ -74,8 +74,9 @@ impl User {
 }
 
 impl Principals<'_> {
-    /// Makes a user. `id`, `created_ms` and `revision` of `user` are set here.
+    /// Makes a user. `account`, `id`, `created_ms` and `revision` of `user` are set here.
     pub async fn create_user(self, mut user: User) -> Result<User, IdentityError> {
+        self.account().clone_into(&mut user.account);
         let given = std::mem::take(&mut user.tags);
         tags::add(&mut user.tags, &given)?;
         user.id = format!("AIDA{}", self.random.string(ID_ALPHABET, ID_LENGTH));
@@ -101,18 +102,19 @@ impl Principals<'_> {
         Ok(user)
     }
 
-    pub async fn user(self, account: &str, name: &str) -> Result<User, IdentityError> {
+    pub async fn user(self, name: &str) -> Result<User, IdentityError> {
+        let account = self.account();
         self.db.read(|txn| async move { load_user(&txn, account, name).await }).await
     }
 
     /// A page of the users whose path starts with `path_prefix`, by name.
     pub async fn users(
         self,
-        account: &str,
         path_prefix: &str,
         marker: Option<&str>,
         max: usize,
     ) -> Result<Listed<User>, IdentityError> {
+        let account = self.account();
         let all = keys::users(account).range();
         let range = match marker {
             Some(name) => all.after(&keys::user(account, name)),
@@ -125,7 +127,8 @@ impl Principals<'_> {
     }
 
     /// Gives a user another name or path; id, policies, groups and keys stay.
-    pub async fn update_user(self, account: &str, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
+    pub async fn update_user(self, name: &str, new: Rename<'_>) -> Result<(), IdentityError> {
+        let account = self.account();
         let revision = self.random.u64();
         self.db
             .run(|txn| async move {
@@ -149,7 +152,8 @@ impl Principals<'_> {
     }
 
     /// Deletes a user that nothing hangs on any more.
-    pub async fn delete_user(self, account: &str, name: &str) -> Result<(), IdentityError> {
+    pub async fn delete_user(self, name: &str) -> Result<(), IdentityError> {
+        let account = self.account();
         self.db
             .run(|txn| async move {
                 let user = load_user(&txn, account, name).await?;
@@ -182,39 +186,27 @@ impl Principals<'_> {
     /// Adds or replaces an inline policy.
     pub async fn put_user_policy(
         self,
-        account: &str,
         name: &str,
         policy: &str,
         document: &str,
     ) -> Result<(), IdentityError> {
-        self.change_user(account, name, |user| {
+        self.change_user(name, |user| {
             let whose = (Kind::User, user.name.as_str());
             inline::put(&mut user.policies, whose, (policy, document), limits::USER_POLICIES_CHARS_MAX)
         })
         .await
     }
 
-    pub async fn delete_user_policy(
-        self,
-        account: &str,
-        name: &str,
-        policy: &str,
-    ) -> Result<(), IdentityError> {
-        self.change_user(account, name, |user| inline::remove(&mut user.policies, Kind::UserPolicy, policy))
-            .await
+    pub async fn delete_user_policy(self, name: &str, policy: &str) -> Result<(), IdentityError> {
+        self.change_user(name, |user| inline::remove(&mut user.policies, Kind::UserPolicy, policy)).await
     }
 
-    pub async fn tag_user(
-        self,
-        account: &str,
-        name: &str,
-        new: &[(String, String)],
-    ) -> Result<(), IdentityError> {
-        self.change_user(account, name, |user| tags::add(&mut user.tags, new)).await
+    pub async fn tag_user(self, name: &str, new: &[(String, String)]) -> Result<(), IdentityError> {
+        self.change_user(name, |user| tags::add(&mut user.tags, new)).await
     }
 
-    pub async fn untag_user(self, account: &str, name: &str, gone: &[String]) -> Result<(), IdentityError> {
-        self.change_user(account, name, |user| {
+    pub async fn untag_user(self, name: &str, gone: &[String]) -> Result<(), IdentityError> {
+        self.change_user(name, |user| {
             tags::remove(&mut user.tags, gone);
             Ok(())
         })
@@ -224,10 +216,10 @@ impl Principals<'_> {
     /// Changes a user, but not its name, path, groups and keys.
     pub(crate) async fn change_user(
         self,
-        account: &str,
         name: &str,
         change: impl Fn(&mut User) -> Result<(), IdentityError>,
     ) -> Result<(), IdentityError> {
+        let account = self.account();
         let change = &change;
         let revision = self.random.u64();
         self.db

@@ -42,7 +42,7 @@ async fn role(identity: &Identity, actions: &[&str], condition: Value) -> String
         max_session_seconds: 3_600,
         ..Role::default()
     };
-    identity.own_principals().create_role(role).await.unwrap().arn()
+    identity.own_principals(ACCOUNT).create_role(role).await.unwrap().arn()
 }
 
 async fn assume(
@@ -138,7 +138,7 @@ async fn a_deny_for_everybody_is_meant_for_web_identities_too() {
             max_session_seconds: 3_600,
             ..Role::default()
         };
-        let arn = identity.own_principals().create_role(role).await.unwrap().arn();
+        let arn = identity.own_principals(ACCOUNT).create_role(role).await.unwrap().arn();
         assert!(assume(&identity, &arn, &claims(json!({}))).await.is_ok(), "{deny}");
         let refused = assume(&identity, &arn, &claims(json!({ "sub": "bob" }))).await;
         assert!(matches!(refused, Err(IdentityError::NotAuthorized(_))), "{deny}");

@@ -37,8 +37,17 @@ pub struct Reference<'a> {
 ///
 /// Never: root may.
 pub async fn root(identity: &Identity) -> Authorized {
+    root_of(identity, &identity.root_caller().account).await
+}
+
+/// The same of another account's root.
+///
+/// # Panics
+///
+/// Never, likewise.
+pub async fn root_of(identity: &Identity, account: &str) -> Authorized {
     let wanted = Wanted::new("iam:CreateRole", "*").of_a_new_thing();
-    let (caller, at) = (identity.root_caller(), Circumstances::default());
+    let (caller, at) = (Caller::root(account, "AKIAROOT"), Circumstances::default());
     identity.authorize(&caller, &at, wanted).await.expect("root may do everything in its own account")
 }
 

@@ -2,7 +2,7 @@
 //! all, and are told that there are none.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::{IdentityError, Kind, RoleName};
+use lambent_identity::{IdentityError, Kind};
 use lambent_model_iam as model;
 
 use crate::Iam;
@@ -16,7 +16,7 @@ impl Iam {
         input: model::GetLoginProfileRequest,
     ) -> Result<model::GetLoginProfileResponse, ApiError> {
         let name = user_name(call, input.user_name)?;
-        self.principals(call).user(call.account(), &name).await.map_err(api_error)?;
+        self.principals(call).user(&name).await.map_err(api_error)?;
         Err(api_error(IdentityError::NoSuch { kind: Kind::LoginProfile, name }))
     }
 
@@ -84,8 +84,7 @@ impl Iam {
         call: &Call,
         input: model::ListInstanceProfilesForRoleRequest,
     ) -> Result<model::ListInstanceProfilesForRoleResponse, ApiError> {
-        let name = RoleName { account: call.account(), name: &input.role_name };
-        self.principals(call).role(name).await.map_err(api_error)?;
+        self.principals(call).role(&input.role_name).await.map_err(api_error)?;
         Ok(model::ListInstanceProfilesForRoleResponse {
             is_truncated: Some(false),
             ..model::ListInstanceProfilesForRoleResponse::default()
@@ -95,7 +94,7 @@ impl Iam {
     /// Refuses a user that is not there.
     async fn check_user(&self, call: &Call, name: Option<&str>) -> Result<(), ApiError> {
         if let Some(name) = name {
-            self.principals(call).user(call.account(), name).await.map_err(api_error)?;
+            self.principals(call).user(name).await.map_err(api_error)?;
         }
         Ok(())
     }

@@ -21,8 +21,7 @@ impl Iam {
     ) -> Result<model::CreateAccessKeyResponse, ApiError> {
         refuse_root(call, input.user_name.as_deref())?;
         let user_name = user_name(call, input.user_name)?;
-        let made =
-            self.principals(call).create_access_key(call.account(), &user_name).await.map_err(api_error)?;
+        let made = self.principals(call).create_access_key(&user_name).await.map_err(api_error)?;
         let access_key = model::AccessKey {
             access_key_id: made.key.id,
             create_date: Some(time(made.key.created_ms)),
@@ -39,12 +38,10 @@ impl Iam {
         input: model::ListAccessKeysRequest,
     ) -> Result<model::ListAccessKeysResponse, ApiError> {
         let keys = match (&input.user_name, &call.caller().kind) {
-            (None, CallerKind::Root) => {
-                self.principals(call).root_access_keys(call.account()).await.map_err(api_error)?
-            }
+            (None, CallerKind::Root) => self.principals(call).root_access_keys().await.map_err(api_error)?,
             _ => {
                 let name = user_name(call, input.user_name)?;
-                self.principals(call).access_keys(call.account(), &name).await.map_err(api_error)?
+                self.principals(call).access_keys(&name).await.map_err(api_error)?
             }
         };
         // A user has two at most, in the order in which they were made: only the second can come after a marker.
@@ -67,12 +64,7 @@ impl Iam {
         refuse_root(call, input.user_name.as_deref())?;
         let is_active = is_active(&input.status)?;
         let name = user_name(call, input.user_name)?;
-        let set = self.principals(call).set_access_key_active(
-            call.account(),
-            &name,
-            &input.access_key_id,
-            is_active,
-        );
+        let set = self.principals(call).set_access_key_active(&name, &input.access_key_id, is_active);
         set.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -84,7 +76,7 @@ impl Iam {
     ) -> Result<Empty, ApiError> {
         refuse_root(call, input.user_name.as_deref())?;
         let name = user_name(call, input.user_name)?;
-        let delete = self.principals(call).delete_access_key(call.account(), &name, &input.access_key_id);
+        let delete = self.principals(call).delete_access_key(&name, &input.access_key_id);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -96,7 +88,7 @@ impl Iam {
     ) -> Result<model::GetAccessKeyLastUsedResponse, ApiError> {
         let id = input.access_key_id;
         let found = self.principals(call).access_key(&id).await.map_err(api_error)?;
-        let Some((_, key)) = found.filter(|(account, _)| account == call.account()) else {
+        let Some(key) = found else {
             return Err(api_error(IdentityError::NoSuch { kind: Kind::AccessKey, name: id }));
         };
         let used = self.principals(call).last_use(&id).await.map_err(api_error)?;

@@ -23,7 +23,7 @@ impl Iam {
         input: model::CreateAccountAliasRequest,
     ) -> Result<Empty, ApiError> {
         check_alias(&input.account_alias)?;
-        let create = self.principals(call).create_account_alias(call.account(), &input.account_alias);
+        let create = self.principals(call).create_account_alias(&input.account_alias);
         create.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -33,7 +33,7 @@ impl Iam {
         call: &Call,
         _input: model::ListAccountAliasesRequest,
     ) -> Result<model::ListAccountAliasesResponse, ApiError> {
-        let settings = self.principals(call).account_settings(call.account()).await.map_err(api_error)?;
+        let settings = self.principals(call).account_settings().await.map_err(api_error)?;
         Ok(model::ListAccountAliasesResponse {
             account_aliases: settings.alias.into_iter().collect(),
             is_truncated: Some(false),
@@ -47,7 +47,7 @@ impl Iam {
         input: model::DeleteAccountAliasRequest,
     ) -> Result<Empty, ApiError> {
         check_alias(&input.account_alias)?;
-        let delete = self.principals(call).delete_account_alias(call.account(), &input.account_alias);
+        let delete = self.principals(call).delete_account_alias(&input.account_alias);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -68,7 +68,7 @@ impl Iam {
             reuse_prevention: input.password_reuse_prevention,
             hard_expiry: input.hard_expiry,
         };
-        self.principals(call).set_password_policy(call.account(), policy).await.map_err(api_error)?;
+        self.principals(call).set_password_policy(policy).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -77,7 +77,7 @@ impl Iam {
         call: &Call,
         _input: Empty,
     ) -> Result<model::GetAccountPasswordPolicyResponse, ApiError> {
-        let settings = self.principals(call).account_settings(call.account()).await.map_err(api_error)?;
+        let settings = self.principals(call).account_settings().await.map_err(api_error)?;
         let policy = settings.password_policy.ok_or_else(|| {
             let name = call.account().to_owned();
             api_error(IdentityError::NoSuch { kind: Kind::PasswordPolicy, name })
@@ -102,7 +102,7 @@ impl Iam {
         call: &Call,
         _input: Empty,
     ) -> Result<Empty, ApiError> {
-        self.principals(call).delete_password_policy(call.account()).await.map_err(api_error)?;
+        self.principals(call).delete_password_policy().await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -115,7 +115,7 @@ impl Iam {
             model::GlobalEndpointTokenVersion::V2Token => 2,
             _ => 1,
         };
-        self.principals(call).set_token_version(call.account(), version).await.map_err(api_error)?;
+        self.principals(call).set_token_version(version).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -124,8 +124,8 @@ impl Iam {
         call: &Call,
         _input: Empty,
     ) -> Result<model::GetAccountSummaryResponse, ApiError> {
-        let counts = self.principals(call).account_counts(call.account()).await.map_err(api_error)?;
-        let settings = self.principals(call).account_settings(call.account()).await.map_err(api_error)?;
+        let counts = self.principals(call).account_counts().await.map_err(api_error)?;
+        let settings = self.principals(call).account_settings().await.map_err(api_error)?;
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let mut map: BTreeMap<String, i32> =
             FIXED.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();

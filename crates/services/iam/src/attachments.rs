@@ -26,7 +26,7 @@ macro_rules! attaching {
                 call: &Call,
                 input: model::$attach_input,
             ) -> Result<Empty, ApiError> {
-                let to = named(call, PrincipalKind::$kind, &input.$name);
+                let to = self.principals(call).named(PrincipalKind::$kind, &input.$name);
                 self.principals(call).attach_policy(to, &input.policy_arn).await.map_err(api_error)?;
                 Ok(Empty {})
             }
@@ -36,7 +36,7 @@ macro_rules! attaching {
                 call: &Call,
                 input: model::$detach_input,
             ) -> Result<Empty, ApiError> {
-                let from = named(call, PrincipalKind::$kind, &input.$name);
+                let from = self.principals(call).named(PrincipalKind::$kind, &input.$name);
                 self.principals(call).detach_policy(from, &input.policy_arn).await.map_err(api_error)?;
                 Ok(Empty {})
             }
@@ -46,7 +46,7 @@ macro_rules! attaching {
                 call: &Call,
                 input: model::$list_input,
             ) -> Result<model::$list_output, ApiError> {
-                let of = named(call, PrincipalKind::$kind, &input.$name);
+                let of = self.principals(call).named(PrincipalKind::$kind, &input.$name);
                 let asked = Asked {
                     path_prefix: input.path_prefix,
                     marker: input.marker,
@@ -123,7 +123,7 @@ impl Iam {
     ) -> Result<Empty, ApiError> {
         self.bound(
             call,
-            named(call, PrincipalKind::User, &input.user_name),
+            self.principals(call).named(PrincipalKind::User, &input.user_name),
             Some(&input.permissions_boundary),
         )
         .await
@@ -134,7 +134,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteUserPermissionsBoundaryRequest,
     ) -> Result<Empty, ApiError> {
-        self.bound(call, named(call, PrincipalKind::User, &input.user_name), None).await
+        self.bound(call, self.principals(call).named(PrincipalKind::User, &input.user_name), None).await
     }
 
     pub(crate) async fn put_role_permissions_boundary(
@@ -144,7 +144,7 @@ impl Iam {
     ) -> Result<Empty, ApiError> {
         self.bound(
             call,
-            named(call, PrincipalKind::Role, &input.role_name),
+            self.principals(call).named(PrincipalKind::Role, &input.role_name),
             Some(&input.permissions_boundary),
         )
         .await
@@ -155,7 +155,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteRolePermissionsBoundaryRequest,
     ) -> Result<Empty, ApiError> {
-        self.bound(call, named(call, PrincipalKind::Role, &input.role_name), None).await
+        self.bound(call, self.principals(call).named(PrincipalKind::Role, &input.role_name), None).await
     }
 
     async fn bound(&self, call: &Call, who: PrincipalName<'_>, arn: Option<&str>) -> Result<Empty, ApiError> {
@@ -168,9 +168,9 @@ impl Iam {
         call: &Call,
         input: model::ListEntitiesForPolicyRequest,
     ) -> Result<model::ListEntitiesForPolicyResponse, ApiError> {
-        let (account, arn) = (call.account(), &input.policy_arn);
-        self.principals(call).managed_policy(account, arn).await.map_err(api_error)?;
-        let mut all = self.principals(call).attachments_of(account, arn).await.map_err(api_error)?;
+        let arn = &input.policy_arn;
+        self.principals(call).managed_policy(arn).await.map_err(api_error)?;
+        let mut all = self.principals(call).attachments_of(arn).await.map_err(api_error)?;
         let prefix = path_prefix(input.path_prefix.as_deref());
         all.retain(|found| {
             let is_kind = match &input.entity_filter {
@@ -225,10 +225,6 @@ fn add_entity(answer: &mut model::ListEntitiesForPolicyResponse, found: Attachme
 
 fn order(found: &Attachment) -> String {
     format!("{}/{}", found.kind.word(), found.name)
-}
-
-fn named<'a>(call: &'a Call, kind: PrincipalKind, name: &'a str) -> PrincipalName<'a> {
-    PrincipalName { account: call.account(), kind, name }
 }
 
 /// An ARN of a policy ends with its name.

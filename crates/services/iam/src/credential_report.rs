@@ -27,8 +27,7 @@ impl Iam {
         call: &Call,
         _input: Empty,
     ) -> Result<model::GenerateCredentialReportResponse, ApiError> {
-        let is_new =
-            self.principals(call).begin_credential_report(call.account()).await.map_err(api_error)?;
+        let is_new = self.principals(call).begin_credential_report().await.map_err(api_error)?;
         let (state, description) = match is_new {
             true => (model::ReportStateType::Started, Some("No report exists. Starting a new report")),
             false => (model::ReportStateType::Complete, None),
@@ -43,7 +42,7 @@ impl Iam {
         call: &Call,
         _input: Empty,
     ) -> Result<model::GetCredentialReportResponse, ApiError> {
-        let settings = self.principals(call).account_settings(call.account()).await.map_err(api_error)?;
+        let settings = self.principals(call).account_settings().await.map_err(api_error)?;
         let made_ms = settings.report_ms.ok_or_else(|| {
             errors::credential_report_not_present_exception(
                 "Report is not present, please generate one first",
@@ -62,15 +61,13 @@ impl Iam {
     }
 
     async fn report(&self, call: &Call) -> Result<String, ApiError> {
-        let account = call.account();
         let mut lines = vec![COLUMNS.to_owned(), self.root_line(call).await?];
         let mut marker: Option<String> = None;
         loop {
-            let page =
-                self.principals(call).users(account, "/", marker.as_deref(), quotas::ITEMS_PER_PAGE_MAX);
+            let page = self.principals(call).users("/", marker.as_deref(), quotas::ITEMS_PER_PAGE_MAX);
             let page = page.await.map_err(api_error)?;
             for user in &page.items {
-                let keys = self.principals(call).access_keys(account, &user.name).await.map_err(api_error)?;
+                let keys = self.principals(call).access_keys(&user.name).await.map_err(api_error)?;
                 lines.push(self.user_line(call, user, &keys).await?);
             }
             marker = page.marker;
@@ -88,7 +85,7 @@ impl Iam {
                 .map(str::to_owned)
                 .to_vec();
         fields.push("false".to_owned());
-        let keys = self.principals(call).root_access_keys(account).await.map_err(api_error)?;
+        let keys = self.principals(call).root_access_keys().await.map_err(api_error)?;
         self.add_keys(call, &mut fields, &keys).await?;
         Ok(fields.join(","))
     }

@@ -74,26 +74,24 @@ impl Iam {
         max: usize,
         details: &mut Details,
     ) -> Result<(usize, Option<String>), ApiError> {
-        let account = call.account();
         Ok(match section {
             EntityType::User => {
-                let page = self.principals(call).users(account, "/", after, max).await.map_err(api_error)?;
+                let page = self.principals(call).users("/", after, max).await.map_err(api_error)?;
                 let count = page.items.len();
                 for user in page.items {
-                    let groups =
-                        self.principals(call).groups_of_user(account, &user.name).await.map_err(api_error)?;
+                    let groups = self.principals(call).groups_of_user(&user.name).await.map_err(api_error)?;
                     details.users.push(user_detail(user, groups));
                 }
                 (count, page.marker)
             }
             EntityType::Group => {
-                let page = self.principals(call).groups(account, "/", after, max).await.map_err(api_error)?;
+                let page = self.principals(call).groups("/", after, max).await.map_err(api_error)?;
                 let count = page.items.len();
                 details.groups.extend(page.items.into_iter().map(group_detail));
                 (count, page.marker)
             }
             EntityType::Role => {
-                let page = self.principals(call).roles(account, "/", after, max).await.map_err(api_error)?;
+                let page = self.principals(call).roles("/", after, max).await.map_err(api_error)?;
                 let count = page.items.len();
                 for role in page.items {
                     details.roles.push(role_detail(self.as_shown(call, role).await?));
@@ -113,7 +111,6 @@ impl Iam {
         max: usize,
         details: &mut Vec<model::ManagedPolicyDetail>,
     ) -> Result<(usize, Option<String>), ApiError> {
-        let account = call.account();
         let scope = match section {
             EntityType::LocalManagedPolicy => PolicyScope::Local,
             _ => PolicyScope::Aws,
@@ -121,12 +118,11 @@ impl Iam {
         let is_shown = |policy: &ManagedPolicy, usage: UsageCount| {
             !policy.is_aws() || usage.attached + usage.boundaries > 0
         };
-        let page = self.principals(call).managed_policies(account, scope, is_shown, after, max);
+        let page = self.principals(call).managed_policies(scope, is_shown, after, max);
         let page = page.await.map_err(api_error)?;
         let count = page.items.len();
         for (policy, usage) in page.items {
-            let versions =
-                self.principals(call).policy_versions(account, &policy.arn()).await.map_err(api_error)?;
+            let versions = self.principals(call).policy_versions(&policy.arn()).await.map_err(api_error)?;
             details.push(policy_detail(policy, usage, versions));
         }
         Ok((count, page.marker))

@@ -17,12 +17,7 @@ impl Iam {
         input: model::PutGroupPolicyRequest,
     ) -> Result<Empty, ApiError> {
         let model::PutGroupPolicyRequest { group_name, policy_name, policy_document } = input;
-        let put = self.principals(call).put_group_policy(
-            call.account(),
-            &group_name,
-            &policy_name,
-            &policy_document,
-        );
+        let put = self.principals(call).put_group_policy(&group_name, &policy_name, &policy_document);
         put.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -32,8 +27,7 @@ impl Iam {
         call: &Call,
         input: model::GetGroupPolicyRequest,
     ) -> Result<model::GetGroupPolicyResponse, ApiError> {
-        let mut group =
-            self.principals(call).group(call.account(), &input.group_name).await.map_err(api_error)?;
+        let mut group = self.principals(call).group(&input.group_name).await.map_err(api_error)?;
         let policy_name = input.policy_name;
         let document = group.policies.remove(&policy_name).ok_or_else(|| {
             api_error(IdentityError::NoSuch { kind: Kind::GroupPolicy, name: policy_name.clone() })
@@ -47,8 +41,7 @@ impl Iam {
         call: &Call,
         input: model::ListGroupPoliciesRequest,
     ) -> Result<model::ListGroupPoliciesResponse, ApiError> {
-        let group =
-            self.principals(call).group(call.account(), &input.group_name).await.map_err(api_error)?;
+        let group = self.principals(call).group(&input.group_name).await.map_err(api_error)?;
         let names = group.policies.into_keys().collect();
         let listed = page(names, input.marker.as_deref(), input.max_items, |name: &String| name);
         Ok(model::ListGroupPoliciesResponse {
@@ -64,7 +57,7 @@ impl Iam {
         input: model::DeleteGroupPolicyRequest,
     ) -> Result<Empty, ApiError> {
         let model::DeleteGroupPolicyRequest { group_name, policy_name } = input;
-        let delete = self.principals(call).delete_group_policy(call.account(), &group_name, &policy_name);
+        let delete = self.principals(call).delete_group_policy(&group_name, &policy_name);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }

@@ -17,7 +17,6 @@ impl Iam {
         input: model::CreateGroupRequest,
     ) -> Result<model::CreateGroupResponse, ApiError> {
         let group = Group {
-            account: call.account().to_owned(),
             name: input.group_name,
             path: input.path.unwrap_or_else(|| "/".to_owned()),
             ..Group::default()
@@ -32,7 +31,7 @@ impl Iam {
         input: model::GetGroupRequest,
     ) -> Result<model::GetGroupResponse, ApiError> {
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let found = self.principals(call).group_with_members(call.account(), &input.group_name, marker, max);
+        let found = self.principals(call).group_with_members(&input.group_name, marker, max);
         let (group, members) = found.await.map_err(api_error)?;
         Ok(model::GetGroupResponse {
             group: shown(group),
@@ -49,8 +48,7 @@ impl Iam {
     ) -> Result<model::ListGroupsResponse, ApiError> {
         let prefix = path_prefix(input.path_prefix.as_deref());
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed =
-            self.principals(call).groups(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        let listed = self.principals(call).groups(prefix, marker, max).await.map_err(api_error)?;
         Ok(model::ListGroupsResponse {
             groups: listed.items.into_iter().map(shown).collect(),
             is_truncated: Some(listed.marker.is_some()),
@@ -63,11 +61,7 @@ impl Iam {
         call: &Call,
         input: model::ListGroupsForUserRequest,
     ) -> Result<model::ListGroupsForUserResponse, ApiError> {
-        let groups = self
-            .principals(call)
-            .groups_of_user(call.account(), &input.user_name)
-            .await
-            .map_err(api_error)?;
+        let groups = self.principals(call).groups_of_user(&input.user_name).await.map_err(api_error)?;
         let listed = page(groups, input.marker.as_deref(), input.max_items, |group| &group.name);
         Ok(model::ListGroupsForUserResponse {
             groups: listed.items.into_iter().map(shown).collect(),
@@ -82,15 +76,11 @@ impl Iam {
         input: model::UpdateGroupRequest,
     ) -> Result<Empty, ApiError> {
         let new = Rename { name: input.new_group_name.as_deref(), path: input.new_path.as_deref() };
-        let mut group =
-            self.principals(call).group(call.account(), &input.group_name).await.map_err(api_error)?;
+        let mut group = self.principals(call).group(&input.group_name).await.map_err(api_error)?;
         new.apply(&mut group.name, &mut group.path);
         // Who moves a group must be allowed to do so at both places.
         call.authorize(Wanted::new("iam:UpdateGroup", group.arn()).of_a_new_thing()).await?;
-        self.principals(call)
-            .update_group(call.account(), &input.group_name, new)
-            .await
-            .map_err(api_error)?;
+        self.principals(call).update_group(&input.group_name, new).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -99,7 +89,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteGroupRequest,
     ) -> Result<Empty, ApiError> {
-        self.principals(call).delete_group(call.account(), &input.group_name).await.map_err(api_error)?;
+        self.principals(call).delete_group(&input.group_name).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -109,7 +99,7 @@ impl Iam {
         input: model::AddUserToGroupRequest,
     ) -> Result<Empty, ApiError> {
         let (group, user) = (&input.group_name, &input.user_name);
-        self.principals(call).add_user_to_group(call.account(), group, user).await.map_err(api_error)?;
+        self.principals(call).add_user_to_group(group, user).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -119,7 +109,7 @@ impl Iam {
         input: model::RemoveUserFromGroupRequest,
     ) -> Result<Empty, ApiError> {
         let (group, user) = (&input.group_name, &input.user_name);
-        self.principals(call).remove_user_from_group(call.account(), group, user).await.map_err(api_error)?;
+        self.principals(call).remove_user_from_group(group, user).await.map_err(api_error)?;
         Ok(Empty {})
     }
 }

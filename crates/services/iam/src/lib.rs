@@ -52,7 +52,7 @@ pub fn service(identity: Arc<Identity>) -> Service {
 
 impl Iam {
     /// Who there is, for a call that was decided on.
-    pub(crate) fn principals(&self, call: &Call) -> Principals<'_> {
+    pub(crate) fn principals<'a>(&'a self, call: &'a Call) -> Principals<'a> {
         self.identity.principals(call.authorized())
     }
 }

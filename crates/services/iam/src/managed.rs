@@ -18,7 +18,6 @@ impl Iam {
         expect_may_tag(call, "iam:TagPolicy", input.tags.as_deref()).await?;
         let tags = tags_in(input.tags.unwrap_or_default());
         let new = NewPolicy {
-            account: call.account(),
             name: &input.policy_name,
             path: path_prefix(input.path.as_deref()),
             description: input.description.as_deref(),
@@ -36,9 +35,9 @@ impl Iam {
         call: &Call,
         input: model::GetPolicyRequest,
     ) -> Result<model::GetPolicyResponse, ApiError> {
-        let (account, arn) = (call.account(), &input.policy_arn);
-        let policy = self.principals(call).managed_policy(account, arn).await.map_err(api_error)?;
-        let usage = self.principals(call).policy_usage(account, arn).await.map_err(api_error)?;
+        let arn = &input.policy_arn;
+        let policy = self.principals(call).managed_policy(arn).await.map_err(api_error)?;
+        let usage = self.principals(call).policy_usage(arn).await.map_err(api_error)?;
         Ok(model::GetPolicyResponse { policy: Some(shown(&policy, usage)) })
     }
 
@@ -47,7 +46,7 @@ impl Iam {
         call: &Call,
         input: model::DeletePolicyRequest,
     ) -> Result<Empty, ApiError> {
-        self.principals(call).delete_policy(call.account(), &input.policy_arn).await.map_err(api_error)?;
+        self.principals(call).delete_policy(&input.policy_arn).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -72,7 +71,7 @@ impl Iam {
             is_used && policy.path.starts_with(prefix) && (!only_attached || usage.attached > 0)
         };
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed = self.principals(call).managed_policies(call.account(), scope, is_wanted, marker, max);
+        let listed = self.principals(call).managed_policies(scope, is_wanted, marker, max);
         let listed = listed.await.map_err(api_error)?;
         let brief = |(policy, usage): &(ManagedPolicy, UsageCount)| model::Policy {
             description: None,
@@ -92,10 +91,7 @@ impl Iam {
         input: model::TagPolicyRequest,
     ) -> Result<Empty, ApiError> {
         let tags = tags_in(input.tags);
-        self.principals(call)
-            .tag_policy(call.account(), &input.policy_arn, &tags)
-            .await
-            .map_err(api_error)?;
+        self.principals(call).tag_policy(&input.policy_arn, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -104,7 +100,7 @@ impl Iam {
         call: &Call,
         input: model::UntagPolicyRequest,
     ) -> Result<Empty, ApiError> {
-        let untag = self.principals(call).untag_policy(call.account(), &input.policy_arn, &input.tag_keys);
+        let untag = self.principals(call).untag_policy(&input.policy_arn, &input.tag_keys);
         untag.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -114,7 +110,7 @@ impl Iam {
         call: &Call,
         input: model::ListPolicyTagsRequest,
     ) -> Result<model::ListPolicyTagsResponse, ApiError> {
-        let policy = self.principals(call).managed_policy(call.account(), &input.policy_arn).await;
+        let policy = self.principals(call).managed_policy(&input.policy_arn).await;
         let tags = policy.map_err(api_error)?.tags;
         let listed = page(tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListPolicyTagsResponse {

@@ -17,7 +17,6 @@ impl Iam {
     ) -> Result<model::CreateOpenIDConnectProviderResponse, ApiError> {
         expect_may_tag(call, "iam:TagOpenIDConnectProvider", input.tags.as_deref()).await?;
         let provider = OidcProvider {
-            account: call.account().to_owned(),
             url: input.url,
             client_ids: input.client_id_list.unwrap_or_default(),
             thumbprints: input.thumbprint_list.unwrap_or_default(),
@@ -51,7 +50,7 @@ impl Iam {
         call: &Call,
         _input: model::ListOpenIDConnectProvidersRequest,
     ) -> Result<model::ListOpenIDConnectProvidersResponse, ApiError> {
-        let all = self.principals(call).oidc_providers(call.account()).await.map_err(api_error)?;
+        let all = self.principals(call).oidc_providers().await.map_err(api_error)?;
         let entry =
             |provider: &OidcProvider| model::OpenIDConnectProviderListEntry { arn: Some(provider.arn()) };
         Ok(model::ListOpenIDConnectProvidersResponse {
@@ -65,10 +64,7 @@ impl Iam {
         input: model::AddClientIDToOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        self.principals(call)
-            .add_client_id(call.account(), arn, &input.client_id)
-            .await
-            .map_err(api_error)?;
+        self.principals(call).add_client_id(arn, &input.client_id).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -78,10 +74,7 @@ impl Iam {
         input: model::RemoveClientIDFromOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        self.principals(call)
-            .remove_client_id(call.account(), arn, &input.client_id)
-            .await
-            .map_err(api_error)?;
+        self.principals(call).remove_client_id(arn, &input.client_id).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -91,7 +84,7 @@ impl Iam {
         input: model::UpdateOpenIDConnectProviderThumbprintRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        let set = self.principals(call).set_thumbprints(call.account(), arn, &input.thumbprint_list);
+        let set = self.principals(call).set_thumbprints(arn, &input.thumbprint_list);
         set.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -102,7 +95,7 @@ impl Iam {
         input: model::DeleteOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        self.principals(call).delete_oidc_provider(call.account(), arn).await.map_err(api_error)?;
+        self.principals(call).delete_oidc_provider(arn).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -112,7 +105,7 @@ impl Iam {
         input: model::TagOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let (arn, tags) = (&input.open_id_connect_provider_arn, tags_in(input.tags));
-        self.principals(call).tag_oidc_provider(call.account(), arn, &tags).await.map_err(api_error)?;
+        self.principals(call).tag_oidc_provider(arn, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -122,7 +115,7 @@ impl Iam {
         input: model::UntagOpenIDConnectProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.open_id_connect_provider_arn;
-        let untag = self.principals(call).untag_oidc_provider(call.account(), arn, &input.tag_keys);
+        let untag = self.principals(call).untag_oidc_provider(arn, &input.tag_keys);
         untag.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -142,6 +135,6 @@ impl Iam {
     }
 
     async fn oidc(&self, call: &Call, arn: &str) -> Result<OidcProvider, ApiError> {
-        self.principals(call).oidc_provider(call.account(), arn).await.map_err(api_error)
+        self.principals(call).oidc_provider(arn).await.map_err(api_error)
     }
 }

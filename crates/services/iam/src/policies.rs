@@ -7,7 +7,7 @@ use lambent_wire::Empty;
 
 use crate::Iam;
 use crate::errors::api_error;
-use crate::roles::{escaped, name};
+use crate::roles::escaped;
 
 impl Iam {
     pub(crate) async fn put_role_policy(
@@ -15,7 +15,7 @@ impl Iam {
         call: &Call,
         input: model::PutRolePolicyRequest,
     ) -> Result<Empty, ApiError> {
-        let role = name(call, &input.role_name);
+        let role = &input.role_name;
         self.principals(call)
             .put_role_policy(role, &input.policy_name, &input.policy_document)
             .await
@@ -28,7 +28,7 @@ impl Iam {
         call: &Call,
         input: model::GetRolePolicyRequest,
     ) -> Result<model::GetRolePolicyResponse, ApiError> {
-        let role = self.principals(call).role(name(call, &input.role_name)).await.map_err(api_error)?;
+        let role = self.principals(call).role(&input.role_name).await.map_err(api_error)?;
         let document = role.policies.get(&input.policy_name).ok_or_else(|| {
             api_error(IdentityError::NoSuch { kind: Kind::RolePolicy, name: input.policy_name.clone() })
         })?;
@@ -44,7 +44,7 @@ impl Iam {
         call: &Call,
         input: model::ListRolePoliciesRequest,
     ) -> Result<model::ListRolePoliciesResponse, ApiError> {
-        let role = self.principals(call).role(name(call, &input.role_name)).await.map_err(api_error)?;
+        let role = self.principals(call).role(&input.role_name).await.map_err(api_error)?;
         // All inline policies fit into ten kilobytes, so one page always has them all.
         let policy_names =
             role.policies.into_keys().filter(|name| input.marker.as_ref().is_none_or(|after| name > after));
@@ -60,7 +60,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteRolePolicyRequest,
     ) -> Result<Empty, ApiError> {
-        let role = name(call, &input.role_name);
+        let role = &input.role_name;
         self.principals(call).delete_role_policy(role, &input.policy_name).await.map_err(api_error)?;
         Ok(Empty {})
     }

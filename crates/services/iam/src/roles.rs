@@ -1,7 +1,7 @@
 //! Roles, their tags, and who may take them.
 
 use lambent_api::{ApiError, Call};
-use lambent_identity::{KeyUse, Role, RoleName, RoleUpdate, limits};
+use lambent_identity::{KeyUse, Role, RoleUpdate, limits};
 use lambent_model_iam as model;
 use lambent_wire::Empty;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -22,7 +22,6 @@ impl Iam {
     ) -> Result<model::CreateRoleResponse, ApiError> {
         expect_may_tag(call, "iam:TagRole", input.tags.as_deref()).await?;
         let role = Role {
-            account: call.account().to_owned(),
             name: input.role_name,
             path: input.path.unwrap_or_else(|| "/".to_owned()),
             trust_policy: input.assume_role_policy_document,
@@ -44,7 +43,7 @@ impl Iam {
         call: &Call,
         input: model::GetRoleRequest,
     ) -> Result<model::GetRoleResponse, ApiError> {
-        let role = self.principals(call).role(name(call, &input.role_name)).await.map_err(api_error)?;
+        let role = self.principals(call).role(&input.role_name).await.map_err(api_error)?;
         let used = self.principals(call).role_use(&role).await.map_err(api_error)?;
         let role = self.as_shown(call, role).await?;
         Ok(model::GetRoleResponse { role: shown(role, used) })
@@ -57,8 +56,7 @@ impl Iam {
     ) -> Result<model::ListRolesResponse, ApiError> {
         let prefix = path_prefix(input.path_prefix.as_deref());
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed =
-            self.principals(call).roles(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        let listed = self.principals(call).roles(prefix, marker, max).await.map_err(api_error)?;
         let mut roles = Vec::with_capacity(listed.items.len());
         for role in listed.items {
             roles.push(brief(self.as_shown(call, role).await?));
@@ -79,7 +77,7 @@ impl Iam {
             description: input.description.as_deref(),
             max_session_seconds: input.max_session_duration.map(i64::from),
         };
-        self.principals(call).update_role(name(call, &input.role_name), update).await.map_err(api_error)?;
+        self.principals(call).update_role(&input.role_name, update).await.map_err(api_error)?;
         Ok(model::UpdateRoleResponse {})
     }
 
@@ -89,7 +87,7 @@ impl Iam {
         input: model::UpdateRoleDescriptionRequest,
     ) -> Result<model::UpdateRoleDescriptionResponse, ApiError> {
         let update = RoleUpdate { description: Some(&input.description), ..RoleUpdate::default() };
-        let role = self.principals(call).update_role(name(call, &input.role_name), update).await;
+        let role = self.principals(call).update_role(&input.role_name, update).await;
         let role = self.as_shown(call, role.map_err(api_error)?).await?;
         Ok(model::UpdateRoleDescriptionResponse { role: Some(created(role)) })
     }
@@ -99,7 +97,7 @@ impl Iam {
         call: &Call,
         input: model::UpdateAssumeRolePolicyRequest,
     ) -> Result<Empty, ApiError> {
-        let role = name(call, &input.role_name);
+        let role = &input.role_name;
         self.principals(call).update_trust_policy(role, &input.policy_document).await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -109,7 +107,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteRoleRequest,
     ) -> Result<Empty, ApiError> {
-        self.principals(call).delete_role(name(call, &input.role_name)).await.map_err(api_error)?;
+        self.principals(call).delete_role(&input.role_name).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -119,7 +117,7 @@ impl Iam {
         input: model::TagRoleRequest,
     ) -> Result<Empty, ApiError> {
         let tags = tags_in(input.tags);
-        self.principals(call).tag_role(name(call, &input.role_name), &tags).await.map_err(api_error)?;
+        self.principals(call).tag_role(&input.role_name, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -128,7 +126,7 @@ impl Iam {
         call: &Call,
         input: model::UntagRoleRequest,
     ) -> Result<Empty, ApiError> {
-        let role = name(call, &input.role_name);
+        let role = &input.role_name;
         self.principals(call).untag_role(role, &input.tag_keys).await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -138,7 +136,7 @@ impl Iam {
         call: &Call,
         input: model::ListRoleTagsRequest,
     ) -> Result<model::ListRoleTagsResponse, ApiError> {
-        let role = self.principals(call).role(name(call, &input.role_name)).await.map_err(api_error)?;
+        let role = self.principals(call).role(&input.role_name).await.map_err(api_error)?;
         let listed = page(role.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListRoleTagsResponse {
             is_truncated: Some(listed.marker.is_some()),
@@ -151,14 +149,10 @@ impl Iam {
 impl Iam {
     /// A role with its trust policy as it is shown today.
     pub(crate) async fn as_shown(&self, call: &Call, mut role: Role) -> Result<Role, ApiError> {
-        let shown = self.principals(call).shown(&role.trust_policy, &role.trust_pins).await;
+        let shown = self.identity.names(call.authorized()).shown(&role.trust_policy, &role.trust_pins).await;
         role.trust_policy = shown.map_err(api_error)?;
         Ok(role)
     }
-}
-
-pub(crate) fn name<'a>(call: &'a Call, name: &'a str) -> RoleName<'a> {
-    RoleName { account: call.account(), name }
 }
 
 pub(crate) fn escaped(document: &str) -> String {

@@ -22,7 +22,6 @@ impl Iam {
         refuse_key(input.add_private_key.as_ref())?;
         expect_may_tag(call, "iam:TagSAMLProvider", input.tags.as_deref()).await?;
         let provider = SamlProvider {
-            account: call.account().to_owned(),
             name: input.name,
             encryption: input.assertion_encryption_mode.map(|mode| mode.as_str().to_owned()),
             tags: tags_in(input.tags.unwrap_or_default()),
@@ -41,7 +40,7 @@ impl Iam {
         call: &Call,
         input: model::GetSAMLProviderRequest,
     ) -> Result<model::GetSAMLProviderResponse, ApiError> {
-        let found = self.principals(call).saml_provider(call.account(), &input.saml_provider_arn).await;
+        let found = self.principals(call).saml_provider(&input.saml_provider_arn).await;
         let (provider, metadata) = found.map_err(api_error)?;
         Ok(model::GetSAMLProviderResponse {
             assertion_encryption_mode: provider
@@ -62,7 +61,7 @@ impl Iam {
         call: &Call,
         _input: model::ListSAMLProvidersRequest,
     ) -> Result<model::ListSAMLProvidersResponse, ApiError> {
-        let all = self.principals(call).saml_providers(call.account()).await.map_err(api_error)?;
+        let all = self.principals(call).saml_providers().await.map_err(api_error)?;
         let entry = |provider: &SamlProvider| model::SAMLProviderListEntry {
             arn: Some(provider.arn()),
             create_date: Some(time(provider.created_ms)),
@@ -78,16 +77,13 @@ impl Iam {
     ) -> Result<model::UpdateSAMLProviderResponse, ApiError> {
         refuse_key(input.add_private_key.as_ref())?;
         refuse_key(input.remove_private_key.as_ref())?;
-        let (account, arn) = (call.account(), &input.saml_provider_arn);
+        let arn = &input.saml_provider_arn;
         match &input.saml_metadata_document {
             Some(metadata) => {
-                self.principals(call)
-                    .update_saml_provider(account, arn, metadata)
-                    .await
-                    .map_err(api_error)?;
+                self.principals(call).update_saml_provider(arn, metadata).await.map_err(api_error)?;
             }
             None => {
-                self.principals(call).saml_provider(account, arn).await.map_err(api_error)?;
+                self.principals(call).saml_provider(arn).await.map_err(api_error)?;
             }
         }
         Ok(model::UpdateSAMLProviderResponse { saml_provider_arn: Some(input.saml_provider_arn) })
@@ -98,7 +94,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteSAMLProviderRequest,
     ) -> Result<Empty, ApiError> {
-        let delete = self.principals(call).delete_saml_provider(call.account(), &input.saml_provider_arn);
+        let delete = self.principals(call).delete_saml_provider(&input.saml_provider_arn);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -109,7 +105,7 @@ impl Iam {
         input: model::TagSAMLProviderRequest,
     ) -> Result<Empty, ApiError> {
         let (arn, tags) = (&input.saml_provider_arn, tags_in(input.tags));
-        self.principals(call).tag_saml_provider(call.account(), arn, &tags).await.map_err(api_error)?;
+        self.principals(call).tag_saml_provider(arn, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -119,10 +115,7 @@ impl Iam {
         input: model::UntagSAMLProviderRequest,
     ) -> Result<Empty, ApiError> {
         let arn = &input.saml_provider_arn;
-        self.principals(call)
-            .untag_saml_provider(call.account(), arn, &input.tag_keys)
-            .await
-            .map_err(api_error)?;
+        self.principals(call).untag_saml_provider(arn, &input.tag_keys).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -131,7 +124,7 @@ impl Iam {
         call: &Call,
         input: model::ListSAMLProviderTagsRequest,
     ) -> Result<model::ListSAMLProviderTagsResponse, ApiError> {
-        let found = self.principals(call).saml_provider(call.account(), &input.saml_provider_arn).await;
+        let found = self.principals(call).saml_provider(&input.saml_provider_arn).await;
         let (provider, _) = found.map_err(api_error)?;
         let listed = page(provider.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListSAMLProviderTagsResponse {

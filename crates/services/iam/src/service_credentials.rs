@@ -17,12 +17,8 @@ impl Iam {
         input: model::CreateServiceSpecificCredentialRequest,
     ) -> Result<model::CreateServiceSpecificCredentialResponse, ApiError> {
         let (user, service) = (&input.user_name, &input.service_name);
-        let create = self.principals(call).create_service_credential(
-            call.account(),
-            user,
-            service,
-            input.credential_age_days,
-        );
+        let create =
+            self.principals(call).create_service_credential(user, service, input.credential_age_days);
         let made = create.await.map_err(api_error)?;
         Ok(model::CreateServiceSpecificCredentialResponse { service_specific_credential: Some(shown(made)) })
     }
@@ -38,8 +34,7 @@ impl Iam {
         };
         let which = CredentialSelection { user: user.as_deref(), service: input.service_name.as_deref() };
         let max = max_items(input.max_items);
-        let listed =
-            self.principals(call).service_credentials(call.account(), which, input.marker.as_deref(), max);
+        let listed = self.principals(call).service_credentials(which, input.marker.as_deref(), max);
         let listed = listed.await.map_err(api_error)?;
         Ok(model::ListServiceSpecificCredentialsResponse {
             // AWS says so only where pages were asked for.
@@ -56,7 +51,7 @@ impl Iam {
     ) -> Result<Empty, ApiError> {
         let is_active = is_active(&input.status)?;
         let (name, id) = (user_name(call, input.user_name)?, &input.service_specific_credential_id);
-        let set = self.principals(call).set_service_credential_active(call.account(), &name, id, is_active);
+        let set = self.principals(call).set_service_credential_active(&name, id, is_active);
         set.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -67,11 +62,7 @@ impl Iam {
         input: model::ResetServiceSpecificCredentialRequest,
     ) -> Result<model::ResetServiceSpecificCredentialResponse, ApiError> {
         let (name, id) = (user_name(call, input.user_name)?, &input.service_specific_credential_id);
-        let made = self
-            .principals(call)
-            .reset_service_credential(call.account(), &name, id)
-            .await
-            .map_err(api_error)?;
+        let made = self.principals(call).reset_service_credential(&name, id).await.map_err(api_error)?;
         Ok(model::ResetServiceSpecificCredentialResponse { service_specific_credential: Some(shown(made)) })
     }
 
@@ -81,10 +72,7 @@ impl Iam {
         input: model::DeleteServiceSpecificCredentialRequest,
     ) -> Result<Empty, ApiError> {
         let (name, id) = (user_name(call, input.user_name)?, &input.service_specific_credential_id);
-        self.principals(call)
-            .delete_service_credential(call.account(), &name, id)
-            .await
-            .map_err(api_error)?;
+        self.principals(call).delete_service_credential(&name, id).await.map_err(api_error)?;
         Ok(Empty {})
     }
 }

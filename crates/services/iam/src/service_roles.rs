@@ -5,7 +5,7 @@ use lambent_model_iam as model;
 
 use crate::Iam;
 use crate::errors::api_error;
-use crate::roles::{created, name};
+use crate::roles::created;
 
 impl Iam {
     pub(crate) async fn create_service_linked_role(
@@ -15,8 +15,7 @@ impl Iam {
     ) -> Result<model::CreateServiceLinkedRoleResponse, ApiError> {
         let (suffix, description) = (input.custom_suffix.as_deref(), input.description.as_deref());
         let service = &input.aws_service_name;
-        let create =
-            self.principals(call).create_service_linked_role(call.account(), service, suffix, description);
+        let create = self.principals(call).create_service_linked_role(service, suffix, description);
         let role = created(create.await.map_err(api_error)?);
         Ok(model::CreateServiceLinkedRoleResponse { role: Some(role) })
     }
@@ -26,7 +25,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteServiceLinkedRoleRequest,
     ) -> Result<model::DeleteServiceLinkedRoleResponse, ApiError> {
-        let delete = self.principals(call).delete_service_linked_role(name(call, &input.role_name));
+        let delete = self.principals(call).delete_service_linked_role(&input.role_name);
         let deletion_task_id = delete.await.map_err(api_error)?;
         Ok(model::DeleteServiceLinkedRoleResponse { deletion_task_id })
     }
@@ -36,10 +35,7 @@ impl Iam {
         call: &Call,
         input: model::GetServiceLinkedRoleDeletionStatusRequest,
     ) -> Result<model::GetServiceLinkedRoleDeletionStatusResponse, ApiError> {
-        self.principals(call)
-            .deletion_task(call.account(), &input.deletion_task_id)
-            .await
-            .map_err(api_error)?;
+        self.principals(call).deletion_task(&input.deletion_task_id).await.map_err(api_error)?;
         let status = model::DeletionTaskStatusType::Succeeded;
         Ok(model::GetServiceLinkedRoleDeletionStatusResponse { reason: None, status })
     }

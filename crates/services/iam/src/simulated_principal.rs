@@ -3,8 +3,8 @@
 use lambent_api::{ApiError, Call};
 use lambent_base::Arn;
 use lambent_identity::{
-    Caller, CallerKind, IdentityError, Kind, Policy, PolicySource, PrincipalKind, PrincipalName,
-    PrincipalPolicies, RoleName, SourcedPolicy,
+    Caller, CallerKind, IdentityError, Kind, Policy, PolicySource, PrincipalKind, PrincipalPolicies,
+    SourcedPolicy,
 };
 use lambent_model_iam as model;
 use lambent_model_iam::errors;
@@ -37,8 +37,8 @@ impl Iam {
         if parsed.account != account {
             return Err(api_error(IdentityError::NoSuch { kind: noun(kind), name: name.to_owned() }));
         }
-        let who = PrincipalName { account, kind, name };
-        let (id, tags) = self.known(call, who, arn).await?;
+        let who = self.principals(call).named(kind, name);
+        let (id, tags) = self.known(call, (kind, name), arn).await?;
         let policies = self.principals(call).policies_of(who).await.map_err(api_error)?;
         Ok(Source { caller: caller(&parsed, kind, name, id), tags, policies })
     }
@@ -48,21 +48,20 @@ impl Iam {
     async fn known(
         &self,
         call: &Call,
-        who: PrincipalName<'_>,
+        (kind, name): (PrincipalKind, &str),
         arn: &str,
     ) -> Result<(String, Vec<(String, String)>), ApiError> {
-        let PrincipalName { account, kind, name } = who;
         let (known, id, tags) = match kind {
             PrincipalKind::User => {
-                let user = self.principals(call).user(account, name).await.map_err(api_error)?;
+                let user = self.principals(call).user(name).await.map_err(api_error)?;
                 (user.arn(), user.id, user.tags)
             }
             PrincipalKind::Role => {
-                let role = self.principals(call).role(RoleName { account, name }).await.map_err(api_error)?;
+                let role = self.principals(call).role(name).await.map_err(api_error)?;
                 (role.arn(), role.id, role.tags)
             }
             PrincipalKind::Group => {
-                let group = self.principals(call).group(account, name).await.map_err(api_error)?;
+                let group = self.principals(call).group(name).await.map_err(api_error)?;
                 (group.arn(), String::new(), Vec::new())
             }
         };
@@ -104,8 +103,8 @@ impl Iam {
         };
         let arn: Arn = input.arn.parse().map_err(|_| invalid())?;
         let (kind, name) = named(&arn).filter(|_| arn.account == call.account()).ok_or_else(invalid)?;
-        let who = PrincipalName { account: call.account(), kind, name };
-        self.known(call, who, &input.arn).await?;
+        self.known(call, (kind, name), &input.arn).await?;
+        let who = self.principals(call).named(kind, name);
         let granting = self.principals(call).policies_granting(who, &input.service_namespaces).await;
         let entry = |(service, policies): (String, Vec<SourcedPolicy>)| {
             model::ListPoliciesGrantingServiceAccessEntry {

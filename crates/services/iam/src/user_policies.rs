@@ -17,8 +17,7 @@ impl Iam {
         input: model::PutUserPolicyRequest,
     ) -> Result<Empty, ApiError> {
         let model::PutUserPolicyRequest { user_name, policy_name, policy_document } = input;
-        let put =
-            self.principals(call).put_user_policy(call.account(), &user_name, &policy_name, &policy_document);
+        let put = self.principals(call).put_user_policy(&user_name, &policy_name, &policy_document);
         put.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -28,8 +27,7 @@ impl Iam {
         call: &Call,
         input: model::GetUserPolicyRequest,
     ) -> Result<model::GetUserPolicyResponse, ApiError> {
-        let mut user =
-            self.principals(call).user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let mut user = self.principals(call).user(&input.user_name).await.map_err(api_error)?;
         let policy_name = input.policy_name;
         let document = user.policies.remove(&policy_name).ok_or_else(|| {
             api_error(IdentityError::NoSuch { kind: Kind::UserPolicy, name: policy_name.clone() })
@@ -43,7 +41,7 @@ impl Iam {
         call: &Call,
         input: model::ListUserPoliciesRequest,
     ) -> Result<model::ListUserPoliciesResponse, ApiError> {
-        let user = self.principals(call).user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let user = self.principals(call).user(&input.user_name).await.map_err(api_error)?;
         let names = user.policies.into_keys().collect();
         let listed = page(names, input.marker.as_deref(), input.max_items, |name: &String| name);
         Ok(model::ListUserPoliciesResponse {
@@ -59,7 +57,7 @@ impl Iam {
         input: model::DeleteUserPolicyRequest,
     ) -> Result<Empty, ApiError> {
         let model::DeleteUserPolicyRequest { user_name, policy_name } = input;
-        let delete = self.principals(call).delete_user_policy(call.account(), &user_name, &policy_name);
+        let delete = self.principals(call).delete_user_policy(&user_name, &policy_name);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }

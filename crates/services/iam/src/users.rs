@@ -18,7 +18,7 @@ impl Iam {
     ) -> Result<model::CreateUserResponse, ApiError> {
         let tags = input.tags.unwrap_or_default();
         let user = User {
-            account: call.account().to_owned(),
+            account: self.principals(call).account().to_owned(),
             name: input.user_name,
             path: input.path.unwrap_or_else(|| "/".to_owned()),
             boundary: input.permissions_boundary,
@@ -43,7 +43,7 @@ impl Iam {
             return Ok(model::GetUserResponse { user: root(call) });
         }
         let name = user_name(call, input.user_name)?;
-        let user = self.principals(call).user(call.account(), &name).await.map_err(api_error)?;
+        let user = self.principals(call).user(&name).await.map_err(api_error)?;
         Ok(model::GetUserResponse { user: shown(user) })
     }
 
@@ -54,8 +54,7 @@ impl Iam {
     ) -> Result<model::ListUsersResponse, ApiError> {
         let prefix = path_prefix(input.path_prefix.as_deref());
         let (marker, max) = (input.marker.as_deref(), max_items(input.max_items));
-        let listed =
-            self.principals(call).users(call.account(), prefix, marker, max).await.map_err(api_error)?;
+        let listed = self.principals(call).users(prefix, marker, max).await.map_err(api_error)?;
         Ok(model::ListUsersResponse {
             is_truncated: Some(listed.marker.is_some()),
             marker: listed.marker,
@@ -69,12 +68,11 @@ impl Iam {
         input: model::UpdateUserRequest,
     ) -> Result<Empty, ApiError> {
         let new = Rename { name: input.new_user_name.as_deref(), path: input.new_path.as_deref() };
-        let mut user =
-            self.principals(call).user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let mut user = self.principals(call).user(&input.user_name).await.map_err(api_error)?;
         new.apply(&mut user.name, &mut user.path);
         // Who moves a user must be allowed to do so at both places.
         call.authorize(Wanted::new("iam:UpdateUser", user.arn()).of_a_new_thing()).await?;
-        self.principals(call).update_user(call.account(), &input.user_name, new).await.map_err(api_error)?;
+        self.principals(call).update_user(&input.user_name, new).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -83,7 +81,7 @@ impl Iam {
         call: &Call,
         input: model::DeleteUserRequest,
     ) -> Result<Empty, ApiError> {
-        self.principals(call).delete_user(call.account(), &input.user_name).await.map_err(api_error)?;
+        self.principals(call).delete_user(&input.user_name).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -93,7 +91,7 @@ impl Iam {
         input: model::TagUserRequest,
     ) -> Result<Empty, ApiError> {
         let tags = tags_in(input.tags);
-        self.principals(call).tag_user(call.account(), &input.user_name, &tags).await.map_err(api_error)?;
+        self.principals(call).tag_user(&input.user_name, &tags).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -103,7 +101,7 @@ impl Iam {
         input: model::UntagUserRequest,
     ) -> Result<Empty, ApiError> {
         let gone = &input.tag_keys;
-        self.principals(call).untag_user(call.account(), &input.user_name, gone).await.map_err(api_error)?;
+        self.principals(call).untag_user(&input.user_name, gone).await.map_err(api_error)?;
         Ok(Empty {})
     }
 
@@ -112,7 +110,7 @@ impl Iam {
         call: &Call,
         input: model::ListUserTagsRequest,
     ) -> Result<model::ListUserTagsResponse, ApiError> {
-        let user = self.principals(call).user(call.account(), &input.user_name).await.map_err(api_error)?;
+        let user = self.principals(call).user(&input.user_name).await.map_err(api_error)?;
         let listed = page(user.tags, input.marker.as_deref(), input.max_items, |(key, _)| key);
         Ok(model::ListUserTagsResponse {
             is_truncated: Some(listed.marker.is_some()),

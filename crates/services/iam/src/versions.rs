@@ -19,12 +19,7 @@ impl Iam {
     ) -> Result<model::CreatePolicyVersionResponse, ApiError> {
         let model::CreatePolicyVersionRequest { policy_arn, policy_document, set_as_default } = input;
         let is_default = set_as_default.unwrap_or_default();
-        let create = self.principals(call).create_policy_version(
-            call.account(),
-            &policy_arn,
-            &policy_document,
-            is_default,
-        );
+        let create = self.principals(call).create_policy_version(&policy_arn, &policy_document, is_default);
         let version = brief(create.await.map_err(api_error)?);
         Ok(model::CreatePolicyVersionResponse { policy_version: Some(version) })
     }
@@ -35,7 +30,7 @@ impl Iam {
         input: model::GetPolicyVersionRequest,
     ) -> Result<model::GetPolicyVersionResponse, ApiError> {
         let number = number(&input.policy_arn, &input.version_id)?;
-        let version = self.principals(call).policy_version(call.account(), &input.policy_arn, number).await;
+        let version = self.principals(call).policy_version(&input.policy_arn, number).await;
         let version = version.map_err(api_error)?;
         let document = Some(escaped(&version.document));
         let shown = model::PolicyVersion { document, ..brief(version) };
@@ -47,7 +42,7 @@ impl Iam {
         call: &Call,
         input: model::ListPolicyVersionsRequest,
     ) -> Result<model::ListPolicyVersionsResponse, ApiError> {
-        let versions = self.principals(call).policy_versions(call.account(), &input.policy_arn).await;
+        let versions = self.principals(call).policy_versions(&input.policy_arn).await;
         let mut left: Vec<_> = versions.map_err(api_error)?;
         if let Some(marker) = &input.marker {
             // The newest comes first.
@@ -72,7 +67,7 @@ impl Iam {
         input: model::SetDefaultPolicyVersionRequest,
     ) -> Result<Empty, ApiError> {
         let number = number(&input.policy_arn, &input.version_id)?;
-        let set = self.principals(call).set_default_version(call.account(), &input.policy_arn, number);
+        let set = self.principals(call).set_default_version(&input.policy_arn, number);
         set.await.map_err(api_error)?;
         Ok(Empty {})
     }
@@ -83,7 +78,7 @@ impl Iam {
         input: model::DeletePolicyVersionRequest,
     ) -> Result<Empty, ApiError> {
         let number = number(&input.policy_arn, &input.version_id)?;
-        let delete = self.principals(call).delete_policy_version(call.account(), &input.policy_arn, number);
+        let delete = self.principals(call).delete_policy_version(&input.policy_arn, number);
         delete.await.map_err(api_error)?;
         Ok(Empty {})
     }

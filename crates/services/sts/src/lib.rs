@@ -89,8 +89,7 @@ impl Sts {
         call: &Call,
         input: model::DecodeAuthorizationMessageRequest,
     ) -> Result<model::DecodeAuthorizationMessageResponse, ApiError> {
-        let decoded =
-            self.identity.principals(call.authorized()).decode_denial(call.account(), &input.encoded_message);
+        let decoded = self.identity.principals(call.authorized()).decode_denial(&input.encoded_message);
         let invalid = || {
             let told = "Message is not valid: it was not given to a request of this account";
             model::errors::invalid_authorization_message_exception(told)

@@ -8,6 +8,8 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 use super::reference::{Answer, Ask, Documents, answer};
+use crate::decide::{Case, IdentitySide, Outcome, Sessions, decide};
+use crate::policy::{Request, Search, Who};
 use crate::{Caller, CallerKind, Circumstances, Keys, Policy, SimulatedDecision, Simulation, simulate};
 
 const OWN: &str = "111111111111";
@@ -15,6 +17,8 @@ const OTHER: &str = "222222222222";
 const USER: &str = "arn:aws:iam::111111111111:user/ann";
 const ROLE: &str = "arn:aws:iam::111111111111:role/reader";
 const SESSION: &str = "arn:aws:sts::111111111111:assumed-role/reader/me";
+const PROVIDER: &str = "arn:aws:iam::111111111111:oidc-provider/accounts.example.com";
+const OTHER_PROVIDER: &str = "arn:aws:iam::111111111111:oidc-provider/other.example.com";
 
 fn caller(arn: &str, kind: CallerKind) -> Caller {
     Caller { arn: arn.to_owned(), kind, ..Caller::root(OWN, "AKIA") }
@@ -89,6 +93,8 @@ fn principals() -> impl Strategy<Value = Value> {
         5 => aws.prop_map(|names| json!({ "AWS": names })),
         1 => one_or_more(&["s3.amazonaws.com", "sns.amazonaws.com"]).prop_map(|names| json!({"Service": names})),
         1 => Just(json!({"AWS": [OWN, ROLE, SESSION, USER]})),
+        2 => one_or_more(&[PROVIDER, OTHER_PROVIDER]).prop_map(|names| json!({"Federated": names})),
+        1 => Just(json!({"AWS": USER, "Federated": [PROVIDER]})),
     ]
 }
 
@@ -230,6 +236,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             let context: BTreeMap<String, Vec<String>> = context.into_iter().filter_map(own).collect();
             Ask {
                 caller,
+                provider: None,
                 action: action.to_owned(),
                 resource: resource.to_owned(),
                 owner: owner.to_owned(),
@@ -237,6 +244,46 @@ fn ask() -> impl Strategy<Value = Ask> {
             }
         },
     )
+}
+
+/// The same, of somebody whom a provider vouches for: nobody's own policies count.
+fn federated(ask: Ask) -> Ask {
+    Ask { caller: Caller::anonymous(), provider: Some(PROVIDER.to_owned()), ..ask }
+}
+
+/// The compiled form's answer to who is vouched for.
+fn compiled_for_federated(documents: &Documents, ask: &Ask) -> Answer {
+    let policy =
+        documents.resource.as_ref().map(|value| Policy::resource(&value.to_string(), "test").unwrap());
+    let mut keys = Keys::new();
+    for (key, values) in &ask.context {
+        keys = keys.with_each(key.clone(), values.iter().map(String::as_str));
+    }
+    let case = Case {
+        request: Request {
+            action: &ask.action.to_lowercase(),
+            resource: &ask.resource,
+            caller: &ask.caller,
+            principal_tags: &[],
+            at: &Circumstances::default(),
+            keys: &keys,
+            owner: &ask.owner,
+            resource_tags: &[],
+            is_simulated: true,
+        },
+        who: Who::Federated(PROVIDER),
+        identity: IdentitySide::Nothing,
+        boundary: None,
+        sessions: Sessions::Free,
+        resource: policy.as_ref(),
+        is_own_account: false,
+        is_blocked_public: false,
+    };
+    match decide(&case, Search::Enough).outcome {
+        Outcome::Allowed => Answer::Allowed,
+        Outcome::Denied(_) => Answer::ExplicitDeny,
+        Outcome::Silent(_) => Answer::ImplicitDeny,
+    }
 }
 
 /// The compiled form's answer; `ask.context` becomes what the request says in full.
@@ -299,6 +346,13 @@ proptest! {
     #[test]
     fn the_compiled_form_equals_the_reference(documents in documents(), ask in ask().prop_map(completed)) {
         prop_assert_eq!(compiled(&documents, &ask), answer(&documents, &ask));
+    }
+
+    #[test]
+    fn who_is_vouched_for_is_decided_on_as_the_reference_does(
+        documents in documents(), ask in ask().prop_map(federated).prop_map(completed),
+    ) {
+        prop_assert_eq!(compiled_for_federated(&documents, &ask), answer(&documents, &ask));
     }
 }
 

@@ -10,7 +10,10 @@ use crate::{Caller, CallerKind};
 /// A request: who, what, on what, and what it says to condition keys (by their names in small letters).
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
+    /// Nobody, where a provider vouches.
     pub(super) caller: Caller,
+    /// The identity provider that vouches for who asks.
+    pub(super) provider: Option<String>,
     pub(super) action: String,
     pub(super) resource: String,
     /// The account that the resource belongs to.
@@ -38,6 +41,9 @@ pub(super) enum Answer {
 type Compared = Option<bool>;
 
 pub(super) fn answer(documents: &Documents, ask: &Ask) -> Answer {
+    if let Some(provider) = &ask.provider {
+        return answer_to_federated(documents, ask, provider);
+    }
     let all = documents.identity.iter().chain(&documents.boundary).chain(&documents.sessions);
     let denies = all.clone().any(|document| !statements(document, "Deny", ask).is_empty());
     let resource_denies = documents.resource.iter().any(|document| {
@@ -66,6 +72,28 @@ pub(super) fn answer(documents: &Documents, ask: &Ask) -> Answer {
         _ => level >= 1 && identity && boundary && sessions,
     };
     if allowed { Answer::Allowed } else { Answer::ImplicitDeny }
+}
+
+/// Who has no policies of an own, and is let in by the provider's name alone.
+fn answer_to_federated(documents: &Documents, ask: &Ask, provider: &str) -> Answer {
+    let own = ("Federated".to_owned(), provider.to_owned());
+    let about = |effect: &str| -> Vec<&Value> {
+        documents.resource.iter().flat_map(|document| statements(document, effect, ask)).collect()
+    };
+    let is_denied = |statement: &&Value| match statement.get("NotPrincipal") {
+        Some(spared) => !names(spared).iter().any(|one| *one == own || one.1 == "*"),
+        None => names(&statement["Principal"]).iter().any(|one| *one == own || one.1 == "*"),
+    };
+    let is_allowed = |statement: &&Value| {
+        statement.get("Principal").is_some_and(|principal| names(principal).contains(&own))
+    };
+    if about("Deny").iter().any(is_denied) {
+        Answer::ExplicitDeny
+    } else if about("Allow").iter().any(is_allowed) {
+        Answer::Allowed
+    } else {
+        Answer::ImplicitDeny
+    }
 }
 
 /// The statements of this effect whose action, resource and conditions fit.
@@ -332,7 +360,7 @@ fn of_name((kind, name): &(String, String), ask: &Ask) -> u8 {
     match (kind.as_str(), &caller.kind) {
         (_, _) if name == "*" => 2,
         ("Service", CallerKind::Service { name: service }) if name == service => 4,
-        ("Service", _) | (_, CallerKind::Anonymous | CallerKind::Service { .. }) => 0,
+        ("Service" | "Federated", _) | (_, CallerKind::Anonymous | CallerKind::Service { .. }) => 0,
         _ if *name == caller.account || *name == root => 1,
         _ if *name == caller.arn => 4,
         (_, CallerKind::RoleSession { role_arn, .. }) if name == role_arn => 3,

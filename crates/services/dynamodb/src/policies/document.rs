@@ -3,8 +3,7 @@
 //! resource-based policies".
 
 use lambent_api::{ApiError, Call};
-use lambent_base::Arn;
-use lambent_identity::{Identity, IdentityError, Policy, ResourceFacts, Wanted};
+use lambent_identity::{Identity, IdentityError, MalformedPolicy, Pins, Policy, ResourceFacts, Wanted};
 use serde_json::Value;
 
 use crate::error::validation;
@@ -52,6 +51,8 @@ const OF_STREAMS: [&str; 3] = ["DescribeStream", "GetRecords", "GetShardIterator
 /// What both may.
 const OF_BOTH: [&str; 3] = ["DeleteResourcePolicy", "GetResourcePolicy", "PutResourcePolicy"];
 
+/// Whom a policy means. AWS stores none that names somebody whom it cannot find.
+///
 /// Errors: ValidationException for what cannot hang there, and, unless `may_lock_out`, for what would keep the caller from
 /// changing it again.
 pub(super) async fn check(
@@ -60,29 +61,31 @@ pub(super) async fn check(
     target: &Target,
     text: &str,
     may_lock_out: bool,
-) -> Result<(), ApiError> {
+) -> Result<Pins, ApiError> {
     if text.len() > POLICY_MAX_BYTES {
         let message = format!("Policy exceeds the maximum allowed size of {POLICY_MAX_BYTES} bytes");
         return Err(invalid(&message));
     }
-    let policy = Policy::resource(text, "dynamodb").map_err(|error| malformed(&error.to_string()))?;
+    let policy = Policy::resource(text, "dynamodb").map_err(|error| match error {
+        MalformedPolicy::Principal { .. } => unknown_principal(),
+        other => malformed(&other.to_string()),
+    })?;
     let value: Value = serde_json::from_str(text).map_err(|error| malformed(&error.to_string()))?;
     for statement in each(&value["Statement"]) {
         check_actions(target, statement)?;
         check_resources(target, statement)?;
-        for name in principals_of(statement) {
-            if !knows(identity, call, name).await? {
-                return Err(invalid("Invalid principal in policy document."));
-            }
-        }
     }
+    let pins = identity.names(call.authorized()).pin(&policy).await.map_err(|error| match error {
+        IdentityError::MalformedPolicy(MalformedPolicy::Principal { .. }) => unknown_principal(),
+        other => ApiError::internal(&other),
+    })?;
     if may_lock_out {
-        return Ok(());
+        return Ok(pins);
     }
     let facts = ResourceFacts { policy: Some(policy.into()), ..ResourceFacts::default() };
     let wanted = Wanted::new("dynamodb:PutResourcePolicy", target.arn());
     match identity.authorize_on(call.caller(), &call.context.circumstances(), wanted, facts).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(pins),
         Err(IdentityError::Denied(_)) => Err(invalid(
             "The new policy would not allow you to update the policy of this resource in the future; set \
              ConfirmRemoveSelfResourceAccess to confirm.",
@@ -128,30 +131,6 @@ fn check_resources(target: &Target, statement: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// Whether there is somebody of this name. AWS stores none that it cannot find.
-async fn knows(identity: &Identity, call: &Call, name: &str) -> Result<bool, ApiError> {
-    let Ok(arn) = name.parse::<Arn>() else { return Ok(true) };
-    let is_absent = |error| match error {
-        IdentityError::NoSuchRole(_) | IdentityError::NoSuch { .. } => Ok(false),
-        other => Err(ApiError::internal(&other)),
-    };
-    let principals = identity.principals(call.authorized());
-    match arn.resource.split_once('/') {
-        Some(("role", _)) => principals.role_by_arn(name).await.map_or_else(is_absent, |_| Ok(true)),
-        Some(("user", path)) => {
-            let bare = path.rsplit('/').next().unwrap_or(path);
-            principals.user(&arn.account, bare).await.map_or_else(is_absent, |_| Ok(true))
-        }
-        _ => Ok(true),
-    }
-}
-
-/// The principals of IAM that a statement names by ARN.
-fn principals_of(statement: &Value) -> impl Iterator<Item = &str> {
-    let both = [&statement["Principal"]["AWS"], &statement["NotPrincipal"]["AWS"]];
-    both.into_iter().flat_map(each).filter_map(Value::as_str)
-}
-
 /// One, several, or none.
 fn each(value: &Value) -> std::slice::Iter<'_, Value> {
     match value {
@@ -159,6 +138,10 @@ fn each(value: &Value) -> std::slice::Iter<'_, Value> {
         Value::Null => [].iter(),
         one => std::slice::from_ref(one).iter(),
     }
+}
+
+fn unknown_principal() -> ApiError {
+    invalid("Invalid principal in policy document.")
 }
 
 fn malformed(why: &str) -> ApiError {

@@ -116,7 +116,7 @@ async fn found(txn: &Txn, target: &Target) -> Result<Option<Known>, DynamoError>
         Some(row) => Some(rows::decode("a resource's policy", &row)?),
         None => None,
     };
-    let policy = policy.map(|row| Policy::resource(&row.text, "dynamodb")).transpose();
+    let policy = policy.map(|row| Policy::stored_resource(&row.text, "dynamodb", &row.pins)).transpose();
     let policy =
         policy.map_err(|why| DynamoError::Row { what: "a resource's policy", why: why.to_string() })?;
     let tags = table.iter().flat_map(|table| table.tags.clone()).collect();

@@ -3,6 +3,7 @@
 
 use lambent_api::{ApiError, Call};
 use lambent_base::Place;
+use lambent_identity::Pins;
 use lambent_model_dynamodb::errors::{policy_not_found_exception, resource_not_found_exception};
 use lambent_model_dynamodb::{
     DeleteResourcePolicyInput, DeleteResourcePolicyOutput, GetResourcePolicyInput, GetResourcePolicyOutput,
@@ -20,7 +21,11 @@ const NO_POLICY: &str = "NO_POLICY";
 /// The policy of a table or of a stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PolicyRow {
+    /// As it was given.
     pub(crate) text: String,
+    /// Whom its principals mean.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    pub(crate) pins: Pins,
     /// Milliseconds since 1970 when it was put, or one more than its predecessor's.
     pub(crate) revision: i64,
 }
@@ -74,16 +79,18 @@ impl Dynamo {
     ) -> Result<PutResourcePolicyOutput, DynamoError> {
         let target = &Target::of(call, &input.resource_arn)?;
         let may_lock_out = input.confirm_remove_self_resource_access == Some(true);
-        document::check(&self.identity, call, target, &input.policy, may_lock_out).await?;
+        let pins = &document::check(&self.identity, call, target, &input.policy, may_lock_out).await?;
         let (input, now_ms) = (&input, call.time_ms());
         let committed = self.rows.of(call).run(|txn| async move {
             let (id, current) = self.policy_of(&txn, target, &input.resource_arn).await?;
             expect(input.expected_revision_id.as_deref(), current.as_ref(), target)?;
-            if let Some(same) = current.as_ref().filter(|current| current.text == input.policy) {
+            let is_same = |current: &&PolicyRow| current.text == input.policy && current.pins == *pins;
+            if let Some(same) = current.as_ref().filter(is_same) {
                 return Ok(same.revision);
             }
             let revision = current.map_or(now_ms, |current| now_ms.max(current.revision + 1));
-            put_policy(&txn, id, &PolicyRow { text: input.policy.clone(), revision });
+            let row = PolicyRow { text: input.policy.clone(), pins: pins.clone(), revision };
+            put_policy(&txn, id, &row);
             Ok::<_, DynamoError>(revision)
         });
         let revision = committed.await?;
@@ -101,10 +108,10 @@ impl Dynamo {
         let read = self.rows.of(call).read(|txn| async move { self.policy_of(&txn, target, arn).await });
         let (_, policy) = read.await?;
         let policy = policy.ok_or_else(|| policy_not_found_exception(format!("{NOT_FOUND}{arn}")))?;
-        Ok(GetResourcePolicyOutput {
-            policy: Some(policy.text),
-            revision_id: Some(policy.revision.to_string()),
-        })
+        let names = self.identity.names(call.authorized());
+        let shown = names.shown(&policy.text, &policy.pins).await;
+        let shown = shown.map_err(|error| ApiError::internal(&error))?;
+        Ok(GetResourcePolicyOutput { policy: Some(shown), revision_id: Some(policy.revision.to_string()) })
     }
 
     pub(crate) async fn delete_resource_policy(
@@ -158,8 +165,8 @@ pub(crate) async fn new_policy(
     text: String,
 ) -> Result<PolicyRow, ApiError> {
     let target = Target { place: place.clone(), table: table.to_owned(), label: None };
-    document::check(&dynamo.identity, call, &target, &text, true).await?;
-    Ok(PolicyRow { text, revision: call.time_ms() })
+    let pins = document::check(&dynamo.identity, call, &target, &text, true).await?;
+    Ok(PolicyRow { text, pins, revision: call.time_ms() })
 }
 
 /// Attaches a policy to a table or a stream.

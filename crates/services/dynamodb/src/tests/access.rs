@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lambent_api::Call;
-use lambent_identity::{Caller, CallerKind, ResourcePolicies, Wanted};
+use lambent_identity::{Caller, CallerKind, ResourcePolicies, User, Wanted};
 use lambent_model_dynamodb as model;
 use lambent_model_dynamodb::AttributeValue;
 
@@ -224,6 +224,58 @@ async fn a_policy_lets_in_another_account_until_it_goes() {
     assert!(!may(ARN).await);
     bench.table("songs", None).await;
     assert!(!may(ARN).await, "a table made anew has no policy of its former life");
+}
+
+/// A user of another account, and how its requests look.
+async fn user(bench: &Bench, name: &str) -> Caller {
+    let identity = bench.identity();
+    let user = User { name: name.to_owned(), path: "/".to_owned(), ..User::default() };
+    let leave = lambent_api::testing::root_of(&identity, "111111111111").await;
+    let principals = identity.principals(&leave);
+    let user = principals.create_user(user).await.unwrap();
+    let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    principals.put_user_policy(name, "all", all).await.unwrap();
+    let (account, arn) = (user.account.clone(), user.arn());
+    Caller {
+        account,
+        arn,
+        user_id: user.id,
+        kind: CallerKind::User { name: user.name },
+        ..Caller::anonymous()
+    }
+}
+
+#[tokio::test]
+async fn a_policy_means_who_had_the_name_when_it_was_put() {
+    let bench = Bench::new().await;
+    bench.table("songs", None).await;
+    let identity = bench.identity();
+    identity.guard("dynamodb", bench.dynamo.as_guard());
+    let may = async |caller: &Caller| {
+        let at = bench.call().context.circumstances();
+        identity.authorize(caller, &at, Wanted::new("dynamodb:Query", ARN)).await.is_ok()
+    };
+    let shown = async || {
+        let get = model::GetResourcePolicyInput { resource_arn: ARN.to_owned() };
+        bench.dynamo.get_resource_policy(&bench.call(), get).await.unwrap().policy.unwrap()
+    };
+    let ann = user(&bench, "ann").await;
+    let text = policy(&format!(r#"{{"AWS":"{}"}}"#, ann.arn), ARN);
+    let first = put(&bench, &bench.call(), &text, None).await.unwrap();
+    assert!(may(&ann).await);
+    assert_eq!(shown().await, text, "it is shown as it was given");
+
+    let leave = lambent_api::testing::root_of(&identity, "111111111111").await;
+    identity.principals(&leave).delete_user_policy("ann", "all").await.unwrap();
+    identity.principals(&leave).delete_user("ann").await.unwrap();
+    let other = user(&bench, "ann").await;
+    assert_eq!(other.arn, ann.arn);
+    assert!(!may(&other).await, "another has the name now");
+    let now = shown().await;
+    assert!(now.contains(&ann.user_id) && !now.contains(&ann.arn), "{now}");
+
+    assert_ne!(put(&bench, &bench.call(), &text, None).await.unwrap(), first, "it means somebody else now");
+    assert!(may(&other).await);
 }
 
 #[tokio::test]

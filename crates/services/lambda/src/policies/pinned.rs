@@ -34,7 +34,7 @@ impl Lambda {
         let id = match (arn.service.as_str(), arn.resource.as_str()) {
             ("iam", "root") => None,
             ("iam", _) => {
-                let found = self.parts.identity.principals(call.authorized()).id_of(text).await;
+                let found = self.parts.identity.names(call.authorized()).id_of(text).await;
                 Some(found.map_err(|error| ApiError::internal(&error))?.ok_or_else(invalid)?)
             }
             _ => return Err(invalid().into()),
@@ -48,14 +48,14 @@ impl Lambda {
         call: &Call,
         mut policy: PolicyRow,
     ) -> Result<PolicyRow, LambdaError> {
-        let principals = self.parts.identity.principals(call.authorized());
+        let names = self.parts.identity.names(call.authorized());
         let failed = |error| ApiError::internal(&error);
         for statement in &mut policy.statements {
             if let (PrincipalRow::Aws(name), Some(id)) = (&mut statement.principal, &statement.principal_id) {
-                *name = principals.name_of(name, id).await.map_err(failed)?;
+                *name = names.name_of(name, id).await.map_err(failed)?;
             }
         }
-        let new: BTreeMap<String, String> = principals.new_names(&policy.pins).await.map_err(failed)?;
+        let new: BTreeMap<String, String> = names.new_names(&policy.pins).await.map_err(failed)?;
         policy.rename_written(|name| new.get(name).cloned());
         Ok(policy)
     }

@@ -36,7 +36,7 @@ impl Lambda {
     ) -> Result<PutResourcePolicyResponse, LambdaError> {
         let name = &resource_name(&input.resource_arn, &call.owner_place())?;
         let (written, compiled) = read(&input.policy, &name.qualified_arn())?;
-        let pins = self.parts.identity.principals(call.authorized()).pin(&compiled).await;
+        let pins = self.parts.identity.names(call.authorized()).pin(&compiled).await;
         let pins = pins.map_err(|error| match error {
             IdentityError::MalformedPolicy(why) => malformed(&why.to_string()),
             other => ApiError::internal(&other),

@@ -152,11 +152,23 @@ impl Cloud {
 
     /// Allows a role this from now on.
     pub(crate) async fn allow(&self, role: &str, action: &str, resource: &str) {
-        let policy = json!({"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Action": action, "Resource": resource}]});
-        let role = lambent_identity::RoleName { account: ACCOUNT, name: role };
+        self.put_role_policy(
+            role,
+            action,
+            &json!({"Effect": "Allow", "Action": action, "Resource": resource}),
+        )
+        .await;
+    }
+
+    /// Allows a role what one statement says.
+    pub(crate) async fn allow_by(&self, role: &str, statement: &Value) {
+        self.put_role_policy(role, "statement", statement).await;
+    }
+
+    async fn put_role_policy(&self, role: &str, name: &str, statement: &Value) {
+        let policy = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
         let leave = lambent_api::testing::root(&self.identity).await;
-        self.identity.principals(&leave).put_role_policy(role, action, &policy.to_string()).await.unwrap();
+        self.identity.principals(&leave).put_role_policy(role, name, &policy).await.unwrap();
     }
 
     /// Sends a request as the account's root; errors come as an answer with `code` and `message`.

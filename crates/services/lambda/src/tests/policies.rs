@@ -269,8 +269,8 @@ async fn a_role_made_anew_is_not_the_one_that_a_function_lets_in() {
     cloud.make_role("caller", "lambda.amazonaws.com").await;
     let role = "arn:aws:iam::000000000000:role/caller";
     let leave = lambent_api::testing::root(&cloud.identity).await;
-    let principals = cloud.identity.principals(&leave);
-    let id = principals.id_of(role).await.unwrap().unwrap();
+    let (principals, names) = (cloud.identity.principals(&leave), cloud.identity.names(&leave));
+    let id = names.id_of(role).await.unwrap().unwrap();
     let added = add(&cloud, "role", json!({"Principal": role})).await;
     assert_eq!(added.status, 201, "{added:?}");
     let guard = cloud.lambda.as_guard();
@@ -283,10 +283,7 @@ async fn a_role_made_anew_is_not_the_one_that_a_function_lets_in() {
         (of(&decided), of(&shown))
     };
     assert_eq!(who().await, (id.clone(), role.to_owned()));
-    principals
-        .delete_role(lambent_identity::RoleName { account: "000000000000", name: "caller" })
-        .await
-        .unwrap();
+    principals.delete_role("caller").await.unwrap();
     cloud.make_role("caller", "lambda.amazonaws.com").await;
     assert_eq!(who().await, (id.clone(), id), "the name is another's now");
     let statement = json!({
@@ -295,6 +292,6 @@ async fn a_role_made_anew_is_not_the_one_that_a_function_lets_in() {
     let put = put(&cloud, "thumb", json!([statement])).await;
     assert_eq!(put.status, 200, "{put:?}");
     let facts = guard.of(&arn("thumb")).await.unwrap();
-    let new = principals.id_of(role).await.unwrap().unwrap();
+    let new = names.id_of(role).await.unwrap().unwrap();
     assert!(facts.policy.unwrap().text().contains(&new));
 }

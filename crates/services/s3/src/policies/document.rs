@@ -48,8 +48,8 @@ impl S3 {
         owners_own(call)?;
         let access = self.access_of(call, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
         let policy = access.policy.ok_or_else(|| no_policy(&input.bucket))?;
-        let principals = self.identity().principals(call.authorized());
-        let shown = principals.shown(&policy, &access.pins).await.map_err(unread)?;
+        let names = self.identity().names(call.authorized());
+        let shown = names.shown(&policy, &access.pins).await.map_err(unread)?;
         Ok(GetBucketPolicyOutput { policy: Some(shown) })
     }
 
@@ -89,7 +89,7 @@ impl S3 {
         for statement in each(&value["Statement"]) {
             check_statement(bucket, statement)?;
         }
-        match self.identity().principals(call.authorized()).pin(&policy).await {
+        match self.identity().names(call.authorized()).pin(&policy).await {
             Ok(pins) => Ok((policy, pins)),
             Err(IdentityError::MalformedPolicy(MalformedPolicy::Principal { kind, name })) => {
                 let detail = format!("\"{kind}\" : \"{name}\"");

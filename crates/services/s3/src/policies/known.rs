@@ -60,8 +60,8 @@ impl BucketPolicies {
             self.0.buckets.write().remove(bucket);
             return Ok(None);
         };
-        let pinned = |text: &str| Policy::resource(text, "s3")?.pinned(&access.pins);
-        let policy = access.policy.as_deref().map(pinned).transpose()?;
+        let stored = |text: &str| Policy::stored_resource(text, "s3", &access.pins);
+        let policy = access.policy.as_deref().map(stored).transpose()?;
         let is_blocked_public =
             access.block.restrict_public_buckets && policy.as_ref().is_some_and(Policy::is_public);
         let known = Arc::new(Known { revision, owner, policy: policy.map(Arc::new), is_blocked_public });

@@ -30,7 +30,7 @@ use lambent_base::{Arn, Clock, ManualClock, Place, Random};
 use lambent_blobs::{BlobOptions, BlobStore};
 use lambent_bus::Outbox;
 use lambent_bus::ports::{Caller, MayInvoke, PortError};
-use lambent_identity::{CallerKind, Identity, MasterKey, Role, RoleName, RootKey, Wanted};
+use lambent_identity::{CallerKind, Identity, MasterKey, Role, RootKey, Wanted};
 use lambent_model_s3::{
     CreateBucketRequest, DeleteObjectsRequest, GetObjectOutput, GetObjectRequest, PutObjectOutput,
     PutObjectRequest,
@@ -212,7 +212,6 @@ impl Fixture {
     /// A role that may do what `statements` say.
     pub(super) async fn role(&self, statements: serde_json::Value) -> lambent_identity::Caller {
         let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
-        let name = RoleName { account: ACCOUNT, name: "worker" };
         let role = Role {
             account: ACCOUNT.to_owned(),
             name: "worker".to_owned(),
@@ -229,7 +228,7 @@ impl Fixture {
         let leave = lambent_api::testing::root(&self.identity).await;
         let principals = self.identity.principals(&leave);
         principals.create_role(role).await.ok();
-        principals.put_role_policy(name, "only", &policy).await.unwrap();
+        principals.put_role_policy("worker", "only", &policy).await.unwrap();
         lambent_identity::Caller {
             account: ACCOUNT.to_owned(),
             arn: format!("arn:aws:sts::{ACCOUNT}:assumed-role/worker/test"),

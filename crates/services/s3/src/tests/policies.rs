@@ -328,7 +328,7 @@ async fn a_user_made_anew_is_not_the_one_that_a_bucket_lets_in() {
             ..lambent_identity::User::default()
         };
         principals.create_user(user).await.unwrap();
-        let key = principals.create_access_key(ACCOUNT, "anna").await.unwrap().key.id;
+        let key = principals.create_access_key("anna").await.unwrap().key.id;
         fixture.identity.credential(&key, None).await.unwrap().caller
     };
     let arn = format!("arn:aws:iam::{ACCOUNT}:user/anna");
@@ -343,8 +343,8 @@ async fn a_user_made_anew_is_not_the_one_that_a_bucket_lets_in() {
         fixture.s3.get_bucket_policy(&fixture.call().await, input).await.unwrap().policy.unwrap()
     };
     assert_eq!(get().await, text, "as it was given, while she is there");
-    principals.delete_access_key(ACCOUNT, "anna", &old.access_key_id).await.unwrap();
-    principals.delete_user(ACCOUNT, "anna").await.unwrap();
+    principals.delete_access_key("anna", &old.access_key_id).await.unwrap();
+    principals.delete_user("anna").await.unwrap();
     let new = make().await;
     assert_eq!(read(&fixture, &new).await.unwrap_err(), DENIED);
     let shown: Value = serde_json::from_str(&get().await).unwrap();
