@@ -188,7 +188,7 @@ async fn insert(txn: &Txn, name: &str, row: &BucketRow, called_region: &str) -> 
     let bytes = rows::encode(row)?;
     txn.put(&key, &bytes);
     txn.put(&keys::owned_bucket(&row.owner, name), &bytes);
-    txn.add(&keys::revision(), 1);
+    txn.add(&keys::revision(&row.owner), 1);
     Ok(())
 }
 
@@ -212,7 +212,7 @@ async fn delete_step(txn: &Txn, call: &Call, name: &str, expected: Option<&str>)
     }
     delete_large(txn, &keys::notify(name)).await?;
     txn.delete(&keys::access(name));
-    txn.add(&keys::revision(), 1);
+    txn.add(&keys::revision(&row.owner), 1);
     txn.delete(&keys::owned_bucket(&row.owner, name));
     txn.delete(&keys::bucket(name));
     Ok(true)

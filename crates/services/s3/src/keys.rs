@@ -5,7 +5,7 @@
 //! | `s3/bucket/` NAME | [`crate::rows::BucketRow`] |
 //! | `s3/owner/` ACCOUNT, NAME | empty: an account's buckets in order |
 //! | `s3/access/` NAME | [`crate::rows::AccessRow`]: the bucket's policy |
-//! | `s3/revision` | how often an owner or policy of a bucket has changed (a counter) |
+//! | `s3/revision/` ACCOUNT | how often its buckets have come, gone, or changed whom they let in (a counter): decisions about them read it, and no other account's |
 //! | `s3/notify/` NAME | the notification rules (a large value) |
 //! | `s3/object/` BUCKET, KEY (raw) | [`crate::rows::ObjectRow`], with the body when that is small |
 //! | `s3/upload/` BUCKET, KEY, UPLOAD (raw) | [`crate::rows::UploadRow`] |
@@ -23,7 +23,7 @@ use lambent_store::{Key, KeyError, KeyRange, KeyReader};
 const BUCKET: &[u8] = b"s3/bucket/";
 const OWNER: &[u8] = b"s3/owner/";
 const ACCESS: &[u8] = b"s3/access/";
-const REVISION: &[u8] = b"s3/revision";
+const REVISION: &[u8] = b"s3/revision/";
 const NOTIFY: &[u8] = b"s3/notify/";
 const OBJECT: &[u8] = b"s3/object/";
 const UPLOAD: &[u8] = b"s3/upload/";
@@ -57,9 +57,9 @@ pub(crate) fn name_of_owned(key: &[u8]) -> Result<String, KeyError> {
     reader.str()
 }
 
-/// The counter that rises with every change of a bucket's owner or policy.
-pub(crate) fn revision() -> Key {
-    Key::new(REVISION)
+/// The counter that rises with every change of whom an account's buckets let in, and when one of them comes or goes.
+pub(crate) fn revision(account: &str) -> Key {
+    Key::new(REVISION).str(account)
 }
 
 pub(crate) fn access(bucket: &str) -> Key {

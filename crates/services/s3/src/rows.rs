@@ -188,9 +188,10 @@ impl AccessRow {
         txn.get(&key).await?.map_or_else(|| Ok(Self::default()), |row| decode(&key, &row))
     }
 
-    pub(crate) fn put(&self, txn: &Txn, bucket: &str) -> Result<(), S3Error> {
+    /// Of a bucket of this account's.
+    pub(crate) fn put(&self, txn: &Txn, owner: &str, bucket: &str) -> Result<(), S3Error> {
         txn.put(&keys::access(bucket), &encode(self)?);
-        txn.add(&keys::revision(), 1);
+        txn.add(&keys::revision(owner), 1);
         Ok(())
     }
 }

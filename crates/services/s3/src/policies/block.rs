@@ -97,8 +97,8 @@ impl S3 {
     ) -> Result<Empty, S3Error> {
         let change = &change;
         let committed = self.db(call).run(|txn| async move {
-            buckets::bucket(&txn, call, bucket, expected_owner).await?;
-            change(AccessRow::of(&txn, bucket).await?)?.put(&txn, bucket)
+            let row = buckets::bucket(&txn, call, bucket, expected_owner).await?;
+            change(AccessRow::of(&txn, bucket).await?)?.put(&txn, &row.owner, bucket)
         });
         committed.await?;
         Ok(Empty {})

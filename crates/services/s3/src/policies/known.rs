@@ -14,8 +14,8 @@ use crate::{keys, limits, names};
 
 /// The owners and policies of buckets, for decisions. Cheap to clone.
 ///
-/// A row counts what changes them, and is read for each decision: so a change is decided on from the next request on, on
-/// every node.
+/// A row of the owner's counts what changes them, and is read for each decision: so a change is decided on from the next
+/// request on, on every node, and costs nothing to who decides on other accounts' buckets.
 #[derive(Clone)]
 pub struct BucketPolicies(Arc<Inner>);
 
@@ -44,7 +44,8 @@ impl BucketPolicies {
         let known = self.0.buckets.read().get(bucket).cloned();
         let db = self.0.rows.of_platform(&self.0.work);
         if let Some(known) = known {
-            let now = db.read(|txn| async move { revision(&txn).await }).await.map_err(damaged)?;
+            let owner = &known.owner;
+            let now = db.read(|txn| async move { revision(&txn, owner).await }).await.map_err(damaged)?;
             if known.revision == now {
                 return Ok(Some(known));
             }
@@ -54,7 +55,7 @@ impl BucketPolicies {
             let Some(row) = txn.get(&key).await? else { return Ok(None) };
             let row: BucketRow = rows::decode(&key, &row)?;
             let access = AccessRow::of(&txn, bucket).await?;
-            Ok::<_, S3Error>(Some((revision(&txn).await?, row.owner, access)))
+            Ok::<_, S3Error>(Some((revision(&txn, &row.owner).await?, row.owner, access)))
         });
         let Some((revision, owner, access)) = read.await.map_err(damaged)? else {
             self.0.buckets.write().remove(bucket);
@@ -74,9 +75,9 @@ impl BucketPolicies {
     }
 }
 
-/// How many changes of owners and policies there have been.
-async fn revision(txn: &Txn) -> Result<i64, S3Error> {
-    let row = txn.get_snapshot(&keys::revision()).await?;
+/// How many changes there have been of an account's buckets and their policies: a bucket that gets another owner has left this one.
+async fn revision(txn: &Txn, owner: &str) -> Result<i64, S3Error> {
+    let row = txn.get_snapshot(&keys::revision(owner)).await?;
     Ok(i64::from_le_bytes(engine::read_counter(row.as_deref())?))
 }
 
@@ -101,5 +102,60 @@ fn damaged(error: S3Error) -> IdentityError {
     match error {
         S3Error::Store(error) => IdentityError::Store(error),
         other => IdentityError::Damaged(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambent_base::{Clock, Random};
+
+    use super::*;
+
+    async fn change(db: &Db, name: &str, row: Option<&BucketRow>, owner: &str) {
+        let changed = db.run(|txn| async move {
+            match row {
+                Some(row) => txn.put(&keys::bucket(name), &rows::encode(row)?),
+                None => txn.delete(&keys::bucket(name)),
+            }
+            AccessRow::default().put(&txn, owner, name)
+        });
+        changed.await.unwrap();
+    }
+
+    fn bucket_of(owner: &str) -> BucketRow {
+        BucketRow {
+            owner: owner.to_owned(),
+            region: "us-east-1".to_owned(),
+            location_constraint: None,
+            created_unix_ms: 0,
+            notifies: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_read_by_who_decides_on_that_account_alone() {
+        let db = Db::memory(Clock::system(), Random::seeded(1));
+        let policies = BucketPolicies::new(Guarded::new(db.clone()), PlatformWork::for_the("tests"));
+        let (ours, theirs) = (bucket_of("000000000000"), bucket_of("111122223333"));
+        change(&db, "ours", Some(&ours), &ours.owner).await;
+        change(&db, "theirs", Some(&theirs), &theirs.owner).await;
+        let before = policies.known("ours").await.unwrap().unwrap();
+        change(&db, "theirs", Some(&theirs), &theirs.owner).await;
+        let after = policies.known("ours").await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&before, &after), "another account's change has this one's read again");
+        change(&db, "ours", Some(&ours), &ours.owner).await;
+        let after = policies.known("ours").await.unwrap().unwrap();
+        assert!(!Arc::ptr_eq(&before, &after), "an own change is not seen");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_another_account_has_now_is_seen_as_its() {
+        let db = Db::memory(Clock::system(), Random::seeded(1));
+        let policies = BucketPolicies::new(Guarded::new(db.clone()), PlatformWork::for_the("tests"));
+        change(&db, "photos", Some(&bucket_of("000000000000")), "000000000000").await;
+        assert_eq!(policies.known("photos").await.unwrap().unwrap().owner, "000000000000");
+        change(&db, "photos", None, "000000000000").await;
+        change(&db, "photos", Some(&bucket_of("111122223333")), "111122223333").await;
+        assert_eq!(policies.known("photos").await.unwrap().unwrap().owner, "111122223333");
     }
 }
