@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use lambent_api::{Body, Call, CallContext, Client, PlatformWork};
+use lambent_api::{ACCESS_DENIED, ApiError, Body, Call, CallContext, Client, PlatformWork};
 use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::Delivery;
 use lambent_bus::ports::{DeliverTo, Outgoing, PortError};
-use lambent_identity::Wanted;
+use lambent_identity::{IdentityError, Wanted};
 use lambent_model_s3::PutObjectRequest;
-use lambent_wire::{ApiError, Timestamp};
+use lambent_wire::Timestamp;
 
 use crate::errors::S3Error;
 use crate::names::object_arn;
@@ -45,7 +45,13 @@ impl BucketTarget {
         let bucket = target.resource;
         let key = object_key(&source, created_ms, &id);
         let caller = self.s3.identity().role_as_service(SERVICE_PRINCIPAL, &role_arn, SESSION).await;
-        let caller = caller.map_err(|error| ApiError::new("AccessDenied", 403, error.to_string()))?;
+        let caller = caller.map_err(|error| match error {
+            IdentityError::Denied(_) | IdentityError::NoSuchRole(_) => {
+                ApiError::new(ACCESS_DENIED, 403, error.to_string())
+            }
+            // It is not known whether it may: that is no refusal.
+            other => ApiError::internal(&other),
+        })?;
         let context = CallContext {
             request_id: id,
             place: Place { account: source.account, region: source.region },
@@ -53,7 +59,8 @@ impl BucketTarget {
             source_ip: SERVICE_PRINCIPAL.to_owned(),
             endpoint: String::new(),
             trace,
-            client: Client::default(),
+            // Lambda calls within the platform: nothing of it is on a wire that others read.
+            client: Client { is_secure: true, ..Client::default() },
         };
         let wanted = Wanted::new(ACTION, object_arn(&bucket, &key));
         let call = Call::decide(context, self.parts.identity.clone(), &caller, wanted).await?;

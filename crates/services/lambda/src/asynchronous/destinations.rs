@@ -12,7 +12,7 @@ use bytes::Bytes;
 use lambent_base::{Arn, Clock};
 use lambent_bus::ports::{Caller, DeliverTo, Follow, InvokeError, Invoked};
 use lambent_bus::{DESTINATION, End, Event, NewEvent, RetryPolicy};
-use lambent_identity::{Circumstances, Wanted};
+use lambent_identity::{Circumstances, IdentityError, Wanted};
 use lambent_model_lambda::DestinationConfig;
 use lambent_wire::{ApiError, Timestamp};
 use serde_json::{Value, json};
@@ -135,7 +135,8 @@ impl Lambda {
                 return Err(errors::invalid(format!("The destination ARN {text} is invalid.")).into());
             }
             let (action, resource) = target.permission(&arn);
-            if !self.role_may(role_arn, action, resource).await {
+            let region = region_of(&arn, &name.place.region);
+            if !self.role_may(role_arn, region, action, resource).await? {
                 return Err(errors::invalid(format!(
                     "The function's execution role does not have permissions to call {} on {text}",
                     verb(action)
@@ -147,7 +148,12 @@ impl Lambda {
     }
 
     /// Fails unless the function's dead letters may go where they shall.
-    pub(crate) async fn check_dead_letters(&self, role_arn: &str, text: &str) -> Result<(), LambdaError> {
+    pub(crate) async fn check_dead_letters(
+        &self,
+        role_arn: &str,
+        own_region: &str,
+        text: &str,
+    ) -> Result<(), LambdaError> {
         let invalid = || errors::invalid(format!("The provided dead letter target {text} is invalid."));
         let arn: Arn = text.parse().map_err(|_| invalid())?;
         let target = self.target_of(&arn, "a DeadLetterConfig of", invalid)?;
@@ -155,7 +161,7 @@ impl Lambda {
             return Err(invalid().into());
         }
         let (action, resource) = target.permission(&arn);
-        if self.role_may(role_arn, action, resource).await {
+        if self.role_may(role_arn, region_of(&arn, own_region), action, resource).await? {
             return Ok(());
         }
         let service = arn.service.to_uppercase();
@@ -183,20 +189,42 @@ impl Lambda {
         }
     }
 
-    /// Whether a function's role trusts Lambda and may do this.
-    pub(crate) async fn role_may(&self, role_arn: &str, action: &'static str, resource: String) -> bool {
+    /// Whether a function's role trusts Lambda and may do this in a region.
+    ///
+    /// Errors: when that cannot be decided now, which is no refusal.
+    pub(crate) async fn role_may(
+        &self,
+        role_arn: &str,
+        region: &str,
+        action: &'static str,
+        resource: String,
+    ) -> Result<bool, LambdaError> {
         let identity = &self.parts.identity;
-        match identity.role_as_service(SERVICE_PRINCIPAL, role_arn, "destinations").await {
-            Ok(caller) => {
-                let at = Circumstances { time_ms: self.parts.clock.unix_ms(), ..Circumstances::default() };
-                identity.authorize(&caller, &at, Wanted::new(action, resource)).await.is_ok()
-            }
-            Err(error) => {
+        let at = Circumstances {
+            // What Lambda does in a role's name never goes over a network that others read on.
+            is_secure: true,
+            region: region.to_owned(),
+            time_ms: self.parts.clock.unix_ms(),
+            ..Circumstances::default()
+        };
+        let decided = match identity.role_as_service(SERVICE_PRINCIPAL, role_arn, "destinations").await {
+            Ok(caller) => identity.authorize(&caller, &at, Wanted::new(action, resource)).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match decided {
+            Ok(()) => Ok(true),
+            Err(error @ (IdentityError::Denied(_) | IdentityError::NoSuchRole(_))) => {
                 tracing::debug!(%error, role_arn, "a role hands nothing on");
-                false
+                Ok(false)
             }
+            Err(error) => Err(LambdaError::Role(error.to_string())),
         }
     }
+}
+
+/// The region in which a target is asked: buckets have none in their names.
+fn region_of<'a>(target: &'a Arn, own: &'a str) -> &'a str {
+    if target.region.is_empty() { own } else { &target.region }
 }
 
 async fn exists(target: &dyn DeliverTo, arn: &Arn) -> Result<bool, LambdaError> {

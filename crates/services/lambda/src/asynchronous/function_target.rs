@@ -21,10 +21,14 @@ impl Lambda {
 
     async fn take_over(&self, outgoing: Outgoing) -> Delivery {
         let Outgoing { target, role_arn, source, body, attributes, id, trace, .. } = outgoing;
-        if !self.role_may(&role_arn, INVOKE, target.to_string()).await {
-            return Delivery::Refused(format!(
-                "the role {role_arn} of {source} may not {INVOKE} on {target}, or does not trust Lambda"
-            ));
+        match self.role_may(&role_arn, &target.region, INVOKE, target.to_string()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                return Delivery::Refused(format!(
+                    "the role {role_arn} of {source} may not {INVOKE} on {target}, or does not trust Lambda"
+                ));
+            }
+            Err(error) => return Delivery::Busy(error.to_string()),
         }
         match exists(self, &target).await {
             Ok(true) => {}

@@ -159,7 +159,7 @@ impl Lambda {
             self.check_role(call, role_arn, function_arn).await?;
         }
         if let Some(target) = &settings.dead_letter_arn {
-            self.check_dead_letters(&settings.role, target).await?;
+            self.check_dead_letters(&settings.role, call.region(), target).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lambent_bus::Delivery;
-use lambent_bus::ports::Outgoing;
+use lambent_bus::ports::{Caller, MayInvoke, Outgoing};
 use serde_json::{Value, json};
 
 use super::cloud::arn;
@@ -209,11 +209,9 @@ async fn a_policys_deny_is_stronger_than_its_callers_own() {
     assert_eq!(cloud.invoke("thumb", &[], b"{}").await.status, 200);
 }
 
-#[tokio::test]
-async fn a_destinations_own_policy_may_deny_the_role() {
-    let cloud = cloud().await;
-    cloud.allow("thumbnailer", "lambda:InvokeFunction", &arn("thumb")).await;
-    let outgoing = || Outgoing {
+/// What a function hands on to another in its role's name.
+fn outgoing() -> Outgoing {
+    Outgoing {
         target: arn("thumb").parse().unwrap(),
         role_arn: "arn:aws:iam::000000000000:role/thumbnailer".to_owned(),
         source: arn("source").parse().unwrap(),
@@ -222,7 +220,48 @@ async fn a_destinations_own_policy_may_deny_the_role() {
         id: "an-id".to_owned(),
         created_ms: 0,
         trace: None,
+    }
+}
+
+/// What policies may ask of all that the platform does in the name of others: that it is over TLS, and in which region.
+fn conditions(region: &str) -> Value {
+    json!({"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"aws:RequestedRegion": region}})
+}
+
+#[tokio::test]
+async fn a_role_hands_on_where_its_policy_asks_for_tls_and_a_region() {
+    let cloud = cloud().await;
+    let target = cloud.lambda.as_target();
+    for (region, is_allowed) in [("eu-west-1", false), ("us-east-1", true)] {
+        let statement = json!({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": arn("thumb"),
+            "Condition": conditions(region)});
+        cloud.allow_by("thumbnailer", &statement).await;
+        let delivered = target.deliver(outgoing()).await;
+        assert_eq!(matches!(delivered, Delivery::Done), is_allowed, "{region}: {delivered:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_lets_a_service_in_that_asks_over_tls_in_a_region() {
+    let cloud = cloud().await;
+    let bucket = Caller::Service {
+        principal: "s3.amazonaws.com".to_owned(),
+        source: "arn:aws:s3:::photos".parse().unwrap(),
+        source_account: "000000000000".to_owned(),
     };
+    for (region, is_allowed) in [("eu-west-1", false), ("us-east-1", true)] {
+        let statement = json!({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"},
+            "Action": "lambda:InvokeFunction", "Condition": conditions(region)});
+        assert_eq!(put(&cloud, "thumb", json!([statement])).await.status, 200);
+        let may = MayInvoke::may_invoke(&*cloud.lambda, &arn("thumb").parse().unwrap(), &bucket).await;
+        assert_eq!(may.unwrap(), is_allowed, "{region}");
+    }
+}
+
+#[tokio::test]
+async fn a_destinations_own_policy_may_deny_the_role() {
+    let cloud = cloud().await;
+    cloud.allow("thumbnailer", "lambda:InvokeFunction", &arn("thumb")).await;
     let target = cloud.lambda.as_target();
     assert!(matches!(target.deliver(outgoing()).await, Delivery::Done));
     let deny = json!({"Effect": "Deny", "Principal": {"AWS": "000000000000"}, "Action": "lambda:*"});

@@ -14,6 +14,7 @@ mod policies;
 mod reading;
 mod reads;
 mod sweeps;
+mod target;
 mod writes;
 
 use std::pin::Pin;
