@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 import packages
 import signing
-from cloud import ACCOUNT, REGION
+from cloud import ACCOUNT, REGION, eventually
 
 
 def code(call):
@@ -122,6 +122,29 @@ def test_names_are_free_in_each_account(other, deploy, iam, unique):
     answer = json.loads(functions.invoke(FunctionName=name)["Payload"].read())
     assert answer == f"arn:aws:lambda:{REGION}:{account}:function:{name}"
     functions.delete_function(FunctionName=name)
+
+
+def test_a_page_of_dead_letters_goes_on_for_its_account_alone(cloud, other, s3, awslambda, bucket, deploy, notify):
+    """All accounts' letters lie together, so that where a page ends says nothing to others, nor can they go on there."""
+    function = deploy("def handler(event, context): return 1")
+    notify(bucket, function)
+    awslambda.remove_permission(FunctionName=function, StatementId=f"s3-{bucket}")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    path = "/_lambent/dead-letters"
+    eventually(lambda: function in signing.call(cloud, "lambent", "GET", path).body.decode())
+    key = other[1]("sts")._request_signer._credentials
+    theirs = {"key": key.access_key, "secret": key.secret_key}
+
+    def page(after="", **who):
+        answer = signing.call(cloud, "lambent", "GET", f"{path}?after={after}" if after else path, **who)
+        return answer.status, json.loads(answer.body)
+
+    (_, ours), (_, others) = page(), page(**theirs)
+    assert others["deadLetters"] == []
+    assert page(ours["next"])[0] == page(others["next"], **theirs)[0] == 200
+    for after, who in ((ours["next"], theirs), (others["next"], {}), ("00" * 40, {})):
+        status, refused = page(after, **who)
+        assert (status, refused["__type"]) == (400, "ValidationException")
 
 
 def test_what_concerns_the_whole_cloud_is_for_its_owner(cloud, other):

@@ -91,6 +91,13 @@ pub(crate) fn create_code_signing_config(input: &CreateCodeSigningConfigRequest,
     tagged(Wanted::new("lambda:CreateCodeSigningConfig", "*"), input.tags.as_ref())
 }
 
+/// What giving tags to something new wants beside making it: who may make things may not by that give them tags that policies
+/// ask for. `None` without tags.
+/// Source: Lambda Developer Guide, "Permissions required for working with tags".
+pub(crate) fn tag_new(arn: &str, tags: &BTreeMap<String, String>) -> Option<Wanted> {
+    (!tags.is_empty()).then(|| tagged(Wanted::new("lambda:TagResource", arn).of_a_new_thing(), Some(tags)))
+}
+
 /// What TagResource wants.
 pub(crate) fn tag_resource(input: &TagResourceRequest, _place: &Place) -> Wanted {
     tagged(Wanted::new("lambda:TagResource", input.resource.as_str()), Some(&input.tags))

@@ -25,14 +25,18 @@ const RESTORING: [&str; 7] = [
     "dynamodb:BatchWriteItem",
 ];
 
-/// What CreateTable wants: to attach a policy, too, if it has one.
+/// What CreateTable wants: to attach a policy and to tag, too, if it does. Who may make tables may not by that give them tags
+/// that policies ask for.
 pub(crate) fn create_table<'a>(_: &'a Dynamo, input: &'a CreateTableInput, place: &'a Place) -> All<'a> {
     let arn = resource(place, &input.table_name);
     let created =
         tagged(Wanted::new("dynamodb:CreateTable", arn.as_str()).of_a_new_thing(), input.tags.as_deref());
     let mut all = vec![created];
     if input.resource_policy.is_some() {
-        all.push(Wanted::new("dynamodb:PutResourcePolicy", arn).of_a_new_thing());
+        all.push(Wanted::new("dynamodb:PutResourcePolicy", arn.as_str()).of_a_new_thing());
+    }
+    if let Some(tags) = input.tags.as_deref().filter(|tags| !tags.is_empty()) {
+        all.push(tagged(Wanted::new("dynamodb:TagResource", arn).of_a_new_thing(), Some(tags)));
     }
     Box::pin(async move { Ok(all) })
 }

@@ -22,7 +22,7 @@ use crate::functions::describe::last_modified;
 use crate::lambda::Lambda;
 use crate::layers::lists::page_size;
 use crate::names::PARTITION;
-use crate::{configuration, keys, markers, rows};
+use crate::{configuration, keys, markers, rows, wanted};
 
 /// Characters after `csc-`.
 const ID_CHARACTERS: usize = 17;
@@ -56,6 +56,9 @@ impl Lambda {
             tags: configuration::tags(input.tags)?,
         };
         let place = call.place();
+        if let Some(wanted) = wanted::tag_new(&config_arn(place, &row.id), &row.tags) {
+            call.authorize(wanted).await?;
+        }
         let made = self.db(call).run(|txn| async move {
             rows::put(&txn, &keys::code_signing(place, &row.id), row);
             Ok::<_, LambdaError>(())

@@ -41,6 +41,9 @@ impl Lambda {
             settings.layers = self.layers_of(call, arns).await?;
         }
         let tags = configuration::tags(input.tags.take())?;
+        if let Some(wanted) = wanted::tag_new(&name.arn(), &tags) {
+            call.authorize(wanted).await?;
+        }
         self.check_named(call, &settings, (Some(&input.role), &name.arn())).await?;
         if self.row(self.db(call), &name).await.is_ok() {
             return Err(errors::function_exists(&name.name).into());

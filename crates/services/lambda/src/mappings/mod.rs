@@ -45,6 +45,9 @@ impl Lambda {
         let tags = configuration::tags(input.tags)?;
         let uuid = self.parts.random.uuid();
         let arn = &mapping_arn(call.place(), &uuid);
+        if let Some(wanted) = crate::wanted::tag_new(arn, &tags) {
+            call.authorize(wanted).await?;
+        }
         let starts = self.mapped_source(arn, &name, &stream, settings.start).await?;
         if let Some(config) = &input.destination_config {
             self.check_discards(&name, config).await?;
