@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lambent_api::{Guarded, PlatformWork};
-use lambent_base::Place;
+use lambent_base::{Clock, Place};
 use lambent_store::Db;
 use parking_lot::RwLock;
 
@@ -33,8 +33,8 @@ struct Known {
 }
 
 impl TablesKnown {
-    pub(crate) fn new(rows: Guarded<Db>, work: PlatformWork) -> Self {
-        let facts = Facts::new(rows.clone(), work.clone());
+    pub(crate) fn new(rows: Guarded<Db>, work: PlatformWork, clock: Clock) -> Self {
+        let facts = Facts::new(rows.clone(), work.clone(), clock);
         Self(Arc::new(Inner { rows, work, facts, cache: RwLock::default() }))
     }
 

@@ -79,7 +79,7 @@ impl Dynamo {
     /// The tables kept in `parts.rows`.
     pub fn new(parts: DynamoParts) -> Self {
         let DynamoParts { rows, work, identity, clock, random } = parts;
-        let known = TablesKnown::new(rows.clone(), work);
+        let known = TablesKnown::new(rows.clone(), work, clock.clone());
         let throttle = Throttle::new(clock.clone());
         Self { rows, clock, random, identity, known, hot: Hot::new(), throttle, buckets: Arc::default() }
     }

@@ -49,6 +49,17 @@ impl Bench {
         Self { dynamo, hand, db, engine, work, clock, call }
     }
 
+    /// The same tables at another node, which nobody tells of changes.
+    pub(crate) fn deaf_node(&self) -> Dynamo {
+        Dynamo::new(DynamoParts {
+            rows: Guarded::new(self.db.clone()),
+            work: self.work.clone(),
+            clock: self.clock.clone(),
+            random: Random::seeded(4),
+            identity: self.identity(),
+        })
+    }
+
     /// A request of this moment.
     pub(crate) fn call(&self) -> Call {
         let mut call = self.call.clone();

@@ -65,6 +65,9 @@ pub(crate) const RECORD_AGE_MIN_S: i32 = 60;
 
 /// Functions, or versions, in one page of a list.
 pub(crate) const PAGE_MAX: usize = 50;
+/// How long a policy, or a function URL, is decided by as it was read: a node that is cut off from what tells it of others' changes goes by none that
+/// is older.
+pub(crate) const POLICY_AGE_MAX: Duration = Duration::from_secs(5);
 /// Functions, versions and aliases whose policies are held in memory.
 pub(crate) const KNOWN_POLICIES_MAX: usize = 10_000;
 /// Functions whose rows and specs are held in memory.

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambent_api::{BoxFuture, Guarded, PlatformWork};
+use lambent_base::Clock;
 use lambent_identity::{IdentityError, Policy, ResourceFacts, ResourcePolicies};
 use lambent_store::{Db, Txn};
 use parking_lot::RwLock;
@@ -12,6 +14,9 @@ use crate::policies::operations::{PolicyRow, Target};
 use crate::table::Table;
 use crate::{DynamoError, keys, rows};
 
+/// How long a table or stream is decided on as it was read: a node that is cut off from what tells it of others' changes goes by
+/// nothing that is older.
+const FACTS_AGE_MAX: Duration = Duration::from_secs(5);
 /// Of how many tables and streams this is kept.
 const KNOWN_FACTS_MAX: usize = 10_000;
 /// What stands between a table's ARN and the name of one of its indexes.
@@ -20,13 +25,14 @@ const STREAM: &str = "/stream/";
 
 /// The tables and streams that decisions ask for. Cheap to clone.
 ///
-/// Another node's change is seen when the store tells of it; this one's own at once.
+/// Another node's change is seen when the store tells of it, and [`FACTS_AGE_MAX`] later at most; this one's own at once.
 #[derive(Clone)]
 pub(crate) struct Facts(Arc<Inner>);
 
 struct Inner {
     rows: Guarded<Db>,
     work: PlatformWork,
+    clock: Clock,
     cache: RwLock<Cache>,
 }
 
@@ -40,6 +46,8 @@ struct Cache {
 
 /// What is known of a table, or of a stream.
 struct Known {
+    /// When it was read, by the clock that only goes on.
+    read_at: Duration,
     /// Of a table.
     table: Option<Arc<Table>>,
     tags: Vec<(String, String)>,
@@ -47,8 +55,8 @@ struct Known {
 }
 
 impl Facts {
-    pub(crate) fn new(rows: Guarded<Db>, work: PlatformWork) -> Self {
-        Self(Arc::new(Inner { rows, work, cache: RwLock::default() }))
+    pub(crate) fn new(rows: Guarded<Db>, work: PlatformWork, clock: Clock) -> Self {
+        Self(Arc::new(Inner { rows, work, clock, cache: RwLock::default() }))
     }
 
     /// Forgets everything.
@@ -75,9 +83,11 @@ impl Facts {
 
     /// Of a table or a stream.
     async fn known(&self, arn: &str) -> Result<Option<Arc<Known>>, DynamoError> {
+        let read_at = self.0.clock.monotonic();
         let generation = {
             let cache = self.0.cache.read();
-            if let Some(known) = cache.known.get(arn) {
+            let is_young = |known: &&Arc<Known>| read_at.saturating_sub(known.read_at) < FACTS_AGE_MAX;
+            if let Some(known) = cache.known.get(arn).filter(is_young) {
                 return Ok(Some(Arc::clone(known)));
             }
             cache.generation
@@ -85,7 +95,7 @@ impl Facts {
         let Ok(target) = Target::parse(arn) else { return Ok(None) };
         let target = &target;
         let rows = self.0.rows.of_platform(&self.0.work);
-        let read = rows.read(|txn| async move { found(&txn, target).await });
+        let read = rows.read(|txn| async move { found(&txn, target, read_at).await });
         let Some(known) = read.await?.map(Arc::new) else { return Ok(None) };
         let mut cache = self.0.cache.write();
         if cache.generation == generation {
@@ -99,7 +109,7 @@ impl Facts {
 }
 
 /// What the store has of it.
-async fn found(txn: &Txn, target: &Target) -> Result<Option<Known>, DynamoError> {
+async fn found(txn: &Txn, target: &Target, read_at: Duration) -> Result<Option<Known>, DynamoError> {
     let (id, table) = match &target.label {
         Some(label) => {
             let Some(id) = target.stream(txn, label).await? else { return Ok(None) };
@@ -120,7 +130,7 @@ async fn found(txn: &Txn, target: &Target) -> Result<Option<Known>, DynamoError>
     let policy =
         policy.map_err(|why| DynamoError::Row { what: "a resource's policy", why: why.to_string() })?;
     let tags = table.iter().flat_map(|table| table.tags.clone()).collect();
-    Ok(Some(Known { table, tags, policy: policy.map(Arc::new) }))
+    Ok(Some(Known { read_at, table, tags, policy: policy.map(Arc::new) }))
 }
 
 /// What is decided with: an index has the policy and the tags of its table.

@@ -1,6 +1,7 @@
 //! What is told to policies of a request, and policies of tables.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lambent_api::Call;
 use lambent_identity::{Caller, CallerKind, ResourcePolicies, User, Wanted};
@@ -224,6 +225,23 @@ async fn a_policy_lets_in_another_account_until_it_goes() {
     assert!(!may(ARN).await);
     bench.table("songs", None).await;
     assert!(!may(ARN).await, "a table made anew has no policy of its former life");
+}
+
+#[tokio::test]
+async fn a_node_that_hears_of_no_change_decides_by_no_old_policy() {
+    let bench = Bench::new().await;
+    bench.table("songs", None).await;
+    let guard = bench.deaf_node().as_guard();
+    let has_policy = async || ResourcePolicies::of(&*guard, ARN).await.unwrap().policy.is_some();
+    put(&bench, &bench.call(), &policy(r#"{"AWS":"111111111111"}"#, ARN), None).await.unwrap();
+    assert!(has_policy().await);
+    let delete =
+        model::DeleteResourcePolicyInput { resource_arn: ARN.to_owned(), expected_revision_id: None };
+    bench.dynamo.delete_resource_policy(&bench.call(), delete).await.unwrap();
+    bench.hand.advance(Duration::from_millis(4_999));
+    assert!(has_policy().await, "it is not read at each decision");
+    bench.hand.advance(Duration::from_millis(1));
+    assert!(!has_policy().await);
 }
 
 /// A user of another account, and how its requests look.

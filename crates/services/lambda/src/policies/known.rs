@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use lambent_api::BoxFuture;
 use lambent_base::{Arn, Place};
@@ -13,13 +14,14 @@ use crate::keys;
 use crate::lambda::Lambda;
 use crate::layers::names::LayerVersionName;
 use crate::layers::policy as layer_policy;
-use crate::limits::KNOWN_POLICIES_MAX;
+use crate::limits::{KNOWN_POLICIES_MAX, POLICY_AGE_MAX};
 use crate::mappings;
 use crate::names::FunctionName;
 use crate::policies::{document, statements};
 use crate::rows::{self, OneOrMore, PolicyRow};
 
-/// The policies of functions by ARN, kept so that a warm invocation reads no store. Forgotten with [`crate::functions::cache`].
+/// The policies of functions by ARN, kept so that a warm invocation reads no store. Forgotten with [`crate::functions::cache`], and
+/// read anew when they are [`POLICY_AGE_MAX`] old.
 #[derive(Default)]
 pub(crate) struct PolicyCache(RwLock<Inner>);
 
@@ -31,6 +33,8 @@ struct Inner {
 }
 
 struct Known {
+    /// When it was read, by the clock that only goes on.
+    read_at: Duration,
     policy: Option<Arc<Policy>>,
     tags: Vec<(String, String)>,
 }
@@ -52,9 +56,11 @@ impl PolicyCache {
         inner.known.clear();
     }
 
-    fn get(&self, arn: &str) -> (u64, Option<Arc<Known>>) {
+    fn get(&self, arn: &str, now: Duration) -> (u64, Option<Arc<Known>>) {
         let inner = self.0.read();
-        (inner.generation, inner.known.get(arn).cloned())
+        let known = inner.known.get(arn);
+        let known = known.filter(|known| now.saturating_sub(known.read_at) < POLICY_AGE_MAX);
+        (inner.generation, known.cloned())
     }
 
     fn put(&self, began: u64, arn: &str, known: &Arc<Known>) {
@@ -79,7 +85,7 @@ impl Lambda {
     }
 
     async fn function_facts(&self, arn: &str) -> Result<ResourceFacts, LambdaError> {
-        let (began, known) = self.policies.get(arn);
+        let (began, known) = self.policies.get(arn, self.parts.clock.monotonic());
         let known = match known {
             Some(known) => known,
             None => match self.read_facts(arn).await? {
@@ -101,7 +107,7 @@ impl Lambda {
     /// `None` where there is no such function.
     async fn read_facts(&self, arn: &str) -> Result<Option<Known>, LambdaError> {
         let Some(name) = named(arn) else { return Ok(None) };
-        let name = &name;
+        let (name, read_at) = (&name, self.parts.clock.monotonic());
         let read = self.own_db().read(|txn| async move {
             let Some(row) = rows::get_function(&txn, &name.place, &name.name).await? else { return Ok(None) };
             let policy: Option<PolicyRow> = rows::get(&txn, &statements::key(name)).await?;
@@ -109,7 +115,7 @@ impl Lambda {
         });
         let Some((tags, policy)) = read.await? else { return Ok(None) };
         let policy = policy.map(|policy| compiled(policy, arn)).transpose()?;
-        Ok(Some(Known { policy, tags: tags.into_iter().collect() }))
+        Ok(Some(Known { read_at, policy, tags: tags.into_iter().collect() }))
     }
 
     async fn layer_facts(&self, version: &LayerVersionName) -> Result<ResourceFacts, LambdaError> {

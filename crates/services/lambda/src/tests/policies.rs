@@ -1,6 +1,7 @@
 //! Resource policies, against AWS's recorded answers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lambent_bus::Delivery;
@@ -333,4 +334,19 @@ async fn a_role_made_anew_is_not_the_one_that_a_function_lets_in() {
     let facts = guard.of(&arn("thumb")).await.unwrap();
     let new = names.id_of(role).await.unwrap().unwrap();
     assert!(facts.policy.unwrap().text().contains(&new));
+}
+
+#[tokio::test]
+async fn a_node_that_hears_of_no_change_decides_by_no_old_policy() {
+    let cloud = cloud().await;
+    assert_eq!(add(&cloud, "s3", json!({})).await.status, 201);
+    let deaf = cloud.restarted().await;
+    let guard = deaf.lambda.as_guard();
+    let has_policy = async || guard.of(&arn("thumb")).await.unwrap().policy.is_some();
+    assert!(has_policy().await);
+    assert_eq!(remove(&cloud, "thumb/policy/s3").await.status, 204);
+    cloud.hand.advance(Duration::from_millis(4_999));
+    assert!(has_policy().await, "it is not read at each decision");
+    cloud.hand.advance(Duration::from_millis(1));
+    assert!(!has_policy().await);
 }

@@ -52,7 +52,8 @@ impl FunctionUrls for LambdaUrls {
 
 impl Lambda {
     async fn url(&self, region: &str, id: &str) -> Result<Option<Arc<Url>>, LambdaError> {
-        if let Some(url) = self.urls.get(region, id) {
+        let read_at = self.parts.clock.monotonic();
+        if let Some(url) = self.urls.get(region, id, read_at) {
             return Ok(Some(url));
         }
         let began = self.urls.generation();
@@ -62,7 +63,7 @@ impl Lambda {
             let place = lambent_base::Place { account, region: region.to_owned() };
             let name = FunctionName { place, name, qualifier };
             let row = store::get::<UrlRow>(&txn, &keys::url(&name)).await?;
-            Ok::<_, LambdaError>(row.filter(|row| row.id == id).map(|row| Url { row, name }))
+            Ok::<_, LambdaError>(row.filter(|row| row.id == id).map(|row| Url { row, name, read_at }))
         });
         let url = read.await?.map(Arc::new);
         if let Some(url) = &url {
@@ -94,7 +95,7 @@ impl FunctionUrl for Served {
 
 impl Served {
     async fn answer(&self, mut call: UrlCall) -> Result<UrlAnswer, ApiError> {
-        let (lambda, Url { row, name }) = (&self.lambda, &*self.url);
+        let (lambda, Url { row, name, .. }) = (&self.lambda, &*self.url);
         if row.is_signed && call.caller.is_none() {
             return Err(access::forbidden());
         }
