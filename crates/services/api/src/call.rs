@@ -6,12 +6,16 @@ use lambent_base::Place;
 use lambent_identity::{Authorized, Caller, CallerKind, Circumstances, Identity, IdentityError, Wanted};
 use lambent_wire::ApiError;
 
+use crate::service::EachKeys;
+
 /// The request around an operation: there is none before access was decided on.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub context: CallContext,
     authorized: Authorized,
     identity: Arc<Identity>,
+    /// What every request to the service tells policies.
+    each: Option<EachKeys>,
 }
 
 /// The request around an operation whose parts are decided on one by one; each yes makes a [`Call`] of it.
@@ -20,6 +24,7 @@ pub struct Asked {
     context: CallContext,
     caller: Arc<Caller>,
     identity: Arc<Identity>,
+    each: Option<EachKeys>,
 }
 
 /// The request around an operation that decides on access itself.
@@ -101,7 +106,7 @@ impl Call {
         let at = context.circumstances();
         let authorized = identity.authorize(caller, &at, wanted).await;
         let authorized = authorized.map_err(|error| explained(&identity, caller, &at, error))?;
-        Ok(Self { context, authorized, identity })
+        Ok(Self { context, authorized, identity, each: None })
     }
 
     /// A call of an operation that takes several actions, all of which must be allowed: of the first it says whose
@@ -134,7 +139,7 @@ impl Call {
         if parts.is_empty() {
             return Err(nothing_to_decide());
         }
-        let asked = Asked { context, caller: Arc::new(caller.clone()), identity };
+        let asked = Asked { context, caller: Arc::new(caller.clone()), identity, each: None };
         let mut decisions = Vec::with_capacity(parts.len());
         for part in parts {
             decisions.push(match part {
@@ -162,11 +167,18 @@ impl Call {
         let decisions =
             identity.authorize_each(caller, &context.circumstances(), wanted).await.map_err(denied)?;
         let decisions = decisions.into_iter().map(|decision| decision.map_err(denied)).collect();
-        Ok((Asked { context, caller: Arc::new(caller.clone()), identity }, decisions))
+        Ok((Asked { context, caller: Arc::new(caller.clone()), identity, each: None }, decisions))
     }
 
-    /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source.
+    /// Has these keys told with whatever else the request is decided on.
+    pub(crate) fn telling(self, each: Option<EachKeys>) -> Self {
+        Self { each, ..self }
+    }
+
+    /// Decides on a further action that the operation takes in the caller's name, as reading a copy's source: with what the
+    /// request told for the first one, whichever it is.
     pub async fn authorize(&self, wanted: Wanted) -> Result<Authorized, ApiError> {
+        let wanted = told(self.each, &self.context, wanted);
         let at = self.context.circumstances();
         let authorized = self.identity.authorize(self.caller(), &at, wanted).await;
         authorized.map_err(|error| explained(&self.identity, self.caller(), &at, error))
@@ -175,7 +187,8 @@ impl Call {
     /// The same request, as far as it does something else that was decided on.
     #[must_use]
     pub fn allowed(&self, authorized: Authorized) -> Self {
-        Self { context: self.context.clone(), authorized, identity: Arc::clone(&self.identity) }
+        let (context, identity) = (self.context.clone(), Arc::clone(&self.identity));
+        Self { context, authorized, identity, each: self.each }
     }
 
     /// The decision that let the operation run.
@@ -220,15 +233,29 @@ impl Call {
 }
 
 impl Asked {
+    /// See [`Call::telling`].
+    pub(crate) fn telling(self, each: Option<EachKeys>) -> Self {
+        Self { each, ..self }
+    }
+
     /// See [`Call::authorize`].
     pub async fn authorize(&self, wanted: Wanted) -> Result<Authorized, ApiError> {
+        let wanted = told(self.each, &self.context, wanted);
         let authorized = self.identity.authorize(&self.caller, &self.context.circumstances(), wanted).await;
         authorized.map_err(|error| denied(&self.caller, error))
     }
 
     /// The call, as far as it does what was decided on.
     pub fn allowed(&self, authorized: Authorized) -> Call {
-        Call { context: self.context.clone(), authorized, identity: Arc::clone(&self.identity) }
+        let (context, identity) = (self.context.clone(), Arc::clone(&self.identity));
+        Call { context, authorized, identity, each: self.each }
+    }
+}
+
+fn told(each: Option<EachKeys>, context: &CallContext, wanted: Wanted) -> Wanted {
+    match each {
+        Some(each) => each(context, wanted),
+        None => wanted,
     }
 }
 

@@ -167,7 +167,7 @@ impl Service {
                 if let Some(each) = each {
                     wanted = each(&context, wanted);
                 }
-                let call = Call::decide(context, identity, &caller, wanted).await?;
+                let call = Call::decide(context, identity, &caller, wanted).await?.telling(each);
                 run(call, input, body).await
             }
         });
@@ -196,7 +196,7 @@ impl Service {
                     wanted = wanted.into_iter().map(|wanted| each(&context, wanted)).collect();
                 }
                 let (asked, decisions) = Call::decide_each(context, identity, &caller, wanted).await?;
-                Ok((run(asked, input, decisions).await?, None))
+                Ok((run(asked.telling(each), input, decisions).await?, None))
             }
         });
     }
@@ -225,7 +225,7 @@ impl Service {
                 if let Some(each) = each {
                     wanted = wanted.into_iter().map(|wanted| each(&context, wanted)).collect();
                 }
-                let call = Call::decide_all(context, identity, &caller, wanted).await?;
+                let call = Call::decide_all(context, identity, &caller, wanted).await?.telling(each);
                 Ok((run(call, input).await?, None))
             }
         });
@@ -256,7 +256,7 @@ impl Service {
                     parts = parts.into_iter().map(|part| part.map(|wanted| each(&context, wanted))).collect();
                 }
                 let (asked, decisions) = Call::decide_parts(context, identity, &caller, parts).await?;
-                Ok((run(asked, input, decisions).await?, None))
+                Ok((run(asked.telling(each), input, decisions).await?, None))
             }
         });
     }

@@ -1,10 +1,13 @@
-use lambent_api::ApiError;
+use lambent_api::{ApiError, Body, Incoming, Signature};
 use lambent_checksums::{Algorithm, Hasher};
 use lambent_model_s3::{
     ChecksumAlgorithm, CopyObjectOutput, CopyObjectRequest, MetadataDirective, PutObjectRequest, StorageClass,
 };
+use lambent_wire::{Routed, Router};
+use serde_json::json;
 
 use super::{BUCKET, Fixture, code, get_request, member, pattern, put_request};
+use crate::service::service;
 
 fn request(from: &str, to: &str) -> CopyObjectRequest {
     CopyObjectRequest {
@@ -113,4 +116,50 @@ async fn conditions_hold_for_source_and_target() {
     assert_eq!((code(&error), member(&error, "Key")), ("NoSuchKey", Some("none")));
     assert_eq!(code(&copy(&fixture, request("nowhere/a", "c")).await.unwrap_err()), "NoSuchBucket");
     assert_eq!(code(&copy(&fixture, request("no-slash", "c")).await.unwrap_err()), "InvalidArgument");
+}
+
+#[tokio::test]
+async fn a_policy_on_how_requests_are_signed_holds_for_the_source_too() {
+    let fixture = Fixture::with_bucket().await;
+    fixture.put("a", b"data").await;
+    let statements = |denied: &str| {
+        json!([
+            { "Effect": "Allow", "Action": "s3:*", "Resource": "*" },
+            { "Effect": "Deny", "Action": denied, "Resource": "*",
+                "Condition": { "StringEquals": { "s3:authType": "REST-QUERY-STRING" } } },
+        ])
+    };
+    let service = service(fixture.parts.clone());
+    let router = Router::new(service.info);
+    for (denied, is_allowed) in [("s3:ListBucket", true), ("s3:GetObject", false), ("s3:PutObject", false)] {
+        let caller = fixture.role(statements(denied)).await;
+        let mut context = fixture.call().await.context;
+        context.client.signature = Some(Signature {
+            version: "AWS4-HMAC-SHA256",
+            is_presigned: true,
+            signed_ms: None,
+            content_sha256: None,
+        });
+        let request =
+            http::Request::put("/photos/b").header("x-amz-copy-source", "photos/a").body(()).unwrap();
+        let (parts, ()) = request.into_parts();
+        let Routed::Operation(operation, labels) =
+            router.route(&parts.method, parts.uri.path(), "", &parts.headers)
+        else {
+            panic!("it is an operation")
+        };
+        assert_eq!(operation.name, "CopyObject");
+        let incoming = Incoming {
+            protocol: lambent_wire::choose(service.info, &parts.headers),
+            service: service.info,
+            parts,
+            labels,
+            body: Body::empty(),
+            context,
+            caller,
+            identity: fixture.parts.identity.clone(),
+        };
+        let copied = service.route("CopyObject").unwrap().run(incoming).await;
+        assert_eq!(copied.is_ok(), is_allowed, "{denied}: {:?}", copied.err());
+    }
 }
