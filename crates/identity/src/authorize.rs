@@ -30,9 +30,11 @@ const OF_KEY_SESSIONS: [&str; 5] = [
     "sts:GetFederationToken",
 ];
 
-/// What the root of a bucket's own account may do whatever the bucket's policy says, so that none locks its owner out.
-/// Source: Amazon S3 API Reference, "PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy".
-const OWNERS_ROOT_ALWAYS: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
+/// What the root of a bucket's or a table's own account may do whatever its policy says, so that none locks its owner out.
+/// Source: Amazon S3 API Reference, "PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"; Amazon DynamoDB API
+/// Reference, "DeleteResourcePolicy".
+const OWNERS_ROOT_ALWAYS: [&str; 4] =
+    ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "dynamodb:DeleteResourcePolicy"];
 
 /// The boundary of the principal that a request is about: the one that it brings, or else the one that is there.
 const BOUNDARY: &str = "iam:permissionsboundary";

@@ -1,6 +1,6 @@
 //! What a policy must be to hang on a table or a stream.
 //! Source: Amazon DynamoDB Developer Guide, "Resource-based policy considerations", "DynamoDB API operations supported by
-//! resource-based policies".
+//! resource-based policies", "Blocking public access with resource-based policies".
 
 use lambent_api::{ApiError, Call};
 use lambent_identity::{Identity, IdentityError, MalformedPolicy, Pins, Policy, ResourceFacts, Wanted};
@@ -79,6 +79,11 @@ pub(super) async fn check(
         IdentityError::MalformedPolicy(MalformedPolicy::Principal { .. }) => unknown_principal(),
         other => ApiError::internal(&other),
     })?;
+    if policy.is_public() {
+        return Err(malformed(
+            "it grants public access, which is blocked: name principals, or tie it to fixed values of keys",
+        ));
+    }
     if may_lock_out {
         return Ok(pins);
     }

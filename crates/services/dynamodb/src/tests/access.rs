@@ -191,6 +191,7 @@ async fn a_policy_that_cannot_hang_there_is_refused() {
             "The new policy would not allow you to update the policy of this resource in the future",
         ),
         (policy(r#""*""#, ARN) + &" ".repeat(20 * 1024), "Policy exceeds the maximum allowed size"),
+        (policy(r#"{"AWS":"*"}"#, ARN), "Invalid policy document: it grants public access"),
     ] {
         let (code, message) = refused(put(&bench, &call, &text, None).await);
         assert_eq!(code, "ValidationException");
@@ -225,6 +226,31 @@ async fn a_policy_lets_in_another_account_until_it_goes() {
     assert!(!may(ARN).await);
     bench.table("songs", None).await;
     assert!(!may(ARN).await, "a table made anew has no policy of its former life");
+}
+
+#[tokio::test]
+async fn no_policy_keeps_the_owners_root_from_removing_it() {
+    let bench = Bench::new().await;
+    bench.table("songs", None).await;
+    let identity = bench.identity();
+    identity.guard("dynamodb", bench.dynamo.as_guard());
+    let input = model::PutResourcePolicyInput {
+        resource_arn: ARN.to_owned(),
+        policy: policy(r#""*""#, ARN)
+            .replace("Allow", "Deny")
+            .replace("GetItem", "PutResourcePolicy")
+            .replace("Query", "DeleteResourcePolicy"),
+        expected_revision_id: None,
+        confirm_remove_self_resource_access: Some(true),
+    };
+    bench.dynamo.put_resource_policy(&bench.call(), input).await.unwrap();
+    let root = identity.root_caller();
+    let may = async |action| {
+        let at = bench.call().context.circumstances();
+        identity.authorize(&root, &at, Wanted::new(action, ARN)).await.is_ok()
+    };
+    assert!(may("dynamodb:DeleteResourcePolicy").await);
+    assert!(!may("dynamodb:PutResourcePolicy").await);
 }
 
 #[tokio::test]
