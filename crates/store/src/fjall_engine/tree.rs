@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::engine::{TxnId, Version};
@@ -27,6 +28,17 @@ const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
 /// Threads that write tables out and merge them.
 const WORKER_THREADS: usize = 1;
 const ID_BYTES: usize = 16;
+
+/// What a new keyspace is like; one that is there keeps what it was made with.
+fn keyspace_options() -> KeyspaceCreateOptions {
+    // Whole, the filter and the index of one table are of half a megabyte each: a read that finds them in no cache would
+    // read and check both (of 4 million rows, with 8 MiB of cache: 79 us of CPU, in parts 16 us).
+    let in_parts = || PartitioningPolicy::all(true);
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(MEMTABLE_BYTES)
+        .filter_block_partitioning_policy(in_parts())
+        .index_block_partitioning_policy(in_parts())
+}
 
 /// The one keyspace of a database.
 pub(super) struct Tree {
@@ -48,8 +60,7 @@ impl Tree {
         // The committer flushes each batch together with its sync.
         let builder = builder.manual_journal_persist(true);
         let database = builder.open().map_err(|e| open_error(&e, directory))?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let rows = database.keyspace(KEYSPACE, options).map_err(|e| open_error(&e, directory))?;
+        let rows = database.keyspace(KEYSPACE, keyspace_options).map_err(|e| open_error(&e, directory))?;
         Ok(Self { database, rows })
     }
 
