@@ -19,7 +19,7 @@ use lambent_gateway::limits::Patience;
 use lambent_gateway::{Gateway, GatewayConfig, Names, Paths};
 use lambent_identity::{Identity, IdentityError};
 use lambent_images::{Images, ImagesConfig};
-use lambent_lambda::{Lambda, LambdaError, LambdaParts, LambdaUrls};
+use lambent_lambda::{Engine as LambdaEngine, Lambda, LambdaError, LambdaParts, LambdaUrls};
 use lambent_logs::Logs;
 use lambent_mappings::source::Sources;
 use lambent_mappings::{Mappings, MappingsParts};
@@ -197,32 +197,32 @@ impl Cloud {
         let pool = pool(&ground, &data_dir, (arguments, &network), (&runtimes, &endpoint), reports)?;
         let runners = runners(&ground, &data_dir, pool.clone(), network)?;
         let settings = (data_dir.root(), images(arguments)?, arguments.concurrency);
-        let lambda = lambda(&ground, runtimes, runners.clone(), settings, &arguments.domain);
-        let s3 = s3_parts(&ground, lambda.clone());
+        let (lambda, engine) = lambda(&ground, runtimes, runners.clone(), settings, &arguments.domain);
+        let s3 = s3_parts(&ground, Arc::new(engine.clone()));
         dynamo.join_buckets(Arc::new(TablesInS3(ObjectClient::new(s3.clone()))));
-        ground.identity.guard("lambda", lambda.as_guard());
-        join_targets(&ground, &lambda, &s3);
+        ground.identity.guard("lambda", engine.as_guard());
+        join_targets(&ground, &engine, &s3);
         let key_sets = KeySets::new(arguments.identity_provider.clone(), ground.clock.clone());
         let key_sets = key_sets.map_err(StartError::KeySets)?;
-        let parts = (&s3, &lambda, &logs, &dynamo);
+        let parts = (&s3, (&lambda, &engine), &logs, &dynamo);
         let paths = paths(&ground, parts, (&pool, &meter), (key_sets, &region));
         let names = (arguments.listen.ip(), arguments.domain.as_str());
         let door = arguments.transport.door(&data_dir, names, (&ground.clock, &ground.random))?;
         let names = Names { domain: arguments.domain.clone(), others: arguments.host_names.clone() };
         let config = GatewayConfig { region, names, patience: Patience::default(), door };
-        let mappings = mappings(&ground, &lambda, EndedRuns { pool: pool.clone(), meter: meter.clone() });
+        let mappings = mappings(&ground, &engine, EndedRuns { pool: pool.clone(), meter: meter.clone() });
         let Ground { clock, random, db, blobs, identity, outbox, targets, nodes, audit, .. } = ground;
         let gateway = Gateway::new(config, clock.clone(), random, identity, paths);
         endpoint.set(gateway.clone(), stopped);
 
-        lambda.start().await?;
+        engine.start().await?;
         let runs = EndedRuns { pool: pool.clone(), meter: meter.clone() };
-        let deliveries = outbox.start(&nodes, deliverers(&lambda, runs, targets)).await?;
+        let deliveries = outbox.start(&nodes, deliverers(&engine, runs, targets)).await?;
         let mapped = mappings.clone();
         background.spawn(async move { mapped.run().await });
         let log = audit.clone();
         background.spawn(async move { log.run().await });
-        let services = (lambda, s3, logs, meter.clone());
+        let services = (engine, s3, logs, meter.clone());
         spawn_background(&mut background, &nodes, (db.clone(), blobs, clock), services);
         mind_tables(&mut background, &nodes, &dynamo);
         Ok(Self {
@@ -316,11 +316,11 @@ fn pool(
 
 /// Who delivers events, by the kind of their target.
 fn deliverers(
-    lambda: &Arc<Lambda>,
+    engine: &LambdaEngine,
     runs: EndedRuns,
     targets: Arc<Targets>,
 ) -> HashMap<String, Arc<dyn Deliver>> {
-    let invoke: Arc<dyn InvokeFunction> = lambda.clone();
+    let invoke: Arc<dyn InvokeFunction> = Arc::new(engine.clone());
     let functions: Arc<dyn Deliver> =
         Arc::new(DeliverToFunctions { functions: invoke, runs: Arc::new(runs) });
     let targets: Arc<dyn Deliver> = Arc::new(DeliverToTargets(targets));
@@ -331,7 +331,7 @@ fn deliverers(
 }
 
 /// What brings the records of streams to functions.
-fn mappings(ground: &Ground, lambda: &Arc<Lambda>, runs: EndedRuns) -> Mappings {
+fn mappings(ground: &Ground, engine: &LambdaEngine, runs: EndedRuns) -> Mappings {
     Mappings::new(MappingsParts {
         db: ground.db.clone(),
         nodes: ground.nodes.clone(),
@@ -339,7 +339,7 @@ fn mappings(ground: &Ground, lambda: &Arc<Lambda>, runs: EndedRuns) -> Mappings 
         clock: ground.clock.clone(),
         random: ground.random.clone(),
         sources: ground.sources.clone(),
-        functions: lambda.clone(),
+        functions: Arc::new(engine.clone()),
         runs: Arc::new(runs),
     })
 }
@@ -403,16 +403,15 @@ fn lambda(
     runners: Runners,
     (data_dir, images, concurrency): (&Path, Images, u32),
     domain: &str,
-) -> Arc<Lambda> {
+) -> (Arc<Lambda>, LambdaEngine) {
     let reader = ObjectReader::new(
         Guarded::new(ground.db.clone()),
         Guarded::new(ground.blobs.clone()),
         ground.readers.clone(),
     );
-    Lambda::new(LambdaParts {
+    let parts = LambdaParts {
         rows: Guarded::new(ground.db.clone()),
         blobs: Guarded::new(ground.blobs.clone()),
-        work: PlatformWork::for_the("lambda"),
         clock: ground.clock.clone(),
         random: ground.random.clone(),
         identity: ground.identity.clone(),
@@ -427,20 +426,21 @@ fn lambda(
         domain: domain.to_owned(),
         data_dir: data_dir.to_path_buf(),
         disk_reserve_bytes: lambent_lambda::limits::DISK_RESERVE_BYTES,
-    })
+    };
+    Lambda::new(parts, &PlatformWork::for_the("lambda"))
 }
 
 /// Everything that clients can ask for.
 fn paths(
     ground: &Ground,
-    (s3, lambda, logs, dynamo): (&S3Parts, &Arc<Lambda>, &Logs, &Dynamo),
+    (s3, (lambda, engine), logs, dynamo): (&S3Parts, (&Arc<Lambda>, &LambdaEngine), &Logs, &Dynamo),
     (pool, meter): (&Pool, &Meter),
     (key_sets, region): (KeySets, &str),
 ) -> Paths {
     Paths {
         services: vec![
             lambent_s3::service(s3.clone()),
-            lambent_lambda::service(lambda),
+            lambent_lambda::service(lambda, engine),
             lambent_logs::service(logs),
             lambent_dynamodb::service(dynamo),
             lambent_dynamodb::streams_service(dynamo),
@@ -459,8 +459,8 @@ fn paths(
             account_paths::paths(&ground.identity, region),
         ]
         .concat(),
-        downloads: vec![joints::code_downloads(lambda.clone())],
-        urls: Some(Arc::new(LambdaUrls(lambda.clone()))),
+        downloads: vec![joints::code_downloads(engine.clone())],
+        urls: Some(Arc::new(LambdaUrls(engine.clone()))),
         health: Some(joints::health(ground.db.clone())),
         ends: Some(Arc::new(audit::Answers(ground.audit.clone()))),
     }
@@ -484,8 +484,8 @@ fn dynamo(ground: &Ground, background: &mut JoinSet<()>) -> Dynamo {
 }
 
 /// Where functions may hand something on to.
-fn join_targets(ground: &Ground, lambda: &Arc<Lambda>, s3: &S3Parts) {
-    ground.targets.add("lambda", lambda.as_target());
+fn join_targets(ground: &Ground, engine: &LambdaEngine, s3: &S3Parts) {
+    ground.targets.add("lambda", engine.as_target());
     let deliveries = PlatformWork::for_the("s3/deliveries");
     ground.targets.add("s3", lambent_s3::bucket_target(s3.clone(), deliveries));
 }
@@ -509,14 +509,14 @@ fn spawn_background(
     tasks: &mut JoinSet<()>,
     nodes: &Nodes,
     (db, blobs, clock): (Db, BlobStore, Clock),
-    (lambda, s3, logs, meter): (Arc<Lambda>, S3Parts, Logs, Meter),
+    (engine, s3, logs, meter): (LambdaEngine, S3Parts, Logs, Meter),
 ) {
     tasks.spawn(async move { meter.run().await });
-    let minded = lambda.clone();
+    let minded = engine.clone();
     let freed = nodes.clone();
     spawn_alone(tasks, nodes, "lambda", move || {
-        let (lambda, freed) = (minded.clone(), freed.freed());
-        async move { lambda.mind(freed).await }
+        let (engine, freed) = (minded.clone(), freed.freed());
+        async move { engine.mind(freed).await }
     });
     spawn_alone(tasks, nodes, "s3/sweep", move || {
         lambent_s3::Sweeper::new(s3.clone(), PlatformWork::for_the("s3/sweep")).run()
@@ -526,10 +526,10 @@ fn spawn_background(
         async move { logs.run_sweeper(&PlatformWork::for_the("logs/sweep")).await }
     });
     spawn_alone(tasks, nodes, "blobs/orphans", move || {
-        let (db, blobs, clock, lambda) = (db.clone(), blobs.clone(), clock.clone(), lambda.clone());
+        let (db, blobs, clock, engine) = (db.clone(), blobs.clone(), clock.clone(), engine.clone());
         async move {
             loop {
-                orphans::sweep(&db, &clock, &blobs, &lambda).await;
+                orphans::sweep(&db, &clock, &blobs, &engine).await;
                 tokio::time::sleep(ORPHAN_SWEEP_EVERY).await;
             }
         }

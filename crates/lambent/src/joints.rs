@@ -12,7 +12,7 @@ use lambent_dynamodb::transfers::{Buckets, InNameOf, ListedObject, ObjectName as
 use lambent_egress::Network;
 use lambent_gateway::{Admin, Download, Gateway, HealthCheck};
 use lambent_identity::{Authorized, Identity};
-use lambent_lambda::{FetchError, FetchObject, Lambda, ObjectName};
+use lambent_lambda::{Engine, FetchError, FetchObject, ObjectName};
 use lambent_logs::{Logs, StreamLines};
 use lambent_metering::{LISTED_MAX, Meter, Month, RunMark, RunOutcome, RunPage, RunRecord, RunsWanted};
 use lambent_pool::{Egress, Endpoint, InvocationRecord, LogBatch, LogSink, Pool, Recorder};
@@ -313,12 +313,12 @@ pub(crate) fn health(db: Db) -> HealthCheck {
 }
 
 /// The URLs that GetFunction gives out as Code.Location.
-pub(crate) fn code_downloads(lambda: Arc<Lambda>) -> Download {
+pub(crate) fn code_downloads(engine: Engine) -> Download {
     Download {
         prefix: lambent_lambda::CODE_PATH,
         handler: Arc::new(move |name, query| {
-            let lambda = Arc::clone(&lambda);
-            Box::pin(async move { Ok(lambda.code_download(&name, &query).await?.0) })
+            let engine = engine.clone();
+            Box::pin(async move { Ok(engine.code_download(&name, &query).await?.0) })
         }),
     }
 }

@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use lambent_base::Clock;
 use lambent_blobs::{BlobId, BlobStore};
 use lambent_bus::pins;
-use lambent_lambda::{Lambda, LambdaError};
+use lambent_lambda::{Engine, LambdaError};
 use lambent_store::Db;
 
 /// Removes the blobs that no row names and no backup may be about to copy.
-pub(crate) async fn sweep(db: &Db, clock: &Clock, blobs: &BlobStore, lambda: &Lambda) {
+pub(crate) async fn sweep(db: &Db, clock: &Clock, blobs: &BlobStore, engine: &Engine) {
     let kept = |ids: Vec<BlobId>| async move {
         let asked = ids.clone();
         let named = async move {
             let mut named: HashSet<BlobId> = lambent_s3::referenced(db, &asked).await?;
-            named.extend(lambda.referenced_blobs(asked).await?);
+            named.extend(engine.referenced_blobs(asked).await?);
             Ok(named)
         };
         kept(db, clock, ids, named).await

@@ -13,29 +13,6 @@ const UNSAFE_ALLOWED: [&str; 2] = ["crates/compute/sandbox/", "crates/compute/wa
 /// Shows that no request is served; only the binary may say so, when it puts the parts together.
 const PLATFORM_WORK: &str = "PlatformWork::for_the(";
 const PLATFORM_WORK_ALLOWED: [&str; 2] = ["crates/lambent/", "crates/services/api/src/guarded.rs"];
-/// Opens Lambda's rows and packages in nobody's name: what runs, loads or minds functions that were let in, and what a
-/// decision itself asks, may; operations may not.
-const LAMBDAS_OWN: [&str; 2] = [".own_db()", ".own_blobs()"];
-const LAMBDA: &str = "crates/services/lambda/src/";
-const LAMBDAS_OWN_ALLOWED: [&str; 17] = [
-    "asynchronous/delivery.rs",
-    "asynchronous/function_target.rs",
-    "asynchronous/recursion.rs",
-    "code/compiled.rs",
-    "code/download.rs",
-    "code/folders.rs",
-    "code/packages.rs",
-    "concurrency/provisioned.rs",
-    "configuration/environment_migration.rs",
-    "functions/lifecycle.rs",
-    "images/pulls.rs",
-    "lambda.rs",
-    "mappings/reading.rs",
-    "mappings/wanted.rs",
-    "policies/known.rs",
-    "tests/",
-    "urls/serve.rs",
-];
 /// How many lines above an `unsafe` block its reason may begin.
 const REASON_LINES_MAX: usize = 6;
 
@@ -123,13 +100,6 @@ fn rust(file: &File, generated: bool, findings: &mut Vec<Finding>) {
         if line.contains(PLATFORM_WORK) && !may_make && !in_tests[index] && !own_rules {
             let message =
                 "only the binary gives out leave to work without a decision: take a PlatformWork".to_owned();
-            push(findings, file, index + 1, message);
-        }
-        let is_operation = file.path.strip_prefix(LAMBDA).is_some_and(|path| {
-            !LAMBDAS_OWN_ALLOWED.iter().any(|allowed| path.starts_with(allowed)) && !in_tests[index]
-        });
-        if is_operation && LAMBDAS_OWN.iter().any(|own| line.contains(own)) {
-            let message = "an operation shows why it may: take `db(call)` or `blobs(call)`".to_owned();
             push(findings, file, index + 1, message);
         }
         unsafety(file, index, &lines, &originals, findings);

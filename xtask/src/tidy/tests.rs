@@ -98,14 +98,6 @@ fn only_the_binary_gives_leave_to_work_without_a_decision() {
 }
 
 #[test]
-fn operations_of_lambda_open_its_rows_with_a_decision() {
-    let text = "fn f(&self) {\n    self.own_db();\n}\n";
-    expect(&[("crates/services/lambda/src/lambda.rs", text)], &[]);
-    let found = findings(&[("crates/services/lambda/src/functions/crud.rs", text)]);
-    assert!(found.len() == 1 && found[0].contains("shows why it may"), "{found:?}");
-}
-
-#[test]
 fn unwrap_is_for_tests() {
     let text = "fn f() {\n    x.unwrap();\n    \"y.unwrap()\";\n}\n\n#[cfg(test)]\nmod tests {\n    fn g() {\n        \
                 z();\n        z.unwrap();\n    }\n}\n";

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lambent_api::{Body, Guarded, PlatformWork};
+use lambent_api::{Body, Guarded};
 use lambent_base::{BoxFuture, Clock, Place, Random};
 use lambent_blobs::BlobStore;
 use lambent_bus::Outbox;
@@ -19,8 +19,6 @@ use lambent_store::Db;
 pub struct LambdaParts {
     pub rows: Guarded<Db>,
     pub blobs: Guarded<BlobStore>,
-    /// For what Lambda does in nobody's name.
-    pub work: PlatformWork,
     /// Takes asynchronous invocations.
     pub outbox: Outbox,
     pub clock: Clock,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lambent_api::{Service, operations};
 use lambent_model_lambda::ops;
 
+use crate::engine::Engine;
 use crate::lambda::Lambda;
 use crate::layers::names::{layer_resource, layer_version_resource};
 use crate::mappings;
@@ -13,7 +14,7 @@ use crate::names::{function_resource, resource};
 use crate::wanted;
 
 /// AWS Lambda as the gateway sees it.
-pub fn service(lambda: &Arc<Lambda>) -> Service {
+pub fn service(lambda: &Arc<Lambda>, engine: &Engine) -> Service {
     let mut service = Service::new(&ops::SERVICE, Some("ValidationException"));
     operations!(service, lambda, {
         plain ops::CreateFunction => create_function, wanted::create_function;
@@ -51,7 +52,7 @@ pub fn service(lambda: &Arc<Lambda>) -> Service {
     add_running(&mut service, lambda);
     add_access(&mut service, lambda);
     add_layers(&mut service, lambda);
-    add_mappings(&mut service, lambda);
+    add_mappings(&mut service, lambda, &Arc::new(engine.clone()));
     add_kept(&mut service, lambda);
     service
 }
@@ -126,15 +127,25 @@ fn add_access(service: &mut Service, lambda: &Arc<Lambda>) {
 }
 
 /// Event source mappings.
-fn add_mappings(service: &mut Service, lambda: &Arc<Lambda>) {
+fn add_mappings(service: &mut Service, lambda: &Arc<Lambda>, engine: &Arc<Engine>) {
     operations!(service, lambda, {
         plain ops::CreateEventSourceMapping => create_event_source_mapping, wanted::create_event_source_mapping;
         plain ops::ListEventSourceMappings => list_event_source_mappings, "lambda:ListEventSourceMappings",
             |_, _| "*".to_owned();
-        known ops::GetEventSourceMapping => get_event_source_mapping, mappings::wanted::get;
-        known ops::UpdateEventSourceMapping => update_event_source_mapping, mappings::wanted::update;
-        known ops::DeleteEventSourceMapping => delete_event_source_mapping, mappings::wanted::delete;
     });
+    // Before anybody has decided only the engine may look, and the operations have none.
+    macro_rules! known {
+        ($operation:path => $method:ident, $wanted:path) => {
+            let lambda = Arc::clone(lambda);
+            service.add_known::<$operation, Engine>(engine, $wanted, move |call, input| {
+                let lambda = Arc::clone(&lambda);
+                Box::pin(async move { Ok(lambda.$method(&call, input).await?) })
+            });
+        };
+    }
+    known!(ops::GetEventSourceMapping => get_event_source_mapping, mappings::wanted::get);
+    known!(ops::UpdateEventSourceMapping => update_event_source_mapping, mappings::wanted::update);
+    known!(ops::DeleteEventSourceMapping => delete_event_source_mapping, mappings::wanted::delete);
 }
 
 /// Layers, their versions and policies.

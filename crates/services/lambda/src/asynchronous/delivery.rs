@@ -19,6 +19,7 @@ use crate::asynchronous::destinations::HandOn;
 use crate::asynchronous::event_invoke::{self, EventInvokeRow};
 use crate::asynchronous::recursion;
 use crate::configuration::tenancy;
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::functions::cache::{Draw, Loaded};
 use crate::lambda::Lambda;
@@ -57,14 +58,16 @@ impl Lambda {
         });
         committed.await
     }
+}
 
+impl Engine {
     /// What the function's owner wants done with an event, as it is configured now.
     async fn plan_of(&self, event: &Event) -> Result<EventPlan, InvokeError> {
         let platform = |error: LambdaError| InvokeError::Platform(error.to_string());
         let name = &name_of(&event.target)?;
         let loaded =
             self.load_target(&event.target, Draw::Attempt(&event.request_id, event.failures)).await?;
-        let read = self.own_db().read(|txn| async move { event_invoke::get(&txn, name).await });
+        let read = self.db.read(|txn| async move { event_invoke::get(&txn, name).await });
         let config = read.await.map_err(platform)?.unwrap_or_default();
         let retry = retry_of(&config, event.retry);
         let age_ms = self.parts.clock.unix_ms().saturating_sub(event.created_ms).max(0).unsigned_abs();
@@ -177,7 +180,7 @@ impl Lambda {
     }
 }
 
-impl InvokeFunction for Lambda {
+impl InvokeFunction for Engine {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, InvokeError>> {
         Box::pin(self.invoke_as(invocation))
     }
@@ -187,7 +190,7 @@ impl InvokeFunction for Lambda {
     }
 }
 
-impl MayInvoke for Lambda {
+impl MayInvoke for Engine {
     fn may_invoke<'a>(
         &'a self,
         function: &'a Arn,

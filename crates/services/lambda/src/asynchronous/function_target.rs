@@ -1,22 +1,22 @@
 //! Functions as targets of what other functions hand on.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use lambent_base::{Arn, BoxFuture, Place};
 use lambent_bus::ports::{Caller, DeliverTo, Outgoing, PortError};
 use lambent_bus::{BusError, Delivery, NewEvent};
 
-use crate::lambda::Lambda;
+use crate::engine::{Engine, WeakEngine};
 use crate::names::FunctionName;
 use crate::policies::statements::INVOKE;
 
 /// Invokes functions asynchronously, in the name of another function's role.
-struct FunctionTarget(Weak<Lambda>);
+struct FunctionTarget(WeakEngine);
 
-impl Lambda {
+impl Engine {
     /// Functions, for [`lambent_bus::ports::Targets`].
-    pub fn as_target(self: &Arc<Self>) -> Arc<dyn DeliverTo> {
-        Arc::new(FunctionTarget(Arc::downgrade(self)))
+    pub fn as_target(&self) -> Arc<dyn DeliverTo> {
+        Arc::new(FunctionTarget(self.downgrade()))
     }
 
     async fn take_over(&self, outgoing: Outgoing) -> Delivery {
@@ -41,9 +41,8 @@ impl Lambda {
             attributes,
             ..NewEvent::for_function(target, Caller::Authorized, body)
         };
-        let put = self
-            .own_db()
-            .run(|txn| async move { self.parts.outbox.put(&txn, event.clone()).await.map(drop) });
+        let put =
+            self.db.run(|txn| async move { self.parts.outbox.put(&txn, event.clone()).await.map(drop) });
         match put.await {
             Ok(()) => Delivery::Done,
             Err(error @ BusError::PayloadTooLarge { .. }) => Delivery::Refused(error.to_string()),
@@ -57,9 +56,9 @@ fn function_name(target: &Arn) -> Option<FunctionName> {
     FunctionName::parse(&target.to_string(), None, &place).ok()
 }
 
-async fn exists(lambda: &Lambda, target: &Arn) -> Result<bool, PortError> {
+async fn exists(engine: &Engine, target: &Arn) -> Result<bool, PortError> {
     let Some(name) = function_name(target) else { return Ok(false) };
-    let found = lambda.resolve(lambda.own_db(), &name).await.map_err(|error| PortError(error.to_string()))?;
+    let found = engine.resolve(&engine.db, &name).await.map_err(|error| PortError(error.to_string()))?;
     Ok(found.is_some())
 }
 
@@ -71,7 +70,7 @@ impl DeliverTo for FunctionTarget {
     fn exists<'a>(&'a self, target: &'a Arn) -> BoxFuture<'a, Result<bool, PortError>> {
         Box::pin(async move {
             match self.0.upgrade() {
-                Some(lambda) => exists(&lambda, target).await,
+                Some(engine) => exists(&engine, target).await,
                 None => Err(PortError("the platform is stopping".to_owned())),
             }
         })
@@ -80,7 +79,7 @@ impl DeliverTo for FunctionTarget {
     fn deliver(&self, outgoing: Outgoing) -> BoxFuture<'_, Delivery> {
         Box::pin(async move {
             match self.0.upgrade() {
-                Some(lambda) => lambda.take_over(outgoing).await,
+                Some(engine) => engine.take_over(outgoing).await,
                 None => Delivery::Busy("the platform is stopping".to_owned()),
             }
         })

@@ -15,6 +15,7 @@ use lambent_model_lambda::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::functions::unqualified;
 use crate::invocations::trace;
@@ -84,7 +85,9 @@ impl Lambda {
         let recursive_loop = if allowed { RecursiveLoop::Allow } else { RecursiveLoop::Terminate };
         Ok(GetFunctionRecursionConfigResponse { recursive_loop: Some(recursive_loop) })
     }
+}
 
+impl Engine {
     /// The header with which a function is called; the number of its earlier calls in one loop if it must not be called.
     pub(crate) async fn traced(
         &self,
@@ -95,7 +98,7 @@ impl Lambda {
         if traced.loops < RECURSIONS_MAX {
             return Ok(Ok(traced.header));
         }
-        let read = self.own_db().read(|txn| async move {
+        let read = self.db.read(|txn| async move {
             rows::get::<RecursionRow>(&txn, &keys::recursion(&name.place, &name.name)).await
         });
         let allowed = read.await?.is_some_and(|row| row.allowed);

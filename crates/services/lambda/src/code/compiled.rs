@@ -17,8 +17,8 @@ use lambent_runtimes::{CODE_CACHE_EXTENSIONS, CODE_CACHE_FILE, code_cache_key};
 use crate::code::folders::{COMPILED, UNPACKING};
 use crate::code::packages::blocking;
 use crate::code::spool;
+use crate::engine::Engine;
 use crate::errors::LambdaError;
-use crate::lambda::Lambda;
 use crate::names::{FunctionName, function_arn};
 use crate::rows::{CodeRef, Settings};
 
@@ -27,7 +27,7 @@ const SOURCE_BYTES_MIN: u64 = 64 << 10;
 /// Forms of one package's compiled code that are kept, for functions and versions that have it with other amounts of memory.
 const FORMS_MAX: usize = 4;
 
-impl Lambda {
+impl Engine {
     /// Where the compiled code of these settings is, or would be; `None` where there is never any. May block for a moment.
     pub(crate) fn code_cache(&self, settings: &Settings) -> Option<PathBuf> {
         if !settings.runtime.starts_with("nodejs") {
@@ -40,9 +40,9 @@ impl Lambda {
     }
 
     /// Compiles what a function runs now, unless that was done or is not worth it.
-    pub(crate) async fn compile_code(self: &Arc<Self>, place: &Place, name: &str) -> Result<(), LambdaError> {
+    pub(crate) async fn compile_code(&self, place: &Place, name: &str) -> Result<(), LambdaError> {
         let name = FunctionName { place: place.clone(), name: name.to_owned(), qualifier: None };
-        let Some(settings) = self.row(self.own_db(), &name).await?.runnable().cloned() else { return Ok(()) };
+        let Some(settings) = self.row(&self.db, &name).await?.runnable().cloned() else { return Ok(()) };
         let (lambda, code_dir) = (self.clone(), self.code_root().join(&settings.code.sha256));
         let worth_it = blocking(move || match lambda.code_cache(&settings) {
             Some(folder) => {
@@ -58,7 +58,7 @@ impl Lambda {
         let Some(spec) = self.load(&name).await?.and_then(|loaded| loaded.spec.clone()) else {
             return Ok(());
         };
-        let row = self.row(self.own_db(), &name).await?;
+        let row = self.row(&self.db, &name).await?;
         let of_spec = |settings: &&Settings| settings.run_revision == spec.key.revision;
         let Some(settings) = row.runnable().filter(of_spec).cloned() else { return Ok(()) };
         let compiled = self.compile_spec(settings, &spec).await;
@@ -67,11 +67,7 @@ impl Lambda {
         compiled
     }
 
-    async fn compile_spec(
-        self: &Arc<Self>,
-        settings: Settings,
-        spec: &Arc<FunctionSpec>,
-    ) -> Result<(), LambdaError> {
+    async fn compile_spec(&self, settings: Settings, spec: &Arc<FunctionSpec>) -> Result<(), LambdaError> {
         let lambda = self.clone();
         let scratch = self.code_root().join(format!("{UNPACKING}{}", self.parts.random.uuid()));
         let (root, at) = (self.compiled_root(&settings.code), scratch.clone());

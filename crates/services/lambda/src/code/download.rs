@@ -14,19 +14,20 @@ use lambent_blobs::{BlobError, BlobId, BlobReader};
 use lambent_wire::ApiError;
 use sha2::Sha256;
 
+use crate::engine::Engine;
 use crate::errors::LambdaError;
 use crate::keys;
 use crate::lambda::Lambda;
 use crate::limits::DOWNLOAD_URL_TTL;
 use crate::rows::{self, CodeRef, CodeRow};
 
-/// The path under which the gateway hands requests to [`Lambda::code_download`].
+/// The path under which the gateway hands requests to [`Engine::code_download`].
 pub const CODE_PATH: &str = "/_lambent/code/";
 
 /// What the key of these URLs is derived for.
 const URL_KEY_PURPOSE: &str = "lambda code URLs";
 
-impl Lambda {
+impl Engine {
     /// The zip behind a URL of Code.Location, with its length. `sha256` is the path's last part, `query` what follows
     /// the question mark.
     ///
@@ -50,13 +51,15 @@ impl Lambda {
         }
         let key = keys::code(sha256);
         let key = &key;
-        let row = self.own_db().read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
+        let row = self.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
         let row = row.ok_or_else(|| ApiError::new("NoSuchKey", 404, "The specified key does not exist."))?;
-        let blob = self.own_blobs().open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
+        let blob = self.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
         let blob = blob.map_err(|error| LambdaError::package("read", error))?;
         Ok((blob_body(blob, row.size), row.size))
     }
+}
 
+impl Lambda {
     /// The URL from which a package can be downloaded for a while.
     pub(crate) fn code_url(&self, endpoint: &str, code: &CodeRef) -> String {
         let ttl_s = i64::try_from(DOWNLOAD_URL_TTL.as_secs()).expect("minutes are few seconds");

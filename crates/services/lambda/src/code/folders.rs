@@ -2,16 +2,15 @@
 //! it is missing.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
 
 use lambent_blobs::{BlobId, BlobReader};
 use lambent_store::{ScanOptions, Watch};
 
 use crate::code::packages::blocking;
 use crate::code::{self, Depth, spool};
+use crate::engine::{Engine, WeakEngine};
 use crate::errors::LambdaError;
 use crate::keys;
-use crate::lambda::Lambda;
 use crate::limits::SWEEP_RETRY;
 use crate::rows::{self, CodeRef, CodeRow, Held};
 
@@ -24,7 +23,7 @@ pub(crate) const COMPILED: &str = ".compiled";
 /// [`crate::layers::folders`]).
 pub(crate) const MERGED: &str = ".opt";
 
-impl Lambda {
+impl Engine {
     /// The folder of an unpacked package; unpacks it first if need be.
     pub(crate) async fn ensure_unpacked(&self, code: &CodeRef) -> Result<PathBuf, LambdaError> {
         let make = |scratch: PathBuf, folder: PathBuf| async move {
@@ -66,15 +65,15 @@ impl Lambda {
     /// The blob of a package or an image that is kept.
     pub(crate) async fn kept_blob(&self, sha256: &str) -> Result<BlobReader, LambdaError> {
         let key = &keys::code(sha256);
-        let row = self.own_db().read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
+        let row = self.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await?;
         let row = row.ok_or_else(|| LambdaError::package("unpack", "its row is missing"))?;
-        let blob = self.own_blobs().open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
+        let blob = self.blobs.open_range(BlobId::from_bytes(row.blob), 0..row.size).await;
         blob.map_err(|error| LambdaError::package("read", error))
     }
 
     /// Removes what nobody names from the code folder: remains of unpackings that a crash cut off, and packages that were
     /// thrown away meanwhile. Before anything else works here.
-    pub(crate) async fn remove_leftovers(self: &Arc<Self>) -> Result<(), LambdaError> {
+    pub(crate) async fn remove_leftovers(&self) -> Result<(), LambdaError> {
         let root = self.code_root();
         let names = blocking(move || spool::prepare(&root)).await?;
         if names.is_empty() {
@@ -114,7 +113,7 @@ impl Lambda {
     }
 
     async fn is_needed(&self, held: &Held) -> Result<bool, LambdaError> {
-        let read = self.own_db().read(|txn| async move {
+        let read = self.db.read(|txn| async move {
             match held {
                 Held::Package(sha256) => Ok(rows::get::<CodeRow>(&txn, &keys::code(sha256)).await?.is_some()),
                 Held::LayerSet(digest) => {
@@ -145,7 +144,7 @@ pub(crate) async fn is_there(folder: &Path) -> bool {
 }
 
 /// Looks after the folders whenever packages may have been thrown away.
-pub(crate) async fn tidy_on_change(lambda: Weak<Lambda>, mut unused: Watch) {
+pub(crate) async fn tidy_on_change(engine: WeakEngine, mut unused: Watch) {
     let mut is_any_live = false;
     loop {
         if is_any_live {
@@ -154,7 +153,7 @@ pub(crate) async fn tidy_on_change(lambda: Weak<Lambda>, mut unused: Watch) {
         } else {
             unused.changed().await;
         }
-        let Some(lambda) = lambda.upgrade() else { return };
+        let Some(lambda) = engine.upgrade() else { return };
         is_any_live = lambda.tidy_folders().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the folders of unused deployment packages stay for now");
             true

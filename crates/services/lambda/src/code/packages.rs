@@ -12,10 +12,11 @@ use lambent_identity::Wanted;
 use lambent_model_lambda::{
     FunctionCode, LayerVersionContentInput, S3ObjectStorageMode, UpdateFunctionCodeRequest,
 };
-use lambent_store::{ScanOptions, Txn};
+use lambent_store::{Db, ScanOptions, Txn};
 use lambent_wire::ApiError;
 
 use crate::code::spool::{self, Spool};
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::lambda::Lambda;
 use crate::limits::{WORK_PAGE_ROWS, ZIP_BYTES_MAX};
@@ -284,30 +285,12 @@ impl Lambda {
         // After any other error nobody knows whether the commit happened: then the blobs' own sweep decides.
         let is_settled = matches!(committed, Ok(_) | Err(LambdaError::Api(_)));
         let Some(blob) = staged.blob.filter(|_| staged.zip.is_none() && is_settled) else { return };
-        let named = self.referenced_blobs(vec![blob]).await;
+        let named = referenced(self.db(call), vec![blob]).await;
         if named.is_ok_and(|named| named.is_empty())
             && let Err(error) = self.blobs(call).delete(blob).await
         {
             tracing::warn!(%error, "the blob of a package that nobody names stays until it is swept");
         }
-    }
-
-    /// Which of these blobs hold deployment packages: for the blobs' sweep.
-    pub async fn referenced_blobs(
-        &self,
-        ids: Vec<BlobId>,
-    ) -> Result<std::collections::HashSet<BlobId>, LambdaError> {
-        let ids = &ids;
-        let read = self.own_db().read(|txn| async move {
-            let mut referenced = std::collections::HashSet::new();
-            for id in ids {
-                if txn.get(&keys::code_blob(*id)).await?.is_some() {
-                    referenced.insert(*id);
-                }
-            }
-            Ok(referenced)
-        });
-        read.await
     }
 
     async fn open_object(&self, call: &Call, object: &ObjectName) -> Result<Body, LambdaError> {
@@ -351,6 +334,16 @@ impl Lambda {
         }
         writer.finish().await.map_err(failed)
     }
+}
+
+impl Engine {
+    /// Which of these blobs hold deployment packages: for the blobs' sweep.
+    pub async fn referenced_blobs(
+        &self,
+        ids: Vec<BlobId>,
+    ) -> Result<std::collections::HashSet<BlobId>, LambdaError> {
+        referenced(&self.db, ids).await
+    }
 
     /// Throws away the packages that nothing names.
     pub(crate) async fn sweep(&self) -> Result<(), LambdaError> {
@@ -358,7 +351,7 @@ impl Lambda {
         while let Some(range) = left {
             let step = &range;
             let page = self
-                .own_db()
+                .db
                 .read(|txn| async move {
                     Ok::<_, LambdaError>(txn.scan(step, ScanOptions::rows(WORK_PAGE_ROWS)).await?)
                 })
@@ -374,7 +367,7 @@ impl Lambda {
     /// Throws one package away, if nothing names it.
     async fn sweep_one(&self, sha256: &str) -> Result<(), LambdaError> {
         let now_ms = self.parts.clock.unix_ms();
-        let swept = self.own_db().run(|txn| async move {
+        let swept = self.db.run(|txn| async move {
             txn.frees_space();
             txn.delete(&keys::code_unused(sha256));
             if has_users(&txn, sha256).await? {
@@ -391,12 +384,26 @@ impl Lambda {
             Ok::<_, LambdaError>((!is_pinned).then_some(blob))
         });
         if let Some(blob) = swept.await?
-            && let Err(error) = self.own_blobs().delete(blob).await
+            && let Err(error) = self.blobs.delete(blob).await
         {
             tracing::warn!(%error, %blob, "the blob of an unused package stays until the next sweep of orphans");
         }
         Ok(())
     }
+}
+
+async fn referenced(db: &Db, ids: Vec<BlobId>) -> Result<std::collections::HashSet<BlobId>, LambdaError> {
+    let ids = &ids;
+    let read = db.read(|txn| async move {
+        let mut referenced = std::collections::HashSet::new();
+        for id in ids {
+            if txn.get(&keys::code_blob(*id)).await?.is_some() {
+                referenced.insert(*id);
+            }
+        }
+        Ok(referenced)
+    });
+    read.await
 }
 
 /// Runs disk and processor work on a thread that may block.

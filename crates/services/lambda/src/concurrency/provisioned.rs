@@ -4,9 +4,9 @@
 //! Source: Lambda API Reference, "PutProvisionedConcurrencyConfig"; recorded answers of AWS Lambda.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambent_api::Call;
 use lambent_base::Place;
@@ -24,6 +24,7 @@ use lambent_wire::{ApiError, Empty};
 use serde::{Deserialize, Serialize};
 
 use crate::concurrency::{Shares, all_rows, read_provisioned, readable, shown, untyped};
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::functions::{existing, unqualified};
 use crate::keys;
@@ -74,7 +75,7 @@ impl Lambda {
         let (found, shares) = committed.await?;
         let standing = self.standing(name, &found, row.requested);
         self.share_out(name, &shares);
-        self.provision_soon();
+        self.engine(call).provision_soon();
         let allocated = Some(shown(standing.allocated));
         Ok(PutProvisionedConcurrencyConfigResponse {
             allocated_provisioned_concurrent_executions: allocated,
@@ -128,7 +129,7 @@ impl Lambda {
         });
         let shares = committed.await?;
         self.share_out(name, &shares);
-        self.provision_soon();
+        self.engine(call).provision_soon();
         Ok(Empty {})
     }
 
@@ -172,99 +173,6 @@ impl Lambda {
         })
     }
 
-    /// Has the pool keep what the store wants, at the start and after every change, for as long as the service is there.
-    pub(crate) fn mind_provisioned(self: &Arc<Self>) {
-        let mut changed = self.own_db().watch(keys::CHANGED);
-        let lambda: Weak<Self> = Arc::downgrade(self);
-        tokio::spawn(async move {
-            loop {
-                let Some(lambda) = lambda.upgrade() else { return };
-                // The same commit that woke this clears the cache, by a task that may be later: what was read before it, as that
-                // a version is not ready yet, would stay unprovisioned until the next change.
-                lambda.cache.clear();
-                let provisioned = lambda.provision_all().await;
-                if let Err(error) = &provisioned {
-                    tracing::warn!(%error, "provisioned concurrency cannot be seen to; trying again");
-                }
-                drop(lambda);
-                tokio::select! {
-                    () = changed.changed() => {}
-                    () = tokio::time::sleep(SWEEP_RETRY), if provisioned.is_err() => {}
-                }
-            }
-        });
-    }
-
-    /// The same once, without waiting for it.
-    fn provision_soon(self: &Arc<Self>) {
-        let lambda = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = lambda.provision_all().await {
-                tracing::warn!(%error, "provisioned concurrency cannot be seen to now");
-            }
-        });
-    }
-
-    /// Errors: the first one, after all functions that can be loaded are seen to.
-    pub(crate) async fn provision_all(self: &Arc<Self>) -> Result<(), LambdaError> {
-        // One after the other: the last to read must be the last to say.
-        let mut known = self.provisioned.lock().await;
-        let read = self.own_db().read(|txn| async move {
-            let mut wanted: BTreeMap<(String, String, String), BTreeMap<u64, u32>> = BTreeMap::new();
-            for (key, row) in all_rows(&txn, keys::all_provisioned()).await? {
-                let Some((name, row)) = readable(&key, read_provisioned(&key, &row)) else { continue };
-                let Some(resolved) = resolve(&txn, &name).await? else { continue };
-                let FunctionName { place, name, .. } = name;
-                let versions = wanted.entry((place.account, place.region, name)).or_default();
-                for (number, count) in parts(&resolved, row.requested) {
-                    *versions.entry(number).or_default() += count;
-                }
-            }
-            Ok::<_, LambdaError>(wanted)
-        });
-        let mut functions = BTreeSet::new();
-        let mut first_error = None;
-        for ((account, region, function), versions) in read.await? {
-            let place = Place { account, region };
-            match self.specs(&place, &function, versions).await {
-                Ok(specs) => self.parts.runner.provision(&place, &function, specs),
-                Err(error) => {
-                    tracing::warn!(%error, function, "a function keeps the provisioned concurrency it has");
-                    first_error = first_error.or(Some(error));
-                }
-            }
-            functions.insert((place.account, place.region, function));
-        }
-        for (account, region, function) in known.difference(&functions) {
-            let place = Place { account: account.clone(), region: region.clone() };
-            self.parts.runner.provision(&place, function, Vec::new());
-        }
-        *known = functions;
-        first_error.map_or(Ok(()), Err)
-    }
-
-    /// What the pool must know of these versions; those that are not ready have their turn when they are.
-    async fn specs(
-        self: &Arc<Self>,
-        place: &Place,
-        function: &str,
-        versions: BTreeMap<u64, u32>,
-    ) -> Result<Vec<(Arc<FunctionSpec>, usize)>, LambdaError> {
-        let mut specs = Vec::new();
-        for (number, count) in versions {
-            let name = FunctionName {
-                place: place.clone(),
-                name: function.to_owned(),
-                qualifier: Some(number.to_string()),
-            };
-            let loaded = self.load(&name).await?;
-            if let Some(spec) = loaded.and_then(|loaded| loaded.spec.clone()) {
-                specs.push((spec, count as usize));
-            }
-        }
-        Ok(specs)
-    }
-
     fn standing(&self, name: &FunctionName, found: &Resolved, requested: u32) -> Standing {
         let mut standing = Standing { allocated: 0, failure: None };
         for (number, count) in parts(found, requested) {
@@ -301,6 +209,101 @@ impl Lambda {
             status: Some(status),
             status_reason: reason,
         }
+    }
+}
+
+impl Engine {
+    /// Has the pool keep what the store wants, at the start and after every change, for as long as the service is there.
+    pub(crate) fn mind_provisioned(&self) {
+        let mut changed = self.db.watch(keys::CHANGED);
+        let engine = self.downgrade();
+        tokio::spawn(async move {
+            loop {
+                let Some(lambda) = engine.upgrade() else { return };
+                // The same commit that woke this clears the cache, by a task that may be later: what was read before it, as that
+                // a version is not ready yet, would stay unprovisioned until the next change.
+                lambda.cache.clear();
+                let provisioned = lambda.provision_all().await;
+                if let Err(error) = &provisioned {
+                    tracing::warn!(%error, "provisioned concurrency cannot be seen to; trying again");
+                }
+                drop(lambda);
+                tokio::select! {
+                    () = changed.changed() => {}
+                    () = tokio::time::sleep(SWEEP_RETRY), if provisioned.is_err() => {}
+                }
+            }
+        });
+    }
+
+    /// The same once, without waiting for it.
+    fn provision_soon(&self) {
+        let lambda = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = lambda.provision_all().await {
+                tracing::warn!(%error, "provisioned concurrency cannot be seen to now");
+            }
+        });
+    }
+
+    /// Errors: the first one, after all functions that can be loaded are seen to.
+    pub(crate) async fn provision_all(&self) -> Result<(), LambdaError> {
+        // One after the other: the last to read must be the last to say.
+        let mut known = self.provisioned.lock().await;
+        let read = self.db.read(|txn| async move {
+            let mut wanted: BTreeMap<(String, String, String), BTreeMap<u64, u32>> = BTreeMap::new();
+            for (key, row) in all_rows(&txn, keys::all_provisioned()).await? {
+                let Some((name, row)) = readable(&key, read_provisioned(&key, &row)) else { continue };
+                let Some(resolved) = resolve(&txn, &name).await? else { continue };
+                let FunctionName { place, name, .. } = name;
+                let versions = wanted.entry((place.account, place.region, name)).or_default();
+                for (number, count) in parts(&resolved, row.requested) {
+                    *versions.entry(number).or_default() += count;
+                }
+            }
+            Ok::<_, LambdaError>(wanted)
+        });
+        let mut functions = BTreeSet::new();
+        let mut first_error = None;
+        for ((account, region, function), versions) in read.await? {
+            let place = Place { account, region };
+            match self.specs(&place, &function, versions).await {
+                Ok(specs) => self.parts.runner.provision(&place, &function, specs),
+                Err(error) => {
+                    tracing::warn!(%error, function, "a function keeps the provisioned concurrency it has");
+                    first_error = first_error.or(Some(error));
+                }
+            }
+            functions.insert((place.account, place.region, function));
+        }
+        for (account, region, function) in known.difference(&functions) {
+            let place = Place { account: account.clone(), region: region.clone() };
+            self.parts.runner.provision(&place, function, Vec::new());
+        }
+        *known = functions;
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// What the pool must know of these versions; those that are not ready have their turn when they are.
+    async fn specs(
+        &self,
+        place: &Place,
+        function: &str,
+        versions: BTreeMap<u64, u32>,
+    ) -> Result<Vec<(Arc<FunctionSpec>, usize)>, LambdaError> {
+        let mut specs = Vec::new();
+        for (number, count) in versions {
+            let name = FunctionName {
+                place: place.clone(),
+                name: function.to_owned(),
+                qualifier: Some(number.to_string()),
+            };
+            let loaded = self.load(&name).await?;
+            if let Some(spec) = loaded.and_then(|loaded| loaded.spec.clone()) {
+                specs.push((spec, count as usize));
+            }
+        }
+        Ok(specs)
     }
 }
 

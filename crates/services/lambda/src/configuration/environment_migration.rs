@@ -7,9 +7,9 @@ use lambent_identity::{Identity, MasterKey};
 use lambent_store::{Db, KeyRange, ScanOptions};
 
 use crate::configuration::environment_seal::Variables;
+use crate::engine::Engine;
 use crate::errors::LambdaError;
 use crate::keys;
-use crate::lambda::Lambda;
 use crate::limits::WORK_PAGE_ROWS;
 use crate::rows::{self, FunctionRow, Settings};
 
@@ -18,17 +18,17 @@ pub async fn reseal(db: &Db, identity: &Identity, retired: &[MasterKey]) -> Resu
     change_all(db, &|settings| settings.reseal(identity, retired)).await
 }
 
-impl Lambda {
+impl Engine {
     /// Seals variables that are in the clear, and removes a key that is. Safe with two at once.
     pub(crate) async fn seal_all(&self) -> Result<(), LambdaError> {
-        let removed = self.own_db().run(|txn| async move {
+        let removed = self.db.run(|txn| async move {
             if txn.get(keys::URL_KEY).await?.is_some() {
                 txn.delete(keys::URL_KEY);
             }
             Ok::<_, LambdaError>(())
         });
         removed.await?;
-        change_all(self.own_db(), &|settings| settings.seal(&self.parts.identity)).await
+        change_all(&self.db, &|settings| settings.seal(&self.parts.identity)).await
     }
 }
 

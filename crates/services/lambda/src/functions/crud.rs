@@ -80,7 +80,7 @@ impl Lambda {
             shown.version = Some(version.number.to_string());
         }
         self.expect(&row.settings);
-        self.finish_soon(name.place, name.name);
+        self.engine(call).finish_soon(name.place, name.name);
         Ok(shown)
     }
 

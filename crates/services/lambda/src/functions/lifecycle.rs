@@ -4,7 +4,6 @@
 //! the two leaves its successor the rest.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_base::Place;
@@ -12,9 +11,9 @@ use lambent_runtimes::is_webassembly;
 use lambent_store::{ScanOptions, Txn};
 
 use crate::code::packages;
+use crate::engine::Engine;
 use crate::errors::LambdaError;
 use crate::functions::spec;
-use crate::lambda::Lambda;
 use crate::limits::WORK_PAGE_ROWS;
 use crate::names::{FunctionName, Which, function_arn};
 use crate::rows::{self, FunctionRow, Held, Phase};
@@ -32,15 +31,15 @@ const UNPREPARED: &str = "The function could not be prepared on this host; the p
 const UNSEALED: &str = "The function's environment variables do not open under this installation's master key: restore \
                         the key, or set the function's Environment anew.";
 
-impl Lambda {
+impl Engine {
     /// Finishes every change that was begun. One that a node at work finishes itself is finished twice, which is as good.
-    pub(crate) async fn resume_pending(self: &Arc<Self>) -> Result<(), LambdaError> {
+    pub(crate) async fn resume_pending(&self) -> Result<(), LambdaError> {
         let mut left = Some(keys::all_pending().range());
         while let Some(range) = left {
             let step = &range;
             let options = ScanOptions::rows(WORK_PAGE_ROWS).keys_only();
             let read =
-                self.own_db().read(|txn| async move { Ok::<_, LambdaError>(txn.scan(step, options).await?) });
+                self.db.read(|txn| async move { Ok::<_, LambdaError>(txn.scan(step, options).await?) });
             let page = read.await?;
             for (key, _) in &page.rows {
                 let (place, name) = keys::read_pending(key).map_err(LambdaError::row)?;
@@ -52,7 +51,7 @@ impl Lambda {
     }
 
     /// Finishes a change in the background.
-    pub(crate) fn finish_soon(self: &Arc<Self>, place: Place, name: String) {
+    pub(crate) fn finish_soon(&self, place: Place, name: String) {
         let lambda = self.clone();
         tokio::spawn(async move {
             if let Err(error) = lambda.finish(&place, &name).await {
@@ -65,7 +64,7 @@ impl Lambda {
     }
 
     async fn finish(&self, place: &Place, name: &str) -> Result<(), LambdaError> {
-        let read = self.own_db().read(|txn| async move { rows::get_function(&txn, place, name).await });
+        let read = self.db.read(|txn| async move { rows::get_function(&txn, place, name).await });
         let Some(row) = read.await? else { return self.forget_pending(place, name).await };
         if !is_busy(&row) {
             return self.forget_pending(place, name).await;
@@ -130,7 +129,7 @@ impl Lambda {
         failure: Option<&str>,
     ) -> Result<(), LambdaError> {
         let (name, begun, revision_id) = (&begun.name, &begun.settings, &self.parts.random.uuid());
-        let committed = self.own_db().run(|txn| async move {
+        let committed = self.db.run(|txn| async move {
             let row = rows::get_function(&txn, place, name).await?;
             let is_same = |row: &FunctionRow| is_busy(row) && row.settings.run_revision == begun.run_revision;
             let Some(mut row) = row.filter(is_same) else {
@@ -161,7 +160,7 @@ impl Lambda {
     }
 
     async fn forget_pending(&self, place: &Place, name: &str) -> Result<(), LambdaError> {
-        self.own_db()
+        self.db
             .run(|txn| async move {
                 let row = rows::get_function(&txn, place, name).await?;
                 if row.is_none_or(|row| !is_busy(&row)) {

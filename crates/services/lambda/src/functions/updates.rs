@@ -172,7 +172,7 @@ impl Lambda {
             Some(version) => self.shown_version(version, name),
         };
         self.expect(&row.settings);
-        self.finish_soon(name.place.clone(), name.name.clone());
+        self.engine(call).finish_soon(name.place.clone(), name.name.clone());
         Ok(shown)
     }
 }

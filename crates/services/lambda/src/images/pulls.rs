@@ -21,6 +21,7 @@ use lambent_wire::ApiError;
 use tokio::sync::mpsc;
 
 use crate::code::packages::{Staged, blocking};
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::images::image_config;
 use crate::lambda::Lambda;
@@ -71,7 +72,9 @@ impl Lambda {
         image.resolved.clone_from(&found.uri);
         Ok(Staged::of_image(found.sha256))
     }
+}
 
+impl Engine {
     /// Fetches the image that a function names, unless it is kept already. `row` is the function's.
     pub(crate) async fn fetch_image(&self, place: &Place, row: &FunctionRow) -> Result<(), LambdaError> {
         let Some(image) = &row.settings.image else { return Ok(()) };
@@ -159,7 +162,7 @@ impl Lambda {
 
     async fn kept_image(&self, sha256: &str) -> Result<Option<CodeRow>, LambdaError> {
         let key = &keys::code(sha256);
-        self.own_db().read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await
+        self.db.read(|txn| async move { rows::get::<CodeRow>(&txn, key).await }).await
     }
 
     /// Fetches an image into a blob that nobody names yet.
@@ -167,7 +170,7 @@ impl Lambda {
         let failed = |error| LambdaError::blob("keep", error);
         let found: Resolved = self.parts.images.resolve(&image.resolved, architecture).await?;
         let mut pull = self.parts.images.pull(&found)?;
-        let mut writer = self.own_blobs().create();
+        let mut writer = self.blobs.create();
         while let Some(piece) = pull.next().await? {
             writer.write(piece).await.map_err(failed)?;
         }
@@ -177,7 +180,7 @@ impl Lambda {
     /// Names an image's blob, as long as the function still wants it and nobody else was quicker.
     async fn keep_image(&self, place: &Place, row: &FunctionRow, blob: Blob) -> Result<(), LambdaError> {
         let (sha256, name) = (&row.settings.code.sha256, &row.name);
-        let committed = self.own_db().run(|txn| async move {
+        let committed = self.db.run(|txn| async move {
             let key = keys::code(sha256);
             let is_wanted = txn.get(&keys::code_user(sha256, place, name)).await?.is_some();
             let is_kept = rows::get::<CodeRow>(&txn, &key).await?.is_some();
@@ -189,7 +192,7 @@ impl Lambda {
             Ok::<_, LambdaError>(is_wanted && !is_kept)
         });
         if !committed.await?
-            && let Err(error) = self.own_blobs().delete(blob.id).await
+            && let Err(error) = self.blobs.delete(blob.id).await
         {
             tracing::warn!(%error, "the blob of an image that nobody names stays until it is swept");
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lambent_api::Call;
@@ -11,6 +11,7 @@ use lambent_pool::{Answer, Invocation, InvokeRequest, Outcome};
 use lambent_wire::ApiError;
 
 use crate::configuration::tenancy;
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::functions::cache::Loaded;
 use crate::functions::existing;
@@ -70,14 +71,14 @@ impl Lambda {
                 Ok(status(202))
             }
             InvocationType::RequestResponse | InvocationType::Unknown(_) => {
-                Ok(response(self.run(&name, &loaded, run).await?, has_tail))
+                Ok(response(self.engine(call).run(&name, &loaded, run).await?, has_tail))
             }
         }
     }
 
     /// Finds the function that is to be called, and sees whether it may be called so.
     pub(crate) async fn admitted(
-        &self,
+        self: &Arc<Self>,
         call: &Call,
         asked: Asked,
         kind: &InvocationType,
@@ -85,7 +86,7 @@ impl Lambda {
         let Asked { name, payload, client_context, tenant_id, has_tail } = asked;
         let payload = checked_payload(payload, kind)?;
         let client_context = client_context.as_deref().map(read_client_context).transpose()?;
-        let loaded = self.loaded(&name).await?;
+        let loaded = self.engine(call).loaded(&name).await?;
         tenancy::check_call(loaded.is_per_tenant, tenant_id.as_deref())?;
         let run = Run {
             payload,
@@ -98,7 +99,9 @@ impl Lambda {
         };
         Ok((name, loaded, run))
     }
+}
 
+impl Engine {
     /// The function that a name means; an error for the caller when there is none.
     pub(crate) async fn loaded(&self, name: &FunctionName) -> Result<Arc<Loaded>, LambdaError> {
         Ok(self.load(name).await?.ok_or_else(|| {

@@ -25,7 +25,7 @@ impl Lambda {
         let too_large = || errors::payload_too_large(ASYNC_PAYLOAD_MAX + 1, kind.as_str(), ASYNC_PAYLOAD_MAX);
         let payload = body.collect(ASYNC_PAYLOAD_MAX, too_large).await?;
         let payload = checked_payload(Some(payload), &kind)?;
-        let loaded = self.loaded(&name).await?;
+        let loaded = self.engine(call).loaded(&name).await?;
         tenancy::check_call(loaded.is_per_tenant, None)?;
         self.enqueue(call, &name, payload, None).await?;
         Ok(InvokeAsyncResponse { status: Some(202) })

@@ -49,7 +49,7 @@ impl Lambda {
             return Ok((status, Body::empty()));
         }
         let version = loaded.spec.as_ref().map(|spec| spec.key.version.clone());
-        let ran = self.run_streaming(&name, &loaded, run).await?;
+        let ran = self.engine(call).run_streaming(&name, &loaded, run).await?;
         let head = InvokeWithResponseStreamResponse {
             executed_version: version,
             response_stream_content_type: Some(event_stream::CONTENT_TYPE.to_owned()),

@@ -12,11 +12,11 @@ use crate::code;
 use crate::code::folders::MERGED;
 use crate::code::packages::blocking;
 use crate::code::space::Space;
+use crate::engine::Engine;
 use crate::errors::LambdaError;
-use crate::lambda::Lambda;
 use crate::rows::Settings;
 
-impl Lambda {
+impl Engine {
     /// The folders of a function's package and of its layers, if it has some; makes them first if need be.
     pub(crate) async fn ensure_ready(
         &self,

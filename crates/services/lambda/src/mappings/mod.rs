@@ -48,9 +48,9 @@ impl Lambda {
         if let Some(wanted) = crate::wanted::tag_new(arn, &tags) {
             call.authorize(wanted).await?;
         }
-        let starts = self.mapped_source(arn, &name, &stream, settings.start).await?;
+        let starts = self.engine(call).mapped_source(arn, &name, &stream, settings.start).await?;
         if let Some(config) = &input.destination_config {
-            self.check_discards(&name, config).await?;
+            self.engine(call).check_discards(&name, config).await?;
         }
         let Place { account, region } = call.place().clone();
         let mapping = &Mapping {
@@ -102,7 +102,7 @@ impl Lambda {
         };
         given::check_update(&input)?;
         if let Some(config) = &input.destination_config {
-            self.check_discards(&name, config).await?;
+            self.engine(call).check_discards(&name, config).await?;
         }
         let (input, function_arn) = (&input, &name.qualified_arn());
         let committed = self.db(call).run(|txn| async move {

@@ -10,10 +10,10 @@ use lambent_mappings::{Mapping, Start, starts};
 use lambent_model_lambda::DestinationConfig;
 use tokio::sync::watch;
 
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::functions::cache::{Draw, Loaded};
 use crate::functions::spec::SERVICE_PRINCIPAL;
-use crate::lambda::Lambda;
 use crate::mappings::{from_engine, uuid_of};
 use crate::names::FunctionName;
 
@@ -21,7 +21,7 @@ use crate::names::FunctionName;
 const SESSION: &str = "event-source-mapping";
 const NOT_ASSUMED: &str = "PROBLEM: Lambda failed to assume your function execution role.";
 
-impl Lambda {
+impl Engine {
     /// Where the shards of a source begin for a new mapping, if the function may have it.
     pub(super) async fn mapped_source(
         &self,
@@ -62,7 +62,7 @@ impl Lambda {
     /// What decisions on a mapping must know.
     pub(crate) async fn mapping_facts(&self, arn: &str) -> Result<ResourceFacts, LambdaError> {
         let Some((place, uuid)) = &uuid_of(arn) else { return Ok(ResourceFacts::default()) };
-        let read = self.own_db().read(|txn| async move { Mapping::get(&txn, place, uuid).await });
+        let read = self.db.read(|txn| async move { Mapping::get(&txn, place, uuid).await });
         let row = read.await.map_err(from_engine)?;
         let tags = row.map_or_else(Vec::new, |row| row.tags.into_iter().collect());
         Ok(ResourceFacts { tags, ..ResourceFacts::default() })
@@ -113,7 +113,7 @@ impl Lambda {
     }
 }
 
-impl MappedFunctions for Lambda {
+impl MappedFunctions for Engine {
     fn basis<'a>(&'a self, function: &'a Arn) -> BoxFuture<'a, Result<String, PortError>> {
         Box::pin(async move {
             let Some(loaded) = self.mapped(function).await? else { return Ok(String::new()) };
@@ -149,7 +149,7 @@ impl MappedFunctions for Lambda {
     }
 }
 
-impl Lambda {
+impl Engine {
     /// The function of a mapping; of the two versions of an alias always the same.
     async fn mapped(&self, function: &Arn) -> Result<Option<Arc<Loaded>>, PortError> {
         let place = Place { account: function.account.clone(), region: function.region.clone() };

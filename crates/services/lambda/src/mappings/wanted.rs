@@ -8,7 +8,7 @@ use lambent_model_lambda::{
 };
 use lambent_wire::ApiError;
 
-use crate::lambda::Lambda;
+use crate::engine::Engine;
 use crate::mappings::{find, mapping_arn};
 use crate::names::resource;
 
@@ -16,41 +16,41 @@ type WantedAll<'a> = BoxFuture<'a, Result<Vec<Wanted>, ApiError>>;
 
 /// What GetEventSourceMapping wants.
 pub(crate) fn get<'a>(
-    lambda: &'a Lambda,
+    engine: &'a Engine,
     input: &'a GetEventSourceMappingRequest,
     place: &'a Place,
 ) -> WantedAll<'a> {
-    Box::pin(on_mapping(lambda, "lambda:GetEventSourceMapping", &input.uuid, place, None))
+    Box::pin(on_mapping(engine, "lambda:GetEventSourceMapping", &input.uuid, place, None))
 }
 
 /// What UpdateEventSourceMapping wants: of the function that it is for, and of the one that it is to be for.
 pub(crate) fn update<'a>(
-    lambda: &'a Lambda,
+    engine: &'a Engine,
     input: &'a UpdateEventSourceMappingRequest,
     place: &'a Place,
 ) -> WantedAll<'a> {
     let function = input.function_name.as_deref();
-    Box::pin(on_mapping(lambda, "lambda:UpdateEventSourceMapping", &input.uuid, place, function))
+    Box::pin(on_mapping(engine, "lambda:UpdateEventSourceMapping", &input.uuid, place, function))
 }
 
 /// What DeleteEventSourceMapping wants.
 pub(crate) fn delete<'a>(
-    lambda: &'a Lambda,
+    engine: &'a Engine,
     input: &'a DeleteEventSourceMappingRequest,
     place: &'a Place,
 ) -> WantedAll<'a> {
-    Box::pin(on_mapping(lambda, "lambda:DeleteEventSourceMapping", &input.uuid, place, None))
+    Box::pin(on_mapping(engine, "lambda:DeleteEventSourceMapping", &input.uuid, place, None))
 }
 
 async fn on_mapping(
-    lambda: &Lambda,
+    engine: &Engine,
     action: &'static str,
     uuid: &str,
     place: &Place,
     function: Option<&str>,
 ) -> Result<Vec<Wanted>, ApiError> {
     let arn = mapping_arn(place, uuid);
-    let row = lambda.own_db().read(|txn| async move { find(&txn, place, uuid).await }).await?;
+    let row = engine.db.read(|txn| async move { find(&txn, place, uuid).await }).await?;
     let of_function =
         |function: String| Wanted::new(action, arn.clone()).with("lambda:functionarn", function);
     let mut wanted = match row {

@@ -1,7 +1,7 @@
 //! What decisions must know of functions and layers: their policies and tags.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lambent_api::BoxFuture;
@@ -9,9 +9,9 @@ use lambent_base::{Arn, Place};
 use lambent_identity::{IdentityError, Policy, ResourceFacts, ResourcePolicies};
 use parking_lot::RwLock;
 
+use crate::engine::{Engine, WeakEngine};
 use crate::errors::LambdaError;
 use crate::keys;
-use crate::lambda::Lambda;
 use crate::layers::names::LayerVersionName;
 use crate::layers::policy as layer_policy;
 use crate::limits::{KNOWN_POLICIES_MAX, POLICY_AGE_MAX};
@@ -76,12 +76,12 @@ impl PolicyCache {
 }
 
 /// The functions and layers of Lambda, as decisions ask for them.
-struct Guard(Weak<Lambda>);
+struct Guard(WeakEngine);
 
-impl Lambda {
+impl Engine {
     /// The policies of functions and layers, for [`lambent_identity::Identity::guard`].
-    pub fn as_guard(self: &Arc<Self>) -> Arc<dyn ResourcePolicies> {
-        Arc::new(Guard(Arc::downgrade(self)))
+    pub fn as_guard(&self) -> Arc<dyn ResourcePolicies> {
+        Arc::new(Guard(self.downgrade()))
     }
 
     async fn function_facts(&self, arn: &str) -> Result<ResourceFacts, LambdaError> {
@@ -108,7 +108,7 @@ impl Lambda {
     async fn read_facts(&self, arn: &str) -> Result<Option<Known>, LambdaError> {
         let Some(name) = named(arn) else { return Ok(None) };
         let (name, read_at) = (&name, self.parts.clock.monotonic());
-        let read = self.own_db().read(|txn| async move {
+        let read = self.db.read(|txn| async move {
             let Some(row) = rows::get_function(&txn, &name.place, &name.name).await? else { return Ok(None) };
             let policy: Option<PolicyRow> = rows::get(&txn, &statements::key(name)).await?;
             Ok::<_, LambdaError>(Some((row.tags, policy)))
@@ -120,7 +120,7 @@ impl Lambda {
 
     async fn layer_facts(&self, version: &LayerVersionName) -> Result<ResourceFacts, LambdaError> {
         let (place, name) = (&version.layer.place, &version.layer.name);
-        let read = self.own_db().read(|txn| async move {
+        let read = self.db.read(|txn| async move {
             rows::get(&txn, &keys::layer_policy(place, name, version.number)).await
         });
         let text = read.await?.map(|policy| layer_policy::document(&policy, &version.arn()));
@@ -133,11 +133,11 @@ impl Lambda {
 impl ResourcePolicies for Guard {
     fn of<'a>(&'a self, resource: &'a str) -> BoxFuture<'a, Result<ResourceFacts, IdentityError>> {
         Box::pin(async move {
-            let Some(lambda) = self.0.upgrade() else { return Ok(ResourceFacts::default()) };
+            let Some(engine) = self.0.upgrade() else { return Ok(ResourceFacts::default()) };
             let found = match LayerVersionName::parse(resource) {
-                Some(version) => lambda.layer_facts(&version).await,
-                None if mappings::is_mapping(resource) => lambda.mapping_facts(resource).await,
-                None => lambda.function_facts(resource).await,
+                Some(version) => engine.layer_facts(&version).await,
+                None if mappings::is_mapping(resource) => engine.mapping_facts(resource).await,
+                None => engine.function_facts(resource).await,
             };
             found.map_err(|error| match error {
                 LambdaError::Store(error) => IdentityError::Store(error),

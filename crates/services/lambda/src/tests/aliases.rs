@@ -220,7 +220,7 @@ async fn names_are_resolved_in_two_steps() {
     create(&cloud, "live", "2", json!({})).await;
     let resolve = async |text: &str| {
         let name = FunctionName::parse(text, None, &place()).unwrap();
-        let found = cloud.lambda.resolve(cloud.lambda.own_db(), &name).await.unwrap();
+        let found = cloud.lambda.resolve(&cloud.engine.db, &name).await.unwrap();
         found.map(|found| (found.which, found.alias.map(|alias| alias.name)))
     };
     assert_eq!(resolve("f").await, Some((Which::Latest, None)));

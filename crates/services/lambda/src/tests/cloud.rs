@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::Arc;
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lambent_api::{Body, CallContext, Guarded, Incoming, PlatformWork, Service};
@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{FetchError, FetchObject, Lambda, LambdaParts, ObjectName, Runner, service};
+use crate::{Engine, FetchError, FetchObject, Lambda, LambdaParts, ObjectName, Runner, service};
 
 pub(crate) const ACCOUNT: &str = "000000000000";
 pub(crate) const ROLE: &str = "arn:aws:iam::000000000000:role/thumbnailer";
@@ -33,6 +33,7 @@ const NOW_MS: i64 = 1_795_276_800_000;
 
 pub(crate) struct Cloud {
     pub(crate) lambda: Arc<Lambda>,
+    pub(crate) engine: Engine,
     pub(crate) runner: Arc<FakeRunner>,
     pub(crate) objects: Arc<FakeObjects>,
     pub(crate) db: Db,
@@ -96,11 +97,10 @@ impl Cloud {
         let options = BlobOptions { reserve_bytes: 0 };
         let blobs = data.path().join("blobs");
         let targets = Arc::new(Targets::default());
-        let lambda = Lambda::new(LambdaParts {
+        let parts = LambdaParts {
             images: lambent_images::Images::new(lambent_images::ImagesConfig::default()).unwrap(),
             rows: Guarded::new(db.clone()),
             blobs: Guarded::new(BlobStore::open(&blobs, options, clock.clone(), random.clone()).unwrap()),
-            work: PlatformWork::for_the("tests"),
             outbox: Outbox::new(db.clone(), clock.clone(), random.clone()),
             clock: clock.clone(),
             random: random.clone(),
@@ -114,19 +114,20 @@ impl Cloud {
             data_dir: data.path().to_owned(),
             domain: "localhost".to_owned(),
             disk_reserve_bytes,
-        });
-        targets.add("lambda", lambda.as_target());
-        identity.guard("lambda", lambda.as_guard());
-        lambda.remove_leftovers().await.unwrap();
-        let service = service(&lambda);
+        };
+        let (lambda, engine) = Lambda::new(parts, &PlatformWork::for_the("tests"));
+        targets.add("lambda", engine.as_target());
+        identity.guard("lambda", engine.as_guard());
+        engine.remove_leftovers().await.unwrap();
+        let service = service(&lambda, &engine);
         let router = Router::new(&ops::SERVICE);
-        Self { lambda, runner, objects, db, hand, service, router, identity, data, clock, random }
+        Self { lambda, engine, runner, objects, db, hand, service, router, identity, data, clock, random }
     }
 
     /// Throws away what is unused; whether environments still run some of it.
     pub(crate) async fn sweep(&self) -> bool {
-        self.lambda.sweep().await.unwrap();
-        self.lambda.tidy_folders().await.unwrap()
+        self.engine.sweep().await.unwrap();
+        self.engine.tidy_folders().await.unwrap()
     }
 
     /// A role that trusts a service and may do nothing.

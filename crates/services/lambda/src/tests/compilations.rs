@@ -29,7 +29,7 @@ async fn create(cloud: &Cloud, name: &str, zip: &[u8], more: Value) {
 /// Waits until a function's code is compiled, if it will be.
 async fn compiled(cloud: &Cloud, name: &str) {
     assert_eq!(cloud.settled(name).await.json["State"], "Active");
-    cloud.lambda.compile_code(&place(), name).await.unwrap();
+    cloud.engine.compile_code(&place(), name).await.unwrap();
     // The work that began with the change may have been quicker, and has ended when it is nobody's turn.
     drop(cloud.lambda.compile_slots.acquire().await.unwrap());
 }

@@ -53,7 +53,7 @@ async fn unprovision(cloud: &Cloud, qualifier: &str) -> Answer {
 
 /// What the pool was told to keep.
 async fn kept(cloud: &Cloud) -> Vec<(String, u32)> {
-    cloud.lambda.provision_all().await.unwrap();
+    cloud.engine.provision_all().await.unwrap();
     let known = cloud.runner.provisioned.lock();
     known.iter().map(|(version, there)| (version.clone(), there.wanted)).collect()
 }
@@ -162,7 +162,7 @@ async fn a_function_that_cannot_be_loaded_keeps_no_other_from_being_provisioned(
     });
     written.await.unwrap();
     let cloud = cloud.restarted().await;
-    let error = cloud.lambda.provision_all().await.unwrap_err();
+    let error = cloud.engine.provision_all().await.unwrap_err();
     assert!(matches!(error, LambdaError::Package { .. }), "{error}");
     let known = cloud.runner.provisioned.lock();
     assert_eq!(
@@ -218,7 +218,7 @@ async fn a_version_is_provisioned_once_it_is_ready_whatever_was_read_before() {
     let cloud = cloud.restarted().await;
     assert_eq!(kept(&cloud).await, []);
     // Nobody else here clears what `kept` left in memory.
-    cloud.lambda.mind_provisioned();
+    cloud.engine.mind_provisioned();
     set(&cloud, Phase::Ready).await;
     let is_kept = || cloud.runner.provisioned.lock().get("f:1").is_some_and(|there| there.wanted == 3);
     while !is_kept() {

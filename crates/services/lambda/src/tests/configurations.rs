@@ -89,13 +89,13 @@ async fn code_location_gives_the_zip_until_it_expires() {
         .strip_prefix("http://127.0.0.1:4566/_lambent/code/")
         .and_then(|rest| rest.split_once('?'))
         .unwrap();
-    let (mut body, length) = cloud.lambda.code_download(sha256, query).await.unwrap();
+    let (mut body, length) = cloud.engine.code_download(sha256, query).await.unwrap();
     assert_eq!(length, zip.len() as u64);
     let limit = zip.len();
     assert_eq!(body.collect(limit, || unreachable!()).await.unwrap(), zip);
 
     let refused =
-        async |sha256: &str, query: &str| cloud.lambda.code_download(sha256, query).await.unwrap_err();
+        async |sha256: &str, query: &str| cloud.engine.code_download(sha256, query).await.unwrap_err();
     assert_eq!(refused(sha256, "").await.status, 403);
     assert_eq!(refused(sha256, &query.replace("Expires=1", "Expires=2")).await.status, 403);
     assert_eq!(refused(&"0".repeat(64), query).await.status, 403);

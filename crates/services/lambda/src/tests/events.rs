@@ -367,7 +367,7 @@ async fn an_attempt_draws_one_version_however_often_it_is_asked() {
     assert_eq!(cloud.json("POST", "/2015-03-31/functions/f/aliases", alias).await.status, 201);
     let name = FunctionName::parse("f:live", None, &place()).unwrap();
     let drawn = async |id: &str, failures| {
-        let loaded = cloud.lambda.load_drawn(&name, Draw::Attempt(id, failures)).await.unwrap().unwrap();
+        let loaded = cloud.engine.load_drawn(&name, Draw::Attempt(id, failures)).await.unwrap().unwrap();
         loaded.spec.as_ref().unwrap().key.version.clone()
     };
     let mut versions = BTreeSet::new();

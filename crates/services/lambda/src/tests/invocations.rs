@@ -177,7 +177,8 @@ impl KeepRuns for NoRuns {
 
 impl Cloud {
     pub(crate) async fn workers(&self) -> Workers {
-        let functions = DeliverToFunctions { functions: self.lambda.clone(), runs: Arc::new(NoRuns) };
+        let functions =
+            DeliverToFunctions { functions: Arc::new(self.engine.clone()), runs: Arc::new(NoRuns) };
         let functions: Arc<dyn Deliver> = Arc::new(functions);
         let targets: Arc<dyn Deliver> = Arc::new(DeliverToTargets(self.lambda.parts.targets.clone()));
         let outbox = &self.lambda.parts.outbox;
@@ -256,7 +257,7 @@ async fn services_invoke_what_the_functions_policy_allows_them() {
         attributes: std::collections::BTreeMap::new(),
     };
     let invoke = async |function: &str, bucket: &str| {
-        InvokeFunction::invoke(&*cloud.lambda, invocation(function, bucket)).await
+        InvokeFunction::invoke(&cloud.engine, invocation(function, bucket)).await
     };
     assert!(matches!(invoke("thumb", "photos").await, Err(PortError::NotAllowed(_))));
     let permission = json!({"StatementId": "s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com",

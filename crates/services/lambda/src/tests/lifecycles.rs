@@ -58,7 +58,7 @@ async fn equal_code_is_kept_once_and_goes_with_its_last_function() {
     cloud.create_active("b", &zip).await;
     assert_eq!(cloud.unpacked(), [digest(&zip)]);
     let blob = lambent_blobs::BlobId::from_bytes(code_row(&cloud, &digest(&zip)).await.unwrap().blob);
-    assert!(cloud.lambda.referenced_blobs(vec![blob]).await.unwrap().contains(&blob));
+    assert!(cloud.engine.referenced_blobs(vec![blob]).await.unwrap().contains(&blob));
 
     delete(&cloud, "a").await;
     assert!(!cloud.sweep().await);
@@ -67,7 +67,7 @@ async fn equal_code_is_kept_once_and_goes_with_its_last_function() {
     assert!(!cloud.sweep().await);
     assert!(cloud.unpacked().is_empty());
     assert_eq!(code_row(&cloud, &digest(&zip)).await, None);
-    assert!(cloud.lambda.referenced_blobs(vec![blob]).await.unwrap().is_empty());
+    assert!(cloud.engine.referenced_blobs(vec![blob]).await.unwrap().is_empty());
     // And back again.
     assert_eq!(cloud.create_active("a", &zip).await.json["State"], "Active");
 }
@@ -80,7 +80,7 @@ async fn a_package_that_a_backup_may_still_copy_stays() {
         delete(&cloud, "a").await;
         cloud.sweep().await;
         assert_eq!(code_row(&cloud, &digest(zip)).await, None);
-        cloud.lambda.own_blobs().open_range(id, 0..0).await.is_ok()
+        cloud.engine.blobs.open_range(id, 0..0).await.is_ok()
     };
     let zip = zips::handler("1");
     cloud.create_active("a", &zip).await;
@@ -146,9 +146,9 @@ async fn a_process_that_died_leaves_no_function_pending() {
     std::fs::create_dir(cloud.code_path(".new-cut-off")).unwrap();
 
     let cloud = cloud.restarted().await;
-    cloud.lambda.start().await.unwrap();
-    let (lambda, gone) = (cloud.lambda.clone(), cloud.db.watch(b"gone"));
-    tokio::spawn(async move { lambda.mind(gone).await });
+    cloud.engine.start().await.unwrap();
+    let (engine, gone) = (cloud.engine.clone(), cloud.db.watch(b"gone"));
+    tokio::spawn(async move { engine.mind(gone).await });
     for name in ["a", "b"] {
         let settled = cloud.settled(name).await;
         assert_eq!(
@@ -175,7 +175,7 @@ async fn leftovers_of_a_crash_are_removed_and_packages_are_not() {
     std::fs::create_dir(cloud.code_path(&"0".repeat(64))).unwrap();
     std::fs::write(cloud.code_path(".tmp123"), b"half a zip").unwrap();
     for name in cloud.unpacked() {
-        cloud.lambda.remove_leftover(name).await.unwrap();
+        cloud.engine.remove_leftover(name).await.unwrap();
     }
     assert_eq!(cloud.unpacked(), [digest(&zip)]);
 }
@@ -204,7 +204,7 @@ async fn a_change_that_cannot_be_taken_up_leaves_the_old_one_running() {
     cloud.lambda.cache.clear();
     cloud.lambda.policies.clear();
     assert_eq!(cloud.invoke("a", &[], b"7").await.status, 200);
-    cloud.lambda.finish_soon(place(), "a".to_owned());
+    cloud.engine.finish_soon(place(), "a".to_owned());
     let settled = cloud.settled("a").await;
     assert_eq!(
         (&settled.json["State"], &settled.json["LastUpdateStatus"]),
@@ -265,8 +265,8 @@ async fn code_that_is_unpacked_after_its_function_is_gone_goes_too() {
     let begun = row(&cloud, "a").await.unwrap();
     delete(&cloud, "a").await;
     // What the background may do between the two, at the worst moment.
-    cloud.lambda.ensure_unpacked(&begun.settings.code).await.unwrap();
-    cloud.lambda.settle(&place(), &begun, None).await.unwrap();
+    cloud.engine.ensure_unpacked(&begun.settings.code).await.unwrap();
+    cloud.engine.settle(&place(), &begun, None).await.unwrap();
     assert_eq!(row(&cloud, "a").await, None);
     assert!(!cloud.sweep().await);
     assert!(cloud.unpacked().is_empty());

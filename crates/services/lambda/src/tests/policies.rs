@@ -232,7 +232,7 @@ fn conditions(region: &str) -> Value {
 #[tokio::test]
 async fn a_role_hands_on_where_its_policy_asks_for_tls_and_a_region() {
     let cloud = cloud().await;
-    let target = cloud.lambda.as_target();
+    let target = cloud.engine.as_target();
     for (region, is_allowed) in [("eu-west-1", false), ("us-east-1", true)] {
         let statement = json!({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": arn("thumb"),
             "Condition": conditions(region)});
@@ -254,7 +254,7 @@ async fn a_function_lets_a_service_in_that_asks_over_tls_in_a_region() {
         let statement = json!({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"},
             "Action": "lambda:InvokeFunction", "Condition": conditions(region)});
         assert_eq!(put(&cloud, "thumb", json!([statement])).await.status, 200);
-        let may = MayInvoke::may_invoke(&*cloud.lambda, &arn("thumb").parse().unwrap(), &bucket).await;
+        let may = MayInvoke::may_invoke(&cloud.engine, &arn("thumb").parse().unwrap(), &bucket).await;
         assert_eq!(may.unwrap(), is_allowed, "{region}");
     }
 }
@@ -263,7 +263,7 @@ async fn a_function_lets_a_service_in_that_asks_over_tls_in_a_region() {
 async fn a_destinations_own_policy_may_deny_the_role() {
     let cloud = cloud().await;
     cloud.allow("thumbnailer", "lambda:InvokeFunction", &arn("thumb")).await;
-    let target = cloud.lambda.as_target();
+    let target = cloud.engine.as_target();
     assert!(matches!(target.deliver(outgoing()).await, Delivery::Done));
     let deny = json!({"Effect": "Deny", "Principal": {"AWS": "000000000000"}, "Action": "lambda:*"});
     assert_eq!(put(&cloud, "thumb", json!([deny])).await.status, 200);
@@ -313,7 +313,7 @@ async fn a_role_made_anew_is_not_the_one_that_a_function_lets_in() {
     let id = names.id_of(role).await.unwrap().unwrap();
     let added = add(&cloud, "role", json!({"Principal": role})).await;
     assert_eq!(added.status, 201, "{added:?}");
-    let guard = cloud.lambda.as_guard();
+    let guard = cloud.engine.as_guard();
     let who = async || {
         let facts = guard.of(&arn("thumb")).await.unwrap();
         let decided: Value = serde_json::from_str(facts.policy.unwrap().text()).unwrap();
@@ -341,7 +341,7 @@ async fn a_node_that_hears_of_no_change_decides_by_no_old_policy() {
     let cloud = cloud().await;
     assert_eq!(add(&cloud, "s3", json!({})).await.status, 201);
     let deaf = cloud.restarted().await;
-    let guard = deaf.lambda.as_guard();
+    let guard = deaf.engine.as_guard();
     let has_policy = async || guard.of(&arn("thumb")).await.unwrap().policy.is_some();
     assert!(has_policy().await);
     assert_eq!(remove(&cloud, "thumb/policy/s3").await.status, 204);

@@ -134,7 +134,7 @@ async fn what_nobody_changes_any_more_is_sealed_too() {
     written.await.unwrap();
     assert!(is_in_the_store(&cloud).await);
     let cloud = cloud.restarted().await;
-    cloud.lambda.seal_all().await.unwrap();
+    cloud.engine.seal_all().await.unwrap();
     assert!(!is_in_the_store(&cloud).await);
     for name in ["thumb", "thumb:1"] {
         let shown = cloud.get(&format!("/2015-03-31/functions/{name}/configuration")).await;
@@ -192,7 +192,7 @@ async fn a_component_whose_variables_do_not_open_is_a_change_that_failed() {
     });
     written.await.unwrap();
     let cloud = cloud.restarted().await;
-    cloud.lambda.finish_soon(place(), "thumb".to_owned());
+    cloud.engine.finish_soon(place(), "thumb".to_owned());
     let settled = cloud.settled("thumb").await.json;
     assert_eq!(settled["LastUpdateStatus"], "Failed");
     let reason = settled["LastUpdateStatusReason"].as_str().unwrap();

@@ -29,7 +29,7 @@ fn id_of(config: &Value) -> String {
 }
 
 async fn find(cloud: &Cloud, id: &str) -> Option<Arc<dyn FunctionUrl>> {
-    LambdaUrls(cloud.lambda.clone()).find(id, "us-east-1").await.unwrap()
+    LambdaUrls(cloud.engine.clone()).find(id, "us-east-1").await.unwrap()
 }
 
 async fn permit(cloud: &Cloud, path: &str) {
@@ -64,7 +64,7 @@ async fn a_url_keeps_its_id_until_it_is_deleted() {
     assert_eq!(made.json["FunctionUrl"], expected);
     assert_eq!(made.json["FunctionArn"], arn("f"));
     assert!(find(&cloud, &id).await.is_some());
-    assert!(LambdaUrls(cloud.lambda.clone()).find(&id, "eu-west-1").await.unwrap().is_none());
+    assert!(LambdaUrls(cloud.engine.clone()).find(&id, "eu-west-1").await.unwrap().is_none());
     let cors = json!({"AllowOrigins": ["*"]});
     let changed = cloud.json("PUT", URL, json!({"AuthType": "AWS_IAM", "Cors": cors})).await;
     assert_eq!((changed.status, &changed.json["Cors"]), (200, &cors));

@@ -217,7 +217,7 @@ async fn a_version_whose_change_came_to_nothing_failed_with_it() {
     });
     let begun = begun.await.unwrap();
     assert_eq!(config(&cloud, "f:2").await.json["State"], "Pending");
-    cloud.lambda.settle(&place(), &begun, Some("no room")).await.unwrap();
+    cloud.engine.settle(&place(), &begun, Some("no room")).await.unwrap();
     let failed = config(&cloud, "f:2").await.json;
     assert_eq!((&failed["State"], &failed["StateReason"]), (&json!("Failed"), &json!("no room")));
     cloud.invoke("f:2", &[], b"").await.expect_error(

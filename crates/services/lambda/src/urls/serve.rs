@@ -15,10 +15,10 @@ use super::answer::{self, DELIMITER};
 use super::cache::Url;
 use super::{UrlRow, UrlTargetRow, access, event};
 use crate::configuration::tenancy;
+use crate::engine::Engine;
 use crate::errors::{self, LambdaError};
 use crate::invocations::invoke::Run;
 use crate::invocations::trace;
-use crate::lambda::Lambda;
 use crate::limits::{RESPONSE_PRELUDE_MAX, SYNC_PAYLOAD_MAX};
 use crate::names::FunctionName;
 use crate::{keys, rows as store};
@@ -29,11 +29,11 @@ const HTTP_STREAM: &str = "application/vnd.awslambda.http-integration-response";
 const BODY_WHOLE_MAX: usize = 6_291_556;
 
 /// Every function URL, for the gateway.
-pub struct LambdaUrls(pub Arc<Lambda>);
+pub struct LambdaUrls(pub Engine);
 
 /// One of them.
 struct Served {
-    lambda: Arc<Lambda>,
+    engine: Engine,
     url: Arc<Url>,
 }
 
@@ -45,19 +45,19 @@ impl FunctionUrls for LambdaUrls {
     ) -> BoxFuture<'a, Result<Option<Arc<dyn FunctionUrl>>, ApiError>> {
         Box::pin(async move {
             let url = self.0.url(region, id).await?;
-            Ok(url.map(|url| Arc::new(Served { lambda: self.0.clone(), url }) as Arc<dyn FunctionUrl>))
+            Ok(url.map(|url| Arc::new(Served { engine: self.0.clone(), url }) as Arc<dyn FunctionUrl>))
         })
     }
 }
 
-impl Lambda {
+impl Engine {
     async fn url(&self, region: &str, id: &str) -> Result<Option<Arc<Url>>, LambdaError> {
         let read_at = self.parts.clock.monotonic();
         if let Some(url) = self.urls.get(region, id, read_at) {
             return Ok(Some(url));
         }
         let began = self.urls.generation();
-        let read = self.own_db().read(|txn| async move {
+        let read = self.db.read(|txn| async move {
             let target = store::get::<UrlTargetRow>(&txn, &keys::url_id(region, id)).await?;
             let Some(UrlTargetRow { account, name, qualifier }) = target else { return Ok(None) };
             let place = lambent_base::Place { account, region: region.to_owned() };
@@ -95,18 +95,18 @@ impl FunctionUrl for Served {
 
 impl Served {
     async fn answer(&self, mut call: UrlCall) -> Result<UrlAnswer, ApiError> {
-        let (lambda, Url { row, name, .. }) = (&self.lambda, &*self.url);
+        let (engine, Url { row, name, .. }) = (&self.engine, &*self.url);
         if row.is_signed && call.caller.is_none() {
             return Err(access::forbidden());
         }
         let caller = call.caller.take_if(|_| row.is_signed);
         let at = call.context.circumstances();
-        access::check(&lambda.parts.identity, &at, caller.as_ref(), &name.qualified_arn()).await?;
+        access::check(&engine.parts.identity, &at, caller.as_ref(), &name.qualified_arn()).await?;
         // After the decision: to get a function ready can mean to fetch and unpack its code.
-        let Some(loaded) = lambda.load(name).await? else { return Err(access::forbidden()) };
+        let Some(loaded) = engine.load(name).await? else { return Err(access::forbidden()) };
         call.caller = caller;
 
-        let parts = &lambda.parts;
+        let parts = &engine.parts;
         let trace = call.context.trace.as_deref().and_then(|trace| trace::carried(trace, &parts.random));
         let trace = trace.unwrap_or_else(|| trace::begun(parts.clock.unix_s(), &parts.random));
         let called = event::Called {
@@ -133,7 +133,7 @@ impl Served {
             tenant_id: None,
             has_tail: false,
         };
-        let ran = lambda.run_streaming(name, &loaded, run).await?;
+        let ran = engine.run_streaming(name, &loaded, run).await?;
         let is_streaming = row.invoke_mode.as_deref() == Some(InvokeMode::ResponseStream.as_str());
         let mut answer = match ran {
             Answer::Streamed(stream) if is_streaming => streamed(stream).await,
