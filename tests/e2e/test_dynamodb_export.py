@@ -152,6 +152,47 @@ def test_callers_need_their_own_permissions(cloud, dynamodb, iam, bucket, table,
     assert denied.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
+def test_a_bucket_must_be_of_the_owner_that_is_expected(dynamodb, s3, bucket, table, unique):
+    stranger = "111111111111"
+    with pytest.raises(ClientError) as refused:
+        export(dynamodb, table, bucket, S3BucketOwner=stranger)
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket), "nothing is written to a bucket of somebody else"
+    done = export(dynamodb, table, bucket, S3BucketOwner=ACCOUNT)
+    assert done["ExportStatus"] == "COMPLETED" and done["S3BucketOwner"] == ACCOUNT
+    data = done["ExportManifest"].removesuffix("manifest-summary.json") + "data/"
+    target = unique("target")
+    source = {"S3Bucket": bucket, "S3KeyPrefix": data}
+    more = {"InputCompressionType": "GZIP"}
+    with pytest.raises(ClientError) as refused:
+        imported(dynamodb, target, source={**source, "S3BucketOwner": stranger}, **more)
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    with pytest.raises(dynamodb.exceptions.ResourceNotFoundException):
+        dynamodb.describe_table(TableName=target)
+    result = imported(dynamodb, target, source={**source, "S3BucketOwner": ACCOUNT}, **more)
+    assert result["ImportStatus"] == "COMPLETED" and result["S3BucketSource"]["S3BucketOwner"] == ACCOUNT
+    dynamodb.delete_table(TableName=target)
+
+
+def test_a_client_token_is_for_one_export_and_one_import(dynamodb, s3, bucket, table, unique):
+    token, target = unique("token"), unique("target")
+    first = export(dynamodb, table, bucket, ClientToken=token)
+    objects = lambda: [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    before = objects()
+    assert export(dynamodb, table, bucket, ClientToken=token)["ExportArn"] == first["ExportArn"]
+    assert objects() == before and sum(key.endswith("/_started") for key in before) == 1
+    with pytest.raises(dynamodb.exceptions.ExportConflictException):
+        export(dynamodb, table, bucket, ClientToken=token, S3Prefix="elsewhere")
+    data = first["ExportManifest"].removesuffix("manifest-summary.json") + "data/"
+    wanted = {"InputCompressionType": "GZIP", "ClientToken": token}
+    result = imported(dynamodb, target, bucket, data, **wanted)
+    again = import_table(dynamodb, target, bucket, data, **wanted)
+    assert again["ImportArn"] == result["ImportArn"] and again["ImportStatus"] == "COMPLETED"
+    with pytest.raises(dynamodb.exceptions.ImportConflictException):
+        import_table(dynamodb, target, bucket, "elsewhere", **wanted)
+    dynamodb.delete_table(TableName=target)
+
+
 def test_what_is_wrong_is_said(dynamodb, bucket, table, unique):
     def refusal(call, **arguments):
         with pytest.raises(ClientError) as refused:
