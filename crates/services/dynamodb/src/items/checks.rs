@@ -128,14 +128,17 @@ pub(crate) fn no_empty_updates(table: &Table, update: &Update) -> Result<(), Inv
     Ok(())
 }
 
-/// Checks what an update wrote to attributes that are keys of indexes.
+/// Checks what an update wrote to attributes that are keys of indexes. What it left as it was may be too long for an index that
+/// was added later: the item is not in that, and can be updated all the same.
 pub(crate) fn updated_index_keys(table: &Table, old: Option<&Item>, new: &Item) -> Result<(), Invalid> {
     for index in kept_indexes(table) {
+        let mut is_changed = false;
         for (attribute, is_hash) in parts(&index.key) {
             let Some(value) = new.get(&attribute.name) else { continue };
             if old.and_then(|old| old.get(&attribute.name)) == Some(value) {
                 continue;
             }
+            is_changed = true;
             if !attribute.kind.fits(value) {
                 return Err(Invalid::new(
                     "The update expression attempted to update the secondary index key to unsupported type",
@@ -146,7 +149,9 @@ pub(crate) fn updated_index_keys(table: &Table, old: Option<&Item>, new: &Item) 
             }
             fitting(value, is_hash)?;
         }
-        fitting_together(index, new)?;
+        if is_changed {
+            fitting_together(index, new)?;
+        }
     }
     Ok(())
 }
@@ -243,9 +248,10 @@ pub(crate) fn may_be_key(values: &[&Value], is_hash: bool) -> bool {
     values.iter().all(|value| empty_kind(value).is_none()) && fitting_all(values, is_hash).is_ok()
 }
 
-/// Keys of several attributes are as long as those of one may be.
+/// Keys of several attributes are as long as those of one may be. Items without one of them are not in the index.
 fn fitting_together(index: &Index, item: &Item) -> Result<(), Invalid> {
-    if index.key.is_simple() {
+    let is_in = || index.key.attributes().all(|attribute| item.contains_key(&attribute.name));
+    if index.key.is_simple() || !is_in() {
         return Ok(());
     }
     let hashes: Vec<&Value> = index.key.hashes().filter_map(|hash| item.get(&hash.name)).collect();

@@ -286,3 +286,53 @@ async fn a_batch_reads_as_much_as_there_is_capacity_for() {
     let refused = ApiError::from(bench.dynamo.batch_get_item(&bench.call(), input).await.unwrap_err());
     assert_eq!(refused.code, "ThrottlingException");
 }
+
+#[tokio::test]
+async fn what_is_too_long_for_a_later_index_can_be_updated_otherwise() {
+    let bench = Bench::new().await;
+    bench.dynamo.create_table(&bench.call(), on_demand(0)).await.unwrap();
+    let mut long = item("a", "");
+    for name in ["g1", "g2"] {
+        long.insert(name.to_owned(), Value::S("x".repeat(1_500)));
+    }
+    bench.put(TABLE, long).await;
+    let definition = |name: &str| model::AttributeDefinition {
+        attribute_name: name.to_owned(),
+        attribute_type: "S".into(),
+    };
+    let create = model::CreateGlobalSecondaryIndexAction {
+        index_name: "both".to_owned(),
+        key_schema: vec![element("g1", "HASH"), element("g2", "HASH")],
+        projection: model::Projection { projection_type: Some("ALL".into()), ..Default::default() },
+        ..Default::default()
+    };
+    let input = model::UpdateTableInput {
+        table_name: TABLE.to_owned(),
+        attribute_definitions: Some(["g1", "g2"].map(definition).into()),
+        global_secondary_index_updates: Some(vec![model::GlobalSecondaryIndexUpdate {
+            create: Some(create),
+            ..Default::default()
+        }]),
+        ..Default::default()
+    };
+    bench.dynamo.update_table(&bench.call(), input).await.unwrap();
+    bench.dynamo.finish_jobs().await;
+    for (expression, value, is_done) in [
+        ("SET v = :v", "new".to_owned(), true),
+        ("SET g1 = :v", "y".repeat(1_500), false),
+        ("SET v = :v REMOVE g2", "newer".to_owned(), true),
+        ("SET g1 = :v", "y".repeat(1_500), true),
+        ("SET g2 = :v", "y".repeat(1_500), false),
+        ("SET g2 = :v", "y".repeat(500), true),
+    ] {
+        let input = model::UpdateItemInput {
+            table_name: TABLE.to_owned(),
+            key: [("id".to_owned(), text("a"))].into(),
+            update_expression: Some(expression.to_owned()),
+            expression_attribute_values: Some([(":v".to_owned(), text(&value))].into()),
+            ..Default::default()
+        };
+        let updated = bench.dynamo.update_item(&bench.call(), input).await;
+        assert_eq!(updated.is_ok(), is_done, "{expression}: {updated:?}");
+    }
+}
