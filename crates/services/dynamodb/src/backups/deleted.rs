@@ -4,7 +4,8 @@
 //! Nothing is copied: the items stay where the table had them, and the backup names them.
 
 use lambent_api::PlatformWork;
-use lambent_store::{ScanOptions, Txn};
+use lambent_base::Place;
+use lambent_store::{Db, ScanOptions, Txn};
 
 use super::continuous::DAY_MS;
 use super::keys;
@@ -50,9 +51,10 @@ pub(crate) async fn keep(
 impl Dynamo {
     /// Removes the system backups that are over; `false` when there is none left.
     pub(super) async fn sweep_backups(&self, work: &PlatformWork) -> Result<bool, DynamoError> {
-        let db = self.rows.of_platform(work);
-        let range = &keys::all_backup_ends();
-        loop {
+        let (db, now_ms) = (self.rows.of_platform(work), self.clock.unix_ms());
+        let (mut is_any, mut left) = (false, Some(keys::all_backup_ends()));
+        while let Some(range) = left {
+            let range = &range;
             let page = db.read(|txn| async move {
                 Ok::<_, DynamoError>(
                     txn.scan_snapshot(range, ScanOptions::rows(SWEEP_ROWS).keys_only()).await?,
@@ -60,39 +62,49 @@ impl Dynamo {
             });
             let page = page.await?;
             for (end, _) in &page.rows {
-                if !self.remove_expired(work, end).await? {
-                    return Ok(true);
-                }
+                let removed = match keys::read_backup_end(end) {
+                    // The others end later.
+                    Ok((ends_ms, ..)) if ends_ms > now_ms => return Ok(true),
+                    Ok((_, place, id)) => self.remove_expired(db, end, (&place, &id)).await,
+                    Err(error) => Err(error.into()),
+                };
+                is_any |= removed.map_or_else(
+                    |error| {
+                        // No other backup has to wait for that.
+                        let key = end.escape_ascii();
+                        tracing::error!(%key, %error, "a system backup that is over could not be removed; trying again later");
+                        true
+                    },
+                    |is_removed| !is_removed,
+                );
             }
-            if page.more.is_none() {
-                return Ok(false);
-            }
+            left = range.rest(&page, false);
         }
+        Ok(is_any)
     }
 
-    /// Removes the backup that ends by this key; `false` where it is not over, or in use.
-    async fn remove_expired(&self, work: &PlatformWork, end: &[u8]) -> Result<bool, DynamoError> {
-        let (ends_ms, place, id) = &keys::read_backup_end(end)?;
-        if *ends_ms > self.clock.unix_ms() {
-            return Ok(false);
-        }
-        self.rows
-            .of_platform(work)
-            .run(|txn| async move {
-                let key = keys::backup(place, id);
-                // It may have been deleted before.
-                if let Some(row) = txn.get(&key).await? {
-                    let row: BackupRow = rows::decode("a backup", &row)?;
-                    if !row.restoring.is_empty() {
-                        return Ok(false);
-                    }
-                    txn.delete(&key);
-                    drop_items(self, &txn, &place.account, &row);
+    /// Removes a backup that is over, with the key that says so; `false` where it is in use.
+    async fn remove_expired(
+        &self,
+        db: &Db,
+        end: &[u8],
+        (place, id): (&Place, &str),
+    ) -> Result<bool, DynamoError> {
+        db.run(|txn| async move {
+            let key = keys::backup(place, id);
+            // It may have been deleted before.
+            if let Some(row) = txn.get(&key).await? {
+                let row: BackupRow = rows::decode("a backup", &row)?;
+                if !row.restoring.is_empty() {
+                    return Ok(false);
                 }
-                txn.delete(end);
-                txn.frees_space();
-                Ok(true)
-            })
-            .await
+                txn.delete(&key);
+                drop_items(self, &txn, &place.account, &row);
+            }
+            txn.delete(end);
+            txn.frees_space();
+            Ok(true)
+        })
+        .await
     }
 }

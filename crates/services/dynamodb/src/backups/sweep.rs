@@ -50,17 +50,21 @@ impl Dynamo {
                 })
                 .await?;
             for (key, row) in &page.rows {
-                let log = keys::read_log(key)?;
-                let swept = self.sweep_log(db, log, rows::decode("a journal", row)?).await;
-                is_any |= swept.unwrap_or_else(|error| {
+                is_any |= self.sweep_row(db, key, row).await.unwrap_or_else(|error| {
                     // No other journal has to wait for that.
-                    tracing::warn!(%error, log, "old changes of a table could not be deleted; trying again later");
+                    let key = key.escape_ascii();
+                    tracing::warn!(%error, %key, "old changes of a table could not be deleted; trying again later");
                     true
                 });
             }
             left = range.rest(&page, false);
         }
         Ok(is_any)
+    }
+
+    /// Sweeps the log that a row names; `false` when it is over, and gone.
+    async fn sweep_row(&self, db: &Db, key: &[u8], row: &[u8]) -> Result<bool, DynamoError> {
+        self.sweep_log(db, keys::read_log(key)?, rows::decode("a journal", row)?).await
     }
 
     /// `false` when the log is over, and gone.

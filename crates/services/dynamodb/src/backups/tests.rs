@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use lambent_model_dynamodb as model;
+use lambent_store::Txn;
 use lambent_wire::Timestamp;
 
+use super::keys;
+use crate::DynamoError;
 use crate::testing::{Bench, item};
 
 impl Bench {
@@ -226,4 +229,40 @@ async fn a_system_backup_can_be_deleted() {
     bench.hand.advance(Duration::from_secs(36 * 86_400));
     assert!(!bench.dynamo.sweep_journals(&bench.work).await.unwrap());
     bench.no_rows(&["dynamodb/"]).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_holds_up_no_other_backup_or_journal() {
+    let bench = Bench::new().await;
+    for table in ["damaged", "restored", "free"] {
+        bench.table(table, None).await;
+        bench.recovery(table, true).await;
+        bench.put(table, item("a", &long("a"))).await;
+        bench.drop_table(table).await.unwrap();
+        bench.hand.advance(Duration::from_secs(1));
+    }
+    let input = model::ListBackupsInput { backup_type: Some("SYSTEM".into()), ..Default::default() };
+    let listed = bench.dynamo.list_backups(&bench.call(), input).await.unwrap().backup_summaries.unwrap();
+    let arn_of = |table: &str| {
+        let found = listed.iter().find(|backup| backup.table_name.as_deref() == Some(table));
+        found.unwrap().backup_arn.clone().unwrap()
+    };
+    bench.restore_backup(&arn_of("restored"), "target").await.unwrap();
+    let (place, damaged) = (bench.call().place().clone(), arn_of("damaged"));
+    let damage = |txn: Txn| {
+        let key = keys::backup(&place, damaged.rsplit('/').next().unwrap());
+        async move {
+            assert!(txn.get(&key).await?.is_some());
+            txn.put(&key, b"{");
+            txn.put(b"dynamodb/backup-end/", b"");
+            txn.put(b"dynamodb/journals/", b"");
+            Ok::<_, DynamoError>(())
+        }
+    };
+    bench.db.run(damage).await.unwrap();
+    bench.hand.advance(Duration::from_secs(36 * 86_400));
+    assert!(bench.dynamo.sweep_journals(&bench.work).await.unwrap());
+    assert_eq!(bench.rows(b"dynamodb/backup/").await, 2, "the damaged one, and the one in use");
+    assert_eq!(bench.rows(b"dynamodb/backup-end/").await, 3, "theirs, and the damaged one");
+    assert_eq!(bench.rows(b"dynamodb/journals/").await, 1, "the damaged one");
 }
