@@ -14,7 +14,9 @@ const ACTIONS: [&str; 4] =
     ["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream", "dynamodb:ListStreams"];
 
 /// So long before records are deleted a batch of them is given up: what became of it is to be told with what they were.
-const TRIM_MARGIN: Duration = Duration::from_secs(60);
+/// That is longer than a mapping rests at most before it looks again (15 minutes) and a function runs at most after that
+/// (15 minutes) together.
+const TRIM_MARGIN: Duration = Duration::from_secs(35 * 60);
 
 /// The streams of DynamoDB's tables.
 pub(crate) struct TableStreams(pub(crate) StreamReader);

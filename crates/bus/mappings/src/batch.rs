@@ -145,11 +145,20 @@ impl LaneTask {
 
     /// A batch failed: it is tried again, or given up.
     async fn fail(&mut self, role: &str, tried: Tried, response: &Response) -> Result<(), MappingError> {
-        if self.is_tried_enough(tried.attempts) {
-            self.give_up(role, tried, Reason::RetryAttemptsExhausted, response).await?;
+        let reason = if self.is_tried_enough(tried.attempts) {
+            Some(Reason::RetryAttemptsExhausted)
+        } else if self.is_all_expired(&tried.records) {
+            // What it was is at hand now: who reads it again may find it deleted.
+            Some(Reason::RecordAgeExceeded)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            self.give_up(role, tried, reason, response).await?;
             self.read_again();
             return Ok(());
         }
+        // If some are too old, they are given up without the others, at once.
         let expires_ms = tried.records.first().map(|first| self.expires_ms(first.arrived_ms));
         self.row.set_first(Segment { end: tried.end, attempts: tried.attempts });
         self.read_again();
@@ -206,6 +215,11 @@ impl LaneTask {
     /// Whether what was tried so often, and failed, is given up.
     pub(crate) fn is_tried_enough(&self, attempts: u32) -> bool {
         u32::try_from(self.common.mapping.settings.retries_max).is_ok_and(|most| attempts > most)
+    }
+
+    fn is_all_expired(&self, records: &[Record]) -> bool {
+        let now_ms = self.common.engine.clock.unix_ms();
+        records.iter().all(|record| self.expires_ms(record.arrived_ms) <= now_ms)
     }
 
     /// When what was put at a time is too old, in milliseconds since 1970: at the age of the settings, or when the source may

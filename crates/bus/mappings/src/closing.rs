@@ -16,10 +16,17 @@ impl LaneTask {
     /// The final invocation of the window that is open.
     pub(crate) async fn finish_window(&mut self, role: &str) -> Result<Step, MappingError> {
         let Common { engine, mapping, function, .. } = &self.common;
-        let Some(open) = &mut self.row.window else { return Ok(Step::Go) };
+        let Some(open) = &self.row.window else { return Ok(Step::Go) };
         let window = open.invocation(true);
         let event = event::compose(&[], Some(&window), &self.reader.shard, &mapping.source_arn);
         let request_id = engine.random.uuid();
+        let expires_ms = self.expires_ms(open.end_ms());
+        if expires_ms <= self.common.engine.clock.unix_ms() {
+            // Its function was throttled or stopped all the time.
+            let (given, none) = ((request_id, event), Response::default());
+            self.give_window_up(role, given, Reason::RecordAgeExceeded, &none).await?;
+            return Ok(Step::Go);
+        }
         let answer = engine.invoke(function, &request_id, event.clone(), open.attempts).await;
         match outcome::judge(&answer, &[], false, false) {
             Outcome::Done { .. } | Outcome::DoneBefore { .. } => {
@@ -28,7 +35,9 @@ impl LaneTask {
                 self.commit(None, OK).await?;
             }
             Outcome::Failed(response) => {
-                open.attempts = open.attempts.saturating_add(1);
+                if let Some(open) = &mut self.row.window {
+                    open.attempts = open.attempts.saturating_add(1);
+                }
                 self.window_failed(role, (request_id, event), &response).await?;
             }
             Outcome::Busy(why) => {
@@ -39,12 +48,12 @@ impl LaneTask {
                 );
                 self.read_again();
                 self.commit_result(CALL_FAILED).await?;
-                self.pause_longer(None).await;
+                self.pause_longer(Some(expires_ms)).await;
             }
             Outcome::Stopped(why) => {
                 self.read_again();
                 self.commit_result(&format!("PROBLEM: {why}")).await?;
-                self.pause_until_changed(None).await;
+                self.pause_until_changed(Some(expires_ms)).await;
             }
             Outcome::NotHere(why) => return Ok(Step::End(End::NotHere(why))),
         }
@@ -73,7 +82,17 @@ impl LaneTask {
             self.pause_longer(Some(self.expires_ms(ends_ms))).await;
             return Ok(());
         };
-        self.row.window = None;
+        self.give_window_up(role, (request_id, event), reason, response).await
+    }
+
+    async fn give_window_up(
+        &mut self,
+        role: &str,
+        (request_id, event): (String, Bytes),
+        reason: Reason,
+        response: &Response,
+    ) -> Result<(), MappingError> {
+        let attempts = self.row.window.take().map_or(1, |open| open.attempts.max(1));
         let end = self.row.position.clone();
         let tried = Tried { records: Vec::new(), end, attempts, request_id, event };
         self.give_up(role, tried, reason, response).await

@@ -235,3 +235,26 @@ async fn what_the_stream_forgets_soon_is_told_of() {
     assert_eq!(told["requestContext"]["condition"], "RecordAgeExceeded");
     assert_eq!(told["FakeBatchInfo"]["batchSize"], 2);
 }
+
+/// It fails when it is too old: nobody can read it a second time.
+#[tokio::test]
+async fn what_the_stream_forgets_while_it_is_tried_is_told_of() {
+    let (mut world, hand) = World::with_manual_clock();
+    world.stream.put("a", 0..2, 1).await;
+    let stream = world.stream.clone();
+    world.function.answers(move |_, nth| {
+        if nth > 0 {
+            return Ok(Value::Null);
+        }
+        hand.advance(RETENTION);
+        let now_ms = stream.clock.unix_ms();
+        stream.shards.lock()[0].records = vec![(0, now_ms, 7), (0, now_ms, 8), (0, now_ms, 2)];
+        Ok(Value::from("boom"))
+    });
+    world.map(Settings { on_failure: Some(BUCKET.to_owned()), ..settings(2) }).await;
+    world.start().await;
+    assert_eq!(world.until_handled(3).await, [vec![0, 1], vec![2]]);
+    let told = &told(&world).await[0];
+    assert_eq!(told["requestContext"]["condition"], "RecordAgeExceeded");
+    assert_eq!(numbers(&told["payload"]), [0, 1]);
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambent_base::{Arn, BoxFuture, Clock, Place, Random};
+use lambent_base::{Arn, BoxFuture, Clock, ManualClock, Place, Random};
 use lambent_bus::ports::{Invocation, InvokeError, InvokeFunction, Invoked, KeepRuns, PortError};
 use lambent_bus::{Nodes, Outbox};
 use lambent_store::{Db, MemoryEngine, StoreError, Watch};
@@ -275,6 +275,13 @@ impl World {
     pub(super) fn new() -> Self {
         let (clock, random) = (Clock::system(), Random::seeded(7));
         Self::on(Db::memory(clock.clone(), random.clone()), clock, random)
+    }
+
+    /// The same with a clock that stands until it is moved.
+    pub(super) fn with_manual_clock() -> (Self, ManualClock) {
+        let (clock, hand) = Clock::manual(1_700_000_000_000);
+        let random = Random::seeded(7);
+        (Self::on(Db::memory(clock.clone(), random.clone()), clock, random), hand)
     }
 
     /// The same as one of the nodes of a store.

@@ -1,10 +1,11 @@
+use lambent_bus::ports::InvokeError;
 use serde_json::{Value, json};
 
 use super::fakes::{RETENTION, World, numbers, settings, until};
 use crate::{Mapping, Settings};
 
 /// Adds the numbers up, and keeps the sum as its state.
-fn summing(event: &Value, _nth: usize) -> Result<Value, lambent_bus::ports::InvokeError> {
+fn summing(event: &Value, _nth: usize) -> Result<Value, InvokeError> {
     let sum = event["state"]["sum"].as_u64().unwrap_or(0) + numbers(event).iter().sum::<u64>();
     Ok(json!({ "state": { "sum": sum } }))
 }
@@ -189,4 +190,28 @@ async fn a_final_invocation_that_fails_does_not_block_for_ever() {
     let told = &super::failures::told(&world).await[0];
     assert_eq!(told["requestContext"]["condition"], "RecordAgeExceeded");
     assert_eq!(told["payload"]["isFinalInvokeForWindow"], true);
+}
+
+/// Nor does one that is never run.
+#[tokio::test]
+async fn a_window_of_a_function_that_is_stopped_becomes_too_old() {
+    let (mut world, hand) = World::with_manual_clock();
+    world.stream.put("a", 1..3, 1).await;
+    world.stream.shards.lock()[0].records[0].1 -= 5_000;
+    let function: lambent_base::Arn = "arn:aws:lambda:us-east-1:000000000000:function:f".parse().unwrap();
+    world.function.answers(move |event, nth| {
+        if event["isFinalInvokeForWindow"] == true && event["state"]["sum"] == 1 {
+            hand.advance(RETENTION);
+            return Err(InvokeError::NoConcurrency(function.clone()));
+        }
+        summing(event, nth)
+    });
+    let on_failure = Some("arn:aws:s3:::failed".to_owned());
+    world.map(Settings { tumbling_window_s: 1, on_failure, ..settings(10) }).await;
+    world.start().await;
+    until(&world, || async { super::failures::told(&world).await.len() == 2 }).await;
+    let told = super::failures::told(&world).await;
+    assert!(told.iter().all(|one| one["requestContext"]["condition"] == "RecordAgeExceeded"));
+    let windows = told.iter().filter(|one| one["payload"]["isFinalInvokeForWindow"] == true);
+    assert_eq!(windows.count(), 1, "{told:?}");
 }
