@@ -103,9 +103,10 @@ impl Nodes {
         Ok(txn.get(&keys::node(id)).await?.is_some())
     }
 
-    /// The nodes at work, this one too, as this transaction sees them.
+    /// The nodes at work, this one too, as this transaction sees them, which does not depend on that: their rows change
+    /// with every beat.
     pub async fn all(txn: &Txn) -> Result<Vec<NodeId>, StoreError> {
-        let page = txn.scan(&keys::nodes(), ScanOptions::rows(NODES_MAX).keys_only()).await?;
+        let page = txn.scan_snapshot(&keys::nodes(), ScanOptions::rows(NODES_MAX).keys_only()).await?;
         Ok(page.rows.iter().filter_map(|(key, _)| keys::read_node(key)).collect())
     }
 

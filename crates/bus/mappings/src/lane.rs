@@ -113,6 +113,8 @@ impl LaneTask {
                 }
                 Err(error) => {
                     tracing::warn!(%error, mapping = self.common.mapping.uuid, "a lane could not go on; trying again");
+                    // Others have the room of what it had read meanwhile.
+                    self.read_again();
                     self.pause_longer(None).await;
                 }
             }

@@ -43,6 +43,10 @@ pub(super) struct FakeStream {
     pub(super) shards: Mutex<Vec<FakeShard>>,
     /// What each record says beside its number, if anything.
     pub(super) text: Mutex<String>,
+    /// Where each read began.
+    pub(super) reads: Mutex<Vec<usize>>,
+    /// The read that fails, as the first is 0.
+    pub(super) failing: Mutex<Option<usize>>,
 }
 
 impl FakeStream {
@@ -84,6 +88,11 @@ impl FakeStream {
         let shards = self.shards.lock();
         let shard = shards.iter().find(|one| one.shard.id == wanted.shard).ok_or(SourceError::NotFound)?;
         let from = if wanted.from.is_empty() { 0 } else { wanted.from.parse().unwrap() };
+        let mut reads = self.reads.lock();
+        reads.push(from);
+        if *self.failing.lock() == Some(reads.len() - 1) {
+            return Err(SourceError::Failed("this once".to_owned()));
+        }
         let mut page = Page { next: format!("{from:08}"), ..Page::default() };
         for (index, (key, arrived_ms, number)) in shard.records.iter().enumerate().skip(from) {
             if page.records.len() == wanted.most {
@@ -296,6 +305,8 @@ impl World {
             clock: clock.clone(),
             shards: Mutex::default(),
             text: Mutex::default(),
+            reads: Mutex::default(),
+            failing: Mutex::default(),
         });
         stream.add("a", &[]);
         let sources = Arc::new(Sources::default());

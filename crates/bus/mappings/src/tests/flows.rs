@@ -303,6 +303,19 @@ async fn a_batch_may_be_longer_than_a_page() {
     assert!(page.records.len() == 10 && !page.is_last);
 }
 
+/// It does not keep the others' room while it waits.
+#[tokio::test]
+async fn a_lane_that_fails_lets_go_of_what_it_read() {
+    let mut world = World::new();
+    world.stream.put("a", 0..1_500, 1).await;
+    *world.stream.failing.lock() = Some(1);
+    world.map(settings(10_000)).await;
+    world.start().await;
+    let batches = world.until_handled(1_500).await;
+    assert_eq!(batches, [(0..1_500).collect::<Vec<_>>()]);
+    assert_eq!(world.stream.reads.lock()[..4], [0, 1_000, 0, 1_000]);
+}
+
 #[tokio::test]
 async fn an_engine_that_is_stopped_does_nothing_twice() {
     let mut world = World::new();
