@@ -78,7 +78,7 @@ pub enum StoreError {
     InvalidUrl { reason: String },
     #[error("{holder} has the data directory {} open; stop it first", directory.display())]
     Locked { directory: PathBuf, holder: String },
-    #[error("the disk of {} has {free_bytes} bytes left, fewer than the reserve of {reserve_bytes}; free some space", directory.display())]
+    #[error("the disk of {} has {free_bytes} bytes left, too few for this write beside the reserve of {reserve_bytes}; free some space", directory.display())]
     DiskFull { directory: PathBuf, free_bytes: u64, reserve_bytes: u64 },
     #[error("cannot {step} {}: {source}", path.display())]
     Io { step: &'static str, path: PathBuf, source: Arc<std::io::Error> },

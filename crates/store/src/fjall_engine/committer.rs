@@ -22,6 +22,9 @@ use crate::resolve::{Before, Rows, resolve};
 use crate::wakes::Wakes;
 use crate::window::Window;
 
+/// More than a row costs on disk beside its key and value.
+const ENTRY_BYTES: u64 = 64;
+
 /// All that commits change.
 pub(super) struct Committer {
     pub(super) tree: Arc<Tree>,
@@ -66,7 +69,7 @@ impl Committer {
             ids: Vec::new(),
             topics: Vec::new(),
         };
-        let broken = self.broken.clone().or_else(|| self.space.look().err());
+        let broken = self.broken.clone().or_else(|| self.space.look(self.tree.unflushed_bytes()).err());
         self.window.trim(self.reads.oldest());
         let mut decided = Vec::with_capacity(waiting.len());
         for Waiting { commit, reply, .. } in waiting {
@@ -96,10 +99,10 @@ impl Committer {
     fn accept(&mut self, commit: Commit, batch: &mut Batch<'_>) -> Verdict {
         let writes = commit.ops.iter().any(|op| !matches!(op, Op::Delete(_) | Op::DeleteRange(_)));
         let grows = writes && !commit.frees_space;
-        self.space.check(grows)?;
         self.window.check(&commit)?;
         let version = commit.version_after(self.version, batch.ids.is_empty())?;
         let rows = resolve(commit.ops, version, &*batch)?;
+        self.space.promise(rows.iter().map(row_bytes).sum(), grows)?;
         if batch.ids.is_empty() {
             batch.first = version.0;
         }
@@ -153,6 +156,11 @@ impl Committer {
             tracing::error!(%failure, "the high-water mark is not on disk; damage after a power cut may go unnoticed");
         }
     }
+}
+
+/// What a row takes in the journal, and once more in a table.
+fn row_bytes((key, value): (&Bytes, &Option<Bytes>)) -> u64 {
+    ENTRY_BYTES + (key.len() + value.as_ref().map_or(0, Bytes::len)) as u64
 }
 
 impl Batch<'_> {

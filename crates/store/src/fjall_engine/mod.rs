@@ -51,7 +51,7 @@ const PROBE_DIRECTORY: &str = "probe";
 pub struct FjallOptions {
     /// Memory for blocks of tables that were read; filled only by use.
     pub cache_bytes: u64,
-    /// Writes are refused while the disk has less than this; deletes, and transactions that
+    /// Writes are refused that would leave the disk less than this; deletes, and transactions that
     /// [free space](crate::Txn::frees_space), go on to a quarter of it.
     pub reserve_bytes: u64,
 }

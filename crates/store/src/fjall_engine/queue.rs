@@ -279,12 +279,16 @@ mod tests {
     use crate::window::Window;
 
     fn put(key: &'static str) -> Commit {
+        put_bytes(key, 0)
+    }
+
+    fn put_bytes(key: &'static str, length: usize) -> Commit {
         Commit {
             id: TxnId(1),
             snapshot: None,
             read_keys: vec![],
             read_ranges: vec![],
-            ops: vec![Op::Put(Bytes::from_static(key.as_bytes()), Bytes::new())],
+            ops: vec![Op::Put(Bytes::from_static(key.as_bytes()), vec![7; length].into())],
             topics: vec![],
             frees_space: false,
             at_least: Version(0),
@@ -292,6 +296,10 @@ mod tests {
     }
 
     fn queue(directory: &std::path::Path) -> Arc<Queue> {
+        queue_in(directory, Space::open(directory, 0).unwrap())
+    }
+
+    fn queue_in(directory: &std::path::Path, space: Space) -> Arc<Queue> {
         let clock = Clock::system();
         let committer = Committer {
             tree: Arc::new(Tree::open(&directory.join("tree"), 1024 * 1024).unwrap()),
@@ -299,7 +307,7 @@ mod tests {
             recent: Arc::default(),
             wakes: Arc::default(),
             high_water: HighWater::open(directory, false).unwrap().0,
-            space: Space::open(directory, 0).unwrap(),
+            space,
             window: Window::new(0),
             clock: clock.clone(),
             version: 0,
@@ -339,6 +347,39 @@ mod tests {
         assert!(matches!(queue.check(), Err(StoreError::Unavailable(_))));
         assert!(matches!(queue.submit(put("k")).await, Err(StoreError::Unavailable(_))));
         queue.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn of_a_batch_only_what_has_no_room_is_refused() {
+        const FREE_BYTES: u64 = 300_000;
+        const RESERVE_BYTES: u64 = 150_000;
+        let directory = tempfile::tempdir().unwrap();
+        let space = Space::new(directory.path(), RESERVE_BYTES, Box::new(|| Ok(FREE_BYTES)));
+        let queue = queue_in(directory.path(), space);
+        // Each alone but the second has room; the fourth has none beside the third.
+        let wanted = [("a", 10, true), ("b", 100_000, false), ("c", 40_000, true), ("d", 40_000, false)];
+        let wanted = wanted.into_iter().chain([("e", 10, true)]);
+        let submit = |(key, length, is_room)| {
+            let queue = queue.clone();
+            (key, is_room, tokio::spawn(async move { queue.submit(put_bytes(key, length)).await }))
+        };
+        let callers: Vec<_> = wanted.map(submit).collect();
+        while queue.state.lock().waiting.len() < callers.len() {
+            tokio::task::yield_now().await;
+        }
+        let working = queue.clone();
+        let thread = std::thread::spawn(move || working.run());
+        for (key, is_room, caller) in callers {
+            match caller.await.unwrap() {
+                Ok(_) => assert!(is_room, "{key}"),
+                Err(StoreError::DiskFull { .. }) => assert!(!is_room, "{key}"),
+                Err(other) => panic!("{key}: {other}"),
+            }
+        }
+        // In the next batch there is room for it again.
+        queue.submit(put_bytes("d", 40_000)).await.unwrap();
+        queue.close();
+        thread.join().unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

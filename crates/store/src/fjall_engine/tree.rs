@@ -135,6 +135,11 @@ impl Tree {
         batch.commit().map_err(|e| StoreError::Unavailable(format!("a batch could not be written: {e}")))
     }
 
+    /// What is in the journal only, beyond the one memtable for which any sensible reserve has room.
+    pub(super) fn unflushed_bytes(&self) -> u64 {
+        self.database.write_buffer_size().saturating_sub(MEMTABLE_BYTES)
+    }
+
     /// The version under which a commit of the last [`OUTCOME_SLOTS`] batches was applied.
     pub(super) fn outcome(&self, id: TxnId) -> Result<Option<Version>, StoreError> {
         let wanted = id.0.to_be_bytes();
