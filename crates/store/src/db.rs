@@ -85,8 +85,9 @@ impl Db {
         self.run_within(limits::MAX_TXN_BYTES, body).await
     }
 
-    /// [`Db::run`] for a change of up to [`limits::MAX_LARGE_TXN_BYTES`] that cannot be cut in two. This process runs
-    /// one at a time: whoever can, uses [`Db::run`].
+    /// [`Db::run`] for a change that cannot be cut in two, of as much as the engine
+    /// [takes at once](Engine::max_large_txn_bytes), [`limits::MAX_LARGE_TXN_BYTES`] at most. This process runs one at a
+    /// time: whoever can, uses [`Db::run`].
     ///
     /// Errors: as there, and `Unavailable` when others have not come to their end within
     /// [`limits::MAX_LARGE_TXN_WAIT`].
@@ -101,7 +102,7 @@ impl Db {
             let why = "too many large transactions wait for each other; try again";
             return Err(StoreError::Unavailable(why.to_owned()).into());
         };
-        self.run_within(limits::MAX_LARGE_TXN_BYTES, body).await
+        self.run_within(self.0.engine.max_large_txn_bytes(), body).await
     }
 
     async fn run_within<T, E, F, Fut>(&self, at_most: usize, mut body: F) -> Result<T, E>

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use lambent_base::BoxFuture;
 
 use crate::error::StoreError;
+use crate::limits;
 use crate::range::{KeyRange, Page, ScanOptions};
 pub use crate::resolve::{Before, Rows, resolve};
 pub use crate::wakes::Wakes;
@@ -35,6 +36,13 @@ pub trait Engine: Send + Sync + 'static {
     /// Whether other processes may be at work on the same store: if not, whoever has it open is alone.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// The most bytes that [`crate::Db::run_large`] lets one transaction write: what the engine surely commits in well
+    /// less than [`limits::MAX_TXN_AGE`], since the commits of all others wait meanwhile. At least
+    /// [`limits::MAX_TXN_BYTES`], at most [`limits::MAX_LARGE_TXN_BYTES`], and always the same.
+    fn max_large_txn_bytes(&self) -> usize {
+        limits::MAX_LARGE_TXN_BYTES
     }
 
     /// The newest committed state.

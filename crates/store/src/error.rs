@@ -33,7 +33,9 @@ pub enum StoreError {
     KeyReserved,
     #[error("a value may have {} bytes, got {length}; use put_large", limits::MAX_VALUE_BYTES)]
     ValueTooLong { length: usize },
-    #[error("a transaction may write {at_most} bytes, this one has {bytes}; split it")]
+    #[error(
+        "a transaction of this kind may write {at_most} bytes to this store, this one has {bytes}; split it"
+    )]
     TransactionTooLarge { bytes: usize, at_most: usize },
     #[error(
         "a transaction may read {} keys and ranges and write {} rows; split it",

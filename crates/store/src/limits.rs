@@ -11,7 +11,8 @@ pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 pub const MAX_TXN_BYTES: usize = 16 * 1024 * 1024;
 /// The same of one that [`crate::Db::run_large`] runs: what one change may come to that cannot be cut in two. It is
 /// computed from the largest there is, a transaction of DynamoDB's: 4 MiB of items, each in its table, in 25 indexes, in
-/// both images of its stream record and in its table's log, are 116 MiB, and their keys some more.
+/// both images of its stream record and in its table's log, are 116 MiB, and their keys some more. An engine may take less:
+/// see [`crate::engine::Engine::max_large_txn_bytes`].
 pub const MAX_LARGE_TXN_BYTES: usize = 128 * 1024 * 1024;
 /// How long a large transaction waits for another one: a process runs one at a time, as each is held in memory.
 pub const MAX_LARGE_TXN_WAIT: Duration = Duration::from_secs(10);

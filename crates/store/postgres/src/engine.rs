@@ -23,6 +23,10 @@ use crate::settle::{self, InDoubt};
 use crate::snapshot::PgSnapshot;
 use crate::{error::PgError, schema, sweep};
 
+/// What one transaction may write. It goes as one statement while the head is held, and must reach the server's disk
+/// before [`crate::connection::ANSWER_MAX`] has passed, over a network and to a disk that others use, too: 7 MB/s do.
+const MAX_LARGE_TXN_BYTES: usize = 32 * 1024 * 1024;
+
 /// How commits reach the database; see the crate's page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Commits {
@@ -191,6 +195,10 @@ impl Engine for PostgresEngine {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn max_large_txn_bytes(&self) -> usize {
+        MAX_LARGE_TXN_BYTES
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, StoreError>> {

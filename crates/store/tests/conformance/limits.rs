@@ -1,8 +1,9 @@
 use lambent_store::{Db, StoreError, Txn, limits};
 
-use crate::harness::write;
+use crate::harness::{Store, write};
 
 conformance!(
+    stores:
     rows_at_the_limits_fit,
     rows_beyond_the_limits_are_refused,
     transactions_at_the_limit_fit,
@@ -22,14 +23,14 @@ async fn refusal(db: &Db, change: impl Fn(&Txn)) -> StoreError {
     refused.await.unwrap_err()
 }
 
-async fn rows_at_the_limits_fit(db: Db) {
+async fn rows_at_the_limits_fit(Store { db, .. }: Store) {
     let key = vec![b'k'; limits::MAX_KEY_BYTES];
     let value = vec![7; limits::MAX_VALUE_BYTES];
     write(&db, |txn| txn.put(&key, &value)).await;
     assert_eq!(crate::harness::get(&db, &key).await, Some(value));
 }
 
-async fn rows_beyond_the_limits_are_refused(db: Db) {
+async fn rows_beyond_the_limits_are_refused(Store { db, .. }: Store) {
     let long_key = vec![b'k'; limits::MAX_KEY_BYTES + 1];
     let long_value = vec![7; limits::MAX_VALUE_BYTES + 1];
     assert!(matches!(
@@ -48,7 +49,7 @@ async fn rows_beyond_the_limits_are_refused(db: Db) {
     assert!(matches!(refusal(&db, |txn| txn.delete(b"\xfev")).await, StoreError::KeyReserved));
 }
 
-async fn transactions_at_the_limit_fit(db: Db) {
+async fn transactions_at_the_limit_fit(Store { db, .. }: Store) {
     let value = vec![7; limits::MAX_VALUE_BYTES];
     write(&db, |txn| {
         for row in 1..TOO_MANY_VALUES {
@@ -60,7 +61,7 @@ async fn transactions_at_the_limit_fit(db: Db) {
     assert_eq!(crate::harness::get(&db, &last).await, Some(value));
 }
 
-async fn transactions_are_bounded(db: Db) {
+async fn transactions_are_bounded(Store { db, .. }: Store) {
     let value = vec![7; limits::MAX_VALUE_BYTES];
     let too_large = refusal(&db, |txn| {
         for row in 0..TOO_MANY_VALUES {
@@ -76,9 +77,11 @@ async fn transactions_are_bounded(db: Db) {
     assert!(matches!(too_many.await, StoreError::TransactionTooComplex));
 }
 
-async fn large_transactions_are_bounded_too(db: Db) {
+async fn large_transactions_are_bounded_too(Store { db, engine, .. }: Store) {
+    let at_most = engine.max_large_txn_bytes();
+    assert!((limits::MAX_TXN_BYTES..=limits::MAX_LARGE_TXN_BYTES).contains(&at_most), "{at_most}");
     let value = &vec![7; limits::MAX_VALUE_BYTES];
-    let too_many = limits::MAX_LARGE_TXN_BYTES / limits::MAX_VALUE_BYTES;
+    let too_many = at_most / limits::MAX_VALUE_BYTES;
     let write = |rows: usize| {
         db.run_large(move |txn| async move {
             for row in 0..rows {
@@ -88,7 +91,10 @@ async fn large_transactions_are_bounded_too(db: Db) {
         })
     };
     let refused = write(too_many).await.unwrap_err();
-    assert!(matches!(refused, StoreError::TransactionTooLarge { at_most: limits::MAX_LARGE_TXN_BYTES, .. }));
+    assert!(
+        matches!(refused, StoreError::TransactionTooLarge { at_most: told, .. } if told == at_most),
+        "{refused}"
+    );
     assert_eq!(crate::harness::get(&db, &0_usize.to_be_bytes()).await, None);
     write(too_many - 1).await.unwrap();
     assert_eq!(crate::harness::get(&db, &(too_many - 2).to_be_bytes()).await.as_ref(), Some(value));
