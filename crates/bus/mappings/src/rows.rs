@@ -114,7 +114,7 @@ pub(crate) struct Segment {
 pub(crate) struct WindowRow {
     /// In milliseconds since 1970.
     pub(crate) start_ms: i64,
-    /// As the settings were when it was opened.
+    /// As the settings were when it was opened; 0 in rows from before that was kept: see [`LaneRow::fill_in`].
     #[serde(default)]
     pub(crate) length_s: u32,
     /// JSON, as the function gave it last.
@@ -246,6 +246,13 @@ impl Mapping {
 }
 
 impl LaneRow {
+    /// Makes up for what rows from before do not have: their window has the length that is set now.
+    pub(crate) fn fill_in(&mut self, settings: &Settings) {
+        if let Some(window) = self.window.as_mut().filter(|window| window.length_s == 0) {
+            window.length_s = settings.tumbling_window_s;
+        }
+    }
+
     /// Puts a segment in the place of the first one.
     pub(crate) fn set_first(&mut self, segment: Segment) {
         match self.segments.first_mut() {

@@ -23,11 +23,23 @@ const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 /// What is known of nodes, by their ids.
 type Unable = BTreeMap<String, Tried>;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Tried {
     /// What the function was.
     basis: String,
     why: String,
+    /// In milliseconds since 1970; 0 in rows from before there was a time.
+    #[serde(default)]
+    at_ms: i64,
+}
+
+/// Leaves out what says nothing any more: of nodes that are gone, of what the function was before, and what is so old that
+/// the node may try again.
+fn forget(unable: &mut Unable, at_work: &[String], basis: &str, now_ms: i64) {
+    unable.retain(|node, tried| {
+        let age = Duration::from_millis(now_ms.saturating_sub(tried.at_ms).max(0).unsigned_abs());
+        at_work.contains(node) && tried.basis == basis && age < TRIED_AGAIN_AFTER
+    });
 }
 
 impl Inner {
@@ -41,13 +53,14 @@ impl Inner {
         let Common { mapping, holder, function, .. } = common;
         let (mut changes, mut freed) = (self.functions.changes(), self.nodes.freed());
         let basis = self.functions.basis(function).await;
-        let basis = &basis.map_err(|error| SourceError::Failed(error.to_string()))?;
+        let basis = basis.map_err(|error| SourceError::Failed(error.to_string()))?;
+        let tried = &Tried { basis, why: why.to_owned(), at_ms: self.clock.unix_ms() };
         let rests = tokio::time::sleep(TRIED_AGAIN_AFTER);
         tokio::pin!(rests);
         loop {
             let kept = self.db.run(|txn| async move {
                 check_holder(&txn, &mapping.uuid, *holder).await?;
-                self.note(&txn, mapping, basis, why).await
+                self.note(&txn, mapping, tried).await
             });
             let is_given_away = kept.await?;
             self.stepped();
@@ -65,20 +78,43 @@ impl Inner {
     }
 
     /// Notes that this node cannot; whether another one may have the mapping now.
-    async fn note(&self, txn: &Txn, mapping: &Mapping, basis: &str, why: &str) -> Result<bool, MappingError> {
+    async fn note(&self, txn: &Txn, mapping: &Mapping, tried: &Tried) -> Result<bool, MappingError> {
         let key = keys::unable(&mapping.uuid);
         let row = txn.get(&key).await?;
         let mut unable: Unable = row.map(|row| serde_json::from_slice(&row)).transpose()?.unwrap_or_default();
         let at_work: Vec<String> = Nodes::all(txn).await?.iter().map(NodeId::to_string).collect();
-        unable.retain(|node, tried| at_work.contains(node) && tried.basis == basis);
-        let tried = Tried { basis: basis.to_owned(), why: why.to_owned() };
-        unable.insert(self.nodes.id().to_string(), tried);
+        forget(&mut unable, &at_work, &tried.basis, self.clock.unix_ms());
+        unable.insert(self.nodes.id().to_string(), tried.clone());
         txn.put(&key, &serde_json::to_vec(&unable)?);
         if at_work.iter().any(|node| !unable.contains_key(node)) {
             self.nodes.give_away(txn, &keys::lease(&mapping.uuid)).await?;
             return Ok(true);
         }
-        mapping.put_result(txn, &format!("PROBLEM: No node can run the function. {why}"));
+        mapping.put_result(txn, &format!("PROBLEM: No node can run the function. {}", tried.why));
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nodes_tried_is_not_known_for_ever() {
+        let now_ms = 1_700_000_000_000;
+        let row = format!(
+            r#"{{
+            "now": {{"basis": "b", "why": "", "at_ms": {now_ms}}},
+            "long-ago": {{"basis": "b", "why": "", "at_ms": {}}},
+            "without-a-time": {{"basis": "b", "why": ""}},
+            "another-basis": {{"basis": "a", "why": "", "at_ms": {now_ms}}},
+            "gone": {{"basis": "b", "why": "", "at_ms": {now_ms}}}
+        }}"#,
+            now_ms - 15 * 60 * 1000
+        );
+        let mut unable: Unable = serde_json::from_str(&row).unwrap();
+        let at_work = ["now", "long-ago", "without-a-time", "another-basis"].map(str::to_owned);
+        forget(&mut unable, &at_work, "b", now_ms);
+        assert_eq!(unable.keys().collect::<Vec<_>>(), ["now"]);
     }
 }

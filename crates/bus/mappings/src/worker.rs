@@ -273,7 +273,8 @@ impl Serving {
 /// the first record that any of the old ones had before it.
 async fn arrange(txn: &Txn, mapping: &Mapping, shards: &[Shard]) -> Result<Vec<Kept>, MappingError> {
     let (uuid, count) = (&mapping.uuid, mapping.settings.parallelization_factor);
-    let old = rows::lanes(txn, uuid).await?;
+    let mut old = rows::lanes(txn, uuid).await?;
+    old.iter_mut().for_each(|(.., row)| row.fill_in(&mapping.settings));
     let mut kept = Vec::new();
     for (shard, index, _) in old.iter().filter(|(name, ..)| shards.iter().all(|shard| shard.id != *name)) {
         LaneRow::delete(txn, uuid, shard, *index).await?;

@@ -2,6 +2,7 @@ use lambent_bus::ports::InvokeError;
 use serde_json::{Value, json};
 
 use super::fakes::{RETENTION, World, numbers, settings, until};
+use crate::rows::LaneRow;
 use crate::{Mapping, Settings};
 
 /// Adds the numbers up, and keeps the sum as its state.
@@ -214,4 +215,15 @@ async fn a_window_of_a_function_that_is_stopped_becomes_too_old() {
     assert!(told.iter().all(|one| one["requestContext"]["condition"] == "RecordAgeExceeded"));
     let windows = told.iter().filter(|one| one["payload"]["isFinalInvokeForWindow"] == true);
     assert_eq!(windows.count(), 1, "{told:?}");
+}
+
+#[test]
+fn a_window_without_a_length_has_the_one_that_is_set() {
+    let row = r#"{"position":"","count":1,"window":{"start_ms":60000,"state":"{}"}}"#;
+    let mut row: LaneRow = serde_json::from_str(row).unwrap();
+    row.fill_in(&Settings { tumbling_window_s: 60, ..settings(1) });
+    assert_eq!(row.window.as_ref().unwrap().end_ms(), 120_000);
+    // It keeps it when the setting changes.
+    row.fill_in(&Settings { tumbling_window_s: 900, ..settings(1) });
+    assert_eq!(row.window.unwrap().end_ms(), 120_000);
 }

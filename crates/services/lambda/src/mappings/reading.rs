@@ -120,8 +120,9 @@ impl MappedFunctions for Engine {
             let revision = self.parts.identity.revision(&function.account).await;
             let revision = revision.map_err(|error| PortError(error.to_string()))?;
             let Loaded { phase, architecture, role, spec, .. } = &*loaded;
-            let reserved = spec.as_ref().and_then(|spec| spec.reserved_concurrency);
-            Ok(format!("{phase:?} {architecture:?} {role:?} {reserved:?} {revision}"))
+            let runs =
+                spec.as_ref().map(|spec| (&spec.runtime, &spec.key.revision, spec.reserved_concurrency));
+            Ok(format!("{phase:?} {architecture:?} {role:?} {runs:?} {revision}"))
         })
     }
 
