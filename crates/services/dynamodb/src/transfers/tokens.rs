@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 
 use lambent_base::{Place, text};
-use lambent_store::{Key, KeyReader, ScanOptions, Txn};
+use lambent_store::{Key, KeyError, ScanOptions, Txn};
 use lambent_wire::ApiError;
 use ring::digest;
 use serde::de::DeserializeOwned;
@@ -89,11 +89,10 @@ impl Request {
     }
 
     async fn asked<J: Begun>(&self, txn: &Txn) -> Result<Option<Asked>, DynamoError> {
-        let Some(row) = txn.get(&keys::asked(&self.place, J::KIND, &self.name)).await? else {
-            return Ok(None);
-        };
-        let asked: Asked = rows::decode("a client token", &row)?;
-        Ok(Some(asked).filter(|asked| asked.ends_ms() > self.now_ms))
+        let key = keys::asked(&self.place, J::KIND, &self.name);
+        let Some(row) = txn.get(&key).await? else { return Ok(None) };
+        // What cannot be read holds nobody up: whoever claims the token writes over it.
+        Ok(read(&key, &row).filter(|asked| asked.ends_ms() > self.now_ms))
     }
 }
 
@@ -107,21 +106,44 @@ impl Asked {
     }
 }
 
-/// Removes some tokens that are over, of whatever account.
+/// A token's row; none, and a word to the operator, where it cannot be read.
+fn read(key: &[u8], row: &[u8]) -> Option<Asked> {
+    let asked = rows::decode("a client token", row);
+    asked
+        .inspect_err(|error| {
+            let key = key.escape_ascii();
+            tracing::error!(%key, %error, "a client token of an export or import could not be read; taking it for none");
+        })
+        .ok()
+}
+
+/// Removes some tokens that are over, of whatever account, and what cannot be read: it would be met by every request.
 async fn remove(txn: &Txn, now_ms: i64) -> Result<(), DynamoError> {
     let over = keys::asked_ends_before(now_ms);
     let page = txn.scan_snapshot(&over, ScanOptions::rows(REMOVED_MAX).keys_only()).await?;
     for (end, _) in page.rows {
-        let mut reader: KeyReader<'_> = keys::read_asked_end(&end)?;
-        let place = Place { account: reader.str()?, region: reader.str()? };
-        let key = keys::asked(&place, &reader.str()?, &reader.str()?);
-        // A token may have come again since: it has a later end.
-        if let Some(row) = txn.get(&key).await?
-            && rows::decode::<Asked>("a client token", &row)?.ends_ms() <= now_ms
-        {
-            txn.delete(&key);
+        match token_of(&end) {
+            Ok(key) => {
+                // A token may have come again since: it has a later end.
+                if let Some(row) = txn.get(&key).await?
+                    && read(&key, &row).is_none_or(|asked| asked.ends_ms() <= now_ms)
+                {
+                    txn.delete(&key);
+                }
+            }
+            Err(error) => {
+                let key = end.escape_ascii();
+                tracing::error!(%key, %error, "the end of a client token could not be read; removing it");
+            }
         }
         txn.delete(&end);
     }
     Ok(())
+}
+
+/// The key of the token whose end this is.
+fn token_of(end: &[u8]) -> Result<Key, KeyError> {
+    let mut reader = keys::read_asked_end(end)?;
+    let place = Place { account: reader.str()?, region: reader.str()? };
+    Ok(keys::asked(&place, &reader.str()?, &reader.str()?))
 }
