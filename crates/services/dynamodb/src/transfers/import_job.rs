@@ -72,8 +72,8 @@ impl Import {
         };
         match self.go_on(dynamo, db, job, &row).await {
             Ok(true) => Ok(Step::More),
-            Ok(false) => self.end(dynamo, db, None).await,
-            Err(error) if is_final(&error) => self.end(dynamo, db, Some(super::failure(&error))).await,
+            Ok(false) => self.end(dynamo, db, job, None).await,
+            Err(error) if is_final(&error) => self.end(dynamo, db, job, Some(super::failure(&error))).await,
             Err(error) => Err(error),
         }
     }
@@ -89,7 +89,7 @@ impl Import {
         let place = &self.place();
         let row = db.read(|txn| async move { import::find(&txn, place, &self.id).await }).await?;
         match row.filter(|row| row.ended_ms.is_none()) {
-            Some(_) => self.end(dynamo, db, Some(super::failure(why))).await.map(drop),
+            Some(_) => self.end(dynamo, db, job, Some(super::failure(why))).await.map(drop),
             None => self.clean_up(db, job).await.map(drop),
         }
     }
@@ -160,11 +160,15 @@ impl Import {
         &self,
         dynamo: &Dynamo,
         db: &Db,
+        job: &Job,
         failure: Option<(String, String)>,
     ) -> Result<Step, DynamoError> {
         let (place, failure) = (&self.place(), &failure);
         let name = db.run(|txn| async move {
-            // Another node may have ended it.
+            // Another node may be filling the table, or have ended the import.
+            if !job.is_mine(&txn).await? {
+                return Ok(None);
+            }
             let row = import::find(&txn, place, &self.id).await?.filter(|row| row.ended_ms.is_none());
             let Some(row) = row else { return Ok(None) };
             let now_ms = dynamo.clock.unix_ms();

@@ -26,6 +26,10 @@ use lambent_wire::ApiError;
 
 use crate::DynamoError;
 use crate::error::validation;
+use export_job::is_final;
+
+/// What is told of failures that are not the caller's.
+const FAILED_WITHIN: &str = "The service could not complete the request because of an internal error.";
 
 /// What a request is told that the service which keeps objects refused.
 fn refused(error: ApiError) -> ApiError {
@@ -41,10 +45,15 @@ fn of_bucket(error: ApiError) -> DynamoError {
     ApiError { code: format!("S3{}", error.code).into(), ..error }.into()
 }
 
-/// Why a job failed: FailureCode and FailureMessage.
+/// Why a job failed: FailureCode and FailureMessage. What went wrong within is for the log alone.
 pub(crate) fn failure(why: &DynamoError) -> (String, String) {
-    match why {
-        DynamoError::Refused(refusal) => (refusal.code.clone().into_owned(), refusal.message.clone()),
-        other => ("InternalServerError".to_owned(), other.to_string()),
-    }
+    let code = match why {
+        DynamoError::Refused(refusal) if is_final(why) => {
+            return (refusal.code.clone().into_owned(), refusal.message.clone());
+        }
+        DynamoError::Refused(failed) => failed.code.clone().into_owned(),
+        _ => "InternalServerError".to_owned(),
+    };
+    tracing::error!(error = %why, code, "an export, import or copy ends as failed");
+    (code, FAILED_WITHIN.to_owned())
 }
