@@ -130,16 +130,21 @@ impl Export {
         Ok(())
     }
 
-    /// Writes one of the export's objects, and gives its ETag.
+    /// Writes one of the export's objects, and gives its ETag; nothing when the job is another's by now: that may have written
+    /// the object already, or will.
     pub(super) async fn put_object(
         &self,
-        dynamo: &Dynamo,
+        (dynamo, db, job): (&Dynamo, &Db, &Job),
         object: &ObjectName,
         kind: &str,
         body: Bytes,
-    ) -> Result<String, DynamoError> {
+    ) -> Result<Option<String>, DynamoError> {
+        if !db.read(|txn| async move { job.is_mine(&txn).await }).await? {
+            return Ok(None);
+        }
         let who = self.asker.again(dynamo);
-        dynamo.buckets()?.put(&who, object, kind, body).await.map_err(super::of_bucket)
+        let etag = dynamo.buckets()?.put(&who, object, kind, body).await.map_err(super::of_bucket)?;
+        Ok(Some(etag))
     }
 
     async fn write(&self, dynamo: &Dynamo, db: &Db, job: &Job, row: ExportRow) -> Result<Step, DynamoError> {
@@ -152,8 +157,10 @@ impl Export {
         if lines.items > 0 || number == 0 {
             return self.put_file(dynamo, db, job, &row, number, lines).await;
         }
-        let row = manifest::put(self, dynamo, db, row).await?;
-        self.end(dynamo, db, job, Some(row)).await
+        match manifest::put(self, (dynamo, db, job), row).await? {
+            Some(row) => self.end(dynamo, db, job, Some(row)).await,
+            None => Ok(Step::Done),
+        }
     }
 
     pub(super) fn place(&self) -> Place {
@@ -179,7 +186,8 @@ impl Export {
         let body =
             compressed(&lines.text).map_err(|error| DynamoError::Refused(ApiError::internal(&error)))?;
         let md5_checksum = manifest::md5(&body);
-        let etag = self.put_object(dynamo, &object, "application/gzip", body.into()).await?;
+        let put = self.put_object((dynamo, db, job), &object, "application/gzip", body.into());
+        let Some(etag) = put.await? else { return Ok(Step::Done) };
         let line = FileLine { item_count: lines.items, md5_checksum, etag, data_file_s3_key: object.key };
         let (line, lines, place) = (&line, &lines, &self.place());
         db.run(|txn| async move {

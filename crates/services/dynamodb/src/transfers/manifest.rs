@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::export::ExportRow;
 use super::export_job::Export;
 use super::keys;
+use crate::jobs::Job;
 use crate::{Dynamo, DynamoError};
 
 const FULL_VERSION: &str = "2020-06-30";
@@ -19,23 +20,25 @@ const INCREMENTAL_VERSION: &str = "2023-08-01";
 const JSON: &str = "application/json";
 const LINES_ROWS: usize = 1_000;
 
-/// Writes them, and gives the row of the export that is done now.
+/// Writes them, and gives the row of the export that is done now; none when the job is another's by now.
 pub(super) async fn put(
     export: &Export,
-    dynamo: &Dynamo,
-    db: &Db,
+    (dynamo, db, job): (&Dynamo, &Db, &Job),
     row: ExportRow,
-) -> Result<ExportRow, DynamoError> {
+) -> Result<Option<ExportRow>, DynamoError> {
     let row = ExportRow { ended_ms: Some(dynamo.clock.unix_ms()), ..row };
     let lines = lines(db, export.copy).await?;
     let summary = summary(export, &row).to_string();
     for (name, body) in [("manifest-files", lines), ("manifest-summary", summary.into_bytes())] {
         for (ending, kind, body) in [("md5", "text/plain", md5(&body).into_bytes()), ("json", JSON, body)] {
             let object = row.object(&export.id, &format!("{name}.{ending}"));
-            export.put_object(dynamo, &object, kind, Bytes::from(body)).await?;
+            let put = export.put_object((dynamo, db, job), &object, kind, Bytes::from(body));
+            if put.await?.is_none() {
+                return Ok(None);
+            }
         }
     }
-    Ok(row)
+    Ok(Some(row))
 }
 
 /// Of a body: base64.

@@ -11,12 +11,15 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use lambent_api::{ApiError, Body, BoxFuture};
 use lambent_model_dynamodb as model;
+use lambent_store::{ScanOptions, Txn};
 use lambent_wire::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{Buckets, InNameOf, ListedObject, ObjectName};
+use crate::jobs::{Job, Task};
 use crate::testing::{Bench, item};
+use crate::{DynamoError, rows};
 
 /// Whose the bucket is.
 const OWNER: &str = "000000000000";
@@ -27,6 +30,8 @@ struct Map {
     /// What every request fails with, and how many did.
     failure: Mutex<Option<ApiError>>,
     refused: AtomicUsize,
+    /// How many objects were put, each as often as it was.
+    puts: AtomicUsize,
 }
 
 impl Buckets for Map {
@@ -40,6 +45,7 @@ impl Buckets for Map {
         Box::pin(async move {
             self.check(object)?;
             let etag = etag_of(&bytes);
+            self.puts.fetch_add(1, Ordering::Relaxed);
             self.objects.lock().insert(object.key.clone(), bytes);
             Ok(etag)
         })
@@ -525,6 +531,7 @@ async fn two_nodes_at_one_job_do_it_once() {
     let export = bench.dynamo.export_table_to_point_in_time(&bench.call(), export_of(&bench)).await.unwrap();
     bench.put("source", item("after", "")).await;
     bench.dynamo.finish_jobs_twice().await;
+    assert_eq!(map.puts.load(Ordering::Relaxed), map.keys().len(), "no object is written over");
     let done = described(&bench, &export.export_description.unwrap().export_arn.unwrap()).await;
     assert_eq!((done.export_status.unwrap().as_str(), done.item_count), ("COMPLETED", Some(40)));
     let manifest = done.export_manifest.unwrap();
@@ -544,4 +551,59 @@ async fn two_nodes_at_one_job_do_it_once() {
     let done = imported(&bench, &import.import_arn.unwrap()).await;
     assert_eq!((done.import_status.unwrap().as_str(), done.imported_item_count), ("COMPLETED", Some(40)));
     assert!(bench.items("target").await == items);
+}
+
+/// The only job there is.
+async fn only_job(bench: &Bench) -> Job {
+    let scan = |txn: Txn| async move {
+        Ok::<_, DynamoError>(txn.scan_snapshot(&crate::keys::jobs(), ScanOptions::rows(2)).await?)
+    };
+    let rows = bench.db.read(scan).await.unwrap().rows;
+    let [(key, row)] = &rows[..] else { panic!("{rows:?}") };
+    let mut job: Job = rows::decode("a job", row).unwrap();
+    job.id = crate::keys::read_job(key).unwrap();
+    job
+}
+
+#[tokio::test]
+async fn a_node_that_lost_an_import_does_not_end_it() {
+    let (bench, map) = bench().await;
+    map.put_text("in/1.csv", "id\na\n");
+    let import = bench.dynamo.import_table(&bench.call(), import_of("target", "CSV", "in/")).await.unwrap();
+    let arn = import.import_table_description.import_arn.unwrap();
+    let lost = only_job(&bench).await;
+    bench.dynamo.step_jobs().await;
+    let held = only_job(&bench).await;
+    for (job, status) in [(lost, "IN_PROGRESS"), (held, "FAILED")] {
+        let Task::Import(import) = &job.task else { panic!("{job:?}") };
+        let why = DynamoError::Row { what: "a table", why: "of /var/lib".to_owned() };
+        import.give_up(&bench.dynamo, &bench.db, &job, &why).await.unwrap();
+        assert_eq!(imported(&bench, &arn).await.import_status.unwrap().as_str(), status);
+    }
+    let done = imported(&bench, &arn).await;
+    assert_eq!(done.failure_code.as_deref(), Some("InternalServerError"));
+    assert_eq!(done.failure_message.as_deref(), Some(super::FAILED_WITHIN), "the cause is for the log");
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_read_hold_up_no_request() {
+    let (bench, _) = bench().await;
+    let asked =
+        model::ExportTableToPointInTimeInput { client_token: Some("token".to_owned()), ..export_of(&bench) };
+    bench.dynamo.export_table_to_point_in_time(&bench.call(), asked.clone()).await.unwrap();
+    let damage = |txn: Txn| async move {
+        let page = txn.scan_snapshot(&super::keys::all_asked(), ScanOptions::rows(1)).await?;
+        txn.put(&page.rows[0].0, b"{");
+        txn.put(b"dynamodb/asked-end/", b"");
+        Ok::<_, DynamoError>(())
+    };
+    bench.db.run(damage).await.unwrap();
+    bench.dynamo.export_table_to_point_in_time(&bench.call(), asked).await.unwrap();
+    assert_eq!(bench.rows(b"dynamodb/asked-end/").await, 1, "the damaged one is gone");
+    bench.db.run(damage).await.unwrap();
+    bench.hand.advance(Duration::from_secs(8 * 3_600));
+    ask_anew(&bench).await;
+    for prefix in ["dynamodb/asked/", "dynamodb/asked-end/"] {
+        assert_eq!(bench.rows(prefix.as_bytes()).await, 1, "{prefix}");
+    }
 }
