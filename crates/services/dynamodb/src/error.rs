@@ -21,6 +21,8 @@ pub enum DynamoError {
     Item(#[from] Corrupt),
     #[error("a write ended with the process that ran it; try again")]
     Abandoned,
+    #[error("expected a job of a table to go on, it ended by itself: {0}; report it")]
+    Ended(String),
     #[error("a table was deleted and made anew while an item of it was written; try again")]
     Moved,
 }

@@ -28,12 +28,21 @@ enum Turn {
     Failed(u32),
 }
 
+/// What a task at work is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Duty {
+    /// Takes a turn of this job.
+    Turn(u64),
+    /// Counts that a turn of this job ended by itself.
+    Count(u64),
+}
+
 /// Jobs that are worked on.
 #[derive(Default)]
 struct Crew {
     roster: Roster,
     at_work: JoinSet<Turn>,
-    ids: HashMap<task::Id, u64>,
+    duties: HashMap<task::Id, Duty>,
 }
 
 impl Dynamo {
@@ -57,7 +66,7 @@ impl Dynamo {
             tokio::select! {
                 () = added.changed() => wants_listing = true,
                 Some(ended) = crew.at_work.join_next_with_id() => {
-                    crew.settle(ended, self.clock.monotonic());
+                    crew.settle(ended, self);
                     wants_listing = crew.roster.wants_listing();
                 }
                 () = tokio::time::sleep(pause), if due.is_some() => {}
@@ -166,6 +175,18 @@ impl Dynamo {
         Turn::More
     }
 
+    /// Counts an attempt that ended by itself, as one that failed.
+    async fn ended(&self, id: u64, why: String) -> Turn {
+        match self.known.db().read(|txn| async move { read(&txn, id).await }).await {
+            Ok(Some(job)) => self.failed(&job, &DynamoError::Ended(why)).await,
+            Ok(None) => Turn::Done,
+            Err(error) => {
+                tracing::error!(%error, id, "a job of a table could not be read; trying again later");
+                Turn::Failed(0)
+            }
+        }
+    }
+
     /// Counts an attempt that failed, and gives the job up where they were too many.
     async fn failed(&self, job: &Job, why: &DynamoError) -> Turn {
         let (db, id) = (self.known.db(), job.id);
@@ -204,20 +225,31 @@ impl Crew {
             && let Some(id) = self.roster.next(dynamo.clock.monotonic())
         {
             let dynamo = dynamo.clone();
-            let handle = self.at_work.spawn(async move { dynamo.take_turn(id).await });
-            self.ids.insert(handle.id(), id);
+            self.work(Duty::Turn(id), async move { dynamo.take_turn(id).await });
         }
     }
 
-    fn settle(&mut self, ended: Result<(task::Id, Turn), task::JoinError>, now: Duration) {
-        let (task, turn) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!(%error, "a job of a table ended by itself; trying again later");
-                (error.id(), Turn::Failed(0))
+    fn work(&mut self, duty: Duty, work: impl Future<Output = Turn> + Send + 'static) {
+        let handle = self.at_work.spawn(work);
+        self.duties.insert(handle.id(), duty);
+    }
+
+    fn settle(&mut self, ended: Result<(task::Id, Turn), task::JoinError>, dynamo: &Dynamo) {
+        let now = dynamo.clock.monotonic();
+        let task = ended.as_ref().map_or_else(task::JoinError::id, |(task, _)| *task);
+        let Some(duty) = self.duties.remove(&task) else { return };
+        let (id, turn) = match (duty, ended) {
+            (Duty::Turn(id) | Duty::Count(id), Ok((_, turn))) => (id, turn),
+            // The job keeps its place until that is counted.
+            (Duty::Turn(id), Err(error)) => {
+                let dynamo = dynamo.clone();
+                return self.work(Duty::Count(id), async move { dynamo.ended(id, error.to_string()).await });
+            }
+            (Duty::Count(id), Err(error)) => {
+                tracing::error!(%error, id, "a job of a table could not be given up; trying again later");
+                (id, Turn::Failed(0))
             }
         };
-        let Some(id) = self.ids.remove(&task) else { return };
         match turn {
             Turn::Done => self.roster.done(id),
             Turn::More => self.roster.again(id),

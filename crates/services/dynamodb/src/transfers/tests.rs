@@ -98,6 +98,7 @@ fn etag_of(bytes: &Bytes) -> String {
 impl Map {
     fn check(&self, object: &ObjectName) -> Result<(), ApiError> {
         if let Some(failure) = &*self.failure.lock() {
+            assert_ne!(failure.code, "Panic", "a test asked for it");
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(failure.clone());
         }
@@ -606,4 +607,35 @@ async fn tokens_that_cannot_be_read_hold_up_no_request() {
     for prefix in ["dynamodb/asked/", "dynamodb/asked-end/"] {
         assert_eq!(bench.rows(prefix.as_bytes()).await, 1, "{prefix}");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_panics_is_given_up_like_one_that_fails() {
+    let (bench, map) = bench().await;
+    map.put_text("in/1.csv", "id\na\n");
+    let import = bench.dynamo.import_table(&bench.call(), import_of("target", "CSV", "in/")).await.unwrap();
+    let arn = import.import_table_description.import_arn.unwrap();
+    map.fail(Some(ApiError::new("Panic", 500, "")));
+    // It is at its last attempt.
+    let id = only_job(&bench).await.id;
+    let failed = |txn: Txn| async move {
+        let row = txn.get(&crate::keys::job(id)).await?.unwrap();
+        let mut row: Value = rows::decode("a job", &row)?;
+        row["failures"] = json!(crate::jobs::FAILURES_MAX - 1);
+        txn.put(&crate::keys::job(id), &rows::encode(&row));
+        Ok::<_, DynamoError>(())
+    };
+    bench.db.run(failed).await.unwrap();
+    let gone = async {
+        while bench.rows(b"dynamodb/job/").await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = bench.dynamo.run_jobs() => unreachable!("it never ends"),
+        gone = tokio::time::timeout(Duration::from_secs(20), gone) => gone.expect("it is tried for ever"),
+    }
+    let done = imported(&bench, &arn).await;
+    assert_eq!(done.import_status.unwrap().as_str(), "FAILED");
+    assert_eq!(done.failure_message.as_deref(), Some(super::FAILED_WITHIN));
 }
