@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lambent_base::Arn;
 use lambent_bus::{NodeId, Nodes};
 use lambent_store::{Txn, Watch};
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,7 @@ impl Inner {
     ) -> Result<(), MappingError> {
         let Common { mapping, holder, function, .. } = common;
         let (mut changes, mut freed) = (self.functions.changes(), self.nodes.freed());
-        let basis = self.functions.basis(function).await;
-        let basis = basis.map_err(|error| SourceError::Failed(error.to_string()))?;
+        let basis = self.basis(function).await?;
         let tried = &Tried { basis, why: why.to_owned(), at_ms: self.clock.unix_ms() };
         let rests = tokio::time::sleep(TRIED_AGAIN_AFTER);
         tokio::pin!(rests);
@@ -71,10 +71,20 @@ impl Inner {
                 // A node may have come.
                 () = freed.changed() => {}
                 () = changed.changed() => return Ok(()),
-                _ = changes.changed() => return Ok(()),
+                told = changes.changed() => {
+                    // Most changes are of other functions.
+                    if told.is_err() || self.basis(function).await? != tried.basis {
+                        return Ok(());
+                    }
+                }
                 () = &mut rests => return Ok(()),
             }
         }
+    }
+
+    async fn basis(&self, function: &Arn) -> Result<String, MappingError> {
+        let basis = self.functions.basis(function).await;
+        Ok(basis.map_err(|error| SourceError::Failed(error.to_string()))?)
     }
 
     /// Notes that this node cannot; whether another one may have the mapping now.

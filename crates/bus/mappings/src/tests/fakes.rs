@@ -165,6 +165,8 @@ pub(super) struct FakeFunction {
     pub(super) refused: Mutex<Option<String>>,
     /// How often it was asked whether its role may read.
     pub(super) asked: AtomicUsize,
+    /// How often it was asked what it is.
+    pub(super) looked: AtomicUsize,
     /// What it is.
     pub(super) basis: Mutex<String>,
     changes: watch::Sender<u64>,
@@ -181,6 +183,7 @@ impl FakeFunction {
             answer: Mutex::new(Box::new(|_, _| Ok(Value::Null))),
             refused: Mutex::default(),
             asked: AtomicUsize::default(),
+            looked: AtomicUsize::default(),
             basis: Mutex::default(),
             changes: watch::Sender::new(0),
             noted: watch::Sender::new(0),
@@ -236,6 +239,7 @@ impl InvokeFunction for FakeFunction {
 
 impl MappedFunctions for FakeFunction {
     fn basis<'a>(&'a self, _function: &'a Arn) -> BoxFuture<'a, Result<String, PortError>> {
+        self.looked.fetch_add(1, Ordering::Relaxed);
         Box::pin(std::future::ready(Ok(self.basis.lock().clone())))
     }
 

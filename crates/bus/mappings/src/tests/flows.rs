@@ -282,9 +282,17 @@ async fn a_function_that_no_node_could_run_is_run_when_it_can_be() {
     world.start().await;
     until(&world, || async { world.state(&mapping).await.unwrap().1.starts_with("PROBLEM: No node can") })
         .await;
+    // A change of something else does not make it try.
+    let looked = || world.function.looked.load(Ordering::Relaxed);
+    let before = looked();
+    world.function.change("");
+    while looked() == before {
+        tokio::task::yield_now().await;
+    }
     world.function.answers(|_, _| Ok(Value::Null));
     world.function.change("x86_64");
     until(&world, || async { world.state(&mapping).await.unwrap().1 == "OK" }).await;
+    assert_eq!(world.function.batches().len(), 2);
 }
 
 #[tokio::test]
